@@ -1,0 +1,3 @@
+module github.com/quadrille-dev/quadrille/contracts
+
+go 1.26.0
