@@ -1,0 +1,35 @@
+# What one does in this repository. "make" alone lists it.
+#
+# "work" is the go command's pattern for every package of every module in go.work.
+
+.DEFAULT_GOAL := help
+.PHONY: help test lint fmt generate up down clean e2e
+
+help: ## list these targets
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+test: ## run all tests on real servers, which are found or started; ARGS='-run TestX -v' goes to go test
+	scripts/test $(ARGS)
+
+lint: ## check formatting, vet, staticcheck, who imports whom, and that each module stands alone
+	scripts/lint
+
+fmt: ## format all Go code with gofumpt
+	scripts/build-tools gofumpt
+	.bin/gofumpt -w .
+
+generate: ## run go generate everywhere
+	go generate work
+
+up: ## build and start the shop in Docker, wait until it is healthy, say where it is
+	scripts/up
+
+down: ## stop the shop; its data stays
+	docker compose down
+
+clean: ## stop the shop, delete its data and everything that was built
+	rm -rf .bin
+	if command -v docker >/dev/null; then docker compose down --volumes --remove-orphans; fi
+
+e2e: ## run the end-to-end suite against the shop that make up started
+	QUADRILLE_E2E=compose go test -C e2e -count=1 -v ./...

@@ -1,0 +1,7 @@
+package main
+
+// The images that tests run in Docker. docker-compose.yml pins the same ones, and a test compares them.
+const (
+	postgresImage = "postgres:17-alpine"
+	rabbitmqImage = "rabbitmq:4.1-management-alpine"
+)
