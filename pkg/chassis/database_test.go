@@ -1,0 +1,230 @@
+package chassis_test
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/fstest"
+	"time"
+
+	"go.opentelemetry.io/otel"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/sdk/trace/tracetest"
+	"gorm.io/gorm"
+
+	"github.com/quadrille-dev/quadrille/pkg/chassis"
+	"github.com/quadrille-dev/quadrille/pkg/testservers"
+)
+
+var things = fstest.MapFS{"migrations/00001_things.sql": {Data: []byte(
+	"-- +goose Up\ncreate table things (name text not null, made_at timestamptz not null default now());")}}
+
+var migrated = testservers.NewTemplate(func(ctx context.Context, url string) error {
+	db, err := chassis.OpenDatabase(ctx, chassis.Secret(url), chassis.DatabaseOptions{})
+	if err != nil {
+		return err
+	}
+	return errors.Join(chassis.Migrate(ctx, db, things), chassis.CloseDatabase(db))
+})
+
+func open(t *testing.T, url string, opts chassis.DatabaseOptions) *gorm.DB {
+	t.Helper()
+	db, err := chassis.OpenDatabase(t.Context(), chassis.Secret(url), opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := chassis.CloseDatabase(db); err != nil {
+			t.Error(err)
+		}
+	})
+	return db
+}
+
+func TestOpenDatabase_SetsTimeoutsAndUTC(t *testing.T) {
+	t.Parallel()
+	db := open(t, testservers.Database(t), chassis.DatabaseOptions{LockTimeout: 1500 * time.Millisecond})
+	for name, want := range map[string]string{
+		"lock_timeout": "1500ms", "statement_timeout": "30s", "idle_in_transaction_session_timeout": "1min", "timezone": "UTC",
+	} {
+		var got string
+		if err := db.Raw("select current_setting(?)", name).Scan(&got).Error; err != nil || got != want {
+			t.Errorf("%s is %q, want %q (%v)", name, got, want, err)
+		}
+	}
+	var now time.Time
+	if err := db.Raw("select now()").Scan(&now).Error; err != nil || now.Location() != time.UTC {
+		t.Errorf("a time is read in %v (%v)", now.Location(), err)
+	}
+}
+
+func TestOpenDatabase_WaitsUntilItAnswers(t *testing.T) {
+	t.Parallel()
+	server := testservers.OwnDatabase(t)
+	server.Stop(t)
+	var log recorder
+	opened := make(chan error, 1)
+	go func() {
+		db, err := chassis.OpenDatabase(t.Context(), chassis.Secret(server.URL()), chassis.DatabaseOptions{Logger: slog.New(&log)})
+		if err == nil {
+			err = chassis.CloseDatabase(db)
+		}
+		opened <- err
+	}()
+	log.waitFor(t, "waiting for the database")
+	server.Start(t)
+	if err := <-opened; err != nil {
+		t.Error(err)
+	}
+}
+
+func TestOpenDatabase_GivesUpWithItsContext(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancel(t.Context())
+	var log recorder
+	opened := make(chan error, 1)
+	go func() {
+		_, err := chassis.OpenDatabase(ctx, "postgres://u:hunter2@127.0.0.1:1/x", chassis.DatabaseOptions{Logger: slog.New(&log)})
+		opened <- err
+	}()
+	log.waitFor(t, "waiting for the database")
+	cancel()
+	if err := <-opened; !errors.Is(err, context.Canceled) || strings.Contains(err.Error(), "hunter2") {
+		t.Errorf("got %v", err)
+	}
+	if strings.Contains(log.String(), "hunter2") {
+		t.Errorf("the password is logged: %s", &log)
+	}
+}
+
+func TestOpenDatabase_DoesNotWaitForAnAnswerThatItHas(t *testing.T) {
+	t.Parallel()
+	u, err := url.Parse(testservers.Database(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	u.Path += "_missing"
+	if _, err := chassis.OpenDatabase(t.Context(), chassis.Secret(u.String()), chassis.DatabaseOptions{}); err == nil {
+		t.Error("a database that does not exist was opened")
+	}
+}
+
+func TestOpenDatabase_LogsStatementsWithoutValues(t *testing.T) {
+	t.Parallel()
+	var log recorder
+	db := open(t, migrated.Database(t), chassis.DatabaseOptions{SlowQuery: time.Nanosecond, Logger: slog.New(&log)})
+	if err := db.Exec("insert into things (name) values (?)", "hunter2").Error; err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Where("name = ?", "hunter2").Table("nothing").Find(&[]map[string]any{}).Error; err == nil {
+		t.Fatal("a query on a missing table succeeded")
+	}
+	if got := log.String(); !strings.Contains(got, "insert into things") || strings.Contains(got, "hunter2") {
+		t.Errorf("logged: %s", got)
+	}
+}
+
+func TestOpenDatabase_TracesStatementsWithoutValues(t *testing.T) {
+	spans := tracetest.NewSpanRecorder()
+	provider := sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(spans))
+	before := otel.GetTracerProvider()
+	otel.SetTracerProvider(provider)
+	t.Cleanup(func() { otel.SetTracerProvider(before) })
+	db := open(t, migrated.Database(t), chassis.DatabaseOptions{})
+
+	untraced := len(spans.Ended())
+	if err := db.Exec("select 1").Error; err != nil || len(spans.Ended()) != untraced {
+		t.Errorf("a statement outside a trace made a span (%v)", err)
+	}
+	ctx, span := provider.Tracer("test").Start(t.Context(), "request")
+	if err := db.WithContext(ctx).Exec("insert into things (name) values (?)", "hunter2").Error; err != nil {
+		t.Fatal(err)
+	}
+	span.End()
+	found := slices.ContainsFunc(spans.Ended(), func(s sdktrace.ReadOnlySpan) bool {
+		for _, a := range s.Attributes() {
+			if strings.Contains(a.Value.String(), "hunter2") {
+				t.Errorf("%s shows a value: %v", s.Name(), a)
+			}
+		}
+		return s.Parent().SpanID() == span.SpanContext().SpanID()
+	})
+	if !found {
+		t.Error("the statement is not a child of the request's span")
+	}
+}
+
+// migrateEight is eight instances that start at the same moment.
+func migrateEight(t *testing.T, url string, files fstest.MapFS) {
+	t.Helper()
+	var start, done sync.WaitGroup
+	start.Add(1)
+	for range 8 {
+		db := open(t, url, chassis.DatabaseOptions{MaxConns: 2})
+		done.Go(func() {
+			start.Wait()
+			if err := chassis.Migrate(t.Context(), db, files); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	start.Done()
+	done.Wait()
+}
+
+func TestMigrate_EightAtOnceApplyEverythingOnce(t *testing.T) {
+	t.Parallel()
+	url := testservers.Database(t)
+	files := fstest.MapFS{
+		"00001_counter.sql": {Data: []byte("-- +goose Up\ncreate table counter (n int);")},
+	}
+	migrateEight(t, url, files)
+	// An upgrade takes its time, so that instances which do not wait for each other are sure to meet in it.
+	files["00002_count.sql"] = &fstest.MapFile{Data: []byte("-- +goose Up\nselect pg_sleep(0.3);\ninsert into counter values (1);")}
+	migrateEight(t, url, files)
+
+	db := open(t, url, chassis.DatabaseOptions{MaxConns: 1})
+	var counted, locks int
+	if err := db.Raw("select count(*) from counter").Scan(&counted).Error; err != nil || counted != 1 {
+		t.Errorf("the second file ran %d times (%v)", counted, err)
+	}
+	if err := db.Raw(`select count(*) from pg_locks where locktype = 'advisory'
+		and database = (select oid from pg_database where datname = current_database())`).Scan(&locks).Error; err != nil || locks != 0 {
+		t.Errorf("%d locks are left (%v)", locks, err)
+	}
+}
+
+func TestMigrate_CanBeRepeatedAfterAFailure(t *testing.T) {
+	t.Parallel()
+	db := open(t, testservers.Database(t), chassis.DatabaseOptions{})
+	file := func(sql string) fstest.MapFS {
+		return fstest.MapFS{"00001_a.sql": {Data: []byte("-- +goose Up\ncreate table a (n int);\n" + sql)}}
+	}
+	if err := chassis.Migrate(t.Context(), db, file("create nonsense;")); err == nil {
+		t.Fatal("nonsense was applied")
+	}
+	if err := chassis.Migrate(t.Context(), db, file("create table b (n int);")); err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Exec("insert into b values (1)").Error; err != nil {
+		t.Error(err)
+	}
+}
+
+func TestMigrate_NeedsNoFilesOfTheService(t *testing.T) {
+	t.Parallel()
+	db := open(t, testservers.Database(t), chassis.DatabaseOptions{})
+	for _, files := range []fstest.MapFS{nil, {}} {
+		if err := chassis.Migrate(t.Context(), db, files); err != nil {
+			t.Error(err)
+		}
+	}
+	if err := chassis.Migrate(t.Context(), db, nil); err != nil {
+		t.Error(err)
+	}
+}

@@ -1,0 +1,35 @@
+package chassis_test
+
+import (
+	"encoding/json"
+	"log/slog"
+	"strings"
+	"testing"
+
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/quadrille-dev/quadrille/pkg/chassis"
+	"github.com/quadrille-dev/quadrille/pkg/events"
+)
+
+func TestNewLogger_AddsIdsFromTheContext(t *testing.T) {
+	t.Parallel()
+	var out strings.Builder
+	logger := chassis.NewLogger(&out, slog.LevelInfo, "json").With("service", "sample")
+	ctx := events.WithCorrelationID(t.Context(), "flow")
+	ctx = trace.ContextWithSpanContext(ctx, trace.NewSpanContext(trace.SpanContextConfig{TraceID: trace.TraceID{1}, SpanID: trace.SpanID{2}}))
+	logger.DebugContext(ctx, "not shown")
+	logger.InfoContext(ctx, "shown")
+	var line map[string]string
+	if err := json.Unmarshal([]byte(out.String()), &line); err != nil {
+		t.Fatal(err)
+	}
+	for key, want := range map[string]string{
+		"msg": "shown", "service": "sample", "correlation_id": "flow",
+		"trace_id": "01000000000000000000000000000000", "span_id": "0200000000000000",
+	} {
+		if line[key] != want {
+			t.Errorf("%s is %q, want %q", key, line[key], want)
+		}
+	}
+}

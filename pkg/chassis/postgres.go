@@ -1,0 +1,134 @@
+package chassis
+
+// Everything that holds for Postgres only is in this file.
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"io"
+	"net"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/exaring/otelpgx"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgtype"
+	"github.com/jackc/pgx/v5/stdlib"
+	"go.opentelemetry.io/otel/metric/noop"
+	"gorm.io/driver/postgres"
+	"gorm.io/gorm"
+)
+
+func openPostgres(url Secret, opts DatabaseOptions) (*sql.DB, error) {
+	cfg, err := pgx.ParseConfig(url.Reveal())
+	if err != nil {
+		return nil, errors.New("DATABASE_URL is not a valid connection string")
+	}
+	for name, value := range map[string]string{
+		"timezone":                            "UTC",
+		"lock_timeout":                        milliseconds(opts.LockTimeout),
+		"statement_timeout":                   milliseconds(opts.StatementTimeout),
+		"idle_in_transaction_session_timeout": milliseconds(opts.IdleInTransactionTimeout),
+	} {
+		if _, set := cfg.RuntimeParams[name]; !set {
+			cfg.RuntimeParams[name] = value
+		}
+	}
+	if cfg.ConnectTimeout == 0 {
+		cfg.ConnectTimeout = 5 * time.Second
+	}
+	// The wrapping struct leaves out the tracer's other hooks: a span for each statement is enough.
+	cfg.Tracer = struct{ pgx.QueryTracer }{otelpgx.NewTracer(otelpgx.WithMeterProvider(noop.NewMeterProvider()))}
+	return stdlib.OpenDB(*cfg, stdlib.OptionAfterConnect(readTimesAsUTC)), nil
+}
+
+func postgresDialector(pool *sql.DB) gorm.Dialector {
+	return postgres.New(postgres.Config{Conn: pool})
+}
+
+func readTimesAsUTC(_ context.Context, conn *pgx.Conn) error {
+	conn.TypeMap().RegisterType(&pgtype.Type{
+		Name: "timestamptz", OID: pgtype.TimestamptzOID, Codec: &pgtype.TimestamptzCodec{ScanLocation: time.UTC},
+	})
+	return nil
+}
+
+func milliseconds(d time.Duration) string { return strconv.FormatInt(d.Milliseconds(), 10) }
+
+// tryLock takes a lock that ends with tx, without waiting for it.
+func tryLock(tx *gorm.DB, key int64) (got bool, err error) {
+	err = tx.Raw("select pg_try_advisory_xact_lock(?)", key).Scan(&got).Error
+	return got, err
+}
+
+// migrationLock lets one instance migrate while the others wait. It asks again and again instead of waiting inside the
+// database, because a session that waits there would block CREATE INDEX CONCURRENTLY.
+type migrationLock struct{}
+
+const migrationLockKey int64 = 0x6368617373697301
+
+func (migrationLock) SessionLock(ctx context.Context, conn *sql.Conn) error {
+	ticker := time.NewTicker(100 * time.Millisecond)
+	defer ticker.Stop()
+	for {
+		var got bool
+		if err := conn.QueryRowContext(ctx, "select pg_try_advisory_lock($1)", migrationLockKey).Scan(&got); err != nil {
+			return err
+		}
+		if got {
+			// Building an index may take longer than a service's statements should.
+			_, err := conn.ExecContext(ctx, "set statement_timeout = 0")
+			return err
+		}
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+func (migrationLock) SessionUnlock(ctx context.Context, conn *sql.Conn) error {
+	_, resetErr := conn.ExecContext(ctx, "reset statement_timeout")
+	_, err := conn.ExecContext(ctx, "select pg_advisory_unlock($1)", migrationLockKey)
+	return errors.Join(resetErr, err)
+}
+
+// refusesLogin tells whether waiting will not help: the database is there and does not let us in.
+func refusesLogin(err error) bool {
+	code := sqlState(err)
+	return strings.HasPrefix(code, "28") || code == "3D000"
+}
+
+// databaseUnavailable tells whether err says that the database is away, or going, or out of resources.
+func databaseUnavailable(err error) bool {
+	var connect *pgconn.ConnectError
+	var network *net.OpError
+	if errors.As(err, &connect) || errors.As(err, &network) || errors.Is(err, driver.ErrBadConn) ||
+		errors.Is(err, io.ErrUnexpectedEOF) {
+		return true
+	}
+	code := sqlState(err)
+	return slices.ContainsFunc([]string{"08", "53", "57P01", "57P02", "57P03"}, func(prefix string) bool {
+		return strings.HasPrefix(code, prefix)
+	})
+}
+
+// databaseBusy tells whether the same request may well succeed a moment later: serialization failure, deadlock, lock
+// time-out, statement time-out.
+func databaseBusy(err error) bool {
+	return slices.Contains([]string{"40001", "40P01", "55P03", "57014"}, sqlState(err))
+}
+
+func sqlState(err error) string {
+	var pgErr *pgconn.PgError
+	if errors.As(err, &pgErr) {
+		return pgErr.Code
+	}
+	return ""
+}

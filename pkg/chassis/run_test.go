@@ -1,0 +1,119 @@
+package chassis_test
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gin-gonic/gin"
+
+	"github.com/quadrille-dev/quadrille/pkg/chassis"
+)
+
+// serve starts Run on a free port and returns its address and what will be its result.
+func serve(ctx context.Context, t *testing.T, router *chassis.Router, timeout time.Duration, runners ...func(context.Context) error) (string, <-chan error) {
+	t.Helper()
+	addr, ended := make(chan string, 1), make(chan error, 1)
+	cfg := chassis.Config{HTTPAddr: "127.0.0.1:0", ShutdownTimeout: timeout, OnListen: func(a net.Addr) { addr <- a.String() }}
+	go func() { ended <- chassis.Run(ctx, cfg, router, runners...) }()
+	select {
+	case a := <-addr:
+		return "http://" + a, ended
+	case err := <-ended:
+		t.Fatal(err)
+		return "", nil
+	}
+}
+
+func TestRun_StopsInOrder(t *testing.T) {
+	t.Parallel()
+	ctx, stop := context.WithCancel(t.Context())
+	inside, finish := make(chan struct{}), make(chan struct{})
+	runnerStopped := make(chan struct{})
+	router := chassis.NewRouter(chassis.RouterConfig{})
+	router.GET("/work", func(c *gin.Context) {
+		close(inside)
+		<-finish
+		select {
+		case <-runnerStopped:
+			c.String(http.StatusInternalServerError, "the runner stopped before the request was answered")
+		case <-c.Request.Context().Done():
+			c.String(http.StatusInternalServerError, "the request's context ended")
+		default:
+			c.String(http.StatusOK, "done")
+		}
+	})
+	runner := func(ctx context.Context) error {
+		<-ctx.Done()
+		close(runnerStopped)
+		return nil
+	}
+	url, ended := serve(ctx, t, router, time.Minute, runner, func(context.Context) error { return nil })
+	if got := get(t, url+"/readyz"); !strings.Contains(got, `"ready"`) {
+		t.Errorf("before: %s", got)
+	}
+	answer := make(chan string, 1)
+	go func() { answer <- get(t, url+"/work") }()
+	<-inside
+	stop()
+	waitUntil(t, "readiness turns false", func() bool {
+		return strings.Contains(do(router, http.MethodGet, "/readyz", "").Body.String(), "stopping")
+	})
+	waitUntil(t, "new connections are refused", func() bool {
+		conn, err := net.Dial("tcp", strings.TrimPrefix(url, "http://"))
+		if err == nil {
+			_ = conn.Close()
+		}
+		return err != nil
+	})
+	close(finish)
+	if got := <-answer; got != "done" {
+		t.Errorf("the request under way got: %s", got)
+	}
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}
+
+func TestRun_EndsAllWhenOneFails(t *testing.T) {
+	t.Parallel()
+	broken := errors.New("broken")
+	fail := make(chan struct{})
+	_, ended := serve(t.Context(), t, chassis.NewRouter(chassis.RouterConfig{}), time.Minute,
+		func(context.Context) error { <-fail; return broken },
+		func(ctx context.Context) error { <-ctx.Done(); return nil })
+	close(fail)
+	if err := <-ended; !errors.Is(err, broken) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestRun_AbandonsWhatDoesNotEnd(t *testing.T) {
+	t.Parallel()
+	ctx, stop := context.WithCancel(t.Context())
+	release := make(chan struct{})
+	defer close(release)
+	_, ended := serve(ctx, t, chassis.NewRouter(chassis.RouterConfig{}), 20*time.Millisecond,
+		func(context.Context) error { <-release; return nil })
+	stop()
+	if err := <-ended; err == nil || !strings.Contains(err.Error(), "still under way") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestRun_ReportsAnAddressInUse(t *testing.T) {
+	t.Parallel()
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	err = chassis.Run(t.Context(), chassis.Config{HTTPAddr: taken.Addr().String()}, chassis.NewRouter(chassis.RouterConfig{}))
+	if err == nil {
+		t.Error("no error")
+	}
+}
