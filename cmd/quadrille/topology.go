@@ -1,0 +1,110 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/quadrille-dev/quadrille/pkg/events"
+	"github.com/quadrille-dev/quadrille/pkg/events/rabbitmq"
+	"github.com/quadrille-dev/quadrille/services/inventory"
+	"github.com/quadrille-dev/quadrille/services/order"
+	"github.com/quadrille-dev/quadrille/services/payment"
+	"github.com/quadrille-dev/quadrille/services/shipping"
+)
+
+// topologies derives what every service needs from its table of subscriptions.
+func topologies(ladder []time.Duration) ([]events.Topology, error) {
+	var (
+		all  []events.Topology
+		errs []error
+	)
+	for _, s := range []struct {
+		service       string
+		subscriptions []events.Subscription
+	}{
+		{"order", order.Subscriptions(nil)},
+		{"inventory", inventory.Subscriptions(nil)},
+		{"payment", payment.Subscriptions(nil)},
+		{"shipping", shipping.Subscriptions(nil)},
+	} {
+		t, err := events.TopologyOf(events.Config{Service: s.service, RetryLadder: ladder}, s.subscriptions...)
+		all, errs = append(all, t), append(errs, err)
+	}
+	return all, errors.Join(errs...)
+}
+
+func topologyCommand() *cobra.Command {
+	var ladder string
+	cmd := &cobra.Command{Use: "topology", Short: "Exchanges, queues and bindings on RabbitMQ"}
+	cmd.PersistentFlags().StringVar(&ladder, "retry-ladder", os.Getenv("RETRY_LADDER"),
+		"delays between the attempts of a reaction, separated by commas; all services must use the same (RETRY_LADDER)")
+
+	var (
+		url  string
+		wait time.Duration
+	)
+	apply := &cobra.Command{
+		Use:   "apply",
+		Short: "Declare what is missing; change nothing that exists",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if url == "" {
+				return errors.New("which broker? Give --amqp-url or AMQP_URL")
+			}
+			all, err := parseTopologies(ladder)
+			if err != nil {
+				return err
+			}
+			ctx, cancel := context.WithTimeout(cmd.Context(), wait)
+			defer cancel()
+			if err := rabbitmq.Apply(ctx, url, all...); err != nil {
+				return err
+			}
+			queues := 0
+			for _, t := range all {
+				queues += len(t.Queues)
+			}
+			fmt.Fprintf(cmd.OutOrStdout(), "%d services, %d subscriptions: declared\n", len(all), queues)
+			return nil
+		},
+	}
+	apply.Flags().StringVar(&url, "amqp-url", os.Getenv("AMQP_URL"), "the broker (AMQP_URL)")
+	apply.Flags().DurationVar(&wait, "wait", 2*time.Minute, "how long to wait for the broker")
+
+	show := &cobra.Command{
+		Use:   "show",
+		Short: "List who subscribes to what; asks no broker",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			all, err := parseTopologies(ladder)
+			if err != nil {
+				return err
+			}
+			w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
+			fmt.Fprintln(w, "EVENT\tPUBLISHER\tQUEUE")
+			for _, t := range all {
+				for _, q := range t.Queues {
+					fmt.Fprintf(w, "%s\t%s\t%s\n", q.Type, q.Publisher, rabbitmq.QueueName(q))
+				}
+			}
+			return w.Flush()
+		},
+	}
+	cmd.AddCommand(apply, show)
+	return cmd
+}
+
+// parseTopologies reads the ladder; an empty one is the library's default.
+func parseTopologies(ladder string) ([]events.Topology, error) {
+	delays, err := parseLadder(ladder)
+	if err != nil {
+		return nil, err
+	}
+	return topologies(delays)
+}

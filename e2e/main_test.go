@@ -1,0 +1,36 @@
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"testing"
+	"time"
+)
+
+// shop is the running shop that all tests share. Each test uses products and customers of its own.
+var shop *Shop
+
+func TestMain(m *testing.M) { os.Exit(run(m)) }
+
+func run(m *testing.M) int {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
+	defer cancel()
+	start := startProcesses
+	if os.Getenv("QUADRILLE_E2E") == "compose" {
+		start = composeShop
+	}
+	s, stop, err := start(ctx)
+	if stop != nil {
+		defer stop()
+	}
+	if err == nil {
+		err = s.awaitReady(ctx)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "e2e:", err)
+		return 1
+	}
+	shop = s
+	return m.Run()
+}

@@ -1,0 +1,200 @@
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/quadrille-dev/quadrille/pkg/testservers"
+)
+
+// process is one program of the shop.
+type process struct {
+	name    string
+	path    string
+	env     []string
+	log     string
+	mu      sync.Mutex
+	running *exec.Cmd
+}
+
+func (p *process) start() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	log, err := os.OpenFile(p.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	if err != nil {
+		return err
+	}
+	defer log.Close()
+	cmd := exec.Command(p.path)
+	cmd.Env = append(os.Environ(), p.env...)
+	cmd.Stdout, cmd.Stderr = log, log
+	if err := cmd.Start(); err != nil {
+		return fmt.Errorf("start %s: %w", p.name, err)
+	}
+	p.running = cmd
+	return nil
+}
+
+func (p *process) end(signal os.Signal) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.running == nil {
+		return nil
+	}
+	if err := p.running.Process.Signal(signal); err != nil {
+		return fmt.Errorf("end %s: %w", p.name, err)
+	}
+	err := p.running.Wait()
+	p.running = nil
+	if signal == syscall.SIGKILL {
+		return nil
+	}
+	return err
+}
+
+// startProcesses builds the shop's programs and runs them on the harness's servers. Ladder and delays are short.
+func startProcesses(ctx context.Context) (_ *Shop, stop func(), err error) {
+	var cleanups []func()
+	stop = func() {
+		for i := len(cleanups) - 1; i >= 0; i-- {
+			cleanups[i]()
+		}
+	}
+	dir, err := os.MkdirTemp("", "quadrille-e2e-")
+	if err != nil {
+		return nil, stop, err
+	}
+	programs := map[string]string{
+		"order": "services/order/cmd/order", "inventory": "services/inventory/cmd/inventory",
+		"payment": "services/payment/cmd/payment", "shipping": "services/shipping/cmd/shipping",
+		"sims": "sims/cmd/sims", "quadrille": "cmd/quadrille",
+	}
+	if err := build(ctx, dir, programs); err != nil {
+		return nil, stop, err
+	}
+
+	suite := &suiteTB{cleanup: func(f func()) { cleanups = append(cleanups, f) }}
+	amqp := testservers.AMQP(suite)
+
+	ladder := "RETRY_LADDER=100ms,200ms,500ms,1s,2s,5s"
+	apply := exec.CommandContext(ctx, filepath.Join(dir, "quadrille"), "topology", "apply")
+	apply.Env = append(os.Environ(), "AMQP_URL="+amqp, ladder)
+	if out, err := apply.CombinedOutput(); err != nil {
+		return nil, stop, fmt.Errorf("topology apply: %w\n%s", err, out)
+	}
+
+	ports, err := freePorts(8)
+	if err != nil {
+		return nil, stop, err
+	}
+	at := func(i int) string { return fmt.Sprintf("127.0.0.1:%d", ports[i]) }
+	const token, key, secret = "e2e-token", "sk_test_e2e", "e2e-carrier-secret"
+	env := map[string][]string{
+		"order":     {"HTTP_ADDR=" + at(0)},
+		"inventory": {"HTTP_ADDR=" + at(1), "SEED_CATALOGUE=on"},
+		"payment":   {"HTTP_ADDR=" + at(2), "STRIPE_URL=http://" + at(4), "STRIPE_KEY=" + key},
+		"shipping":  {"HTTP_ADDR=" + at(3), "CARRIER_URL=http://" + at(5), "CARRIER_WEBHOOK_SECRET=" + secret},
+		"sims": {
+			"PROCESSOR_ADDR=" + at(4), "CARRIER_ADDR=" + at(5), "PROCESSOR_OPS_ADDR=" + at(6), "CARRIER_OPS_ADDR=" + at(7),
+			"DATA_DIR=" + filepath.Join(dir, "books"), "PROCESSOR_KEY=" + key, "CARRIER_WEBHOOK_SECRET=" + secret,
+			"CARRIER_WEBHOOK_URL=http://" + at(3) + "/webhooks/carrier",
+			"CARRIER_HANDOVER_DELAY=50ms", "CARRIER_DELIVERY_DELAY=50ms",
+		},
+	}
+	for _, service := range []string{"order", "inventory", "payment", "shipping"} {
+		env[service] = append(env[service], "DATABASE_URL="+testservers.Database(suite), "AMQP_URL="+amqp, ladder, "AUDIT=on")
+	}
+
+	processes := map[string]*process{}
+	for name, vars := range env {
+		processes[name] = &process{
+			name: name, path: filepath.Join(dir, name), log: filepath.Join(dir, name+".log"),
+			env: append(vars, "OPS_TOKEN="+token),
+		}
+	}
+	cleanups = append(cleanups, func() {
+		// All at once, as an orchestrator would: the books stay until the services are gone.
+		var all sync.WaitGroup
+		for p := range maps.Values(processes) {
+			all.Go(func() {
+				if err := p.end(syscall.SIGTERM); err != nil {
+					fmt.Fprintf(os.Stderr, "e2e: %s did not stop cleanly: %v; its log is %s\n", p.name, err, p.log)
+				}
+			})
+		}
+		all.Wait()
+	})
+	for p := range maps.Values(processes) {
+		if err := p.start(); err != nil {
+			return nil, stop, err
+		}
+	}
+	http := func(i int) string { return "http://" + at(i) }
+	return &Shop{
+		Order: http(0), Inventory: http(1), Payment: http(2), Shipping: http(3), Processor: http(6), Carrier: http(7), Token: token,
+		Kill:  func(name string) error { return processes[name].end(syscall.SIGKILL) },
+		Start: func(name string) error { return processes[name].start() },
+		Logs:  dir,
+	}, stop, nil
+}
+
+func build(ctx context.Context, dir string, programs map[string]string) error {
+	ctx, cancel := context.WithTimeout(ctx, 4*time.Minute)
+	defer cancel()
+	for name, path := range programs {
+		cmd := exec.CommandContext(ctx, "go", "build", "-o", filepath.Join(dir, name), "./"+path)
+		cmd.Dir = ".."
+		var out bytes.Buffer
+		cmd.Stdout, cmd.Stderr = &out, &out
+		if err := cmd.Run(); err != nil {
+			return fmt.Errorf("build %s: %w\n%s", path, err, strings.TrimSpace(out.String()))
+		}
+	}
+	return nil
+}
+
+// suiteTB lends the harness, which cleans up after a test, the life of the whole suite.
+type suiteTB struct {
+	testing.TB
+	cleanup func(func())
+}
+
+func (s *suiteTB) Helper()                   {}
+func (s *suiteTB) Name() string              { return "e2e" }
+func (s *suiteTB) Cleanup(f func())          { s.cleanup(f) }
+func (s *suiteTB) Context() context.Context  { return context.Background() }
+func (s *suiteTB) Logf(f string, a ...any)   { fmt.Fprintf(os.Stderr, "e2e: "+f+"\n", a...) }
+func (s *suiteTB) Errorf(f string, a ...any) { s.Logf(f, a...) }
+func (s *suiteTB) Fatalf(f string, a ...any) { panic(fmt.Sprintf(f, a...)) }
+func (s *suiteTB) Fatal(a ...any)            { panic(fmt.Sprint(a...)) }
+
+// freePorts finds ports that nobody listens on. All are held until all are known, so that they differ.
+func freePorts(n int) (ports []int, err error) {
+	var held []net.Listener
+	defer func() {
+		for _, l := range held {
+			err = errors.Join(err, l.Close())
+		}
+	}()
+	for range n {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return nil, err
+		}
+		held = append(held, l)
+		ports = append(ports, l.Addr().(*net.TCPAddr).Port)
+	}
+	return ports, nil
+}

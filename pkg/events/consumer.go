@@ -1,0 +1,155 @@
+package events
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"time"
+
+	"gorm.io/gorm"
+)
+
+// contentionRetries is how often a transaction that gave way to another is repeated before it counts as a failure.
+const contentionRetries = 5
+
+// commitGrace is how long a transaction may take beyond the reaction's time-out.
+const commitGrace = 15 * time.Second
+
+// consumption serves one subscription.
+type consumption struct {
+	Subscription
+	bus   *Bus
+	queue Queue
+	stop  context.Context // ends when the bus is asked to stop
+	work  context.Context // ends when what is in flight may not go on
+}
+
+// handle takes one delivery to its verdict. It blocks while the database or an outside party is away.
+func (c *consumption) handle(d Delivery) Verdict {
+	now := c.bus.cfg.Now
+	var env Envelope
+	if err := json.Unmarshal(d.Body, &env); err != nil {
+		return c.dead(d, Metadata{}, DeadUndecodable, err)
+	}
+	if env.Type != c.eventType {
+		err := fmt.Errorf("event type is %q, this reaction knows %q", env.Type, c.eventType)
+		return c.dead(d, env.Metadata, DeadIncompatible, err)
+	}
+
+	pause := backoff{first: 100 * time.Millisecond, most: 5 * time.Second, jitter: c.bus.cfg.Jitter}
+	var pausedAt time.Time
+	for {
+		started := now()
+		err := c.attempt(env, d.Attempt)
+		c.bus.metrics.handled(c.work, c.reaction, now().Sub(started), err)
+		if err == nil {
+			return Verdict{Action: Done}
+		}
+		if c.work.Err() != nil {
+			return Verdict{Action: GiveBack, Err: err}
+		}
+		if !isUnavailable(err) && !databaseAway(c.work, c.bus.sqlDB, err) {
+			return c.failed(d, env.Metadata, err)
+		}
+		if pausedAt.IsZero() {
+			pausedAt = started
+			c.bus.cfg.Logger.WarnContext(c.work, "reaction pauses", "queue", c.queue.String(), "event_id", env.ID, "error", err)
+		}
+		if now().Sub(pausedAt) > c.bus.cfg.PauseLimit || sleep(c.stop, pause.next()) != nil {
+			return Verdict{Action: GiveBack, Err: err}
+		}
+	}
+}
+
+// failed turns an error into the next rung of the ladder, or the end of it.
+func (c *consumption) failed(d Delivery, m Metadata, err error) Verdict {
+	var (
+		permanent   *permanentError
+		undecodable *undecodableError
+		after       *retryAfterError
+	)
+	switch {
+	case errors.As(err, &undecodable):
+		return c.dead(d, m, DeadUndecodable, err)
+	case errors.As(err, &permanent):
+		return c.dead(d, m, DeadPermanent, err)
+	case d.Attempt > len(c.queue.Ladder):
+		return c.dead(d, m, DeadFailed, err)
+	}
+	v := Verdict{Action: Retry, Delay: c.queue.Ladder[d.Attempt-1], Err: err, Attempt: d.Attempt, FirstFailedAt: c.firstFailure(d)}
+	if errors.As(err, &after) {
+		v.Delay = after.delay
+	}
+	c.bus.metrics.retried(c.work, c.reaction)
+	c.bus.cfg.Logger.WarnContext(c.work, "reaction failed", "queue", c.queue.String(), "event_id", m.ID, "event_type", m.Type,
+		"subject", m.Subject, "correlation_id", m.CorrelationID, "attempt", d.Attempt, "again_in", v.Delay, "error", err)
+	return v
+}
+
+func (c *consumption) dead(d Delivery, m Metadata, reason DeadReason, err error) Verdict {
+	c.bus.metrics.dead(c.work, c.reaction, reason)
+	c.bus.cfg.OnDeadLetter(c.work, DeadLetter{
+		Queue: c.queue, Metadata: m, Body: d.Body, Reason: reason, Attempts: d.Attempt, Err: err,
+	})
+	return Verdict{Action: Dead, Reason: reason, Err: err, Attempt: d.Attempt, FirstFailedAt: c.firstFailure(d)}
+}
+
+func (c *consumption) firstFailure(d Delivery) time.Time {
+	if d.FirstFailedAt.IsZero() {
+		return c.bus.cfg.Now().UTC()
+	}
+	return d.FirstFailedAt
+}
+
+// attempt runs the reaction once. A panic is a failure.
+func (c *consumption) attempt(env Envelope, attempt int) (err error) {
+	ctx := WithTenantID(WithCausationID(WithCorrelationID(c.work, env.CorrelationID), env.ID), env.TenantID)
+	ctx, span := startProcess(ctx, c.queue, env.Metadata, attempt)
+	ctx, cancel := context.WithTimeout(ctx, c.timeout)
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
+		}
+		cancel()
+		endSpan(span, err)
+	}()
+
+	if c.via {
+		// The inbox insert comes after the outside call here; look first, so that a duplicate does not call again.
+		if seen, err := marked(ctx, c.bus.sqlDB, c.reaction, env.ID); err != nil || seen {
+			return err
+		}
+	}
+	apply, err := c.prepare(ctx, env, attempt)
+	if err != nil {
+		return err
+	}
+	for try := 0; ; try++ {
+		err = c.apply(ctx, env, apply)
+		if !contention(err) || try == contentionRetries {
+			return err
+		}
+	}
+}
+
+// apply runs the reaction's transaction: inbox mark first, then its effects and its outbox rows.
+func (c *consumption) apply(ctx context.Context, env Envelope, apply func(context.Context, *gorm.DB) error) error {
+	// The transaction outlives the time-out, so that it does not cut a commit short: its outcome would be unknown.
+	whole, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.timeout+commitGrace)
+	defer cancel()
+	return c.bus.db.WithContext(whole).Transaction(func(tx *gorm.DB) error {
+		fresh, err := mark(ctx, tx, c.reaction, env.ID, c.bus.cfg.Now())
+		if err != nil || !fresh {
+			return err
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if err := apply(ctx, tx.WithContext(ctx)); err != nil {
+			return err
+		}
+		return ctx.Err()
+	})
+}

@@ -1,0 +1,127 @@
+package eventstest
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/quadrille-dev/quadrille/pkg/events"
+)
+
+// DeliverOption changes one delivery.
+type DeliverOption func(*delivery)
+
+type delivery struct {
+	env      events.Envelope
+	reaction string
+	attempt  int
+}
+
+// WithID gives the event an id, so that it can be delivered more than once. Default: a new one.
+func WithID(id string) DeliverOption { return func(d *delivery) { d.env.ID = id } }
+
+// WithTenant names whose data the event is. Default: none.
+func WithTenant(id string) DeliverOption { return func(d *delivery) { d.env.TenantID = id } }
+
+// WithCorrelation names the business flow the event belongs to. Default: none.
+func WithCorrelation(id string) DeliverOption { return func(d *delivery) { d.env.CorrelationID = id } }
+
+// OnAttempt makes it the nth delivery of the event to the reaction. Default: 1.
+func OnAttempt(n int) DeliverOption { return func(d *delivery) { d.attempt = n } }
+
+// To names the reaction, for a service that has several to this type of event.
+func To(reaction string) DeliverOption { return func(d *delivery) { d.reaction = reaction } }
+
+// Deliver hands eto to the reaction that is bound to its type and blocks until the bus has its verdict. Before
+// that, it waits until the bus consumes. The test fails, and the verdict is Dead, if there is no such reaction or
+// more than one. Deliver may be called from any goroutine.
+func (tr *Transport) Deliver(t testing.TB, eto events.ETO, opts ...DeliverOption) events.Verdict {
+	t.Helper()
+	v, err := tr.deliver(eto, opts)
+	if err != nil {
+		t.Errorf("deliver %s: %v", eto.EventType(), err)
+		return events.Verdict{Action: events.Dead, Err: err}
+	}
+	return v
+}
+
+func (tr *Transport) deliver(eto events.ETO, opts []DeliverOption) (events.Verdict, error) {
+	data, err := json.Marshal(eto)
+	if err != nil {
+		return events.Verdict{}, err
+	}
+	d := delivery{attempt: 1, env: events.Envelope{Data: data, Metadata: events.Metadata{
+		ID: uuid.Must(uuid.NewV7()).String(), Type: eto.EventType(), Source: "/quadrille/" + eto.Publisher(),
+		Subject: eto.Subject(), Time: time.Now().UTC(),
+	}}}
+	for _, o := range opts {
+		o(&d)
+	}
+	body, err := json.Marshal(d.env)
+	if err != nil {
+		return events.Verdict{}, err
+	}
+	a, err := tr.attachedTo(d.env.Type, d.reaction)
+	if err != nil {
+		return events.Verdict{}, err
+	}
+	defer a.running.Done()
+	return a.Handle(events.Delivery{Body: body, Attempt: d.attempt}), nil
+}
+
+// attachedTo waits for the one consumer of a type and reserves it against the end of Consume.
+func (tr *Transport) attachedTo(eventType, reaction string) (*attached, error) {
+	var found []*attached
+	tr.await(func() bool {
+		found = nil
+		for _, a := range tr.consumers {
+			if a.Type == eventType && (reaction == "" || a.Reaction == reaction) {
+				found = append(found, a)
+			}
+		}
+		if len(found) == 1 {
+			found[0].running.Add(1)
+		}
+		return len(found) > 0
+	})
+	switch len(found) {
+	case 0:
+		return nil, fmt.Errorf("no running bus has this reaction; there are: %v", tr.attachedNames())
+	case 1:
+		return found[0], nil
+	}
+	var names []string
+	for _, a := range found {
+		names = append(names, a.Reaction)
+	}
+	return nil, fmt.Errorf("several reactions, choose one with To: %v", names)
+}
+
+func (tr *Transport) attachedNames() []string {
+	tr.mu.Lock()
+	defer tr.mu.Unlock()
+	var names []string
+	for _, a := range tr.consumers {
+		names = append(names, a.String()+" ("+a.Type+")")
+	}
+	slices.Sort(names)
+	return names
+}
+
+// Decode returns the event that an envelope carries. It ends the test if the envelope is of another type, so call
+// it from the test's own goroutine.
+func Decode[T events.ETO](t testing.TB, env events.Envelope) T {
+	t.Helper()
+	var eto T
+	if env.Type != eto.EventType() {
+		t.Fatalf("the event is %s, not %s", env.Type, eto.EventType())
+	}
+	if err := json.Unmarshal(env.Data, &eto); err != nil {
+		t.Fatalf("decode %s: %v", env.Type, err)
+	}
+	return eto
+}

@@ -1,0 +1,27 @@
+package eventstest
+
+import (
+	"context"
+	"sync"
+	"testing"
+
+	"github.com/quadrille-dev/quadrille/pkg/events"
+)
+
+// Start runs bus in the background until the test ends, or until the stop that it returns is called, whichever
+// comes first. Either blocks until the bus has shut down, and fails the test if that was not clean. Open the
+// database handle before Start, so that its own clean-up comes later.
+func Start(t testing.TB, bus *events.Bus) (stop func()) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	result := make(chan error, 1)
+	go func() { result <- bus.Run(ctx) }()
+	stop = sync.OnceFunc(func() {
+		cancel()
+		if err := <-result; err != nil {
+			t.Errorf("bus: %v", err)
+		}
+	})
+	t.Cleanup(stop)
+	return stop
+}

@@ -1,0 +1,185 @@
+package eventstest
+
+import (
+	"context"
+	"encoding/json"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/quadrille-dev/quadrille/pkg/events"
+)
+
+// patience bounds every wait in this package. Nothing takes as long unless it is broken.
+const patience = 30 * time.Second
+
+// Transport is a broker in memory for the tests of one service. What the bus publishes is confirmed and recorded;
+// what the service shall receive comes from Deliver. Nothing is retried: a test looks at the verdict and delivers
+// again if it wants to. Its methods are safe for concurrent use.
+type Transport struct {
+	mu        sync.Mutex
+	changed   chan struct{} // closed and replaced whenever something below changes
+	published []events.Envelope
+	failures  []error
+	outcome   func(events.Message) error
+	consumers []*attached
+}
+
+// attached is a consumer whose bus runs.
+type attached struct {
+	events.Consumer
+	running sync.WaitGroup
+}
+
+var _ events.Transport = (*Transport)(nil)
+
+// NewTransport returns a transport that confirms everything.
+func NewTransport() *Transport { return &Transport{changed: make(chan struct{})} }
+
+// Publish records each message, unless FailNext or Outcome decide otherwise.
+func (tr *Transport) Publish(_ context.Context, msgs []events.Message) []error {
+	outcomes := make([]error, len(msgs))
+	for i, m := range msgs {
+		outcomes[i] = tr.publish(m)
+	}
+	return outcomes
+}
+
+func (tr *Transport) publish(m events.Message) error {
+	var env events.Envelope
+	if err := json.Unmarshal(m.Body, &env); err != nil {
+		return err
+	}
+	if err := tr.decide(m); err != nil {
+		return err
+	}
+	tr.mu.Lock()
+	defer tr.mu.Unlock()
+	tr.published = append(tr.published, env)
+	tr.notify()
+	return nil
+}
+
+func (tr *Transport) decide(m events.Message) error {
+	tr.mu.Lock()
+	outcome := tr.outcome
+	if len(tr.failures) > 0 {
+		err := tr.failures[0]
+		tr.failures = tr.failures[1:]
+		tr.mu.Unlock()
+		return err
+	}
+	tr.mu.Unlock()
+	if outcome == nil {
+		return nil
+	}
+	return outcome(m)
+}
+
+// FailNext gives the next messages these outcomes, one each, instead of recording them. A nil among them records.
+func (tr *Transport) FailNext(outcomes ...error) {
+	tr.mu.Lock()
+	defer tr.mu.Unlock()
+	tr.failures = append(tr.failures, outcomes...)
+}
+
+// Outcome lets decide determine what becomes of each message: one that it answers nil for is recorded. It may
+// block, as a broker may. Nil restores the default.
+func (tr *Transport) Outcome(decide func(m events.Message) error) {
+	tr.mu.Lock()
+	defer tr.mu.Unlock()
+	tr.outcome = decide
+}
+
+// Published lists what was confirmed so far, in that order.
+func (tr *Transport) Published() []events.Envelope {
+	tr.mu.Lock()
+	defer tr.mu.Unlock()
+	return slices.Clone(tr.published)
+}
+
+// WaitFor blocks until an event of this type about this subject was published, and returns the first one. It ends
+// the test if that takes half a minute, so call it from the test's own goroutine.
+func (tr *Transport) WaitFor(t testing.TB, eventType, subject string) events.Envelope {
+	t.Helper()
+	var found events.Envelope
+	ok := tr.await(func() bool {
+		i := slices.IndexFunc(tr.published, func(e events.Envelope) bool {
+			return e.Type == eventType && e.Subject == subject
+		})
+		if i >= 0 {
+			found = tr.published[i]
+		}
+		return i >= 0
+	})
+	if !ok {
+		t.Fatalf("%s about %q was not published; these were: %v", eventType, subject, tr.summary())
+	}
+	return found
+}
+
+func (tr *Transport) summary() []string {
+	var list []string
+	for _, e := range tr.Published() {
+		list = append(list, e.Type+" "+e.Subject)
+	}
+	return list
+}
+
+// Consume attaches the consumers and blocks until ctx ends and no Deliver is under way.
+func (tr *Transport) Consume(ctx context.Context, consumers []events.Consumer) error {
+	var mine []*attached
+	for _, c := range consumers {
+		if err := c.Ready(ctx); err != nil {
+			return err
+		}
+		mine = append(mine, &attached{Consumer: c})
+	}
+	tr.mu.Lock()
+	tr.consumers = append(tr.consumers, mine...)
+	tr.notify()
+	tr.mu.Unlock()
+
+	<-ctx.Done()
+
+	tr.mu.Lock()
+	tr.consumers = slices.DeleteFunc(tr.consumers, func(a *attached) bool { return slices.Contains(mine, a) })
+	tr.notify()
+	tr.mu.Unlock()
+	for _, a := range mine {
+		a.running.Wait()
+	}
+	return nil
+}
+
+// Check finds nothing missing.
+func (tr *Transport) Check(context.Context, events.Topology) error { return nil }
+
+// Close does nothing.
+func (tr *Transport) Close() error { return nil }
+
+// notify wakes await. The caller holds the lock.
+func (tr *Transport) notify() {
+	close(tr.changed)
+	tr.changed = make(chan struct{})
+}
+
+// await blocks until done, which is called under the lock; false if that takes too long.
+func (tr *Transport) await(done func() bool) bool {
+	deadline := time.NewTimer(patience)
+	defer deadline.Stop()
+	for {
+		tr.mu.Lock()
+		ok, changed := done(), tr.changed
+		tr.mu.Unlock()
+		if ok {
+			return true
+		}
+		select {
+		case <-changed:
+		case <-deadline.C:
+			return false
+		}
+	}
+}

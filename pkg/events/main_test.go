@@ -1,0 +1,200 @@
+package events_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+	"gorm.io/driver/postgres"
+	"gorm.io/gorm"
+	"gorm.io/gorm/logger"
+
+	"github.com/quadrille-dev/quadrille/pkg/events"
+	"github.com/quadrille-dev/quadrille/pkg/events/eventstest"
+	"github.com/quadrille-dev/quadrille/pkg/testservers"
+)
+
+// TestMain looks for goroutines that are left over. GORM's cache of prepared statements keeps one.
+func TestMain(m *testing.M) {
+	testservers.Main(m)
+	if err := goleak.Find(goleak.IgnoreTopFunction("gorm.io/gorm/internal/lru.NewLRU[...].func1")); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+const patience = 30 * time.Second
+
+// orderCreated has readers, orderSeen is an announcement; both are the service order's.
+type orderCreated struct {
+	OrderID string `json:"orderId"`
+	Number  int    `json:"number"`
+}
+
+func (orderCreated) EventType() string         { return "order.created.v1" }
+func (orderCreated) Publisher() string         { return "order" }
+func (e orderCreated) Subject() string         { return e.OrderID }
+func (orderCreated) Audience() events.Audience { return events.Required }
+
+type orderSeen struct {
+	OrderID string `json:"orderId"`
+}
+
+func (orderSeen) EventType() string         { return "order.seen.v1" }
+func (orderSeen) Publisher() string         { return "order" }
+func (e orderSeen) Subject() string         { return e.OrderID }
+func (orderSeen) Audience() events.Audience { return events.Open }
+
+// migrated has the library's tables.
+var migrated = testservers.NewTemplate(func(ctx context.Context, url string) error {
+	db, err := gorm.Open(postgres.Open(url), &gorm.Config{Logger: logger.Discard})
+	if err != nil {
+		return err
+	}
+	sqlDB, err := db.DB()
+	if err != nil {
+		return err
+	}
+	return errors.Join(events.Migrate(ctx, db), sqlDB.Close())
+})
+
+// database opens a handle on a new database with the library's tables.
+func database(t testing.TB) *gorm.DB {
+	t.Helper()
+	return open(t, migrated.Database(t))
+}
+
+func open(t testing.TB, url string) *gorm.DB {
+	t.Helper()
+	db, err := gorm.Open(postgres.Open(url), &gorm.Config{SkipDefaultTransaction: true, Logger: logger.Discard})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if sqlDB, err := db.DB(); err == nil {
+			_ = sqlDB.Close()
+		}
+	})
+	return db
+}
+
+// config is that of the service order, as impatient as tests are.
+func config() events.Config {
+	return events.Config{
+		Service: "order", PollInterval: 20 * time.Millisecond, LeaseTTL: 2 * time.Second,
+		Logger: slog.New(slog.NewTextHandler(io.Discard, nil)),
+	}
+}
+
+func newBus(t testing.TB, db *gorm.DB, tr events.Transport, cfg events.Config, subs ...events.Subscription) *events.Bus {
+	t.Helper()
+	bus, err := events.New(db, tr, cfg, subs...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return bus
+}
+
+// start makes a bus and runs it until the test ends.
+func start(t testing.TB, db *gorm.DB, tr events.Transport, cfg events.Config, subs ...events.Subscription) (stop func()) {
+	t.Helper()
+	return eventstest.Start(t, newBus(t, db, tr, cfg, subs...))
+}
+
+// publish commits one transaction that publishes these.
+func publish(t testing.TB, db *gorm.DB, etos ...events.ETO) {
+	t.Helper()
+	if err := db.Transaction(func(tx *gorm.DB) error {
+		for _, e := range etos {
+			if err := events.Publish(context.Background(), tx, e); err != nil {
+				return err
+			}
+		}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// eventually waits until ok.
+func eventually(t testing.TB, what string, ok func() bool) {
+	t.Helper()
+	deadline := time.NewTimer(patience)
+	defer deadline.Stop()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for !ok() {
+		select {
+		case <-tick.C:
+		case <-deadline.C:
+			t.Fatalf("waited in vain: %s", what)
+		}
+	}
+}
+
+// receive waits for a value.
+func receive[T any](t testing.TB, c <-chan T, what string) T {
+	t.Helper()
+	select {
+	case v := <-c:
+		return v
+	case <-time.After(patience):
+		t.Fatalf("waited in vain: %s", what)
+	}
+	panic("unreachable")
+}
+
+func scan[T any](t testing.TB, db *gorm.DB, query string, args ...any) T {
+	t.Helper()
+	var v T
+	if err := db.Raw(query, args...).Row().Scan(&v); err != nil {
+		t.Fatalf("%s: %v", query, err)
+	}
+	return v
+}
+
+func exec(t testing.TB, db *gorm.DB, query string, args ...any) {
+	t.Helper()
+	if err := db.Exec(query, args...).Error; err != nil {
+		t.Fatalf("%s: %v", query, err)
+	}
+}
+
+// outboxEmpty waits until everything is done.
+func outboxEmpty(t testing.TB, db *gorm.DB) {
+	t.Helper()
+	eventually(t, "outbox empty", func() bool { return scan[int](t, db, "select count(*) from outbox") == 0 })
+}
+
+// numbers lists what was published about a subject, in order.
+func numbers(t testing.TB, tr *eventstest.Transport, subject string) []int {
+	t.Helper()
+	var list []int
+	for _, e := range tr.Published() {
+		if e.Subject == subject && e.Type == (orderCreated{}).EventType() {
+			list = append(list, eventstest.Decode[orderCreated](t, e).Number)
+		}
+	}
+	return list
+}
+
+// together calls f n times at once, with 0 to n-1, and waits for all.
+func together(n int, f func(i int)) {
+	var ready, done sync.WaitGroup
+	ready.Add(n)
+	for i := range n {
+		done.Go(func() {
+			ready.Done()
+			ready.Wait()
+			f(i)
+		})
+	}
+	done.Wait()
+}

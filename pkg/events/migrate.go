@@ -1,0 +1,70 @@
+package events
+
+import (
+	"context"
+	"embed"
+	"fmt"
+	"io/fs"
+	"strings"
+
+	"gorm.io/gorm"
+)
+
+//go:embed migrations/*.sql
+var migrations embed.FS
+
+// migrationLock is the key of the advisory lock under which tables change: any constant that others don't use.
+const migrationLock = 0x0e7e47500001
+
+// Migrate creates or upgrades the library's own tables: outbox, outbox_lease, inbox, event_log, and
+// events_migrations, which records the versions applied. It blocks while another instance migrates, and does
+// nothing if everything is up to date. All versions are applied in one transaction or none is.
+func Migrate(ctx context.Context, db *gorm.DB) error {
+	files, err := fs.Glob(migrations, "migrations/*.sql")
+	if err != nil {
+		return fmt.Errorf("events: migrate: %w", err)
+	}
+	err = db.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
+		if err := tx.Exec("select pg_advisory_xact_lock(?)", migrationLock).Error; err != nil {
+			return err
+		}
+		if err := tx.Exec(`create table if not exists events_migrations (
+			version text primary key, applied_at timestamptz not null default current_timestamp)`).Error; err != nil {
+			return err
+		}
+		for _, file := range files {
+			version := strings.TrimSuffix(strings.TrimPrefix(file, "migrations/"), ".sql")
+			done := tx.Exec("insert into events_migrations (version) values (?) on conflict do nothing", version)
+			if done.Error != nil {
+				return done.Error
+			}
+			if done.RowsAffected == 0 {
+				continue
+			}
+			if err := applyMigration(tx, file); err != nil {
+				return fmt.Errorf("%s: %w", version, err)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("events: migrate: %w", err)
+	}
+	return nil
+}
+
+func applyMigration(tx *gorm.DB, file string) error {
+	text, err := migrations.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	for statement := range strings.SplitSeq(string(text), ";\n") {
+		if strings.TrimSpace(statement) == "" {
+			continue
+		}
+		if err := tx.Exec(statement).Error; err != nil {
+			return err
+		}
+	}
+	return nil
+}

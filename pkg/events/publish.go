@@ -1,0 +1,95 @@
+package events
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"gorm.io/gorm"
+)
+
+// PublishOption changes how one event is published.
+type PublishOption func(*publication)
+
+type publication struct {
+	now         time.Time
+	availableAt *time.Time
+	sequence    string
+}
+
+// After schedules the event: it is published once d has passed. It may be late by Config.PollInterval.
+func After(d time.Duration) PublishOption {
+	return func(p *publication) { t := p.now.Add(d); p.availableAt = &t }
+}
+
+// At schedules the event: it is published once the clock shows t. It may be late by Config.PollInterval.
+func At(t time.Time) PublishOption { return func(p *publication) { p.availableAt = &t } }
+
+// Sequence sets the version that the aggregate has with this event.
+func Sequence(n int64) PublishOption {
+	return func(p *publication) { p.sequence = strconv.FormatInt(n, 10) }
+}
+
+// Publish records eto in the outbox, inside tx. It reaches the broker after tx commits, at least once, and never
+// if tx rolls back. Correlation, causation, tenant and trace context are taken from ctx.
+//
+// Events with the same subject leave in the order they were written. Two transactions that write about one
+// aggregate must therefore take turns, say by locking its row first: which of two unordered writes comes first is
+// nobody's to know.
+//
+// The error is ErrNoTransaction or ErrNoBus if tx is not a transaction of a handle that New was called with,
+// describes what is wrong with eto, or is the database's; the transaction should be rolled back.
+func Publish(ctx context.Context, tx *gorm.DB, eto ETO, opts ...PublishOption) error {
+	if err := publish(ctx, tx, eto, opts); err != nil {
+		return fmt.Errorf("publish %s: %w", eto.EventType(), err)
+	}
+	return nil
+}
+
+func publish(ctx context.Context, tx *gorm.DB, eto ETO, opts []PublishOption) error {
+	t, err := transactionOf(tx)
+	if err != nil {
+		return err
+	}
+	if tx.Error != nil {
+		return tx.Error
+	}
+	cfg := t.plugin.cfg
+	if err := checkETO(eto); err != nil {
+		return err
+	}
+	if eto.Publisher() != cfg.Service {
+		return fmt.Errorf("this is %q's event, not %q's", eto.Publisher(), cfg.Service)
+	}
+	if eto.Subject() == "" {
+		return fmt.Errorf("%T: no subject", eto)
+	}
+	p := publication{now: cfg.Now().UTC()}
+	for _, o := range opts {
+		o(&p)
+	}
+	data, err := json.Marshal(eto)
+	if err != nil {
+		return err
+	}
+	env := Envelope{Data: data, Metadata: Metadata{
+		ID: cfg.NewID(), Type: eto.EventType(), Source: cfg.Source, Subject: eto.Subject(), Time: p.now,
+		CorrelationID: CorrelationID(ctx), CausationID: CausationID(ctx), TenantID: TenantID(ctx), Sequence: p.sequence,
+	}}
+	if cfg.SchemaBase != "" {
+		env.DataSchema = strings.TrimSuffix(cfg.SchemaBase, "/") + "/" + env.Type + ".json"
+	}
+	injectTrace(ctx, &env.Metadata)
+	body, err := json.Marshal(env)
+	if err != nil {
+		return err
+	}
+	if err := insertRow(ctx, t, env.Metadata, eto.Audience() == Required, body, p.availableAt); err != nil {
+		return err
+	}
+	t.published = true
+	return nil
+}

@@ -1,0 +1,479 @@
+package rabbitmq
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	amqp "github.com/rabbitmq/amqp091-go"
+
+	"github.com/quadrille-dev/quadrille/pkg/events"
+	"github.com/quadrille-dev/quadrille/pkg/testservers"
+)
+
+func TestConsume_AcknowledgesWhatIsDone(t *testing.T) {
+	t.Parallel()
+	q := orderCreated()
+	url := broker(t, q)
+	tr := transport(t, url, Config{})
+	const n = 100
+	seen := make(chan events.Delivery, n)
+	stop := consume(t, tr, consumer(q, 4, func(d events.Delivery) events.Verdict {
+		seen <- d
+		return events.Verdict{}
+	}))
+	publish(t, tr, messages(n)...)
+	bodies := map[string]bool{}
+	for range n {
+		d := receive(t, "delivery", seen)
+		if d.Attempt != 1 || !d.FirstFailedAt.IsZero() || d.LastError != "" {
+			t.Errorf("the first delivery says %+v", d)
+		}
+		bodies[string(d.Body)] = true
+	}
+	if len(bodies) != n {
+		t.Errorf("%d of %d arrived", len(bodies), n)
+	}
+	stop()
+	if left := count(t, operator(t, url), QueueName(q)); left != 0 {
+		t.Errorf("%d were not acknowledged", left)
+	}
+}
+
+func TestConsume_ClimbsTheLadderInOrderIntoTheDeadLetters(t *testing.T) {
+	t.Parallel()
+	q := orderCreated(50*time.Millisecond, 100*time.Millisecond, 200*time.Millisecond)
+	url := broker(t, q)
+	tr := transport(t, url, Config{})
+	type visit struct {
+		events.Delivery
+		at time.Time
+	}
+	visits := make(chan visit, 10)
+	consume(t, tr, consumer(q, 2, func(d events.Delivery) events.Verdict {
+		visits <- visit{d, time.Now()}
+		first := d.FirstFailedAt
+		if first.IsZero() {
+			first = time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC)
+		}
+		v := events.Verdict{Action: events.Retry, Err: fmt.Errorf("failure %d", d.Attempt), FirstFailedAt: first, Attempt: d.Attempt}
+		if d.Attempt <= len(q.Ladder) {
+			v.Delay = q.Ladder[d.Attempt-1]
+		} else {
+			v.Action, v.Reason = events.Dead, events.DeadFailed
+		}
+		return v
+	}))
+	m := message("1")
+	m.TraceParent = "00-1-2-01"
+	publish(t, tr, m)
+
+	var before visit
+	for i := range 4 {
+		got := receive(t, "delivery", visits)
+		want := events.Delivery{Body: m.Body, Attempt: i + 1}
+		if i > 0 {
+			want.FirstFailedAt = time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC)
+			want.LastError = fmt.Sprintf("failure %d", i)
+			if waited := got.at.Sub(before.at); waited < q.Ladder[i-1] {
+				t.Errorf("attempt %d came after %v", got.Attempt, waited)
+			}
+		}
+		if diff := cmp.Diff(want, got.Delivery); diff != "" {
+			t.Error(diff)
+		}
+		before = got
+	}
+
+	ch := operator(t, url)
+	dead := take(t, ch, DeadLetterQueueName(q))
+	deadAt, err := time.Parse(time.RFC3339Nano, fmt.Sprint(dead.Headers["dead-at"]))
+	if err != nil || time.Since(deadAt) < 0 {
+		t.Errorf("dead at %v: %v", dead.Headers["dead-at"], err)
+	}
+	want := amqp.Table{
+		"retry-attempt": int64(4), "retry-first-failed-at": "2026-01-02T03:04:05.000000006Z", "retry-last-error": "failure 4",
+		"dead-reason": "failed", "dead-queue": QueueName(q), "traceparent": "00-1-2-01",
+	}
+	ours := cmpopts.IgnoreMapEntries(func(name string, _ any) bool {
+		return name == "dead-at" || name == headerNumber || name == "x-delivery-count"
+	})
+	if diff := cmp.Diff(want, dead.Headers, ours); diff != "" {
+		t.Error(diff)
+	}
+	if dead.MessageId != "1" || dead.Type != m.Type || dead.ContentType != events.ContentType || string(dead.Body) != string(m.Body) {
+		t.Errorf("the dead letter has changed: %+v", dead)
+	}
+	for _, name := range []string{QueueName(q), RungName(q, 50*time.Millisecond), RungName(q, 100*time.Millisecond), RungName(q, 200*time.Millisecond)} {
+		if n := count(t, ch, name); n != 0 {
+			t.Errorf("%d left in %s", n, name)
+		}
+	}
+}
+
+func TestForwarded(t *testing.T) {
+	t.Parallel()
+	q := orderCreated(time.Second)
+	d := amqp.Delivery{
+		Headers: amqp.Table{
+			"x-death": []any{}, "X-First-Death-Queue": "q", "CC": []any{"other"}, "traceparent": "00",
+			"retry-attempt": int32(2), "retry-first-failed-at": "2026-01-02T03:04:05Z", "retry-last-error": "e",
+		},
+		UserId: "somebody", Expiration: "1000", Priority: 1, ReplyTo: "r",
+	}
+	received := deliveryOf(d)
+	if received.Attempt != 3 || received.LastError != "e" || received.FirstFailedAt.Year() != 2026 {
+		t.Errorf("got %+v", received)
+	}
+
+	l := forwarded(q, d, received, events.Verdict{Action: events.Retry, Err: errors.New(strings.Repeat("é", 2000))})
+	if l.exchange != "inventory.retry" || l.key != RungName(q, time.Second) || !l.mandatory {
+		t.Errorf("goes to %s, %s", l.exchange, l.key)
+	}
+	want := amqp.Publishing{
+		Headers: amqp.Table{
+			"traceparent": "00", "retry-attempt": int64(3), "retry-first-failed-at": "2026-01-02T03:04:05Z",
+			"retry-last-error": strings.Repeat("é", 512),
+		},
+		DeliveryMode: amqp.Persistent, Priority: 1, ReplyTo: "r",
+	}
+	if diff := cmp.Diff(want, l.message); diff != "" {
+		t.Error(diff)
+	}
+
+	l = forwarded(orderCreated(), d, received, events.Verdict{Action: events.Retry, Attempt: 3})
+	if l.key != DeadLetterQueueName(q) || l.message.Headers["dead-reason"] != "failed" {
+		t.Errorf("a retry without a ladder goes to %s with %v", l.key, l.message.Headers)
+	}
+}
+
+// The confirm of a retry is lost: the delivery must not be acknowledged, so the message is there twice and not gone.
+func TestConsume_ConfirmsTheRetryBeforeItAcknowledges(t *testing.T) {
+	t.Parallel()
+	q := orderCreated(10 * time.Millisecond)
+	url := broker(t, q)
+	tr := transport(t, url, Config{})
+	publish(t, tr, message("1"))
+
+	p := newProxy(t, url)
+	deaf := transport(t, p.url, Config{ConfirmTimeout: 200 * time.Millisecond})
+	tr.publisher = deaf.publisher
+	if errs := deaf.Publish(t.Context(), []events.Message{{Publisher: "order"}}); errs[0] != nil { // connects
+		t.Fatal(errs[0])
+	}
+	p.stall(false, true)
+	handled := make(chan events.Delivery, 1)
+	stop := consume(t, tr, consumer(q, 1, func(d events.Delivery) events.Verdict {
+		handled <- d
+		return events.Verdict{Action: events.Retry, Err: errors.New("no")}
+	}))
+	receive(t, "delivery", handled)
+	ch := operator(t, url)
+	eventually(t, "retry on the broker", func() bool { return count(t, ch, QueueName(q)) > 0 })
+	stop()
+	attempts := map[any]bool{}
+	eventually(t, "original", func() bool {
+		attempts[take(t, ch, QueueName(q)).Headers[headerAttempt]] = true
+		return attempts[nil]
+	})
+}
+
+func TestConsume_KeepsTryingToMoveADelivery(t *testing.T) {
+	t.Parallel()
+	q := orderCreated(10 * time.Millisecond)
+	url := broker(t, q)
+	ch := operator(t, url)
+	if err := ch.QueueUnbind(RungName(q, q.Ladder[0]), RungName(q, q.Ladder[0]), "inventory.retry", nil); err != nil {
+		t.Fatal(err)
+	}
+	var log output
+	tr := transport(t, url, Config{Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	seen := make(chan int, 10)
+	consume(t, tr, consumer(q, 1, func(d events.Delivery) events.Verdict {
+		seen <- d.Attempt
+		if d.Attempt > 1 {
+			return events.Verdict{}
+		}
+		return events.Verdict{Action: events.Retry, Err: errors.New("no")}
+	}))
+	publish(t, tr, message("1"))
+	receive(t, "delivery", seen)
+	eventually(t, "complaint", func() bool { return strings.Contains(log.String(), RungName(q, q.Ladder[0])) })
+	apply(t, url, q)
+	if attempt := receive(t, "retry", seen); attempt != 2 {
+		t.Errorf("attempt %d", attempt)
+	}
+}
+
+func TestConsume_GivesBackAndWaitsUntilReady(t *testing.T) {
+	t.Parallel()
+	q := orderCreated()
+	url := broker(t, q)
+	tr := transport(t, url, Config{})
+	var away atomic.Bool
+	away.Store(true)
+	resume := make(chan struct{})
+	waiting := make(chan struct{}, 100)
+	seen := make(chan events.Delivery, 10)
+	var readied atomic.Int32
+	c := consumer(q, 2, func(d events.Delivery) events.Verdict {
+		if away.Load() {
+			return events.Verdict{Action: events.GiveBack, Err: errors.New("database away")}
+		}
+		seen <- d
+		return events.Verdict{}
+	})
+	c.Ready = func(ctx context.Context) error {
+		if readied.Add(1) == 1 {
+			return nil
+		}
+		waiting <- struct{}{}
+		select {
+		case <-resume:
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	consume(t, tr, c)
+	publish(t, tr, messages(5)...)
+	receive(t, "call to Ready", waiting)
+	ch := operator(t, url)
+	eventually(t, "deliveries back in the queue", func() bool { return count(t, ch, QueueName(q)) == 5 })
+	away.Store(false)
+	close(resume)
+	for range 5 {
+		if d := receive(t, "delivery", seen); d.Attempt != 1 {
+			t.Errorf("an attempt was spent: %d", d.Attempt)
+		}
+	}
+}
+
+func TestConsume_StopFinishesWhatRunsAndLeavesTheRest(t *testing.T) {
+	t.Parallel()
+	q := orderCreated(time.Minute)
+	url := broker(t, q)
+	tr := transport(t, url, Config{})
+	publish(t, tr, messages(10)...)
+	running, finish := make(chan struct{}, 10), make(chan struct{})
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error)
+	go func() {
+		done <- tr.Consume(ctx, []events.Consumer{consumer(q, 3, func(d events.Delivery) events.Verdict {
+			running <- struct{}{}
+			<-finish
+			if strings.Contains(string(d.Body), `"1"`) {
+				return events.Verdict{Action: events.Retry, Err: errors.New("no")}
+			}
+			return events.Verdict{}
+		})})
+	}()
+	for range 3 {
+		receive(t, "delivery", running)
+	}
+	cancel()
+	ch := operator(t, url)
+	// More that arrive meanwhile must not be started.
+	publish(t, tr, messages(5)...)
+	select {
+	case err := <-done:
+		t.Fatalf("ended before its handlers: %v", err)
+	default:
+	}
+	close(finish)
+	if err := receive(t, "end", done); err != nil {
+		t.Error(err)
+	}
+	if len(running) > 0 {
+		t.Errorf("%d were started after the end", len(running))
+	}
+	eventually(t, "rest in the queue", func() bool { return count(t, ch, QueueName(q)) == 12 })
+	eventually(t, "retry in its rung", func() bool { return count(t, ch, RungName(q, time.Minute)) == 1 })
+}
+
+func TestConsume_StartsNothingThatArrivesWhileItStops(t *testing.T) {
+	t.Parallel()
+	q := orderCreated()
+	url := broker(t, q)
+	p := newProxy(t, url)
+	seen := make(chan struct{}, 10)
+	stop := consume(t, transport(t, p.url, Config{}), consumer(q, 1, func(events.Delivery) events.Verdict {
+		seen <- struct{}{}
+		return events.Verdict{}
+	}))
+	sender := transport(t, url, Config{})
+	publish(t, sender, message("1"))
+	receive(t, "delivery", seen)
+
+	p.stall(false, true)
+	ch := operator(t, url)
+	publish(t, sender, message("2"))
+	eventually(t, "delivery under way", func() bool { return count(t, ch, QueueName(q)) == 0 })
+	before := p.sent.Load()
+	var stopped sync.WaitGroup
+	stopped.Go(stop)
+	eventually(t, "cancel under way", func() bool { return p.sent.Load() > before })
+	p.stall(false, false)
+	stopped.Wait()
+	if len(seen) > 0 {
+		t.Error("a delivery was started")
+	}
+	eventually(t, "delivery back in the queue", func() bool { return count(t, ch, QueueName(q)) == 1 })
+}
+
+func TestConsume_SurvivesADeletedQueueAndDisturbsNobody(t *testing.T) {
+	t.Parallel()
+	deleted, other := orderCreated(), orderCreated()
+	other.Reaction = "order-counted"
+	url := broker(t, deleted, other)
+	var log output
+	tr := transport(t, url, Config{Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	at := map[string]chan string{deleted.Reaction: make(chan string, 10), other.Reaction: make(chan string, 10)}
+	var consumers []events.Consumer
+	for _, q := range []events.Queue{deleted, other} {
+		consumers = append(consumers, consumer(q, 1, func(d events.Delivery) events.Verdict {
+			at[q.Reaction] <- string(d.Body)
+			return events.Verdict{}
+		}))
+	}
+	consume(t, tr, consumers...)
+	publish(t, tr, message("1"))
+	receive(t, "delivery", at[deleted.Reaction])
+	receive(t, "delivery", at[other.Reaction])
+
+	if _, err := operator(t, url).QueueDelete(QueueName(deleted), false, false, false); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "complaint", func() bool { return strings.Contains(log.String(), "cancelled the consumer") })
+	publish(t, tr, message("2"))
+	receive(t, "delivery to the other", at[other.Reaction])
+
+	apply(t, url, deleted, other)
+	publish(t, tr, message("3"))
+	if got := receive(t, "delivery after the repair", at[deleted.Reaction]); got != string(message("3").Body) {
+		t.Errorf("got %s", got)
+	}
+	if lines := strings.Count(log.String(), "\n"); lines > 3 {
+		t.Errorf("too many complaints:\n%s", log.String())
+	}
+}
+
+func TestConsume_HalfOpenConnectionIsReplaced(t *testing.T) {
+	t.Parallel()
+	q := orderCreated()
+	url := broker(t, q)
+	p := newProxy(t, url)
+	tr := transport(t, p.url, Config{Heartbeat: time.Second})
+	seen := make(chan string, 10)
+	consume(t, tr, consumer(q, 1, func(d events.Delivery) events.Verdict {
+		seen <- string(d.Body)
+		return events.Verdict{}
+	}))
+	sender := transport(t, url, Config{})
+	publish(t, sender, message("1"))
+	receive(t, "delivery", seen)
+	p.stall(true, true)
+	publish(t, sender, message("2"))
+	for receive(t, "delivery", seen) != string(message("2").Body) {
+	}
+}
+
+func TestBrokerRestart_LosesNothing(t *testing.T) {
+	t.Parallel()
+	server := testservers.OwnBroker(t)
+	q := orderCreated(10 * time.Millisecond)
+	apply(t, server.URL(), q)
+	tr := transport(t, server.URL(), Config{})
+	var mu sync.Mutex
+	seen := map[string]bool{}
+	handled := func() int {
+		mu.Lock()
+		defer mu.Unlock()
+		return len(seen)
+	}
+	consume(t, tr, consumer(q, 8, func(d events.Delivery) events.Verdict {
+		mu.Lock()
+		defer mu.Unlock()
+		if d.Attempt == 1 && len(seen)%10 == 0 {
+			return events.Verdict{Action: events.Retry, Err: errors.New("no")}
+		}
+		seen[string(d.Body)] = true
+		return events.Verdict{}
+	}))
+
+	enough := make(chan struct{})
+	type result struct{ confirmed, failed int }
+	published := make(chan result, 1)
+	go func() {
+		var r result
+		var msgs []events.Message
+		var pause backoff
+		for more := true; more || len(msgs) > 0; {
+			select {
+			case <-enough:
+				more = false
+			case <-t.Context().Done():
+				return
+			default:
+				for len(msgs) < 20 {
+					msgs = append(msgs, message(fmt.Sprint(r.confirmed+len(msgs), "-", r.failed)))
+				}
+			}
+			var again []events.Message
+			for i, err := range tr.Publish(t.Context(), msgs) {
+				if err != nil {
+					again = append(again, msgs[i])
+					r.failed++
+				} else {
+					r.confirmed++
+				}
+			}
+			if msgs = again; len(msgs) > 0 {
+				pause.wait(t.Context(), t.Context())
+			} else {
+				pause.reset()
+			}
+		}
+		published <- r
+	}()
+	// In this order: a quorum queue of RabbitMQ 3.10 does not survive a kill within seconds of its declaration.
+	for _, end := range []func(testing.TB){server.Stop, server.Kill} {
+		before := handled()
+		eventually(t, "traffic", func() bool { return handled() > before+500 })
+		end(t)
+		server.Start(t)
+	}
+	close(enough)
+	r := receive(t, "all confirms", published)
+	eventually(t, "every message", func() bool { return handled() == r.confirmed })
+	if r.failed == 0 {
+		t.Error("no publish met the restart")
+	}
+	t.Logf("%d messages, %d outcomes unknown", r.confirmed, r.failed)
+}
+
+// output collects log lines.
+type output struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (o *output) Write(b []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.Write(b)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.String()
+}

@@ -1,0 +1,52 @@
+package rabbitmq
+
+import (
+	"testing"
+	"time"
+)
+
+func TestNames(t *testing.T) {
+	t.Parallel()
+	q := orderCreated()
+	for got, want := range map[string]string{
+		ExchangeName("order"):              "order.events",
+		RetryExchangeName("inventory"):     "inventory.retry",
+		QueueName(q):                       "inventory.order-created.q",
+		DeadLetterExchangeName(q):          "inventory.order-created.dlx",
+		DeadLetterQueueName(q):             "inventory.order-created.dlq",
+		bindingKey(q):                      "order.created.*",
+		RungName(q, time.Second):           "inventory.order-created.retry.1s",
+		RungName(q, 20*time.Second):        "inventory.order-created.retry.20s",
+		RungName(q, 2*time.Minute):         "inventory.order-created.retry.2m",
+		RungName(q, 10*time.Minute):        "inventory.order-created.retry.10m",
+		RungName(q, 90*time.Second):        "inventory.order-created.retry.1m30s",
+		RungName(q, 250*time.Millisecond):  "inventory.order-created.retry.250ms",
+		RungName(q, time.Hour):             "inventory.order-created.retry.1h",
+		RungName(q, 10*time.Hour):          "inventory.order-created.retry.10h",
+		RungName(q, time.Hour+time.Second): "inventory.order-created.retry.1h1s",
+		RungName(q, time.Hour+time.Minute): "inventory.order-created.retry.1h1m",
+	} {
+		if got != want {
+			t.Errorf("got %s, want %s", got, want)
+		}
+	}
+}
+
+func TestRungFor_TakesTheShortestThatIsLongEnough(t *testing.T) {
+	t.Parallel()
+	q := orderCreated(time.Second, 5*time.Second, time.Minute)
+	for delay, want := range map[time.Duration]time.Duration{
+		0:                time.Second,
+		time.Second:      time.Second,
+		1100 * 1_000_000: 5 * time.Second,
+		time.Minute:      time.Minute,
+		time.Hour:        time.Minute,
+	} {
+		if got, ok := rungFor(q, delay); !ok || got != RungName(q, want) {
+			t.Errorf("%v: got %s", delay, got)
+		}
+	}
+	if got, ok := rungFor(orderCreated(), time.Second); ok {
+		t.Errorf("without a ladder: got %s", got)
+	}
+}

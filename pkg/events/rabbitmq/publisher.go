@@ -1,0 +1,180 @@
+package rabbitmq
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"golang.org/x/sync/semaphore"
+
+	"github.com/quadrille-dev/quadrille/pkg/events"
+)
+
+// maxBatch is the most letters that one call has in flight; maxInFlight that of all calls together.
+const (
+	maxBatch    = 256
+	maxInFlight = 1024
+)
+
+var (
+	errClosed  = errors.New("rabbitmq: the transport is closed")
+	errBlocked = errors.New("rabbitmq: the broker is low on memory or disk and has blocked publishers")
+)
+
+// publisher sends letters on one session that all callers share, and replaces it when it is lost.
+type publisher struct {
+	dialer *dialer
+	number atomic.Int64
+
+	opening *semaphore.Weighted // held while looking at current and opening another; unlike a mutex, it knows contexts
+	mu      sync.Mutex          // guards what follows
+	current *session
+	closed  bool
+}
+
+func newPublisher(d *dialer) *publisher {
+	return &publisher{dialer: d, opening: semaphore.NewWeighted(1)}
+}
+
+// publish sends letters in order and blocks until each has an outcome, which it leaves in the letter.
+func (p *publisher) publish(ctx context.Context, letters []*letter) {
+	letters = slices.DeleteFunc(slices.Clone(letters), func(l *letter) bool {
+		if len(l.exchange) > maxShortString || len(l.key) > maxShortString {
+			l.err = fmt.Errorf("%w: exchange or routing key longer than %d bytes", events.ErrRefused, maxShortString)
+		}
+		return l.err != nil
+	})
+	for len(letters) > 0 {
+		batch := letters[:min(maxBatch, len(letters))]
+		if err := p.send(ctx, batch); err != nil {
+			fail(letters, err)
+			return
+		}
+		letters = letters[len(batch):]
+	}
+}
+
+// send answers an error if nothing was sent.
+func (p *publisher) send(ctx context.Context, letters []*letter) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, p.dialer.cfg.ConfirmTimeout, errNoAnswer)
+	defer cancel()
+	s, err := p.enter(ctx)
+	if err != nil {
+		return err
+	}
+	for _, l := range letters {
+		if l.mandatory {
+			l.number = p.number.Add(1)
+			l.message.Headers[headerNumber] = l.number
+		}
+	}
+	s.send(ctx, letters)
+	s.leave()
+
+	var suspects []*letter
+	for _, l := range letters {
+		if blamesMessage(l.err) {
+			suspects = append(suspects, l)
+		}
+	}
+	if len(suspects) > 0 {
+		p.sendSingly(ctx, suspects)
+	}
+	return nil
+}
+
+// sendSingly finds out which letters the broker closes the channel over: alone on a session, there is no doubt.
+func (p *publisher) sendSingly(ctx context.Context, letters []*letter) {
+	var s *session
+	defer func() {
+		if s != nil {
+			s.close()
+		}
+	}()
+	unusable := map[string]error{}
+	for i, l := range letters {
+		if err := unusable[l.exchange]; err != nil {
+			l.err = err
+			continue
+		}
+		if s == nil || s.dead() {
+			var err error
+			if s, err = openSession(ctx, p.dialer); err != nil {
+				fail(letters[i:], err)
+				return
+			}
+		}
+		l.err = nil
+		s.send(ctx, []*letter{l})
+		if blamesMessage(l.err) {
+			l.err = blame(l.err)
+			if !errors.Is(l.err, events.ErrRefused) {
+				unusable[l.exchange] = l.err
+			}
+		}
+	}
+}
+
+func fail(letters []*letter, err error) {
+	for _, l := range letters {
+		l.err = err
+	}
+}
+
+// enter answers the session, opened if need be; leave it after use. It fails at once if the broker is away.
+func (p *publisher) enter(ctx context.Context) (*session, error) {
+	if err := p.opening.Acquire(ctx, 1); err != nil {
+		return nil, fmt.Errorf("rabbitmq: wait for a connection: %w", context.Cause(ctx))
+	}
+	defer p.opening.Release(1)
+
+	s, err := p.usable()
+	if s != nil || err != nil {
+		return s, err
+	}
+	if s, err = openSession(ctx, p.dialer); err != nil {
+		return nil, err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed {
+		s.drop()
+		return nil, errClosed
+	}
+	p.current = s
+	s.users.Add(1)
+	return s, nil
+}
+
+// usable answers the current session if it may be used, nil if another must be opened.
+func (p *publisher) usable() (*session, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	s := p.current
+	switch {
+	case p.closed:
+		return nil, errClosed
+	case s == nil || s.dead():
+		return nil, nil
+	case s.blocked.Load():
+		// Kept: the broker will read what we sent when it recovers, and each new session would send it once more.
+		return nil, errBlocked
+	case s.abandoned.Load():
+		s.retire()
+		return nil, nil
+	}
+	s.users.Add(1)
+	return s, nil
+}
+
+func (p *publisher) close() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.closed = true
+	if p.current != nil {
+		p.current.close()
+	}
+}

@@ -1,0 +1,249 @@
+package inventory
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"regexp"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/gin-gonic/gin"
+	"gorm.io/gorm"
+
+	"github.com/quadrille-dev/quadrille/pkg/chassis"
+)
+
+// Routes adds the service's endpoints to api, which is /api/v1.
+func (s *Service) Routes(api gin.IRouter) {
+	api.PUT("/products/:sku", chassis.Handle(s.putProduct))
+	api.DELETE("/products/:sku", chassis.Handle(s.deleteProduct))
+	api.GET("/products", chassis.Handle(s.listProducts))
+	api.GET("/products/:sku", chassis.Handle(s.getProduct))
+	api.POST("/products/:sku/supply", chassis.Handle(s.supplyProduct))
+	api.GET("/reservations/:orderId", chassis.Handle(s.getReservation))
+}
+
+type (
+	moneyJSON struct {
+		Amount   int64  `json:"amount"`
+		Currency string `json:"currency"`
+	}
+	putProductRequest struct {
+		Name  string    `json:"name"`
+		Price moneyJSON `json:"price"`
+	}
+	supplyRequest struct {
+		Quantity int `json:"quantity"`
+	}
+	productResponse struct {
+		SKU       string    `json:"sku"`
+		Name      string    `json:"name"`
+		Price     moneyJSON `json:"price"`
+		OnHand    int       `json:"onHand"`
+		Reserved  int       `json:"reserved"`
+		Available int       `json:"available"`
+		Version   int64     `json:"version"`
+	}
+	stockResponse struct {
+		SKU       string `json:"sku"`
+		OnHand    int    `json:"onHand"`
+		Reserved  int    `json:"reserved"`
+		Available int    `json:"available"`
+	}
+	itemJSON struct {
+		SKU      string `json:"sku"`
+		Quantity int    `json:"quantity"`
+	}
+	shortageJSON struct {
+		SKU       string `json:"sku"`
+		Requested int    `json:"requested"`
+		Available int    `json:"available"`
+	}
+	reservationResponse struct {
+		OrderID   string         `json:"orderId"`
+		State     State          `json:"state"`
+		Items     []itemJSON     `json:"items"`
+		Shortages []shortageJSON `json:"shortages"`
+	}
+)
+
+// What people may ask for.
+const (
+	maxName   = 200         // letters
+	maxPrice  = 100_000_000 // minor units
+	maxSupply = 1_000_000   // at once
+)
+
+var (
+	validID       = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
+	validCurrency = regexp.MustCompile(`^[A-Z]{3}$`)
+)
+
+func (s *Service) putProduct(c *gin.Context) error {
+	sku := c.Param("sku")
+	var req putProductRequest
+	if err := chassis.DecodeJSON(c, &req); err != nil {
+		return err
+	}
+	if wrong := req.check(sku); len(wrong) > 0 {
+		return chassis.Unprocessable(wrong...)
+	}
+	status := http.StatusOK
+	p, err := s.transact(c, sku, func(p *Product) ([]Fact, error) {
+		if p.Deleted {
+			status = http.StatusCreated
+		}
+		return p.Put(req.Name, Money(req.Price)), nil
+	})
+	if err != nil {
+		return err
+	}
+	c.JSON(status, productOf(p))
+	return nil
+}
+
+func (s *Service) deleteProduct(c *gin.Context) error {
+	sku, err := idParam(c, "sku")
+	if err != nil {
+		return err
+	}
+	if _, err := s.transact(c, sku, (*Product).Delete); err != nil {
+		return err
+	}
+	c.Status(http.StatusNoContent)
+	return nil
+}
+
+// transact changes the product in a transaction of its own.
+func (s *Service) transact(c *gin.Context, sku string, rule func(*Product) ([]Fact, error)) (p Product, err error) {
+	ctx := c.Request.Context()
+	err = s.db.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
+		p, err = s.changeProduct(ctx, tx, sku, rule)
+		return err
+	})
+	return p, problemOf(err)
+}
+
+// supplyProduct adds stock once, however often it is repeated under one Idempotency-Key.
+func (s *Service) supplyProduct(c *gin.Context) error {
+	sku, err := idParam(c, "sku")
+	if err != nil {
+		return err
+	}
+	var req supplyRequest
+	if err := chassis.DecodeJSON(c, &req); err != nil {
+		return err
+	}
+	if req.Quantity < 1 || req.Quantity > maxSupply {
+		return chassis.Unprocessable(chassis.FieldError{Field: "quantity", Detail: "must be from 1 to 1000000"})
+	}
+	return chassis.Idempotent(c, s.db, chassis.IdempotencyOptions{}, func(ctx context.Context, tx *gorm.DB) (chassis.Reply, error) {
+		p, err := s.changeProduct(ctx, tx, sku, func(p *Product) ([]Fact, error) { return nil, p.Supply(req.Quantity) })
+		if err != nil {
+			return chassis.Reply{}, problemOf(err)
+		}
+		slog.InfoContext(ctx, "stock supplied", "sku", sku, "quantity", req.Quantity, "on_hand", p.OnHand)
+		return chassis.Reply{Status: http.StatusCreated, Body: stockResponse{p.SKU, p.OnHand, p.Reserved, p.Available()}}, nil
+	})
+}
+
+func (s *Service) listProducts(c *gin.Context) error {
+	page, err := chassis.ParsePage(c)
+	if err != nil {
+		return err
+	}
+	after := ""
+	if page.After != nil {
+		after = page.After.Key
+	}
+	products, err := listProducts(s.db.WithContext(c.Request.Context()), after, page.Fetch())
+	if err != nil {
+		return err
+	}
+	c.JSON(http.StatusOK, chassis.NewList(page, products, func(p Product) (productResponse, chassis.Cursor) {
+		return productOf(p), chassis.Cursor{Key: p.SKU}
+	}))
+	return nil
+}
+
+func (s *Service) getProduct(c *gin.Context) error {
+	sku, err := idParam(c, "sku")
+	if err != nil {
+		return err
+	}
+	p, err := findProduct(s.db.WithContext(c.Request.Context()), sku)
+	if err != nil {
+		return problemOf(err)
+	}
+	c.JSON(http.StatusOK, productOf(p))
+	return nil
+}
+
+func (s *Service) getReservation(c *gin.Context) error {
+	orderID, err := idParam(c, "orderId")
+	if err != nil {
+		return err
+	}
+	r, err := findReservation(s.db.WithContext(c.Request.Context()), orderID)
+	if err != nil {
+		return problemOf(err)
+	}
+	response := reservationResponse{OrderID: r.OrderID, State: r.State, Items: []itemJSON{}, Shortages: []shortageJSON{}}
+	for _, item := range r.Items {
+		response.Items = append(response.Items, itemJSON(item))
+	}
+	for _, shortage := range r.Shortages {
+		response.Shortages = append(response.Shortages, shortageJSON(shortage))
+	}
+	c.JSON(http.StatusOK, response)
+	return nil
+}
+
+// idParam is a part of the path that names something. What cannot be a name is not known, either.
+func idParam(c *gin.Context, name string) (string, error) {
+	id := c.Param(name)
+	if !validID.MatchString(id) {
+		return "", chassis.NotFound("this cannot be the id of anything")
+	}
+	return id, nil
+}
+
+// check answers what is wrong with the request.
+func (r putProductRequest) check(sku string) (wrong []chassis.FieldError) {
+	refuse := func(field, detail string) { wrong = append(wrong, chassis.FieldError{Field: field, Detail: detail}) }
+	if !validID.MatchString(sku) {
+		refuse("sku", "must be 1 to 64 letters, digits, dots, dashes and underscores")
+	}
+	if strings.TrimSpace(r.Name) == "" || utf8.RuneCountInString(r.Name) > maxName || strings.ContainsFunc(r.Name, unicode.IsControl) {
+		refuse("name", "must be 1 to 200 characters, none of them a control character")
+	}
+	if r.Price.Amount < 1 || r.Price.Amount > maxPrice {
+		refuse("price.amount", "must be from 1 to 100000000 minor units")
+	}
+	if !validCurrency.MatchString(r.Price.Currency) {
+		refuse("price.currency", "must be an ISO 4217 code, such as EUR")
+	}
+	return wrong
+}
+
+// problemOf turns the domain's refusals into HTTP's.
+func problemOf(err error) error {
+	switch {
+	case errors.Is(err, ErrUnknownProduct), errors.Is(err, errUnknownOrder):
+		return chassis.NotFound(err.Error())
+	case errors.Is(err, ErrStockReserved), errors.Is(err, ErrTooMuchStock):
+		return chassis.Conflict(err.Error())
+	default:
+		return err
+	}
+}
+
+func productOf(p Product) productResponse {
+	return productResponse{
+		SKU: p.SKU, Name: p.Name, Price: moneyJSON(p.Price),
+		OnHand: p.OnHand, Reserved: p.Reserved, Available: p.Available(), Version: p.Version,
+	}
+}

@@ -1,0 +1,29 @@
+// Command order runs the order service on Postgres and RabbitMQ.
+package main
+
+import (
+	"context"
+	"errors"
+
+	"github.com/quadrille-dev/quadrille/pkg/chassis"
+	"github.com/quadrille-dev/quadrille/pkg/events/rabbitmq"
+	"github.com/quadrille-dev/quadrille/services/order"
+)
+
+func main() { chassis.Main("order", order.Defaults(), run) }
+
+func run(ctx context.Context, cfg order.Config) (err error) {
+	db, err := chassis.OpenDatabase(ctx, cfg.DatabaseURL, chassis.DatabaseOptions{MaxConns: cfg.DatabaseMaxConns})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, chassis.CloseDatabase(db)) }()
+
+	transport, err := rabbitmq.New(cfg.AMQPURL.Reveal(), rabbitmq.Config{Name: "order"})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, transport.Close()) }()
+
+	return order.Run(ctx, cfg, db, transport)
+}

@@ -1,0 +1,177 @@
+package order
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/gin-gonic/gin"
+	"github.com/google/uuid"
+	"gorm.io/gorm"
+
+	"github.com/quadrille-dev/quadrille/pkg/chassis"
+)
+
+// Routes adds the service's endpoints below /api/v1.
+func (s *Service) Routes(r gin.IRouter) {
+	api := r.Group("/api/v1")
+	api.POST("/orders", chassis.Handle(s.postOrder))
+	api.GET("/orders", chassis.Handle(s.listOrders))
+	api.GET("/orders/:id", chassis.Handle(s.getOrder))
+	api.POST("/orders/:id/cancel", chassis.Handle(s.cancelOrder))
+}
+
+type (
+	orderResponse struct {
+		ID              string            `json:"id"`
+		CustomerID      string            `json:"customerId"`
+		State           State             `json:"state"`
+		Reason          Reason            `json:"reason,omitempty"`
+		Items           []Item            `json:"items"`
+		Total           Money             `json:"total"`
+		ShippingAddress Address           `json:"shippingAddress"`
+		Payment         *paymentResponse  `json:"payment,omitempty"`
+		Shipment        *shipmentResponse `json:"shipment,omitempty"`
+		PlacedAt        time.Time         `json:"placedAt"`
+		History         []entryResponse   `json:"history,omitempty"`
+	}
+	paymentResponse struct {
+		ID          string `json:"id,omitempty"`
+		DeclineCode string `json:"declineCode,omitempty"`
+	}
+	shipmentResponse struct {
+		ID       string `json:"id"`
+		Tracking string `json:"tracking,omitempty"`
+	}
+	entryResponse struct {
+		At    time.Time `json:"at"`
+		Event string    `json:"event"`
+		What  string    `json:"what"`
+	}
+)
+
+func responseOf(o *Order, history []Entry) orderResponse {
+	r := orderResponse{
+		ID: o.ID, CustomerID: o.CustomerID, State: o.State(), Reason: o.Why(), Items: o.Items, Total: o.Total,
+		ShippingAddress: o.ShipTo, PlacedAt: o.PlacedAt,
+	}
+	if o.PaymentID != "" || o.DeclineCode != "" {
+		r.Payment = &paymentResponse{ID: o.PaymentID, DeclineCode: o.DeclineCode}
+	}
+	if o.ShipmentID != "" {
+		r.Shipment = &shipmentResponse{ID: o.ShipmentID, Tracking: o.Tracking}
+	}
+	for _, e := range history {
+		r.History = append(r.History, entryResponse{At: e.At.UTC(), Event: e.EventType, What: e.Words})
+	}
+	return r
+}
+
+// postOrder answers 202: the order is taken, and what becomes of it is for others to say.
+func (s *Service) postOrder(c *gin.Context) error {
+	var req placeRequest
+	if err := chassis.DecodeJSON(c, &req); err != nil {
+		return err
+	}
+	once := chassis.IdempotencyOptions{Required: true, Scope: "place order"}
+	return chassis.Idempotent(c, s.db, once, func(ctx context.Context, tx *gorm.DB) (chassis.Reply, error) {
+		o, history, mistakes, err := s.place(ctx, tx, req)
+		if err != nil {
+			return chassis.Reply{}, err
+		}
+		if len(mistakes) > 0 {
+			fields := make([]chassis.FieldError, len(mistakes))
+			for i, m := range mistakes {
+				fields[i] = chassis.FieldError(m)
+			}
+			return chassis.Reply{}, chassis.Unprocessable(fields...)
+		}
+		return chassis.Reply{
+			Status: http.StatusAccepted, Location: "/api/v1/orders/" + o.ID, Body: responseOf(o, history),
+		}, nil
+	})
+}
+
+func (s *Service) getOrder(c *gin.Context) error {
+	o, err := s.find(c)
+	if err != nil {
+		return err
+	}
+	return s.answer(c, http.StatusOK, o)
+}
+
+// cancelOrder answers 202 if the cancellation is requested, now or before: whether it comes in time is decided by
+// those who charge and ship. 200 if the order is cancelled already, 409 if it is too late.
+func (s *Service) cancelOrder(c *gin.Context) error {
+	o, err := s.find(c)
+	if err != nil {
+		return err
+	}
+	o, err = s.cancel(c.Request.Context(), o.ID)
+	var late *TooLateError
+	switch {
+	case errors.As(err, &late):
+		return chassis.NewProblem(http.StatusConflict, "too-late-to-cancel", "The order cannot be cancelled any more",
+			"the parcel is already "+late.Because)
+	case err != nil:
+		return err
+	case o.State() == Cancelled:
+		return s.answer(c, http.StatusOK, o)
+	default:
+		return s.answer(c, http.StatusAccepted, o)
+	}
+}
+
+// listOrders answers the newest first.
+func (s *Service) listOrders(c *gin.Context) error {
+	page, err := chassis.ParsePage(c)
+	if err != nil {
+		return err
+	}
+	f := orderFilter{CustomerID: c.Query("customerId"), State: State(c.Query("status")), Limit: page.Fetch()}
+	if page.After != nil {
+		f.Before = page.After.Key
+	}
+	switch {
+	case !plain(f.CustomerID):
+		return chassis.BadRequest("", chassis.FieldError{Field: "customerId", Detail: "may not contain control characters"})
+	case f.State != "" && !slices.Contains(States, f.State):
+		return chassis.BadRequest("", chassis.FieldError{Field: "status", Detail: fmt.Sprintf("must be one of %v", States)})
+	case f.Before != "" && uuid.Validate(f.Before) != nil:
+		return chassis.BadRequest("", chassis.FieldError{Field: "cursor", Detail: "must be the nextCursor of an earlier answer"})
+	}
+	orders, err := listOrders(s.db.WithContext(c.Request.Context()), f)
+	if err != nil {
+		return err
+	}
+	c.JSON(http.StatusOK, chassis.NewList(page, orders, func(o *Order) (orderResponse, chassis.Cursor) {
+		return responseOf(o, nil), chassis.Cursor{Key: o.ID}
+	}))
+	return nil
+}
+
+// find reads the order that the path names.
+func (s *Service) find(c *gin.Context) (*Order, error) {
+	id := c.Param("id")
+	if uuid.Validate(id) != nil {
+		return nil, chassis.NotFound("no order has this id")
+	}
+	o, err := readOrder(s.db.WithContext(c.Request.Context()), id)
+	if errors.Is(err, errUnknownOrder) {
+		return nil, chassis.NotFound("no order has this id")
+	}
+	return o, err
+}
+
+// answer shows the order with its history.
+func (s *Service) answer(c *gin.Context, status int, o *Order) error {
+	history, err := readHistory(s.db.WithContext(c.Request.Context()), o.ID)
+	if err != nil {
+		return err
+	}
+	c.JSON(status, responseOf(o, history))
+	return nil
+}

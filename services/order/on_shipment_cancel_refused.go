@@ -1,0 +1,25 @@
+package order
+
+import (
+	"context"
+	"fmt"
+
+	"gorm.io/gorm"
+
+	"github.com/quadrille-dev/quadrille/contracts"
+	"github.com/quadrille-dev/quadrille/pkg/events"
+)
+
+// OnShipmentCancelRefused takes the order on to the fact that made the cancellation too late.
+func (s *Service) OnShipmentCancelRefused(ctx context.Context, tx *gorm.DB, e events.Received[contracts.ShipmentCancelRefused]) error {
+	switch e.Event.Because {
+	case contracts.BecauseDispatched:
+		return s.change(ctx, tx, e.Event.OrderID, (*Order).CancelRefusedDispatched,
+			heard(e, "too late to cancel: the parcel had left"))
+	case contracts.BecausePaid:
+		return s.change(ctx, tx, e.Event.OrderID, (*Order).CancelRefusedPaid,
+			heard(e, "not cancelled after all: the payment was made in time"))
+	default:
+		return events.Permanent(fmt.Errorf("order %s: cancellation refused because of %q", e.Event.OrderID, e.Event.Because))
+	}
+}

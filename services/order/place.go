@@ -1,0 +1,102 @@
+package order
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"regexp"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/google/uuid"
+	"gorm.io/gorm"
+)
+
+// placeRequest is what a customer sends.
+type placeRequest struct {
+	CustomerID      string     `json:"customerId"`
+	Items           []wishJSON `json:"items"`
+	ShippingAddress Address    `json:"shippingAddress"`
+	PaymentMethod   string     `json:"paymentMethod"`
+}
+
+type wishJSON struct {
+	SKU      string `json:"sku"`
+	Quantity int    `json:"quantity"`
+}
+
+// place prices, stores and announces an order in tx, or answers every mistake in the request.
+func (s *Service) place(ctx context.Context, tx *gorm.DB, req placeRequest) (*Order, []Entry, []Mistake, error) {
+	wishes := make([]Wish, len(req.Items))
+	var skus []string
+	for i, w := range req.Items {
+		wishes[i] = Wish(w)
+		if i < MaxItems && plain(w.SKU) {
+			skus = append(skus, w.SKU)
+		}
+	}
+	catalogue, err := readCatalogue(tx, skus)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	items, total, mistakes := Price(wishes, catalogue)
+	if mistakes = append(req.mistakes(), mistakes...); len(mistakes) > 0 {
+		return nil, nil, mistakes, nil
+	}
+
+	id, err := uuid.NewV7()
+	if err != nil {
+		return nil, nil, nil, fmt.Errorf("new order id: %w", err)
+	}
+	o := &Order{
+		ID: id.String(), CustomerID: req.CustomerID, Items: items, Total: total, ShipTo: req.ShippingAddress,
+		PaymentMethod: req.PaymentMethod, PlacedAt: time.Now().UTC().Truncate(time.Microsecond),
+	}
+	history, err := s.publish(ctx, tx, o, o.Place())
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	if err := insertOrder(tx, o); err != nil {
+		return nil, nil, nil, err
+	}
+	if err := insertHistory(tx, history); err != nil {
+		return nil, nil, nil, err
+	}
+	slog.InfoContext(ctx, "order placed", "order_id", o.ID, "total", total.Amount, "currency", total.Currency)
+	return o, history, nil, nil
+}
+
+var country = regexp.MustCompile(`^[A-Z]{2}$`)
+
+// mistakes is what can be said of a request without looking anything up.
+func (r placeRequest) mistakes() []Mistake {
+	var found []Mistake
+	text := func(field, value string, most int) {
+		switch {
+		case strings.TrimSpace(value) == "":
+			found = append(found, Mistake{field, "is required"})
+		case utf8.RuneCountInString(value) > most:
+			found = append(found, Mistake{field, fmt.Sprintf("may have at most %d characters", most)})
+		case !plain(value):
+			found = append(found, Mistake{field, "may not contain control characters"})
+		}
+	}
+	text("customerId", r.CustomerID, 100)
+	text("shippingAddress.name", r.ShippingAddress.Name, 200)
+	text("shippingAddress.street", r.ShippingAddress.Street, 200)
+	text("shippingAddress.city", r.ShippingAddress.City, 200)
+	text("shippingAddress.postalCode", r.ShippingAddress.PostalCode, 20)
+	switch {
+	case r.ShippingAddress.Country == "":
+		found = append(found, Mistake{"shippingAddress.country", "is required"})
+	case !country.MatchString(r.ShippingAddress.Country):
+		found = append(found, Mistake{"shippingAddress.country", "must be two capital letters, as in ISO 3166-1"})
+	}
+	text("paymentMethod", r.PaymentMethod, 255)
+	return found
+}
+
+// plain says that a text holds nothing that a database refuses or a terminal obeys.
+func plain(s string) bool { return utf8.ValidString(s) && !strings.ContainsFunc(s, unicode.IsControl) }

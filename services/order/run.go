@@ -1,0 +1,40 @@
+package order
+
+import (
+	"context"
+	"fmt"
+
+	"gorm.io/gorm"
+
+	"github.com/quadrille-dev/quadrille/pkg/chassis"
+	"github.com/quadrille-dev/quadrille/pkg/events"
+)
+
+// Run brings the tables up to date and serves until ctx ends, then stops in order. The database and the transport
+// remain the caller's to close.
+func Run(ctx context.Context, cfg Config, db *gorm.DB, transport events.Transport) error {
+	if err := Migrate(ctx, db); err != nil {
+		return err
+	}
+	s := New(db, cfg)
+	bus, err := events.New(db, transport, events.Config{
+		Service: "order", RetryLadder: cfg.RetryLadder, Audit: cfg.Audit, ShutdownTimeout: cfg.ShutdownTimeout / 2,
+	}, Subscriptions(s)...)
+	if err != nil {
+		return err
+	}
+	router := chassis.NewRouter(chassis.RouterConfig{
+		Service: "order", OpsToken: cfg.OpsToken, DefaultTenant: cfg.DefaultTenant,
+		Checks: map[string]chassis.Check{"database": chassis.DatabaseCheck(db), "bus": bus.Ready},
+	})
+	s.Routes(router)
+	return chassis.Run(ctx, cfg.Config, router, bus.Run, chassis.PruneIdempotencyKeys(db))
+}
+
+// Migrate brings the service's tables and its libraries' up to date. Several instances may call it at once.
+func Migrate(ctx context.Context, db *gorm.DB) error {
+	if err := events.Migrate(ctx, db); err != nil {
+		return fmt.Errorf("migrate events: %w", err)
+	}
+	return chassis.Migrate(ctx, db, Migrations)
+}

@@ -1,0 +1,127 @@
+package order
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"gorm.io/gorm"
+
+	"github.com/quadrille-dev/quadrille/contracts"
+	"github.com/quadrille-dev/quadrille/pkg/events"
+)
+
+// Service runs the rules on stored orders. Its methods are safe for concurrent use.
+type Service struct {
+	db       *gorm.DB
+	deadline time.Duration
+}
+
+// New makes the service. db needs the bus' plugin, see events.New, before anything is published.
+func New(db *gorm.DB, cfg Config) *Service {
+	return &Service{db: db, deadline: cfg.PaymentDeadline}
+}
+
+// change locks the order's row, lets the rule decide, stores the row and publishes what was decided, all in tx.
+// The order must be known: it was stored together with the event that started everything else, so an event about
+// another order is no news but a mistake, and inventing that order would only hide it. It ends in the dead letters.
+func (s *Service) change(ctx context.Context, tx *gorm.DB, orderID string, rule func(*Order) []Fact, history ...Entry) error {
+	o, err := lockOrder(tx, orderID)
+	if errors.Is(err, errUnknownOrder) {
+		return events.Permanent(err)
+	}
+	if err != nil {
+		return err
+	}
+	was := *o
+	facts := rule(o)
+	if len(facts) == 0 && len(history) == 0 && o.Seen == was.Seen {
+		return nil
+	}
+
+	o.Version++
+	for i := range history {
+		history[i].OrderID, history[i].Position = o.ID, o.Version
+	}
+	told, err := s.publish(ctx, tx, o, facts)
+	if err != nil {
+		return err
+	}
+	if err := insertHistory(tx, append(history, told...)); err != nil {
+		return err
+	}
+	if err := updateOrder(tx, o, was.Version); err != nil {
+		return err
+	}
+	if state := o.State(); state != was.State() {
+		slog.InfoContext(ctx, "order "+string(state), "order_id", o.ID, "was", string(was.State()), "reason", string(o.Why()))
+	}
+	return nil
+}
+
+// nothing is the rule for an event that only the history cares for.
+func nothing(*Order) []Fact { return nil }
+
+// heard is the line of the history for a received event.
+func heard[T events.ETO](e events.Received[T], words string) Entry {
+	return Entry{At: e.Time, EventType: e.Type, Words: words}
+}
+
+// publish writes the decided facts to the outbox, each with a version of its own, and answers their lines of the
+// history.
+func (s *Service) publish(ctx context.Context, tx *gorm.DB, o *Order, facts []Fact) ([]Entry, error) {
+	var entries []Entry
+	for _, f := range facts {
+		eto, words, opts := s.event(o, f)
+		if eto == nil {
+			return nil, fmt.Errorf("order %s: no event for the fact %q", o.ID, f)
+		}
+		o.Version++
+		if err := events.Publish(ctx, tx, eto, append(opts, events.Sequence(o.Version))...); err != nil {
+			return nil, fmt.Errorf("order %s: %w", o.ID, err)
+		}
+		if words != "" {
+			entries = append(entries, Entry{
+				OrderID: o.ID, Position: o.Version, At: time.Now().UTC().Truncate(time.Microsecond),
+				EventType: eto.EventType(), Words: words,
+			})
+		}
+	}
+	return entries, nil
+}
+
+// event is a fact as the others hear it, and in words for the customer.
+func (s *Service) event(o *Order, f Fact) (events.ETO, string, []events.PublishOption) {
+	total := contracts.Money(o.Total)
+	switch f {
+	case OrderCreated:
+		items := make([]contracts.Item, len(o.Items))
+		for i, it := range o.Items {
+			items[i] = contracts.Item{SKU: it.SKU, Quantity: it.Quantity}
+		}
+		return contracts.OrderCreated{
+			OrderID: o.ID, CustomerID: o.CustomerID, Items: items, Total: total,
+			ShippingAddress: contracts.Address(o.ShipTo), PaymentMethod: o.PaymentMethod,
+		}, "the order was placed", nil
+	case DeadlineScheduled:
+		return contracts.OrderPaymentDeadlinePassed{OrderID: o.ID}, "", []events.PublishOption{events.After(s.deadline)}
+	case CustomerCancelRequested:
+		return contracts.OrderCancelRequested{OrderID: o.ID, Reason: contracts.ReasonCustomer},
+			"the customer asked to cancel", nil
+	case DeadlineCancelRequested:
+		return contracts.OrderCancelRequested{OrderID: o.ID, Reason: contracts.ReasonDeadline},
+			"asked to cancel, because it is still not paid", nil
+	case OrderConfirmed:
+		return contracts.OrderConfirmed{OrderID: o.ID, CustomerID: o.CustomerID, Total: total},
+			"the order is confirmed", nil
+	case OrderCompleted:
+		return contracts.OrderCompleted{OrderID: o.ID, CustomerID: o.CustomerID, Total: total},
+			"the order is completed", nil
+	case OrderCancelled:
+		return contracts.OrderCancelled{OrderID: o.ID, Reason: string(o.Reason)}, "the order is cancelled", nil
+	default:
+		return nil, "", nil
+	}
+}

@@ -1,0 +1,201 @@
+package order
+
+import (
+	"embed"
+	"errors"
+	"fmt"
+	"time"
+
+	"gorm.io/gorm"
+	"gorm.io/gorm/clause"
+)
+
+// Migrations are this service's tables.
+//
+//go:embed migrations/*.sql
+var Migrations embed.FS
+
+// errUnknownOrder says that no order has this id.
+var errUnknownOrder = errors.New("unknown order")
+
+type orderRow struct {
+	ID         string `gorm:"primaryKey"`
+	CustomerID string
+	Items      []Item  `gorm:"serializer:json"`
+	Total      Money   `gorm:"embedded;embeddedPrefix:total_"`
+	ShipTo     Address `gorm:"serializer:json"`
+	PlacedAt   time.Time
+
+	Seen  Seen `gorm:"embedded"`
+	State State
+
+	Confirmed   bool
+	Reason      Reason
+	PaymentID   string
+	DeclineCode string
+	ShipmentID  string
+	Tracking    string
+	Version     int64
+}
+
+func (orderRow) TableName() string { return "orders" }
+
+// Entry is one line of an order's history: what happened, when, and the event that said so.
+type Entry struct {
+	OrderID   string `gorm:"primaryKey"`
+	Position  int64  `gorm:"primaryKey;autoIncrement:false"`
+	At        time.Time
+	EventType string
+	Words     string
+}
+
+// TableName names the table of entries.
+func (Entry) TableName() string { return "order_history" }
+
+type productRow struct {
+	SKU     string `gorm:"primaryKey;column:sku"`
+	Name    string
+	Price   Money `gorm:"embedded;embeddedPrefix:price_"`
+	Version int64
+	Deleted bool
+}
+
+func (productRow) TableName() string { return "products" }
+
+func (r orderRow) order() *Order {
+	return &Order{
+		ID: r.ID, CustomerID: r.CustomerID, Items: r.Items, Total: r.Total, ShipTo: r.ShipTo, PlacedAt: r.PlacedAt.UTC(),
+		Seen: r.Seen, Confirmed: r.Confirmed, Reason: r.Reason,
+		PaymentID: r.PaymentID, DeclineCode: r.DeclineCode, ShipmentID: r.ShipmentID, Tracking: r.Tracking,
+		Version: r.Version,
+	}
+}
+
+func rowOf(o *Order) orderRow {
+	return orderRow{
+		ID: o.ID, CustomerID: o.CustomerID, Items: o.Items, Total: o.Total, ShipTo: o.ShipTo, PlacedAt: o.PlacedAt,
+		Seen: o.Seen, State: o.State(), Confirmed: o.Confirmed, Reason: o.Reason,
+		PaymentID: o.PaymentID, DeclineCode: o.DeclineCode, ShipmentID: o.ShipmentID, Tracking: o.Tracking,
+		Version: o.Version,
+	}
+}
+
+func insertOrder(tx *gorm.DB, o *Order) error {
+	row := rowOf(o)
+	if err := tx.Create(&row).Error; err != nil {
+		return fmt.Errorf("insert order %s: %w", o.ID, err)
+	}
+	return nil
+}
+
+// lockOrder reads an order and makes everyone else who wants to change it wait for tx.
+func lockOrder(tx *gorm.DB, id string) (*Order, error) {
+	return readOrder(tx.Clauses(clause.Locking{Strength: "UPDATE"}), id)
+}
+
+func readOrder(tx *gorm.DB, id string) (*Order, error) {
+	var row orderRow
+	err := tx.Where("id = ?", id).Take(&row).Error
+	if errors.Is(err, gorm.ErrRecordNotFound) {
+		return nil, fmt.Errorf("order %s: %w", id, errUnknownOrder)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read order %s: %w", id, err)
+	}
+	return row.order(), nil
+}
+
+// changing are the columns that rules may change. What was ordered, and for how much, stays.
+var changing = []string{
+	"reserved", "paid", "dispatched", "delivered", "shipment_failed", "cancelled", "customer_asked", "deadline_asked",
+	"state", "confirmed", "reason", "payment_id", "decline_code", "shipment_id", "tracking", "version",
+}
+
+// updateOrder stores what rules may change, if the order still has the version that was read.
+func updateOrder(tx *gorm.DB, o *Order, wasVersion int64) error {
+	r := tx.Model(&orderRow{}).Where("id = ? AND version = ?", o.ID, wasVersion).Select(changing).Updates(rowOf(o))
+	if r.Error != nil {
+		return fmt.Errorf("update order %s: %w", o.ID, r.Error)
+	}
+	if r.RowsAffected != 1 {
+		return fmt.Errorf("update order %s: version %d is gone", o.ID, wasVersion)
+	}
+	return nil
+}
+
+func insertHistory(tx *gorm.DB, entries []Entry) error {
+	if len(entries) == 0 {
+		return nil
+	}
+	if err := tx.Create(&entries).Error; err != nil {
+		return fmt.Errorf("write history of order %s: %w", entries[0].OrderID, err)
+	}
+	return nil
+}
+
+// readHistory lists what happened to an order, oldest first.
+func readHistory(tx *gorm.DB, id string) ([]Entry, error) {
+	var entries []Entry
+	if err := tx.Where("order_id = ?", id).Order("at, position").Find(&entries).Error; err != nil {
+		return nil, fmt.Errorf("read history of order %s: %w", id, err)
+	}
+	return entries, nil
+}
+
+// orderFilter chooses orders; an empty field does not restrict.
+type orderFilter struct {
+	CustomerID string
+	State      State
+	Before     string // an order's id: only older ones
+	Limit      int
+}
+
+// listOrders answers the newest orders first.
+func listOrders(tx *gorm.DB, f orderFilter) ([]*Order, error) {
+	q := tx.Order("id DESC").Limit(f.Limit)
+	if f.CustomerID != "" {
+		q = q.Where("customer_id = ?", f.CustomerID)
+	}
+	if f.State != "" {
+		q = q.Where("state = ?", f.State)
+	}
+	if f.Before != "" {
+		q = q.Where("id < ?", f.Before)
+	}
+	var rows []orderRow
+	if err := q.Find(&rows).Error; err != nil {
+		return nil, fmt.Errorf("list orders: %w", err)
+	}
+	orders := make([]*Order, len(rows))
+	for i, r := range rows {
+		orders[i] = r.order()
+	}
+	return orders, nil
+}
+
+// readCatalogue reads the copies of those products that are known, deleted ones included.
+func readCatalogue(tx *gorm.DB, skus []string) (map[string]Product, error) {
+	var rows []productRow
+	if err := tx.Where("sku IN ?", skus).Find(&rows).Error; err != nil {
+		return nil, fmt.Errorf("read products: %w", err)
+	}
+	catalogue := make(map[string]Product, len(rows))
+	for _, r := range rows {
+		catalogue[r.SKU] = Product(r)
+	}
+	return catalogue, nil
+}
+
+// keepProduct stores what an event says about a product, unless a newer event has been seen.
+func keepProduct(tx *gorm.DB, p Product) error {
+	row := productRow(p)
+	err := tx.Clauses(clause.OnConflict{
+		Columns:   []clause.Column{{Name: "sku"}},
+		DoUpdates: clause.AssignmentColumns([]string{"name", "price_amount", "price_currency", "version", "deleted"}),
+		Where:     clause.Where{Exprs: []clause.Expression{gorm.Expr("products.version < excluded.version")}},
+	}).Create(&row).Error
+	if err != nil {
+		return fmt.Errorf("keep product %s, version %d: %w", p.SKU, p.Version, err)
+	}
+	return nil
+}

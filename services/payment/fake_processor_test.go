@@ -1,0 +1,202 @@
+package payment
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// fakeProcessor is a card processor that does what it is told to get wrong. It remembers no idempotency key at all,
+// as the real one does after a day: whatever is safe with it does not lean on keys.
+type fakeProcessor struct {
+	server *httptest.Server
+
+	mu       sync.Mutex
+	intents  map[string]*fakeIntent
+	captures int
+	calls    []fakeCall
+	faults   map[string][]fault
+}
+
+type fakeIntent struct {
+	status    string
+	method    string
+	amount    string
+	currency  string
+	declined  string
+	refunds   []int64
+	confirmed int
+}
+
+type fakeCall struct {
+	op, key, authorization, telemetry string
+}
+
+// fault answers one call in place of the processor. effect makes happen what was asked for.
+type fault func(w http.ResponseWriter, effect func())
+
+func newFakeProcessor(t *testing.T) *fakeProcessor {
+	f := &fakeProcessor{intents: map[string]*fakeIntent{}, faults: map[string][]fault{}}
+	f.server = httptest.NewServer(f)
+	t.Cleanup(f.server.Close)
+	return f
+}
+
+// gateway talks to the fake until the test ends.
+func (f *fakeProcessor) gateway(t *testing.T) *Gateway {
+	g := NewGateway(f.server.URL, "sk_test_secret", 5*time.Second)
+	t.Cleanup(g.Close)
+	return g
+}
+
+// fail has the next calls of an operation answered by faults, one each.
+func (f *fakeProcessor) fail(op string, faults ...fault) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.faults[op] = append(f.faults[op], faults...)
+}
+
+// count says how often an operation was called.
+func (f *fakeProcessor) count(op string) int { return len(f.keys(op)) }
+
+// keys lists the idempotency keys of an operation's calls.
+func (f *fakeProcessor) keys(op string) (keys []string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, c := range f.calls {
+		if c.op == op {
+			keys = append(keys, c.key)
+		}
+	}
+	return keys
+}
+
+func (f *fakeProcessor) captured() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.captures
+}
+
+// hangUp closes the connection without an answer, and nothing happens.
+func hangUp(_ http.ResponseWriter, _ func()) { panic(http.ErrAbortHandler) }
+
+// loseAnswer closes the connection after what was asked for has happened.
+func loseAnswer(_ http.ResponseWriter, effect func()) {
+	effect()
+	panic(http.ErrAbortHandler)
+}
+
+// answer gives a status and an error, and nothing happens.
+func answer(status int, errorJSON string, headers ...string) fault {
+	return func(w http.ResponseWriter, _ func()) {
+		for i := 0; i < len(headers); i += 2 {
+			w.Header().Set(headers[i], headers[i+1])
+		}
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(status)
+		fmt.Fprintf(w, `{"error":%s}`, errorJSON)
+	}
+}
+
+// answerAfter gives a status and an error after what was asked for has happened.
+func answerAfter(status int, errorJSON string) fault {
+	return func(w http.ResponseWriter, effect func()) {
+		effect()
+		answer(status, errorJSON)(w, nil)
+	}
+}
+
+func (f *fakeProcessor) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	_ = r.ParseForm()
+	path := strings.Split(strings.TrimPrefix(r.URL.Path, "/v1/"), "/")
+	op := map[string]string{
+		"POST payment_intents 1": "create", "GET payment_intents 2": "read", "POST payment_intents 3": path[len(path)-1],
+		"POST refunds 1": "refund", "GET refunds 1": "refunds",
+	}[fmt.Sprintf("%s %s %d", r.Method, path[0], len(path))]
+
+	f.mu.Lock()
+	f.calls = append(f.calls, fakeCall{
+		op, r.Header.Get("Idempotency-Key"), r.Header.Get("Authorization"), r.Header.Get("X-Stripe-Client-Telemetry"),
+	})
+	var wrong fault
+	if left := f.faults[op]; len(left) > 0 {
+		wrong, f.faults[op] = left[0], left[1:]
+	}
+	f.mu.Unlock()
+
+	var id string
+	if len(path) > 1 {
+		id = path[1]
+	}
+	status, body := 0, any(nil)
+	effect := func() {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		status, body = f.execute(op, id, r)
+	}
+	if wrong != nil {
+		wrong(w, effect)
+		return
+	}
+	effect()
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(body)
+}
+
+func (f *fakeProcessor) execute(op, id string, r *http.Request) (int, any) {
+	switch op {
+	case "create":
+		id = fmt.Sprintf("pi_%d", len(f.intents)+1)
+		f.intents[id] = &fakeIntent{
+			status: "requires_confirmation", method: r.Form.Get("payment_method"),
+			amount: r.Form.Get("amount"), currency: r.Form.Get("currency"),
+		}
+	case "confirm":
+		in := f.intents[id]
+		in.confirmed++
+		switch {
+		case in.status != "requires_confirmation":
+			return 400, map[string]any{"error": map[string]any{"type": "invalid_request_error", "code": "payment_intent_unexpected_state"}}
+		case strings.Contains(in.method, "Declined"):
+			in.status, in.declined = "requires_payment_method", "generic_decline"
+			return 402, map[string]any{"error": map[string]any{
+				"type": "card_error", "code": "card_declined", "decline_code": "generic_decline", "payment_intent": in.view(id),
+			}}
+		case strings.Contains(in.method, "authenticationRequired"):
+			in.status = "requires_action"
+		default:
+			in.status = "succeeded"
+			f.captures++
+		}
+	case "cancel":
+		f.intents[id].status = "canceled"
+	case "refund":
+		id = r.Form.Get("payment_intent")
+		f.intents[id].refunds = append(f.intents[id].refunds, 1999)
+		return 200, map[string]any{"id": "re_1", "amount": 1999, "status": "succeeded"}
+	case "refunds":
+		data := []any{}
+		for _, amount := range f.intents[r.Form.Get("payment_intent")].refunds {
+			data = append(data, map[string]any{"id": "re_1", "amount": amount, "status": "succeeded"})
+		}
+		return 200, map[string]any{"object": "list", "url": "/v1/refunds", "has_more": false, "data": data}
+	}
+	if f.intents[id] == nil {
+		return 404, map[string]any{"error": map[string]any{"type": "invalid_request_error", "code": "resource_missing", "param": "intent"}}
+	}
+	return 200, f.intents[id].view(id)
+}
+
+func (in *fakeIntent) view(id string) map[string]any {
+	view := map[string]any{"id": id, "object": "payment_intent", "status": in.status}
+	if in.declined != "" {
+		view["last_payment_error"] = map[string]any{"type": "card_error", "code": "card_declined", "decline_code": in.declined}
+	}
+	return view
+}

@@ -1,0 +1,161 @@
+package payment
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+const (
+	failed500   = `{"type":"api_error","message":"pm_card_visa went wrong"}`
+	badRequest  = `{"type":"invalid_request_error","code":"parameter_unknown","param":"amount","message":"pm_card_visa"}`
+	alreadyDone = `{"type":"invalid_request_error","code":"charge_already_refunded","message":"done"}`
+)
+
+// opened is a gateway and an intent that waits to be confirmed.
+func opened(t *testing.T, method string) (*fakeProcessor, *Gateway, string) {
+	t.Helper()
+	fake := newFakeProcessor(t)
+	g := fake.gateway(t)
+	in, err := g.Create(context.Background(), "order/create/1", "order", total, method)
+	if err != nil || in.Status != IntentOpen {
+		t.Fatalf("create: %+v, %v", in, err)
+	}
+	return fake, g, in.ID
+}
+
+func TestCreate_SendsWhatIsToBePaidUnderItsKey(t *testing.T) {
+	t.Parallel()
+	fake, _, id := opened(t, "pm_card_visa")
+	want := fakeIntent{status: "requires_confirmation", method: "pm_card_visa", amount: "1999", currency: "eur"}
+	if diff := cmp.Diff(want, *fake.intents[id], cmp.AllowUnexported(fakeIntent{})); diff != "" {
+		t.Errorf("intent (-want +got):\n%s", diff)
+	}
+	call := fakeCall{"create", "order/create/1", "Bearer sk_test_secret", ""}
+	if diff := cmp.Diff([]fakeCall{call}, fake.calls, cmp.AllowUnexported(fakeCall{})); diff != "" {
+		t.Errorf("calls (-want +got):\n%s", diff)
+	}
+}
+
+func TestCreate_TakesAnUnusableCardOrAmountForARefusal(t *testing.T) {
+	t.Parallel()
+	for code, said := range map[string]string{
+		"resource_missing":      `{"type":"invalid_request_error","code":"resource_missing","param":"payment_method"}`,
+		"invalid_request_error": `{"type":"invalid_request_error","param":"payment_method"}`,
+		"amount_too_small":      `{"type":"invalid_request_error","code":"amount_too_small","param":"amount"}`,
+		"amount_too_large":      `{"type":"invalid_request_error","code":"amount_too_large","param":"amount"}`,
+		"lost_card":             `{"type":"card_error","code":"card_declined","decline_code":"lost_card"}`,
+	} {
+		t.Run(code, func(t *testing.T) {
+			t.Parallel()
+			fake := newFakeProcessor(t)
+			fake.fail("create", answer(400, said))
+			got, err := fake.gateway(t).Create(context.Background(), "k", "order", total, "pm_nobody")
+			if want := (Intent{Status: IntentRefused, Code: code}); err != nil || got != want {
+				t.Errorf("got %+v, %v, want %+v", got, err, want)
+			}
+		})
+	}
+}
+
+func TestConfirm_BelievesTheIntentAfterADoubtfulAnswer(t *testing.T) {
+	t.Parallel()
+	captured := Intent{ID: "pi_1", Status: IntentCaptured}
+	declined := Intent{ID: "pi_1", Status: IntentRefused, Code: "generic_decline"}
+	for name, c := range map[string]struct {
+		method string
+		faults []fault
+		want   Intent
+	}{
+		"yes":                        {"pm_card_visa", nil, captured},
+		"declined":                   {"pm_card_chargeDeclined", nil, declined},
+		"answer lost":                {"pm_card_visa", []fault{loseAnswer}, captured},
+		"answer to a decline lost":   {"pm_card_chargeDeclined", []fault{loseAnswer}, declined},
+		"500 after the effect":       {"pm_card_visa", []fault{answerAfter(500, failed500)}, captured},
+		"key used with other params": {"pm_card_visa", []fault{answerAfter(400, `{"type":"idempotency_error"}`)}, captured},
+		"503 after the effect":       {"pm_card_visa", []fault{answerAfter(503, failed500)}, captured},
+		"needs the cardholder":       {"pm_card_authenticationRequired", nil, Intent{ID: "pi_1", Status: IntentRefused, Code: "authentication_required"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			fake, g, id := opened(t, c.method)
+			fake.fail("confirm", c.faults...)
+			got, err := g.Confirm(context.Background(), "k", id)
+			if err != nil || got != c.want {
+				t.Errorf("got %+v, %v, want %+v", got, err, c.want)
+			}
+			if status := fake.intents[id].status; status == "requires_action" {
+				t.Errorf("the intent is left as %s", status)
+			}
+		})
+	}
+}
+
+func TestConfirm_FailsIfTheIntentIsStillOpen(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		fault fault
+		spent bool
+	}{
+		"hung up":              {hangUp, false},
+		"500":                  {answer(500, failed500), false},
+		"500 that was saved":   {answer(500, failed500, "Idempotent-Replayed", "true"), true},
+		"key with other use":   {answer(400, `{"type":"idempotency_error"}`), true},
+		"key still in use":     {answer(409, `{"type":"invalid_request_error","code":"idempotency_key_in_use"}`), false},
+		"not JSON":             {answer(500, `<html>`), false},
+		"a mistake of our own": {answer(400, badRequest), false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			fake, g, id := opened(t, "pm_card_visa")
+			fake.fail("confirm", c.fault)
+			got, err := g.Confirm(context.Background(), "k", id)
+			if err == nil || got.Status != IntentOpen {
+				t.Fatalf("got %+v, %v, want an error", got, err)
+			}
+			if errors.Is(err, errKeySpent) != c.spent {
+				t.Errorf("key spent: %t, want %t: %v", !c.spent, c.spent, err)
+			}
+			for _, secret := range []string{"pm_card", "sk_test", "client_secret"} {
+				if strings.Contains(err.Error(), secret) {
+					t.Errorf("the error tells %q: %v", secret, err)
+				}
+			}
+		})
+	}
+}
+
+func TestRefund_LooksBeforeAndAfter(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		given   []int64
+		faults  []fault
+		fails   bool
+		refunds int
+	}{
+		"nothing given yet":       {nil, nil, false, 1},
+		"all given already":       {[]int64{1999}, nil, false, 1},
+		"given in parts":          {[]int64{1000, 999}, nil, false, 2},
+		"answer lost":             {nil, []fault{loseAnswer}, false, 1},
+		"hung up":                 {nil, []fault{hangUp}, true, 0},
+		"given by someone else":   {nil, []fault{answerAfter(400, alreadyDone)}, false, 1},
+		"500 and nothing happens": {nil, []fault{answer(500, failed500)}, true, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			fake, g, id := opened(t, "pm_card_visa")
+			fake.intents[id].refunds = c.given
+			fake.fail("refund", c.faults...)
+			err := g.Refund(context.Background(), "k", id, total.Amount)
+			if (err != nil) != c.fails {
+				t.Errorf("got %v, want failure %t", err, c.fails)
+			}
+			if got := len(fake.intents[id].refunds); got != c.refunds {
+				t.Errorf("%d refunds, want %d", got, c.refunds)
+			}
+		})
+	}
+}

@@ -1,0 +1,21 @@
+-- +goose Up
+CREATE TABLE payments (
+    order_id       text        PRIMARY KEY,
+    state          text        NOT NULL,
+    order_seen     boolean     NOT NULL,
+    stock_seen     boolean     NOT NULL,
+    amount         bigint      NOT NULL CHECK (amount >= 0),
+    currency       text        NOT NULL,
+    payment_method text        NOT NULL,
+    intent_id      text        NOT NULL,
+    key_round      bigint      NOT NULL,
+    decline_code   text        NOT NULL,
+    reason         text        NOT NULL,
+    created_at     timestamptz NOT NULL,
+    updated_at     timestamptz NOT NULL
+);
+-- One intent pays for one order.
+CREATE UNIQUE INDEX payments_intent_id ON payments (intent_id) WHERE intent_id <> '';
+
+-- +goose Down
+DROP TABLE payments;

@@ -1,0 +1,99 @@
+package payment
+
+import (
+	"context"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/quadrille-dev/quadrille/pkg/chassis"
+	"github.com/quadrille-dev/quadrille/pkg/events"
+	"github.com/quadrille-dev/quadrille/pkg/events/eventstest"
+	"github.com/quadrille-dev/quadrille/pkg/testservers"
+)
+
+func TestConfig_HasDefaultsAndNamesEveryMistake(t *testing.T) {
+	t.Parallel()
+	needed := []string{
+		"DATABASE_URL=postgres://localhost/payment", "AMQP_URL=amqp://localhost",
+		"STRIPE_KEY=sk_test_secret",
+	}
+	cfg, err := chassis.ParseEnv(Defaults(), needed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if cfg.HTTPAddr != ":8083" || cfg.StripeURL != "https://api.stripe.com" || cfg.StripeTimeout != 10*time.Second {
+		t.Errorf("defaults %+v", cfg)
+	}
+	_, err = chassis.ParseEnv(Defaults(), append(needed, "STRIPE_URL=localhost:8091", "STRIPE_TIMEOUT=16s", "STRIPE_KEY="))
+	if err == nil {
+		t.Fatal("accepted")
+	}
+	for _, setting := range []string{"STRIPE_URL", "STRIPE_TIMEOUT", "STRIPE_KEY"} {
+		if !strings.Contains(err.Error(), setting) {
+			t.Errorf("%s is not named in: %v", setting, err)
+		}
+	}
+}
+
+func TestSubscriptions_MakeTheTopologyWithoutAService(t *testing.T) {
+	t.Parallel()
+	topology, err := events.TopologyOf(events.Config{Service: "payment"}, Subscriptions(nil)...)
+	if err != nil || len(topology.Queues) != 7 {
+		t.Errorf("%+v, %v", topology, err)
+	}
+}
+
+// On an empty database, from the first start to a clean stop.
+func TestRun_ServesUntilItIsStopped(t *testing.T) {
+	t.Parallel()
+	listening := make(chan string, 1)
+	cfg := Config{
+		Config: chassis.Config{
+			HTTPAddr: "127.0.0.1:0", ShutdownTimeout: 10 * time.Second,
+			OnListen: func(a net.Addr) { listening <- "http://" + a.String() },
+		},
+		StripeURL: newFakeProcessor(t).server.URL, StripeKey: "sk_test_secret", StripeTimeout: 5 * time.Second,
+	}
+	db, err := open(t.Context(), testservers.Database(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = chassis.CloseDatabase(db) })
+	ctx, stop := context.WithCancel(t.Context())
+	stopped := make(chan error, 1)
+	tr := eventstest.NewTransport()
+	go func() { stopped <- Run(ctx, cfg, db, tr) }()
+
+	// Delivering waits until the service consumes.
+	for _, eto := range []events.ETO{orderCreated("o", "pm_card_visa"), reserved, chargeStarted} {
+		if v := tr.Deliver(t, eto); v.Action != events.Done {
+			t.Errorf("%s: verdict %+v", eto.EventType(), v)
+		}
+	}
+	url := <-listening
+	for _, path := range []string{"/livez", "/readyz", "/api/v1/payments/o"} {
+		wantOK(t, url+path)
+	}
+	stop()
+	if err := <-stopped; err != nil {
+		t.Errorf("run: %v", err)
+	}
+	tr.WaitFor(t, processed.EventType(), "o")
+}
+
+func wantOK(t *testing.T, url string) {
+	t.Helper()
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	resp, err := client.Get(url)
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		t.Errorf("%s: %s", url, resp.Status)
+	}
+}

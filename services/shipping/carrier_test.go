@@ -1,0 +1,94 @@
+package shipping
+
+import (
+	"context"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestBook_SendsTheOrderAsTheReference(t *testing.T) {
+	t.Parallel()
+	fake := newFakeCarrier(t)
+	got, err := fake.client(t).Book(context.Background(), "o1", home, goods)
+	if want := (BookingAnswer{ParcelID: "shp_o1"}); err != nil || got != want {
+		t.Errorf("got %+v, %v, want %+v", got, err, want)
+	}
+	sent := []string{`{"reference":"o1","address":{"name":"Ada","street":"Ball Street 1","city":"Vienna",` +
+		`"postalCode":"1010","country":"AT"},"items":[{"sku":"fan","quantity":2}]}`}
+	if diff := cmp.Diff(sent, fake.bodies); diff != "" {
+		t.Errorf("request (-want +got):\n%s", diff)
+	}
+}
+
+func TestBook_TellsRefusalFromFailure(t *testing.T) {
+	t.Parallel()
+	refused := BookingAnswer{Refused: true, Detail: "nobody lives there"}
+	for name, c := range map[string]struct {
+		fault fault
+		want  BookingAnswer
+		fails bool
+	}{
+		"undeliverable":       {answer(422, `{"code":"undeliverable","detail":"nobody lives there"}`), refused, false},
+		"another 422":         {answer(422, `{"code":"too_heavy"}`), BookingAnswer{}, true},
+		"bad request":         {answer(400, `{"code":"invalid_request"}`), BookingAnswer{}, true},
+		"500":                 {answer(500, `{"code":"internal"}`), BookingAnswer{}, true},
+		"500 after all":       {func(w http.ResponseWriter, effect func()) { effect(); answer(500, `{}`)(w, nil) }, BookingAnswer{}, true},
+		"hung up":             {hangUp, BookingAnswer{}, true},
+		"answer lost":         {loseAnswer, BookingAnswer{}, true},
+		"no id in the answer": {answer(200, `{}`), BookingAnswer{}, true},
+		"not JSON":            {answer(200, `<html>`), BookingAnswer{}, true},
+		"endless":             {answer(200, `{"detail":"`+strings.Repeat("x", maxAnswer)+`","id":"shp_o1"}`), BookingAnswer{}, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			fake := newFakeCarrier(t)
+			fake.fail("book", c.fault)
+			got, err := fake.client(t).Book(context.Background(), "o1", home, goods)
+			if got != c.want || (err != nil) != c.fails {
+				t.Errorf("got %+v, %v, want %+v, failure %t", got, err, c.want, c.fails)
+			}
+			if err != nil && strings.Contains(err.Error(), "Ball Street") {
+				t.Errorf("the error tells the address: %v", err)
+			}
+		})
+	}
+}
+
+func TestCancel_HasTheCarrierDecide(t *testing.T) {
+	t.Parallel()
+	for state, want := range map[string]CancelAnswer{
+		"booked":     {Granted: true},
+		"cancelled":  {Granted: true},
+		"dispatched": {TooLate: true, Tracking: "QD1"},
+	} {
+		t.Run(state, func(t *testing.T) {
+			t.Parallel()
+			fake := newFakeCarrier(t)
+			fake.set("shp_1", state)
+			got, err := fake.client(t).Cancel(context.Background(), "shp_1")
+			if err != nil || got != want {
+				t.Errorf("got %+v, %v, want %+v", got, err, want)
+			}
+		})
+	}
+	for name, f := range map[string]fault{
+		"hung up":        hangUp,
+		"500":            answer(500, `{}`),
+		"unknown":        answer(404, `{"code":"not_found"}`),
+		"other conflict": answer(409, `{"code":"locked"}`),
+		"still booked":   answer(200, `{"state":"booked"}`),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			fake := newFakeCarrier(t)
+			fake.fail("cancel", f)
+			got, err := fake.client(t).Cancel(context.Background(), "shp_1")
+			if err == nil || got != (CancelAnswer{}) {
+				t.Errorf("got %+v, %v, want an error", got, err)
+			}
+		})
+	}
+}

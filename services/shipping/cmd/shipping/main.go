@@ -1,0 +1,26 @@
+// Command shipping runs the shipping service on Postgres and RabbitMQ.
+package main
+
+import (
+	"context"
+	"errors"
+
+	"github.com/quadrille-dev/quadrille/pkg/chassis"
+	"github.com/quadrille-dev/quadrille/pkg/events/rabbitmq"
+	"github.com/quadrille-dev/quadrille/services/shipping"
+)
+
+func main() { chassis.Main("shipping", shipping.Defaults(), run) }
+
+func run(ctx context.Context, cfg shipping.Config) error {
+	db, err := chassis.OpenDatabase(ctx, cfg.DatabaseURL, chassis.DatabaseOptions{MaxConns: cfg.DatabaseMaxConns})
+	if err != nil {
+		return err
+	}
+	transport, err := rabbitmq.New(cfg.AMQPURL.Reveal(), rabbitmq.Config{Name: "shipping"})
+	if err != nil {
+		return errors.Join(err, chassis.CloseDatabase(db))
+	}
+	err = shipping.Run(ctx, cfg, db, transport)
+	return errors.Join(err, transport.Close(), chassis.CloseDatabase(db))
+}

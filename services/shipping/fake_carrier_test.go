@@ -1,0 +1,120 @@
+package shipping
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"sync"
+	"testing"
+	"time"
+)
+
+// fakeCarrier is a carrier that does what it is told to get wrong.
+type fakeCarrier struct {
+	server *httptest.Server
+
+	mu      sync.Mutex
+	parcels map[string]string // the state, by the id "shp_" and the reference
+	bodies  []string
+	calls   map[string]int
+	faults  map[string][]fault
+}
+
+// fault answers one call in place of the carrier. effect makes happen what was asked for.
+type fault func(w http.ResponseWriter, effect func())
+
+func newFakeCarrier(t *testing.T) *fakeCarrier {
+	f := &fakeCarrier{parcels: map[string]string{}, calls: map[string]int{}, faults: map[string][]fault{}}
+	f.server = httptest.NewServer(f)
+	t.Cleanup(f.server.Close)
+	return f
+}
+
+// client talks to the fake until the test ends.
+func (f *fakeCarrier) client(t *testing.T) *Carrier {
+	c := NewCarrier(f.server.URL+"/", 5*time.Second)
+	t.Cleanup(c.Close)
+	return c
+}
+
+// fail has the next calls of an operation answered by faults, one each.
+func (f *fakeCarrier) fail(op string, faults ...fault) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.faults[op] = append(f.faults[op], faults...)
+}
+
+// count says how often an operation was called.
+func (f *fakeCarrier) count(op string) int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.calls[op]
+}
+
+// set puts a parcel into a state.
+func (f *fakeCarrier) set(id, state string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.parcels[id] = state
+}
+
+// hangUp closes the connection without an answer, and nothing happens.
+func hangUp(http.ResponseWriter, func()) { panic(http.ErrAbortHandler) }
+
+// loseAnswer closes the connection after what was asked for has happened.
+func loseAnswer(_ http.ResponseWriter, effect func()) {
+	effect()
+	panic(http.ErrAbortHandler)
+}
+
+// answer gives a status and a body, and nothing happens.
+func answer(status int, body string) fault {
+	return func(w http.ResponseWriter, _ func()) {
+		w.WriteHeader(status)
+		_, _ = io.WriteString(w, body)
+	}
+}
+
+func (f *fakeCarrier) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	body, _ := io.ReadAll(r.Body)
+	var id, op string
+	if _, err := fmt.Sscanf(r.URL.Path, "/v1/shipments/%s", &id); err == nil {
+		id, op = id[:len(id)-len("/cancel")], "cancel"
+	} else {
+		var request struct{ Reference string }
+		_ = json.Unmarshal(body, &request)
+		id, op = "shp_"+request.Reference, "book"
+	}
+	f.mu.Lock()
+	f.calls[op]++
+	f.bodies = append(f.bodies, string(body))
+	var wrong fault
+	if left := f.faults[op]; len(left) > 0 {
+		wrong, f.faults[op] = left[0], left[1:]
+	}
+	f.mu.Unlock()
+
+	status, reply := 200, map[string]any{}
+	effect := func() {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		switch state := f.parcels[id]; {
+		case op == "book" && state == "":
+			f.parcels[id], status = "booked", 201
+		case op == "cancel" && state == "booked":
+			f.parcels[id] = "cancelled"
+		case op == "cancel" && state == "dispatched":
+			status, reply["code"], reply["tracking"] = 409, "dispatched", "QD1"
+		}
+		reply["id"], reply["state"] = id, f.parcels[id]
+	}
+	if wrong != nil {
+		wrong(w, effect)
+		return
+	}
+	effect()
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(reply)
+}

@@ -1,0 +1,197 @@
+package shipping
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"go.uber.org/goleak"
+	"gorm.io/gorm"
+
+	"github.com/quadrille-dev/quadrille/contracts"
+	"github.com/quadrille-dev/quadrille/pkg/chassis"
+	"github.com/quadrille-dev/quadrille/pkg/events"
+	"github.com/quadrille-dev/quadrille/pkg/events/eventstest"
+	"github.com/quadrille-dev/quadrille/pkg/testservers"
+)
+
+func TestMain(m *testing.M) {
+	testservers.Main(m)
+	if err := goleak.Find(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+// migrated has every table that the service needs.
+var migrated = testservers.NewTemplate(func(ctx context.Context, url string) error {
+	db, err := open(ctx, url)
+	if err != nil {
+		return err
+	}
+	return errors.Join(Migrate(ctx, db), chassis.CloseDatabase(db))
+})
+
+func open(ctx context.Context, url string) (*gorm.DB, error) {
+	return chassis.OpenDatabase(ctx, chassis.Secret(url), chassis.DatabaseOptions{MaxConns: 10})
+}
+
+const secret = "whsec_test"
+
+// depot is the service on a database of its own, with its real bus, a broker in memory in place of the others, and a
+// carrier that can be told what to get wrong.
+type depot struct {
+	db      *gorm.DB
+	tr      *eventstest.Transport
+	carrier *fakeCarrier
+	service *Service
+	router  http.Handler
+	stop    func() // the bus; returns once everything is published
+}
+
+func newDepot(t *testing.T) *depot {
+	t.Helper()
+	fake := newFakeCarrier(t)
+	return newDepotWith(t, fake, fake.client(t))
+}
+
+func newDepotWith(t *testing.T, fake *fakeCarrier, carrier *Carrier) *depot {
+	t.Helper()
+	db, err := open(t.Context(), migrated.Database(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := chassis.CloseDatabase(db); err != nil {
+			t.Error(err)
+		}
+	})
+	d := &depot{db: db, tr: eventstest.NewTransport(), carrier: fake, service: New(db, carrier, secret)}
+	bus, err := events.New(db, d.tr, events.Config{Service: "shipping"}, Subscriptions(d.service)...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.stop = eventstest.Start(t, bus)
+	router := chassis.NewRouter(chassis.RouterConfig{Service: "shipping"})
+	d.service.Routes(router)
+	d.router = router
+	return d
+}
+
+// What the others tell about order o.
+var (
+	order = contracts.OrderCreated{
+		OrderID: "o", CustomerID: "c", Items: []contracts.Item{{SKU: "fan", Quantity: 2}},
+		Total: contracts.Money{Amount: 1999, Currency: "EUR"}, ShippingAddress: contracts.Address(home),
+	}
+	paid             = contracts.PaymentProcessed{OrderID: "o", PaymentID: "pi_1"}
+	customerCancels  = contracts.OrderCancelRequested{OrderID: "o", Reason: contracts.ReasonCustomer}
+	deadlineCancels  = contracts.OrderCancelRequested{OrderID: "o", Reason: contracts.ReasonDeadline}
+	orderIsCancelled = contracts.OrderCancelled{OrderID: "o", Reason: contracts.ReasonOutOfStock}
+)
+
+// What shipping tells about order o.
+var (
+	bookingStarted    = contracts.ShipmentBookingStarted{OrderID: "o"}
+	cancelStarted     = contracts.ShipmentCancelStarted{OrderID: "o"}
+	booked            = contracts.ShipmentCreated{OrderID: "o", ShipmentID: "shp_o"}
+	dispatched        = contracts.ShipmentDispatched{OrderID: "o", ShipmentID: "shp_o", Tracking: "QD1"}
+	delivered         = contracts.ShipmentDelivered{OrderID: "o", ShipmentID: "shp_o"}
+	refusedPaid       = contracts.ShipmentCancelRefused{OrderID: "o", Because: contracts.BecausePaid}
+	refusedDispatched = contracts.ShipmentCancelRefused{OrderID: "o", Because: contracts.BecauseDispatched}
+)
+
+func cancelled(reason string) contracts.ShipmentCancelled {
+	return contracts.ShipmentCancelled{OrderID: "o", Reason: reason}
+}
+
+// deliver hands events to their reactions, which must be done with each at the first attempt.
+func (d *depot) deliver(t *testing.T, etos ...events.ETO) {
+	t.Helper()
+	for _, eto := range etos {
+		if v := d.tr.Deliver(t, eto); v.Action != events.Done {
+			t.Errorf("%s: verdict %+v", eto.EventType(), v)
+		}
+	}
+}
+
+// wantRow checks the state, and that an address is kept only as long as a parcel can follow.
+func (d *depot) wantRow(t *testing.T, state State) row {
+	t.Helper()
+	r, err := find(d.db, "o")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.State != state {
+		t.Errorf("shipment is %s, want %s", r.State, state)
+	}
+	if ended := state == Cancelled || state == Delivered || state == Failed; ended && r.Address != nil {
+		t.Errorf("the address is still kept while %s", state)
+	}
+	return r
+}
+
+// wantTold checks that exactly these events were published, in this order. The bus is stopped for it: that publishes
+// what waits.
+func (d *depot) wantTold(t *testing.T, want ...events.ETO) {
+	t.Helper()
+	d.stop()
+	var wanted, got []string
+	for _, eto := range want {
+		data, err := json.Marshal(eto)
+		if err != nil {
+			t.Fatal(err)
+		}
+		wanted = append(wanted, eto.EventType()+" "+string(data))
+	}
+	for _, e := range d.tr.Published() {
+		got = append(got, e.Type+" "+string(e.Data))
+	}
+	if diff := cmp.Diff(wanted, got); diff != "" {
+		t.Errorf("told (-want +got):\n%s", diff)
+	}
+}
+
+func (d *depot) get(t *testing.T, path string) *httptest.ResponseRecorder {
+	t.Helper()
+	rec := httptest.NewRecorder()
+	d.router.ServeHTTP(rec, httptest.NewRequestWithContext(t.Context(), http.MethodGet, path, nil))
+	return rec
+}
+
+// post is a request of the carrier's.
+func (d *depot) post(t *testing.T, body, signature string) *httptest.ResponseRecorder {
+	t.Helper()
+	rec := httptest.NewRecorder()
+	req := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/webhooks/carrier", strings.NewReader(body))
+	req.Header.Set("Content-Type", "application/json")
+	if signature != "" {
+		req.Header.Set("Carrier-Signature", signature)
+	}
+	d.router.ServeHTTP(rec, req)
+	return rec
+}
+
+func notice(kind NoticeType, reference string) string {
+	return `{"id":"n-` + string(kind) + `","type":"` + string(kind) + `","reference":"` + reference +
+		`","shipmentId":"shp_` + reference + `","tracking":"QD1","occurredAt":"2026-01-02T03:04:05Z"}`
+}
+
+// report has the carrier report properly about order o, which must be taken.
+func (d *depot) report(t *testing.T, kinds ...NoticeType) {
+	t.Helper()
+	for _, kind := range kinds {
+		body := notice(kind, "o")
+		if rec := d.post(t, body, sign(secret, time.Now(), body)); rec.Code != http.StatusNoContent {
+			t.Errorf("%s: %d %s", kind, rec.Code, rec.Body)
+		}
+	}
+}

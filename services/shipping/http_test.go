@@ -1,0 +1,174 @@
+package shipping
+
+import (
+	"encoding/json"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/quadrille-dev/quadrille/contracts"
+	"github.com/quadrille-dev/quadrille/pkg/events"
+	"github.com/quadrille-dev/quadrille/pkg/events/eventstest"
+)
+
+func TestGetShipment_ShowsHowItStands(t *testing.T) {
+	t.Parallel()
+	items := []itemJSON{{SKU: "fan", Quantity: 2}}
+	for name, c := range map[string]struct {
+		arrive  []events.ETO
+		notices []NoticeType
+		want    shipmentResponse
+	}{
+		"only payment": {[]events.ETO{paid}, nil, shipmentResponse{State: Waiting, Items: []itemJSON{}}},
+		"booked": {
+			[]events.ETO{paid, order, bookingStarted},
+			nil,
+			shipmentResponse{State: Booked, Items: items, ShipmentID: "shp_o"},
+		},
+		"delivered": {
+			[]events.ETO{paid, order, bookingStarted},
+			[]NoticeType{NoticeDispatched, NoticeDelivered},
+			shipmentResponse{State: Delivered, Items: items, ShipmentID: "shp_o", Tracking: "QD1"},
+		},
+		"cancelled": {
+			[]events.ETO{customerCancels},
+			nil,
+			shipmentResponse{State: Cancelled, Items: []itemJSON{}, Reason: contracts.ReasonCustomer},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			d := newDepot(t)
+			d.deliver(t, c.arrive...)
+			d.report(t, c.notices...)
+			rec := d.get(t, "/api/v1/shipments/o")
+			var got shipmentResponse
+			if err := json.Unmarshal(rec.Body.Bytes(), &got); err != nil || rec.Code != http.StatusOK {
+				t.Fatalf("%d %s: %v", rec.Code, rec.Body, err)
+			}
+			if got.CreatedAt.IsZero() || got.UpdatedAt.Before(got.CreatedAt) || got.CreatedAt.Location() != time.UTC {
+				t.Errorf("times %v, %v", got.CreatedAt, got.UpdatedAt)
+			}
+			c.want.OrderID = "o"
+			if diff := cmp.Diff(c.want, got, cmpopts.IgnoreFields(shipmentResponse{}, "CreatedAt", "UpdatedAt")); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestGetShipment_UnknownIsNotFound(t *testing.T) {
+	t.Parallel()
+	service := newDepot(t)
+	for _, id := range []string{"nobody", "%00", "%ff"} {
+		rec := service.get(t, "/api/v1/shipments/"+id)
+		if rec.Code != http.StatusNotFound || rec.Header().Get("Content-Type") != "application/problem+json" {
+			t.Errorf("%s: %d %s %s", id, rec.Code, rec.Header().Get("Content-Type"), rec.Body)
+		}
+	}
+}
+
+func TestCarrierNotice_IsTakenOnceInAnyOrder(t *testing.T) {
+	t.Parallel()
+	for name, kinds := range map[string][]NoticeType{
+		"in order":        {NoticeDispatched, NoticeDelivered},
+		"out of order":    {NoticeDelivered, NoticeDispatched},
+		"repeated":        {NoticeDispatched, NoticeDispatched, NoticeDelivered, NoticeDelivered, NoticeDispatched},
+		"delivered alone": {NoticeDelivered},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			d := newDepot(t)
+			d.deliver(t, order, paid) // and the answer to the booking is still on its way
+			d.report(t, kinds...)
+			d.deliver(t, bookingStarted)
+			d.wantRow(t, Delivered)
+			if n := d.carrier.count("book"); n != 0 {
+				t.Errorf("booked %d times more", n)
+			}
+			d.wantTold(t, bookingStarted, dispatched, delivered)
+		})
+	}
+}
+
+func TestCarrierNotice_IsTakenOnceWhenRepeatedAtTheSameTime(t *testing.T) {
+	t.Parallel()
+	d := newDepot(t)
+	d.deliver(t, order, paid, bookingStarted)
+	both := func() { d.report(t, NoticeDispatched, NoticeDelivered) }
+	race(both, both, both, both, both, both)
+	d.wantRow(t, Delivered)
+	d.wantTold(t, bookingStarted, booked, dispatched, delivered)
+}
+
+func TestCarrierNotice_BelongsToTheFlowOfItsOrder(t *testing.T) {
+	t.Parallel()
+	d := newDepot(t)
+	for _, eto := range []events.ETO{order, paid} {
+		d.tr.Deliver(t, eto, eventstest.WithCorrelation("flow-7"), eventstest.WithTenant("acme"))
+	}
+	d.report(t, NoticeDispatched)
+	e := d.tr.WaitFor(t, dispatched.EventType(), "o")
+	got := []string{e.CorrelationID, e.TenantID, e.CausationID}
+	if diff := cmp.Diff([]string{"flow-7", "acme", "n-shipment.dispatched"}, got); diff != "" {
+		t.Errorf("correlation, tenant, causation (-want +got):\n%s", diff)
+	}
+}
+
+func TestCarrierNotice_IsRefused(t *testing.T) {
+	t.Parallel()
+	d := newDepot(t)
+	d.deliver(t, order, paid, bookingStarted)
+	now := time.Now()
+	good := notice(NoticeDispatched, "o")
+	for name, c := range map[string]struct {
+		body, signature string
+		status          int
+		field           string
+	}{
+		"without a signature":   {good, "", 401, ""},
+		"with another secret":   {good, sign("guess", now, good), 401, ""},
+		"for another body":      {good, sign(secret, now, good+" "), 401, ""},
+		"when too old":          {good, sign(secret, now.Add(-time.Hour), good), 401, ""},
+		"unsigned and not JSON": {"<html>", "", 401, ""},
+		"not JSON":              {"<html>", sign(secret, now, "<html>"), 400, ""},
+		"of an unknown order":   {notice(NoticeDispatched, "x"), sign(secret, now, notice(NoticeDispatched, "x")), 404, ""},
+		"of an unknown type":    {notice("shipment.lost", "o"), sign(secret, now, notice("shipment.lost", "o")), 400, "type"},
+		"too large":             {strings.Repeat(" ", 2<<20), "t=1,v1=00", 413, ""},
+	} {
+		t.Run(name, func(t *testing.T) { wantRefused(t, d, c.body, c.signature, c.status, c.field) })
+	}
+	for _, field := range []string{"id", "reference", "shipmentId"} {
+		var fields map[string]any
+		if err := json.Unmarshal([]byte(good), &fields); err != nil {
+			t.Fatal(err)
+		}
+		delete(fields, field)
+		body, _ := json.Marshal(fields)
+		t.Run("without "+field, func(t *testing.T) {
+			wantRefused(t, d, string(body), sign(secret, now, string(body)), 400, field)
+		})
+	}
+	d.wantRow(t, Booked)
+	d.wantTold(t, bookingStarted, booked)
+}
+
+func wantRefused(t *testing.T, d *depot, body, signature string, status int, field string) {
+	t.Helper()
+	rec := d.post(t, body, signature)
+	var problem struct{ Errors []struct{ Field string } }
+	if err := json.Unmarshal(rec.Body.Bytes(), &problem); err != nil || rec.Code != status {
+		t.Fatalf("%d %s, want %d: %v", rec.Code, rec.Body, status, err)
+	}
+	var fields []string
+	for _, e := range problem.Errors {
+		fields = append(fields, e.Field)
+	}
+	if got := strings.Join(fields, " "); got != field {
+		t.Errorf("the problem names %q, want %q", got, field)
+	}
+}

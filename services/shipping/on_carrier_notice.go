@@ -1,0 +1,47 @@
+package shipping
+
+import (
+	"context"
+	"time"
+
+	"gorm.io/gorm"
+
+	"github.com/quadrille-dev/quadrille/pkg/events"
+)
+
+// Notice is what the carrier reports about a parcel. It may be repeated, and one may overtake another.
+type Notice struct {
+	ID         string     `json:"id"`
+	Type       NoticeType `json:"type"`
+	Reference  string     `json:"reference"` // the order's id
+	ShipmentID string     `json:"shipmentId"`
+	Tracking   string     `json:"tracking"`
+	OccurredAt time.Time  `json:"occurredAt"`
+}
+
+// NoticeType says what has happened to the parcel.
+type NoticeType string
+
+// What the carrier reports.
+const (
+	NoticeDispatched NoticeType = "shipment.dispatched"
+	NoticeDelivered  NoticeType = "shipment.delivered"
+)
+
+// OnCarrierNotice takes the carrier's report to the rules, in a transaction of its own. It is errUnknown if there is
+// no such shipment. Once it returns nil, the carrier need not repeat itself.
+func (s *Service) OnCarrierNotice(ctx context.Context, n Notice) error {
+	return s.db.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
+		r, err := find(tx, n.Reference)
+		if err != nil {
+			return err
+		}
+		ctx := events.WithTenantID(events.WithCorrelationID(events.WithCausationID(ctx, n.ID), r.CorrelationID), r.TenantID)
+		return s.change(ctx, tx, n.Reference, func(sh *Shipment) []Fact {
+			if n.Type == NoticeDelivered {
+				return sh.Arrived(n.ShipmentID, n.Tracking)
+			}
+			return sh.HandedOver(n.ShipmentID, n.Tracking)
+		})
+	})
+}

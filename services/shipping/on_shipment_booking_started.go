@@ -1,0 +1,35 @@
+package shipping
+
+import (
+	"context"
+
+	"gorm.io/gorm"
+
+	"github.com/quadrille-dev/quadrille/contracts"
+	"github.com/quadrille-dev/quadrille/pkg/events"
+)
+
+// doBooking asks the carrier to take the parcel. It runs outside any transaction and may run again at any time: it
+// looks at its own state first, and the carrier knows the order by its reference.
+func (s *Service) doBooking(ctx context.Context, e events.Received[contracts.ShipmentBookingStarted]) (BookingAnswer, error) {
+	r, err := find(s.db.WithContext(ctx), e.Event.OrderID)
+	if err != nil {
+		return BookingAnswer{}, err
+	}
+	if sh := r.shipment(); !sh.BookingWanted() || sh.Address == nil {
+		return BookingAnswer{}, nil
+	}
+	return s.carrier.Book(ctx, r.OrderID, *r.Address, r.Items)
+}
+
+// applyBooking takes the carrier's word to the rules. An empty one means that there was nothing to do.
+func (s *Service) applyBooking(ctx context.Context, tx *gorm.DB, e events.Received[contracts.ShipmentBookingStarted], b BookingAnswer) error {
+	switch {
+	case b.ParcelID != "":
+		return s.change(ctx, tx, e.Event.OrderID, func(sh *Shipment) []Fact { return sh.BookingAccepted(b.ParcelID) })
+	case b.Refused:
+		return s.change(ctx, tx, e.Event.OrderID, func(sh *Shipment) []Fact { return sh.BookingRefused(b.Detail) })
+	default:
+		return nil
+	}
+}

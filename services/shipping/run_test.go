@@ -1,0 +1,99 @@
+package shipping
+
+import (
+	"context"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/quadrille-dev/quadrille/pkg/chassis"
+	"github.com/quadrille-dev/quadrille/pkg/events"
+	"github.com/quadrille-dev/quadrille/pkg/events/eventstest"
+	"github.com/quadrille-dev/quadrille/pkg/testservers"
+)
+
+func TestConfig_HasDefaultsAndNamesEveryMistake(t *testing.T) {
+	t.Parallel()
+	needed := []string{
+		"DATABASE_URL=postgres://localhost/shipping", "AMQP_URL=amqp://localhost",
+		"CARRIER_URL=http://localhost:8092", "CARRIER_WEBHOOK_SECRET=whsec_secret",
+	}
+	cfg, err := chassis.ParseEnv(Defaults(), needed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if cfg.HTTPAddr != ":8084" || cfg.CarrierTimeout != 10*time.Second {
+		t.Errorf("defaults %+v", cfg)
+	}
+	_, err = chassis.ParseEnv(Defaults(), append(needed, "CARRIER_URL=localhost:8092", "CARRIER_TIMEOUT=21s", "CARRIER_WEBHOOK_SECRET="))
+	if err == nil {
+		t.Fatal("accepted")
+	}
+	for _, setting := range []string{"CARRIER_URL", "CARRIER_TIMEOUT", "CARRIER_WEBHOOK_SECRET"} {
+		if !strings.Contains(err.Error(), setting) {
+			t.Errorf("%s is not named in: %v", setting, err)
+		}
+	}
+}
+
+func TestSubscriptions_MakeTheTopologyWithoutAService(t *testing.T) {
+	t.Parallel()
+	topology, err := events.TopologyOf(events.Config{Service: "shipping"}, Subscriptions(nil)...)
+	if err != nil || len(topology.Queues) != 6 {
+		t.Errorf("%+v, %v", topology, err)
+	}
+}
+
+// On an empty database, from the first start to a clean stop.
+func TestRun_ServesUntilItIsStopped(t *testing.T) {
+	t.Parallel()
+	listening := make(chan string, 1)
+	cfg := Config{
+		Config: chassis.Config{
+			HTTPAddr: "127.0.0.1:0", ShutdownTimeout: 10 * time.Second,
+			OnListen: func(a net.Addr) { listening <- "http://" + a.String() },
+		},
+		CarrierURL: newFakeCarrier(t).server.URL, CarrierTimeout: 5 * time.Second, CarrierWebhookSecret: secret,
+	}
+	db, err := open(t.Context(), testservers.Database(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = chassis.CloseDatabase(db) })
+	ctx, stop := context.WithCancel(t.Context())
+	stopped := make(chan error, 1)
+	tr := eventstest.NewTransport()
+	go func() { stopped <- Run(ctx, cfg, db, tr) }()
+
+	// Delivering waits until the service consumes.
+	for _, eto := range []events.ETO{order, paid, bookingStarted} {
+		if v := tr.Deliver(t, eto); v.Action != events.Done {
+			t.Errorf("%s: verdict %+v", eto.EventType(), v)
+		}
+	}
+	url := <-listening
+	for _, path := range []string{"/livez", "/readyz", "/api/v1/shipments/o"} {
+		wantOK(t, url+path)
+	}
+	stop()
+	if err := <-stopped; err != nil {
+		t.Errorf("run: %v", err)
+	}
+	tr.WaitFor(t, booked.EventType(), "o")
+}
+
+func wantOK(t *testing.T, url string) {
+	t.Helper()
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	resp, err := client.Get(url)
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		t.Errorf("%s: %s", url, resp.Status)
+	}
+}
