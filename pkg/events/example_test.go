@@ -64,7 +64,7 @@ func ExampleOn() {
 // The florist is asked outside any transaction, with the event's id as the key by which it knows a repetition; its
 // answer is stored once.
 func ExampleOnVia() {
-	var errClosed = errors.New("florist closed")
+	errClosed := errors.New("florist closed")
 	orderFlowers := func(ctx context.Context, key string, guests int) (receipt string, err error) {
 		return "", errClosed
 	}

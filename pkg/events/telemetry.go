@@ -2,7 +2,6 @@ package events
 
 import (
 	"context"
-
 	"time"
 
 	"go.opentelemetry.io/otel"
@@ -107,6 +106,7 @@ func (m *metrics) published(ctx context.Context, n int) {
 func (m *metrics) unroutable(ctx context.Context) {
 	m.unroutableC.Add(ctx, 1, metric.WithAttributes(m.service))
 }
+
 func (m *metrics) parked(ctx context.Context) {
 	m.parkedC.Add(ctx, 1, metric.WithAttributes(m.service))
 }

@@ -88,7 +88,7 @@ var rules = []rule{
 		says:    "examples use pkg/events alone",
 		files:   []string{"examples/..."},
 		imports: []string{"./..."},
-		allowed: []string{"./pkg/events..."},
+		allowed: []string{"./pkg/events...", "./pkg/testservers"},
 	},
 	{
 		says:    "only cmd/quadrille, and tests of pkg/events, use the in-process transport and SQLite",
