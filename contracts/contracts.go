@@ -54,3 +54,23 @@ func (byOrder) Publisher() string     { return "order" }
 func (byInventory) Publisher() string { return "inventory" }
 func (byPayment) Publisher() string   { return "payment" }
 func (byShipping) Publisher() string  { return "shipping" }
+
+// Event is what every ETO here can say about itself.
+type Event interface {
+	EventType() string // order.created.v1
+	Publisher() string // order
+	Subject() string   // the id of the order or product it is about
+	Audience() string  // required or open
+}
+
+// All lists every event of the shop, as zero values, by publisher.
+func All() []Event {
+	return []Event{
+		OrderCreated{}, OrderCancelRequested{}, OrderCancelled{}, OrderPaymentDeadlinePassed{}, OrderConfirmed{}, OrderCompleted{},
+		InventoryReserved{}, InventoryReservationFailed{}, InventoryReleased{},
+		ProductCreated{}, ProductUpdated{}, ProductDeleted{},
+		PaymentProcessed{}, PaymentFailed{}, PaymentRefunded{}, PaymentVoided{}, PaymentChargeStarted{}, PaymentRefundStarted{},
+		ShipmentCreated{}, ShipmentDispatched{}, ShipmentDelivered{}, ShipmentFailed{}, ShipmentCancelled{},
+		ShipmentCancelRefused{}, ShipmentBookingStarted{}, ShipmentCancelStarted{},
+	}
+}

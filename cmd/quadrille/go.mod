@@ -15,7 +15,9 @@ replace (
 )
 
 require (
+	github.com/quadrille-dev/quadrille/contracts v0.0.0-00010101000000-000000000000
 	github.com/quadrille-dev/quadrille/pkg/events v0.0.0-00010101000000-000000000000
+	github.com/quadrille-dev/quadrille/pkg/testservers v0.0.0-00010101000000-000000000000
 	github.com/quadrille-dev/quadrille/services/inventory v0.0.0-00010101000000-000000000000
 	github.com/quadrille-dev/quadrille/services/order v0.0.0-00010101000000-000000000000
 	github.com/quadrille-dev/quadrille/services/payment v0.0.0-00010101000000-000000000000
@@ -68,7 +70,6 @@ require (
 	github.com/prometheus/common v0.72.0 // indirect
 	github.com/prometheus/otlptranslator v1.0.0 // indirect
 	github.com/prometheus/procfs v0.22.0 // indirect
-	github.com/quadrille-dev/quadrille/contracts v0.0.0-00010101000000-000000000000 // indirect
 	github.com/quadrille-dev/quadrille/pkg/chassis v0.0.0-00010101000000-000000000000 // indirect
 	github.com/quic-go/qpack v0.6.0 // indirect
 	github.com/quic-go/quic-go v0.59.0 // indirect

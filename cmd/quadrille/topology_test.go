@@ -1,0 +1,102 @@
+package main
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+
+	"github.com/quadrille-dev/quadrille/contracts"
+	"github.com/quadrille-dev/quadrille/pkg/events"
+	"github.com/quadrille-dev/quadrille/pkg/events/rabbitmq"
+	"github.com/quadrille-dev/quadrille/pkg/testservers"
+)
+
+func TestMain(m *testing.M) { testservers.Main(m) }
+
+func quadrille(t *testing.T, args ...string) (string, error) {
+	t.Helper()
+	var out bytes.Buffer
+	cmd := command()
+	cmd.SetArgs(args)
+	cmd.SetOut(&out)
+	err := cmd.ExecuteContext(t.Context())
+	return out.String(), err
+}
+
+func TestTopologyApply_DeclaresWhatEveryServiceNeedsAndMayBeRepeated(t *testing.T) {
+	t.Parallel()
+	url := testservers.AMQP(t)
+	for range 2 {
+		if out, err := quadrille(t, "topology", "apply", "--amqp-url", url, "--retry-ladder", "100ms,1s"); err != nil {
+			t.Fatalf("%v\n%s", err, out)
+		}
+	}
+	all, err := parseTopologies("100ms,1s")
+	if err != nil {
+		t.Fatal(err)
+	}
+	transport, err := rabbitmq.New(url, rabbitmq.Config{Name: "test"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer transport.Close()
+	for _, topology := range all {
+		if err := transport.Check(t.Context(), topology); err != nil {
+			t.Errorf("%s: %v", topology.Service, err)
+		}
+	}
+	// Another ladder on the same broker adds rungs and leaves the queues alone.
+	if _, err := quadrille(t, "topology", "apply", "--amqp-url", url, "--retry-ladder", "100ms,2s"); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestTopologyApply_SaysWhatIsWrong(t *testing.T) {
+	t.Parallel()
+	for says, args := range map[string][]string{
+		"which broker":           {"topology", "apply", "--amqp-url", ""},
+		"soon":                   {"topology", "apply", "--amqp-url", "amqp://localhost", "--retry-ladder", "1s,soon"},
+		"shorter than":           {"topology", "apply", "--amqp-url", "amqp://localhost", "--retry-ladder", "5s,1s"},
+		"127.0.0.1:1":            {"topology", "apply", "--amqp-url", "amqp://127.0.0.1:1", "--wait", "10ms"},
+		"unknown command":        {"toplogy"},
+		"unknown flag":           {"topology", "show", "--colour"},
+		"unknown command \"it\"": {"topology", "show", "it"},
+	} {
+		_, err := quadrille(t, args...)
+		if err == nil || !strings.Contains(err.Error(), says) {
+			t.Errorf("quadrille %v: %v does not say %q", args, err, says)
+		}
+	}
+}
+
+// A required event that nobody subscribes to would wait in its outbox for ever; a subscription to an event that
+// nobody publishes would wait for nothing.
+func TestTopology_EveryRequiredEventHasAReaderAndEverySubscriptionAnEvent(t *testing.T) {
+	t.Parallel()
+	all, err := parseTopologies("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	read := map[string]bool{}
+	published := map[string]string{}
+	for _, e := range contracts.All() {
+		published[e.EventType()] = e.Publisher()
+	}
+	for _, topology := range all {
+		for _, q := range topology.Queues {
+			read[q.Type] = true
+			if published[q.Type] != q.Publisher {
+				t.Errorf("%s reads %s from %s, which does not publish it", q, q.Type, q.Publisher)
+			}
+		}
+	}
+	for _, e := range contracts.All() {
+		if e.Audience() == events.Required && !read[e.EventType()] {
+			t.Errorf("nobody reads %s", e.EventType())
+		}
+	}
+	out, err := quadrille(t, "topology", "show")
+	if err != nil || !strings.Contains(out, "inventory.order-created.q") {
+		t.Errorf("%v\n%s", err, out)
+	}
+}

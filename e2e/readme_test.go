@@ -1,0 +1,70 @@
+package e2e
+
+import (
+	"encoding/json"
+	"io/fs"
+	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/google/uuid"
+)
+
+// The first curl of the README does what the README says: it answers as printed there, and the order is completed.
+func TestReadme_FirstOrder(t *testing.T) {
+	t.Parallel()
+	readme, err := os.ReadFile("../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := regexp.MustCompile("(?s)```sh\ncurl -s localhost:8081(\\S+).*?-d '(.*?)'\n```\n\n```json\n(.*?)\n```").FindSubmatch(readme)
+	if found == nil {
+		t.Fatal("the README has no such curl any more")
+	}
+	var body any
+	if err := json.Unmarshal(found[2], &body); err != nil {
+		t.Fatalf("the README's order: %v", err)
+	}
+	var a answer
+	shop.eventually(t, "the seeded products are known", func() bool {
+		a, err = shop.do(http.MethodPost, shop.Order+string(found[1]), body, "Idempotency-Key", uuid.NewString())
+		return err == nil && a.status == http.StatusAccepted
+	})
+	if got, want := timeless(string(a.body)), timeless(string(found[3])); got != want {
+		t.Errorf("the README promises\n%s\nbut it is\n%s", want, got)
+	}
+	var o orderView
+	a.decode(t, &o)
+	shop.await(t, o.ID, "completed")
+
+	for _, test := range regexp.MustCompile("`(Test\\w+)[`/…]").FindAllStringSubmatch(string(readme), -1) {
+		if !testExists(t, test[1]) {
+			t.Errorf("the README names %s, which does not exist", test[1])
+		}
+	}
+}
+
+// timeless blanks out what differs from one order to the next.
+func timeless(s string) string {
+	return regexp.MustCompile(`"(id|placedAt|at)":"[^"]*"`).ReplaceAllString(strings.TrimSpace(s), `"$1":"…"`)
+}
+
+// testExists looks for a test whose name begins like this.
+func testExists(t *testing.T, name string) (found bool) {
+	t.Helper()
+	err := filepath.WalkDir("..", func(path string, d fs.DirEntry, err error) error {
+		if err != nil || found || !strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		source, err := os.ReadFile(path)
+		found = strings.Contains(string(source), "func "+name)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return found
+}
