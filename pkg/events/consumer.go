@@ -31,7 +31,7 @@ func (c *consumption) handle(d Delivery) Verdict {
 	now := c.bus.cfg.Now
 	var env Envelope
 	if err := json.Unmarshal(d.Body, &env); err != nil {
-		return c.dead(d, Metadata{}, DeadUndecodable, err)
+		return c.dead(d, Metadata{}, DeadUndecodable, fmt.Errorf("not an event: %w", err))
 	}
 	if env.Type != c.eventType {
 		err := fmt.Errorf("event type is %q, this reaction knows %q", env.Type, c.eventType)

@@ -71,7 +71,7 @@ func (e *Envelope) UnmarshalJSON(b []byte) error {
 	}
 	var missing []error
 	for name, absent := range map[string]bool{
-		"id": w.ID == "", "type": w.Type == "", "source": w.Source == "", "data": w.Data == nil,
+		"id": w.ID == "", "type": w.Type == "", "source": w.Source == "", "data": w.Data == nil || string(w.Data) == "null",
 	} {
 		if absent {
 			missing = append(missing, fmt.Errorf("attribute %s is missing", name))

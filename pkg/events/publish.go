@@ -20,12 +20,13 @@ type publication struct {
 	sequence    string
 }
 
-// After schedules the event: it is published once d has passed. It may be late by Config.PollInterval.
+// After schedules the event: it is published once d has passed. It may be late by Config.PollInterval. Until then
+// later events of its subject pass it; from then on it keeps the place that it was written in.
 func After(d time.Duration) PublishOption {
 	return func(p *publication) { t := p.now.Add(d); p.availableAt = &t }
 }
 
-// At schedules the event: it is published once the clock shows t. It may be late by Config.PollInterval.
+// At schedules the event as After does: it is published once the clock shows t.
 func At(t time.Time) PublishOption { return func(p *publication) { p.availableAt = &t } }
 
 // Sequence sets the version that the aggregate has with this event.

@@ -76,7 +76,7 @@ func newShop(t *testing.T) *shop {
 	}
 	s.stop = eventstest.Start(t, bus)
 	router := chassis.NewRouter(chassis.RouterConfig{Service: "inventory"})
-	s.svc.Routes(router.API)
+	s.svc.Routes(router)
 	s.router = router
 	return s
 }

@@ -16,8 +16,9 @@ import (
 	"github.com/quadrille-dev/quadrille/pkg/chassis"
 )
 
-// Routes adds the service's endpoints to api, which is /api/v1.
-func (s *Service) Routes(api gin.IRouter) {
+// Routes adds the service's endpoints.
+func (s *Service) Routes(r *chassis.Router) {
+	api := r.API
 	api.PUT("/products/:sku", chassis.Handle(s.putProduct))
 	api.DELETE("/products/:sku", chassis.Handle(s.deleteProduct))
 	api.GET("/products", chassis.Handle(s.listProducts))

@@ -18,10 +18,7 @@ func Run(ctx context.Context, cfg Config, db *gorm.DB, transport events.Transpor
 	}
 	s := New(db)
 	bus, err := events.New(db, transport, events.Config{
-		Service:         "inventory",
-		RetryLadder:     cfg.RetryLadder,
-		Audit:           cfg.Audit,
-		ShutdownTimeout: cfg.ShutdownTimeout,
+		Service: "inventory", RetryLadder: cfg.RetryLadder, Audit: cfg.Audit, ShutdownTimeout: cfg.ShutdownTimeout / 2,
 	}, Subscriptions(s)...)
 	if err != nil {
 		return err
@@ -32,12 +29,10 @@ func Run(ctx context.Context, cfg Config, db *gorm.DB, transport events.Transpor
 		}
 	}
 	router := chassis.NewRouter(chassis.RouterConfig{
-		Service:       "inventory",
-		OpsToken:      cfg.OpsToken,
-		DefaultTenant: cfg.DefaultTenant,
-		Checks:        map[string]chassis.Check{"bus": bus.Ready},
+		Service: "inventory", OpsToken: cfg.OpsToken, DefaultTenant: cfg.DefaultTenant,
+		Checks: map[string]chassis.Check{"database": chassis.DatabaseCheck(db), "bus": bus.Ready},
 	})
-	s.Routes(router.API)
+	s.Routes(router)
 	return chassis.Run(ctx, cfg.Config, router, bus.Run, chassis.PruneIdempotencyKeys(db))
 }
 

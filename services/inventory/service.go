@@ -5,12 +5,10 @@ import (
 	"fmt"
 	"log/slog"
 
-	"go.opentelemetry.io/otel"
-	"go.opentelemetry.io/otel/attribute"
-	"go.opentelemetry.io/otel/metric"
 	"gorm.io/gorm"
 
 	"github.com/quadrille-dev/quadrille/contracts"
+	"github.com/quadrille-dev/quadrille/pkg/chassis"
 	"github.com/quadrille-dev/quadrille/pkg/events"
 )
 
@@ -22,9 +20,6 @@ type Service struct {
 
 // New makes a service on its database, which must have this service's tables and those of package events.
 func New(db *gorm.DB) *Service { return &Service{db: db} }
-
-// ignored counts the facts that changed nothing, by the state of the reservation: doubled, late, or not its business.
-var ignored, _ = otel.Meter("inventory").Int64Counter("inventory.facts.ignored")
 
 // change locks the order's reservation (making it if the order is new to us) and the products that it is about, lets
 // the rule decide, stores both and publishes what was decided, all in tx. Of an order that is new to us, only the
@@ -48,7 +43,7 @@ func (s *Service) change(ctx context.Context, tx *gorm.DB, orderID string,
 	facts := rule(&r, shelf)
 
 	if r.State == before {
-		ignored.Add(ctx, 1, metric.WithAttributes(attribute.String("state", string(before))))
+		chassis.Ignored(ctx, "inventory", orderID, string(before))
 		return nil
 	}
 	if err := storeReservation(tx, r); err != nil {

@@ -16,8 +16,8 @@ import (
 )
 
 // Routes adds the service's endpoints below /api/v1.
-func (s *Service) Routes(r gin.IRouter) {
-	api := r.Group("/api/v1")
+func (s *Service) Routes(r *chassis.Router) {
+	api := r.API
 	api.POST("/orders", chassis.Handle(s.postOrder))
 	api.GET("/orders", chassis.Handle(s.listOrders))
 	api.GET("/orders/:id", chassis.Handle(s.getOrder))

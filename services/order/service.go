@@ -10,6 +10,7 @@ import (
 	"gorm.io/gorm"
 
 	"github.com/quadrille-dev/quadrille/contracts"
+	"github.com/quadrille-dev/quadrille/pkg/chassis"
 	"github.com/quadrille-dev/quadrille/pkg/events"
 )
 
@@ -38,6 +39,7 @@ func (s *Service) change(ctx context.Context, tx *gorm.DB, orderID string, rule 
 	was := *o
 	facts := rule(o)
 	if len(facts) == 0 && len(history) == 0 && o.Seen == was.Seen {
+		chassis.Ignored(ctx, "order", o.ID, string(o.State()))
 		return nil
 	}
 

@@ -11,8 +11,8 @@ import (
 )
 
 // Routes adds the service's endpoints below /api/v1.
-func (s *Service) Routes(r gin.IRouter) {
-	api := r.Group("/api/v1")
+func (s *Service) Routes(r *chassis.Router) {
+	api := r.API
 	api.GET("/payments/:orderId", chassis.Handle(s.getPayment))
 }
 

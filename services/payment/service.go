@@ -9,6 +9,7 @@ import (
 	"gorm.io/gorm"
 
 	"github.com/quadrille-dev/quadrille/contracts"
+	"github.com/quadrille-dev/quadrille/pkg/chassis"
 	"github.com/quadrille-dev/quadrille/pkg/events"
 )
 
@@ -35,7 +36,7 @@ func (s *Service) change(ctx context.Context, tx *gorm.DB, orderID string, rule 
 	p := r.payment()
 	facts := rule(&p)
 	if p == r.payment() && facts == nil {
-		slog.DebugContext(ctx, "nothing to do", "order_id", orderID, "state", p.State)
+		chassis.Ignored(ctx, "payment", orderID, string(p.State))
 		return nil
 	}
 	if err := store(tx, p, s.now()); err != nil {

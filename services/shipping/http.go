@@ -11,8 +11,8 @@ import (
 )
 
 // Routes adds the service's endpoints: below /api/v1 for customers, below /webhooks for the carrier.
-func (s *Service) Routes(r gin.IRouter) {
-	api := r.Group("/api/v1")
+func (s *Service) Routes(r *chassis.Router) {
+	api := r.API
 	api.GET("/shipments/:orderId", chassis.Handle(s.getShipment))
 	r.POST("/webhooks/carrier", chassis.Handle(s.postCarrierNotice))
 }

@@ -10,6 +10,7 @@ import (
 	"gorm.io/gorm"
 
 	"github.com/quadrille-dev/quadrille/contracts"
+	"github.com/quadrille-dev/quadrille/pkg/chassis"
 	"github.com/quadrille-dev/quadrille/pkg/events"
 )
 
@@ -37,7 +38,7 @@ func (s *Service) change(ctx context.Context, tx *gorm.DB, orderID string, rule 
 	shipment := r.shipment()
 	facts := rule(&shipment)
 	if facts == nil && reflect.DeepEqual(shipment, r.shipment()) {
-		slog.DebugContext(ctx, "nothing to do", "order_id", orderID, "state", shipment.State)
+		chassis.Ignored(ctx, "shipping", orderID, string(shipment.State))
 		return nil
 	}
 	if err := store(tx, shipment, s.now()); err != nil {

@@ -12,18 +12,15 @@ import (
 
 func main() { chassis.Main("inventory", inventory.Defaults(), run) }
 
-func run(ctx context.Context, cfg inventory.Config) (err error) {
+func run(ctx context.Context, cfg inventory.Config) error {
 	db, err := chassis.OpenDatabase(ctx, cfg.DatabaseURL, chassis.DatabaseOptions{MaxConns: cfg.DatabaseMaxConns})
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, chassis.CloseDatabase(db)) }()
-
 	transport, err := rabbitmq.New(cfg.AMQPURL.Reveal(), rabbitmq.Config{Name: "inventory"})
 	if err != nil {
-		return err
+		return errors.Join(err, chassis.CloseDatabase(db))
 	}
-	defer func() { err = errors.Join(err, transport.Close()) }()
-
-	return inventory.Run(ctx, cfg, db, transport)
+	err = inventory.Run(ctx, cfg, db, transport)
+	return errors.Join(err, transport.Close(), chassis.CloseDatabase(db))
 }
