@@ -5,6 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
+	"reflect"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -103,5 +106,24 @@ func TestSecret_ShowsItselfOnlyWhenRevealed(t *testing.T) {
 	}
 	if secret.Reveal() != "hunter2" {
 		t.Errorf("Reveal gives %q", secret.Reveal())
+	}
+}
+
+// The table of settings in README.md has each of them, with its default.
+func TestConfig_IsDocumented(t *testing.T) {
+	t.Parallel()
+	readme, err := os.ReadFile("README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range reflect.VisibleFields(reflect.TypeFor[chassis.Config]()) {
+		name := f.Tag.Get("env")
+		if name == "" {
+			continue
+		}
+		row := regexp.MustCompile("(?m)^\\| `" + name + "` .*$").Find(readme)
+		if row == nil || !strings.Contains(string(row), f.Tag.Get("envDefault")) {
+			t.Errorf("%s with default %q is not in README.md: %s", name, f.Tag.Get("envDefault"), row)
+		}
 	}
 }

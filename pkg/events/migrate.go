@@ -25,6 +25,10 @@ func Migrate(ctx context.Context, db *gorm.DB) error {
 		return fmt.Errorf("events: migrate: %w", err)
 	}
 	err = db.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
+		// Whoever comes second waits for as long as the first one needs, whatever the session's time-outs are.
+		if err := tx.Exec("select set_config('lock_timeout', '0', true), set_config('statement_timeout', '0', true)").Error; err != nil {
+			return err
+		}
 		if err := tx.Exec("select pg_advisory_xact_lock(?)", migrationLock).Error; err != nil {
 			return err
 		}

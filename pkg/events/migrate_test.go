@@ -1,6 +1,7 @@
 package events_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/quadrille-dev/quadrille/pkg/events"
@@ -23,5 +24,37 @@ func TestMigrate_CanRunEverywhereAtOnce(t *testing.T) {
 	}
 	if n := scan[int](t, db, "select count(*) from events_migrations"); n != 1 {
 		t.Errorf("%d versions recorded", n)
+	}
+}
+
+// A session's time-outs are meant for requests. A migration that another instance runs is waited for all the same.
+func TestMigrate_WaitsLongerThanTheSessionsLockTimeout(t *testing.T) {
+	t.Parallel()
+	url := testservers.Database(t)
+	other := open(t, url).Begin()
+	defer other.Rollback()
+	if err := other.Exec("select pg_advisory_xact_lock(?)", 0x0e7e47500001).Error; err != nil {
+		t.Fatal(err)
+	}
+	separator := "?"
+	if strings.Contains(url, "?") {
+		separator = "&"
+	}
+	db := open(t, url+separator+"lock_timeout=1")
+	done := make(chan error, 1)
+	go func() { done <- events.Migrate(t.Context(), db) }()
+	watch := open(t, url)
+	eventually(t, "the migration waits", func() bool {
+		return scan[int](t, watch, `select count(*) from pg_locks
+			where locktype = 'advisory' and not granted
+				and database = (select oid from pg_database where datname = current_database())`) == 1
+	})
+	// A second look, a server's millisecond later at least: with a time-out of one it would have given up.
+	scan[int](t, watch, "select 1 from pg_sleep(0.05)")
+	if err := other.Rollback().Error; err != nil {
+		t.Fatal(err)
+	}
+	if err := <-done; err != nil {
+		t.Error(err)
 	}
 }
