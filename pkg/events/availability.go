@@ -26,7 +26,19 @@ func databaseAway(ctx context.Context, db *sql.DB, err error) bool {
 		return strings.HasPrefix(pg.Code, "08") || strings.HasPrefix(pg.Code, "53") ||
 			strings.HasPrefix(pg.Code, "57P") || pg.Code == "25006"
 	}
-	return ping(ctx, db) != nil
+	unreachable := ping(ctx, db)
+	if s := db.Stats(); errors.Is(unreachable, context.DeadlineExceeded) && s.MaxOpenConnections > 0 && s.InUse >= s.MaxOpenConnections {
+		return false // the ping got no connection: we are slow, not the database away
+	}
+	return unreachable != nil
+}
+
+// notMigrated says that the library's own tables are not there, or not as they should be, or not ours to use: the
+// database is not ready for this program, and no event is to blame. undefined_table, undefined_column,
+// insufficient_privilege.
+func notMigrated(err error) bool {
+	var pg *pgconn.PgError
+	return errors.As(err, &pg) && (pg.Code == "42P01" || pg.Code == "42703" || pg.Code == "42501")
 }
 
 func ping(ctx context.Context, db *sql.DB) error {

@@ -12,7 +12,7 @@ import (
 	"gorm.io/gorm"
 )
 
-// lagLimit is the age of the oldest waiting row from which on Ready complains.
+// lagLimit is the age of the oldest row that nothing holds back, from which on Ready complains.
 const lagLimit = time.Minute
 
 // Bus serves one service: it relays the outbox to the broker, runs the subscriptions, and cleans up. Make it with
@@ -58,7 +58,7 @@ func New(db *gorm.DB, transport Transport, cfg Config, subscriptions ...Subscrip
 		or(&s.timeout, cfg.HandlerTimeout)
 		b.subscriptions = append(b.subscriptions, s)
 	}
-	o := outbox{db: sqlDB, audit: cfg.Audit}
+	o := outbox{db: sqlDB, holder: cfg.Instance, audit: cfg.Audit, limit: max(cfg.LeaseTTL, 5*time.Second)}
 	if b.metrics, err = newMetrics(cfg, o); err != nil {
 		return nil, fmt.Errorf("events: metrics: %w", err)
 	}
@@ -71,10 +71,10 @@ func New(db *gorm.DB, transport Transport, cfg Config, subscriptions ...Subscrip
 
 // Run relays, consumes and cleans up until ctx ends, whatever becomes of the database and the broker meanwhile:
 // it waits for them, at the start too. It then shuts down in two phases. First it stops fetching; what is in
-// flight goes on under a context of its own. When that is finished, or Config.ShutdownTimeout has passed, it sends
-// what the outbox still holds, gives the lease back and returns. It returns nil after a clean stop, and an error
-// if something had to be cut short (nothing is lost then either: it will be delivered again) or the transport gave
-// up. It can be called once.
+// flight goes on under a context of its own. When that is finished it sends what the outbox still holds, gives the
+// lease back and returns. What is not finished after Config.ShutdownTimeout is cut short, and a reaction that does
+// not even heed its context is left behind; nothing is lost by that, it will be delivered again. Run returns nil
+// after a clean stop, and an error if something was cut short or the transport gave up. It can be called once.
 func (b *Bus) Run(ctx context.Context) error {
 	if !b.started.CompareAndSwap(false, true) {
 		return errors.New("events: Run was called before")
@@ -99,7 +99,18 @@ func (b *Bus) Run(ctx context.Context) error {
 	})
 	defer deadline()
 
-	err := b.consume(ctx, work)
+	consumed := make(chan error, 1)
+	go func() { consumed <- b.consume(ctx, work) }()
+	var err error
+	select {
+	case err = <-consumed:
+	case <-work.Done():
+		select {
+		case err = <-consumed:
+		case <-time.After(commitGrace):
+			err = errors.New("events: a reaction does not heed its context")
+		}
+	}
 	if err != nil {
 		stop()
 	}
@@ -168,7 +179,8 @@ func (b *Bus) awaitDatabase(ctx context.Context) error {
 }
 
 // Ready reports why the bus cannot do its work at the moment, or nil: the database does not answer, the topology
-// is incomplete, the broker cannot be reached, or the outbox lags by more than a minute. It blocks for as long as
+// was incomplete at the start and still is, the broker cannot be reached, or the relay lags by more than a minute.
+// Events that wait for a queue or a person don't count: they are the metric's business. It blocks for as long as
 // the database and the broker take to answer; bound it with ctx.
 func (b *Bus) Ready(ctx context.Context) error {
 	s, err := b.relay.outbox.stats(ctx, b.cfg.Now())
@@ -181,8 +193,8 @@ func (b *Bus) Ready(ctx context.Context) error {
 	if err := b.relay.brokerErr.Load(); err != nil {
 		return fmt.Errorf("events: broker: %w", *err)
 	}
-	if s.oldest > lagLimit {
-		return fmt.Errorf("events: the oldest of %d outbox rows is %v old", s.waiting, s.oldest.Round(time.Second))
+	if s.lag > lagLimit {
+		return fmt.Errorf("events: the relay lags by %v, with %d rows waiting", s.lag.Round(time.Second), s.waiting)
 	}
 	return b.transport.Check(ctx, Topology{Service: b.cfg.Service})
 }

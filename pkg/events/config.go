@@ -16,7 +16,7 @@ import (
 type Config struct {
 	// Service names the publisher, the exchange and the queues: lower case, "inventory".
 	Service string
-	// Instance tells this process from others of the same service. Default: a random UUID.
+	// Instance tells this process from all others of the same service, ever. Default: a random UUID.
 	Instance string
 	// Source is the envelope's source. Default: "/quadrille/" + Service.
 	Source string
@@ -58,7 +58,8 @@ type Config struct {
 	// Audit keeps every published event in the table event_log. Meant for tests and demonstrations: it only grows.
 	Audit bool
 
-	// OnDeadLetter is called before an event goes to the dead letters; more than once if a crash intervenes.
+	// OnDeadLetter is called before the bus sends an event to the dead letters; more than once if a crash intervenes.
+	// What the broker itself gives up on, after very many crashes over one delivery, is not seen here.
 	// Default: an error log line. The metric is counted in any case.
 	OnDeadLetter func(ctx context.Context, d DeadLetter)
 	// Logger receives the library's log lines. Default: slog.Default().
@@ -167,10 +168,18 @@ func check(c Config, subscriptions []Subscription) error {
 			c.InboxRetention, c.ReplayWindow, ladder)
 	}
 
-	reactions := map[string]bool{}
+	reactions, versions := map[string]bool{}, map[string]string{}
 	for _, s := range subscriptions {
 		if s.problem != nil {
 			bad("reaction %q: %w", s.reaction, s.problem)
+		}
+		if s.prepare != nil && s.problem == nil {
+			name := s.publisher + " " + Queue{Type: s.eventType}.Name()
+			if other, ok := versions[name]; ok && other != s.eventType {
+				bad("reaction %q: %s beside %s: a queue gets every version, so each would dead-letter the other's",
+					s.reaction, s.eventType, other)
+			}
+			versions[name] = s.eventType
 		}
 		if !namePattern.MatchString(s.reaction) {
 			bad("reaction %q of %s is not a lower-case name with dashes", s.reaction, s.eventType)

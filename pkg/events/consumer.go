@@ -50,7 +50,7 @@ func (c *consumption) handle(d Delivery) Verdict {
 		if c.work.Err() != nil {
 			return Verdict{Action: GiveBack, Err: err}
 		}
-		if !isUnavailable(err) && !databaseAway(c.work, c.bus.sqlDB, err) {
+		if decided(err) || !isUnavailable(err) && !databaseAway(c.work, c.bus.sqlDB, err) {
 			return c.failed(d, env.Metadata, err)
 		}
 		if pausedAt.IsZero() {
@@ -61,6 +61,15 @@ func (c *consumption) handle(d Delivery) Verdict {
 			return Verdict{Action: GiveBack, Err: err}
 		}
 	}
+}
+
+// decided says that the reaction itself has passed judgement, so that the state of the database does not matter.
+func decided(err error) bool {
+	var (
+		permanent   *permanentError
+		undecodable *undecodableError
+	)
+	return errors.As(err, &permanent) || errors.As(err, &undecodable)
 }
 
 // failed turns an error into the next rung of the ladder, or the end of it.
@@ -90,10 +99,18 @@ func (c *consumption) failed(d Delivery, m Metadata, err error) Verdict {
 
 func (c *consumption) dead(d Delivery, m Metadata, reason DeadReason, err error) Verdict {
 	c.bus.metrics.dead(c.work, c.reaction, reason)
-	c.bus.cfg.OnDeadLetter(c.work, DeadLetter{
-		Queue: c.queue, Metadata: m, Body: d.Body, Reason: reason, Attempts: d.Attempt, Err: err,
-	})
+	c.tell(DeadLetter{Queue: c.queue, Metadata: m, Body: d.Body, Reason: reason, Attempts: d.Attempt, Err: err})
 	return Verdict{Action: Dead, Reason: reason, Err: err, Attempt: d.Attempt, FirstFailedAt: c.firstFailure(d)}
+}
+
+// tell calls the hook. One that panics must not take the process down, again and again with the same delivery.
+func (c *consumption) tell(d DeadLetter) {
+	defer func() {
+		if p := recover(); p != nil {
+			c.bus.cfg.Logger.ErrorContext(c.work, "OnDeadLetter panicked", "panic", p, "dead_letter", d.Error())
+		}
+	}()
+	c.bus.cfg.OnDeadLetter(c.work, d)
 }
 
 func (c *consumption) firstFailure(d Delivery) time.Time {

@@ -12,6 +12,9 @@ import (
 // cleanupBatch bounds how many marks one statement deletes, so that clean-up never holds locks for long.
 const cleanupBatch = 1000
 
+// cleanupLimit bounds one statement in time: a connection that has gone silent is given up.
+const cleanupLimit = 30 * time.Second
+
 // mark writes the inbox mark for a reaction, inside tx, before anything else. It answers false if there is one
 // already. A concurrent duplicate waits here for the first transaction, and goes on only if that rolled back.
 // The lock time-out that bounds the wait holds for the rest of tx: the reaction's own row locks are bounded too.
@@ -21,7 +24,7 @@ func mark(ctx context.Context, tx *gorm.DB, reaction, eventID string, now time.T
 		select $1, $2, $3 from (select set_config('lock_timeout', '5s', true)) as settings
 		on conflict do nothing`, reaction, eventID, now)
 	if err != nil {
-		return false, fmt.Errorf("inbox: %w", err)
+		return false, inboxError(err)
 	}
 	n, err := r.RowsAffected()
 	return n > 0, err
@@ -33,9 +36,17 @@ func marked(ctx context.Context, db *sql.DB, reaction, eventID string) (bool, er
 	err := db.QueryRowContext(ctx,
 		`select exists (select from inbox where reaction = $1 and event_id = $2)`, reaction, eventID).Scan(&found)
 	if err != nil {
-		return false, fmt.Errorf("inbox: %w", err)
+		return false, inboxError(err)
 	}
 	return found, nil
+}
+
+func inboxError(err error) error {
+	err = fmt.Errorf("inbox: %w", err)
+	if notMigrated(err) {
+		return Unavailable(err)
+	}
+	return err
 }
 
 // cleaner forgets inbox marks that are older than the retention.
@@ -46,6 +57,8 @@ type cleaner struct {
 
 // step deletes one batch and answers how long to wait for the next one; 0: there is more to delete.
 func (c cleaner) step(ctx context.Context) (wait time.Duration, err error) {
+	ctx, cancel := context.WithTimeout(ctx, cleanupLimit)
+	defer cancel()
 	r, err := c.db.ExecContext(ctx, `
 		delete from inbox where (reaction, event_id) in (
 			select reaction, event_id from inbox where processed_at < $1 limit $2)`,

@@ -135,6 +135,14 @@ func (r *relay) step(ctx context.Context) (wait time.Duration, err error) {
 	if err != nil {
 		return 0, err
 	}
+	if len(rows) > 0 { // reading may have taken long: set out with a fresh lease
+		if err := r.keepLease(ctx, r.cfg.Now()); err != nil {
+			return 0, err
+		}
+		if r.generation == 0 {
+			return r.cfg.LeaseTTL / 4, nil
+		}
+	}
 	f := r.load(rows)
 	if f == nil {
 		return idle, nil
@@ -160,11 +168,12 @@ func (r *relay) keepLease(ctx context.Context, now time.Time) error {
 		if !ok {
 			r.log.WarnContext(ctx, "another instance has taken the outbox over")
 			r.generation = 0
+			r.brokerErr.Store(nil) // its to report now
 			r.renewAt = now.Add(r.cfg.LeaseTTL / 4)
 			return nil
 		}
 	} else {
-		generation, ok, err := r.outbox.acquire(ctx, r.cfg.Instance, r.cfg.LeaseTTL)
+		generation, ok, err := r.outbox.acquire(ctx, r.cfg.LeaseTTL)
 		if err != nil {
 			return err
 		}
@@ -231,11 +240,15 @@ func (r *relay) land(f *flight) {
 	case errors.Is(f.err, errFenced):
 		if f.generation == r.generation { // and has not been taken back since
 			r.generation, r.renewAt = 0, time.Time{}
+			r.brokerErr.Store(nil)
 		}
 	case f.brokerErr != nil:
 		r.brokerAt = r.cfg.Now().Add(r.brokerDelay.next())
 		r.brokerErr.Store(&f.brokerErr)
 		r.log.Warn("broker not reached, events wait", "error", f.brokerErr, "rows", len(f.ids))
+	case f.err != nil && !errors.Is(f.err, errTooLate):
+		// What could not be written down will be sent again; not in a tight loop.
+		r.brokerAt = r.cfg.Now().Add(r.brokerDelay.next())
 	default:
 		r.brokerDelay.reset()
 		r.brokerErr.Store(nil)
@@ -254,8 +267,9 @@ type flight struct {
 	waves      [][]row
 	ids        []int64
 
-	err       error // of the database
-	brokerErr error // the broker did not answer for some rows
+	holds     []hold // what the broker did not take
+	err       error  // of the database
+	brokerErr error  // the broker did not answer for some rows
 }
 
 func (f *flight) fly(ctx context.Context, r *relay) {
@@ -299,6 +313,9 @@ func (f *flight) fly(ctx context.Context, r *relay) {
 			f.settle(ctx, r, row, outcomes[i])
 		}
 	}
+	if len(f.holds) > 0 {
+		f.err = errors.Join(f.err, r.outbox.hold(ctx, f.generation, f.holds, r.cfg.Now()))
+	}
 	if len(done) == 0 {
 		return
 	}
@@ -308,25 +325,25 @@ func (f *flight) fly(ctx context.Context, r *relay) {
 	}
 }
 
-// settle writes down what came of a row that the broker did not take.
+// settle decides what becomes of a row that the broker did not take.
 func (f *flight) settle(ctx context.Context, r *relay, row row, outcome error) {
 	now := r.cfg.Now()
-	var err error
+	h := hold{id: row.id, cause: outcome, refused: errors.Is(outcome, ErrRefused)}
 	switch {
 	case errors.Is(outcome, ErrUnroutable):
 		// Patience grows with age, so that a missing queue costs little and one that appears is found soon.
-		wait := min(max(now.Sub(row.createdAt)/2, 500*time.Millisecond), 15*time.Second)
-		err = r.outbox.hold(ctx, f.generation, row.id, now.Add(wait), false, outcome)
+		h.until = now.Add(min(max(now.Sub(row.createdAt)/2, 500*time.Millisecond), 15*time.Second))
 		r.metrics.unroutable(ctx)
-	case errors.Is(outcome, ErrRefused) && row.refusals+1 >= r.cfg.RefusalLimit:
-		err = r.outbox.park(ctx, f.generation, row.id, now, outcome)
+	case h.refused && row.refusals+1 >= r.cfg.RefusalLimit:
+		h.parked = true
 		r.metrics.parked(ctx)
 		r.log.ErrorContext(ctx, "event parked: the broker refuses it", "row", row.id, "subject", row.subject, "error", outcome)
-	case errors.Is(outcome, ErrRefused):
+	case h.refused:
 		delay := backoff{first: 200 * time.Millisecond, most: time.Minute, jitter: r.cfg.Jitter, n: row.refusals}
-		err = r.outbox.hold(ctx, f.generation, row.id, now.Add(delay.next()), true, outcome)
+		h.until = now.Add(delay.next())
 	default:
 		f.brokerErr = outcome
+		return
 	}
-	f.err = errors.Join(f.err, err)
+	f.holds = append(f.holds, h)
 }

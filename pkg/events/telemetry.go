@@ -74,7 +74,7 @@ func newMetrics(cfg Config, o outbox) (*metrics, error) {
 	errs = append(errs, err)
 
 	oldest, err := meter.Float64ObservableGauge("events.outbox.oldest", metric.WithUnit("s"),
-		metric.WithDescription("Age of the oldest event that is due and not yet published."))
+		metric.WithDescription("Age of the oldest event that is due and not yet published, whatever it waits for."))
 	errs = append(errs, err)
 	rows, err := meter.Int64ObservableGauge("events.outbox.rows", metric.WithDescription("Rows in the outbox, by state."))
 	errs = append(errs, err)

@@ -6,7 +6,7 @@ create table outbox (
     subject      text        not null,
     mandatory    boolean     not null,
     body         text        not null,
-    created_at   timestamptz not null,
+    created_at   timestamptz not null, -- since when it is due
     -- Scheduled events: not before this time. Null: at once.
     available_at timestamptz,
     -- Set while a row waits after a refusal or for a queue; infinity once it is parked.
@@ -18,6 +18,7 @@ create table outbox (
 create index outbox_due on outbox (id) where available_at is null;
 create index outbox_scheduled on outbox (available_at) where available_at is not null;
 create index outbox_held on outbox (subject, id) where held_until is not null;
+create index outbox_again on outbox (held_until) where held_until is not null;
 
 -- Which instance's relay sends. The generation fences off one that was paused past its lease.
 create table outbox_lease (
