@@ -6,16 +6,16 @@ import (
 	"gorm.io/gorm"
 )
 
-// cancel passes on the customer's wish and answers the order as it is then. The error is a *TooLateError if nobody
-// can grant it any more.
-func (s *Service) cancel(ctx context.Context, orderID string) (*Order, error) {
-	var after *Order
-	err := s.db.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
+// cancel passes on the customer's wish and answers the order as it is then. The error is errUnknownOrder, or a
+// *TooLateError if nobody can grant the wish any more.
+func (s *Service) cancel(ctx context.Context, orderID string) (o *Order, err error) {
+	err = s.db.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
+		if o, err = lockOrder(tx, orderID); err != nil {
+			return err
+		}
 		var refusal error
-		err := s.change(ctx, tx, orderID, func(o *Order) []Fact {
-			var facts []Fact
+		_, err := s.apply(ctx, tx, o, func(o *Order) (facts []Fact) {
 			facts, refusal = o.Cancel()
-			after = o
 			return facts
 		})
 		if err != nil {
@@ -23,5 +23,5 @@ func (s *Service) cancel(ctx context.Context, orderID string) (*Order, error) {
 		}
 		return refusal
 	})
-	return after, err
+	return o, err
 }

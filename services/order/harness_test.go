@@ -73,7 +73,7 @@ func newShopWithDeadline(t *testing.T, deadline time.Duration) *shop {
 		}
 	})
 	s := &shop{db: db, tr: eventstest.NewTransport()}
-	svc := order.New(db, order.Config{PaymentDeadline: deadline})
+	svc := order.New(db, deadline)
 	bus, err := events.New(db, s.tr, events.Config{Service: "order"}, order.Subscriptions(svc)...)
 	if err != nil {
 		t.Fatal(err)

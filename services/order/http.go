@@ -20,8 +20,8 @@ func (s *Service) Routes(r *chassis.Router) {
 	api := r.API
 	api.POST("/orders", chassis.Handle(s.postOrder))
 	api.GET("/orders", chassis.Handle(s.listOrders))
-	api.GET("/orders/:id", chassis.Handle(s.getOrder))
-	api.POST("/orders/:id/cancel", chassis.Handle(s.cancelOrder))
+	api.GET("/orders/:orderId", chassis.Handle(s.getOrder))
+	api.POST("/orders/:orderId/cancel", chassis.Handle(s.cancelOrder))
 }
 
 type (
@@ -76,18 +76,11 @@ func (s *Service) postOrder(c *gin.Context) error {
 	if err := chassis.DecodeJSON(c, &req); err != nil {
 		return err
 	}
-	once := chassis.IdempotencyOptions{Required: true, Scope: "place order"}
+	once := chassis.IdempotencyOptions{Required: true}
 	return chassis.Idempotent(c, s.db, once, func(ctx context.Context, tx *gorm.DB) (chassis.Reply, error) {
-		o, history, mistakes, err := s.place(ctx, tx, req)
+		o, history, err := s.place(ctx, tx, req)
 		if err != nil {
 			return chassis.Reply{}, err
-		}
-		if len(mistakes) > 0 {
-			fields := make([]chassis.FieldError, len(mistakes))
-			for i, m := range mistakes {
-				fields[i] = chassis.FieldError(m)
-			}
-			return chassis.Reply{}, chassis.Unprocessable(fields...)
 		}
 		return chassis.Reply{
 			Status: http.StatusAccepted, Location: "/api/v1/orders/" + o.ID, Body: responseOf(o, history),
@@ -96,9 +89,9 @@ func (s *Service) postOrder(c *gin.Context) error {
 }
 
 func (s *Service) getOrder(c *gin.Context) error {
-	o, err := s.find(c)
+	o, err := findOrder(s.db.WithContext(c.Request.Context()), c.Param("orderId"))
 	if err != nil {
-		return err
+		return problemOf(err)
 	}
 	return s.answer(c, http.StatusOK, o)
 }
@@ -106,23 +99,15 @@ func (s *Service) getOrder(c *gin.Context) error {
 // cancelOrder answers 202 if the cancellation is requested, now or before: whether it comes in time is decided by
 // those who charge and ship. 200 if the order is cancelled already, 409 if it is too late.
 func (s *Service) cancelOrder(c *gin.Context) error {
-	o, err := s.find(c)
+	o, err := s.cancel(c.Request.Context(), c.Param("orderId"))
 	if err != nil {
-		return err
+		return problemOf(err)
 	}
-	o, err = s.cancel(c.Request.Context(), o.ID)
-	var late *TooLateError
-	switch {
-	case errors.As(err, &late):
-		return chassis.NewProblem(http.StatusConflict, "too-late-to-cancel", "The order cannot be cancelled any more",
-			"the parcel is already "+late.Because)
-	case err != nil:
-		return err
-	case o.State() == Cancelled:
-		return s.answer(c, http.StatusOK, o)
-	default:
-		return s.answer(c, http.StatusAccepted, o)
+	status := http.StatusAccepted
+	if o.State() == Cancelled {
+		status = http.StatusOK
 	}
+	return s.answer(c, status, o)
 }
 
 // listOrders answers the newest first.
@@ -153,17 +138,18 @@ func (s *Service) listOrders(c *gin.Context) error {
 	return nil
 }
 
-// find reads the order that the path names.
-func (s *Service) find(c *gin.Context) (*Order, error) {
-	id := c.Param("id")
-	if uuid.Validate(id) != nil {
-		return nil, chassis.NotFound("no order has this id")
+// problemOf turns the domain's refusals into HTTP's.
+func problemOf(err error) error {
+	var late *TooLateError
+	switch {
+	case errors.Is(err, errUnknownOrder):
+		return chassis.NotFound("no order has this id")
+	case errors.As(err, &late):
+		return chassis.NewProblem(http.StatusConflict, "too-late-to-cancel", "The order cannot be cancelled any more",
+			"the parcel is already "+late.Because)
+	default:
+		return err
 	}
-	o, err := readOrder(s.db.WithContext(c.Request.Context()), id)
-	if errors.Is(err, errUnknownOrder) {
-		return nil, chassis.NotFound("no order has this id")
-	}
-	return o, err
 }
 
 // answer shows the order with its history.

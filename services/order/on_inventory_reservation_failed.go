@@ -17,14 +17,9 @@ func (s *Service) OnInventoryReservationFailed(ctx context.Context, tx *gorm.DB,
 }
 
 func shortageWords(shortages []contracts.Shortage) string {
-	var b strings.Builder
-	b.WriteString("not enough in stock")
+	lines := make([]string, len(shortages))
 	for i, s := range shortages {
-		separator := "; "
-		if i == 0 {
-			separator = ": "
-		}
-		fmt.Fprintf(&b, "%s%s, %d wanted, %d available", separator, s.SKU, s.Requested, s.Available)
+		lines[i] = fmt.Sprintf("%s, %d wanted, %d available", s.SKU, s.Requested, s.Available)
 	}
-	return b.String()
+	return "not enough in stock: " + strings.Join(lines, "; ")
 }

@@ -138,17 +138,13 @@ func (s Seen) State() State {
 func (o *Order) Place() []Fact { return []Fact{OrderCreated, DeadlineScheduled} }
 
 // StockReserved hears that every item is set aside.
-func (o *Order) StockReserved() []Fact {
-	return o.see(func() { o.Seen.Reserved = true })
-}
+func (o *Order) StockReserved() []Fact { return o.see(func() { o.Seen.Reserved = true }) }
 
 // StockShort hears that some item was short, so that nothing is set aside.
 func (o *Order) StockShort() []Fact { return o.end(OutOfStock) }
 
 // PaymentProcessed hears that the total was captured.
-func (o *Order) PaymentProcessed() []Fact {
-	return o.see(func() { o.Seen.Paid = true })
-}
+func (o *Order) PaymentProcessed() []Fact { return o.see(func() { o.Seen.Paid = true }) }
 
 // PaymentFailed hears that the card was declined.
 func (o *Order) PaymentFailed() []Fact { return o.end(CardDeclined) }
@@ -160,9 +156,7 @@ func (o *Order) PaymentRefunded(why Reason) []Fact { return o.end(why) }
 func (o *Order) PaymentVoided(why Reason) []Fact { return o.end(why) }
 
 // ShipmentDispatched hears that the parcel was handed over: no cancellation can succeed any more.
-func (o *Order) ShipmentDispatched() []Fact {
-	return o.see(func() { o.Seen.Dispatched = true })
-}
+func (o *Order) ShipmentDispatched() []Fact { return o.see(func() { o.Seen.Dispatched = true }) }
 
 // ShipmentDelivered hears that the customer has the parcel.
 func (o *Order) ShipmentDelivered() []Fact {
@@ -170,9 +164,7 @@ func (o *Order) ShipmentDelivered() []Fact {
 }
 
 // ShipmentFailed hears that the carrier will not deliver to the address. The refund will end the order.
-func (o *Order) ShipmentFailed() []Fact {
-	return o.see(func() { o.Seen.ShipmentFailed = true })
-}
+func (o *Order) ShipmentFailed() []Fact { return o.see(func() { o.Seen.ShipmentFailed = true }) }
 
 // CancelRefusedDispatched hears that a cancellation came too late: the parcel had been handed over.
 func (o *Order) CancelRefusedDispatched() []Fact { return o.ShipmentDispatched() }

@@ -12,43 +12,38 @@ import (
 
 	"github.com/google/uuid"
 	"gorm.io/gorm"
+
+	"github.com/quadrille-dev/quadrille/pkg/chassis"
 )
 
 // placeRequest is what a customer sends.
 type placeRequest struct {
-	CustomerID      string     `json:"customerId"`
-	Items           []wishJSON `json:"items"`
-	ShippingAddress Address    `json:"shippingAddress"`
-	PaymentMethod   string     `json:"paymentMethod"`
+	CustomerID      string  `json:"customerId"`
+	Items           []Wish  `json:"items"`
+	ShippingAddress Address `json:"shippingAddress"`
+	PaymentMethod   string  `json:"paymentMethod"`
 }
 
-type wishJSON struct {
-	SKU      string `json:"sku"`
-	Quantity int    `json:"quantity"`
-}
-
-// place prices, stores and announces an order in tx, or answers every mistake in the request.
-func (s *Service) place(ctx context.Context, tx *gorm.DB, req placeRequest) (*Order, []Entry, []Mistake, error) {
-	wishes := make([]Wish, len(req.Items))
+// place prices, stores and announces an order in tx, or refuses with every mistake in the request.
+func (s *Service) place(ctx context.Context, tx *gorm.DB, req placeRequest) (*Order, []Entry, error) {
 	var skus []string
 	for i, w := range req.Items {
-		wishes[i] = Wish(w)
 		if i < MaxItems && plain(w.SKU) {
 			skus = append(skus, w.SKU)
 		}
 	}
 	catalogue, err := readCatalogue(tx, skus)
 	if err != nil {
-		return nil, nil, nil, err
+		return nil, nil, err
 	}
-	items, total, mistakes := Price(wishes, catalogue)
+	items, total, mistakes := Price(req.Items, catalogue)
 	if mistakes = append(req.mistakes(), mistakes...); len(mistakes) > 0 {
-		return nil, nil, mistakes, nil
+		return nil, nil, refuse(mistakes)
 	}
 
 	id, err := uuid.NewV7()
 	if err != nil {
-		return nil, nil, nil, fmt.Errorf("new order id: %w", err)
+		return nil, nil, fmt.Errorf("new order id: %w", err)
 	}
 	o := &Order{
 		ID: id.String(), CustomerID: req.CustomerID, Items: items, Total: total, ShipTo: req.ShippingAddress,
@@ -56,16 +51,24 @@ func (s *Service) place(ctx context.Context, tx *gorm.DB, req placeRequest) (*Or
 	}
 	history, err := s.publish(ctx, tx, o, o.Place())
 	if err != nil {
-		return nil, nil, nil, err
+		return nil, nil, err
 	}
 	if err := insertOrder(tx, o); err != nil {
-		return nil, nil, nil, err
+		return nil, nil, err
 	}
 	if err := insertHistory(tx, history); err != nil {
-		return nil, nil, nil, err
+		return nil, nil, err
 	}
 	slog.InfoContext(ctx, "order placed", "order_id", o.ID, "total", total.Amount, "currency", total.Currency)
-	return o, history, nil, nil
+	return o, history, nil
+}
+
+func refuse(mistakes []Mistake) error {
+	fields := make([]chassis.FieldError, len(mistakes))
+	for i, m := range mistakes {
+		fields[i] = chassis.FieldError(m)
+	}
+	return chassis.Unprocessable(fields...)
 }
 
 var country = regexp.MustCompile(`^[A-Z]{2}$`)

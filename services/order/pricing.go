@@ -20,10 +20,10 @@ type Product struct {
 	Deleted bool // a tombstone: keeps the version, so that a late older event cannot bring the product back
 }
 
-// Wish is one line of what a customer asks for.
+// Wish is one line of what a customer asks for. It is sent as JSON.
 type Wish struct {
-	SKU      string
-	Quantity int
+	SKU      string `json:"sku"`
+	Quantity int    `json:"quantity"`
 }
 
 // Mistake is what is wrong with one field of a request.

@@ -182,6 +182,7 @@ func TestUnknownOrder_GoesToTheDeadLettersAndIsNotInvented(t *testing.T) {
 		contracts.PaymentVoided{OrderID: id},
 		contracts.ShipmentDelivered{OrderID: id},
 		contracts.OrderPaymentDeadlinePassed{OrderID: id},
+		contracts.ShipmentFailed{OrderID: "no\x00id"},
 	} {
 		if v := s.tr.Deliver(t, e); v.Action != events.Dead || v.Reason != events.DeadPermanent {
 			t.Errorf("%s: verdict %+v, want dead at once", e.EventType(), v)

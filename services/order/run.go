@@ -16,7 +16,7 @@ func Run(ctx context.Context, cfg Config, db *gorm.DB, transport events.Transpor
 	if err := Migrate(ctx, db); err != nil {
 		return err
 	}
-	s := New(db, cfg)
+	s := New(db, cfg.PaymentDeadline)
 	bus, err := events.New(db, transport, events.Config{
 		Service: "order", RetryLadder: cfg.RetryLadder, Audit: cfg.Audit, ShutdownTimeout: cfg.ShutdownTimeout / 2,
 	}, Subscriptions(s)...)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"reflect"
 	"time"
 
 	"gorm.io/gorm"
@@ -20,14 +21,14 @@ type Service struct {
 	deadline time.Duration
 }
 
-// New makes the service. db needs the bus' plugin, see events.New, before anything is published.
-func New(db *gorm.DB, cfg Config) *Service {
-	return &Service{db: db, deadline: cfg.PaymentDeadline}
-}
+// New makes the service. An order that is not paid deadline after it was placed is asked to be cancelled. db needs
+// the bus' plugin, see events.New, before anything is published.
+func New(db *gorm.DB, deadline time.Duration) *Service { return &Service{db: db, deadline: deadline} }
 
-// change locks the order's row, lets the rule decide, stores the row and publishes what was decided, all in tx.
-// The order must be known: it was stored together with the event that started everything else, so an event about
-// another order is no news but a mistake, and inventing that order would only hide it. It ends in the dead letters.
+// change is what becomes of an event about an order: it locks the order's row and applies the rule. A nil rule is for
+// what only the history cares for. The order must be known: it was stored together with the event that started
+// everything else, so an event about another order is no news but a mistake, and inventing that order would only hide
+// it. It ends in the dead letters.
 func (s *Service) change(ctx context.Context, tx *gorm.DB, orderID string, rule func(*Order) []Fact, history ...Entry) error {
 	o, err := lockOrder(tx, orderID)
 	if errors.Is(err, errUnknownOrder) {
@@ -36,11 +37,24 @@ func (s *Service) change(ctx context.Context, tx *gorm.DB, orderID string, rule 
 	if err != nil {
 		return err
 	}
-	was := *o
-	facts := rule(o)
-	if len(facts) == 0 && len(history) == 0 && o.Seen == was.Seen {
+	changed, err := s.apply(ctx, tx, o, rule, history...)
+	if err == nil && !changed && rule != nil {
 		chassis.Ignored(ctx, "order", o.ID, string(o.State()))
-		return nil
+	}
+	return err
+}
+
+// apply lets the rule decide about the locked order, stores it with its history and publishes what was decided, all in
+// tx. It answers whether the rule changed anything: the history takes down what was heard even if it did not.
+func (s *Service) apply(ctx context.Context, tx *gorm.DB, o *Order, rule func(*Order) []Fact, history ...Entry) (bool, error) {
+	was := *o
+	var facts []Fact
+	if rule != nil {
+		facts = rule(o)
+	}
+	changed := len(facts) > 0 || !reflect.DeepEqual(*o, was)
+	if !changed && len(history) == 0 {
+		return false, nil
 	}
 
 	o.Version++
@@ -49,22 +63,19 @@ func (s *Service) change(ctx context.Context, tx *gorm.DB, orderID string, rule 
 	}
 	told, err := s.publish(ctx, tx, o, facts)
 	if err != nil {
-		return err
+		return false, err
 	}
 	if err := insertHistory(tx, append(history, told...)); err != nil {
-		return err
+		return false, err
 	}
-	if err := updateOrder(tx, o, was.Version); err != nil {
-		return err
+	if err := storeOrder(tx, o, was.Version); err != nil {
+		return false, err
 	}
 	if state := o.State(); state != was.State() {
 		slog.InfoContext(ctx, "order "+string(state), "order_id", o.ID, "was", string(was.State()), "reason", string(o.Why()))
 	}
-	return nil
+	return changed, nil
 }
-
-// nothing is the rule for an event that only the history cares for.
-func nothing(*Order) []Fact { return nil }
 
 // heard is the line of the history for a received event.
 func heard[T events.ETO](e events.Received[T], words string) Entry {

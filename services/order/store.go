@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/google/uuid"
 	"gorm.io/gorm"
 	"gorm.io/gorm/clause"
 )
@@ -18,7 +19,14 @@ var Migrations embed.FS
 // errUnknownOrder says that no order has this id.
 var errUnknownOrder = errors.New("unknown order")
 
+// An orderRow is an order and the state that follows from it, stored to be searched for.
 type orderRow struct {
+	Order orderColumns `gorm:"embedded"`
+	State State
+}
+
+// orderColumns has the fields of Order in the same order, so that Go converts one into the other.
+type orderColumns struct {
 	ID         string `gorm:"primaryKey"`
 	CustomerID string
 	Items      []Item  `gorm:"serializer:json"`
@@ -26,16 +34,17 @@ type orderRow struct {
 	ShipTo     Address `gorm:"serializer:json"`
 	PlacedAt   time.Time
 
-	Seen  Seen `gorm:"embedded"`
-	State State
+	Seen      `gorm:"embedded"`
+	Confirmed bool
+	Reason    Reason
 
-	Confirmed   bool
-	Reason      Reason
-	PaymentID   string
-	DeclineCode string
-	ShipmentID  string
-	Tracking    string
-	Version     int64
+	PaymentMethod string `gorm:"-"`
+	PaymentID     string
+	DeclineCode   string
+	ShipmentID    string
+	Tracking      string
+
+	Version int64
 }
 
 func (orderRow) TableName() string { return "orders" }
@@ -63,22 +72,12 @@ type productRow struct {
 func (productRow) TableName() string { return "products" }
 
 func (r orderRow) order() *Order {
-	return &Order{
-		ID: r.ID, CustomerID: r.CustomerID, Items: r.Items, Total: r.Total, ShipTo: r.ShipTo, PlacedAt: r.PlacedAt.UTC(),
-		Seen: r.Seen, Confirmed: r.Confirmed, Reason: r.Reason,
-		PaymentID: r.PaymentID, DeclineCode: r.DeclineCode, ShipmentID: r.ShipmentID, Tracking: r.Tracking,
-		Version: r.Version,
-	}
+	o := Order(r.Order)
+	o.PlacedAt = o.PlacedAt.UTC()
+	return &o
 }
 
-func rowOf(o *Order) orderRow {
-	return orderRow{
-		ID: o.ID, CustomerID: o.CustomerID, Items: o.Items, Total: o.Total, ShipTo: o.ShipTo, PlacedAt: o.PlacedAt,
-		Seen: o.Seen, State: o.State(), Confirmed: o.Confirmed, Reason: o.Reason,
-		PaymentID: o.PaymentID, DeclineCode: o.DeclineCode, ShipmentID: o.ShipmentID, Tracking: o.Tracking,
-		Version: o.Version,
-	}
-}
+func rowOf(o *Order) orderRow { return orderRow{Order: orderColumns(*o), State: o.State()} }
 
 func insertOrder(tx *gorm.DB, o *Order) error {
 	row := rowOf(o)
@@ -90,10 +89,14 @@ func insertOrder(tx *gorm.DB, o *Order) error {
 
 // lockOrder reads an order and makes everyone else who wants to change it wait for tx.
 func lockOrder(tx *gorm.DB, id string) (*Order, error) {
-	return readOrder(tx.Clauses(clause.Locking{Strength: "UPDATE"}), id)
+	return findOrder(tx.Clauses(clause.Locking{Strength: "UPDATE"}), id)
 }
 
-func readOrder(tx *gorm.DB, id string) (*Order, error) {
+// findOrder answers errUnknownOrder also for what cannot be an id.
+func findOrder(tx *gorm.DB, id string) (*Order, error) {
+	if uuid.Validate(id) != nil {
+		return nil, fmt.Errorf("order %q: %w", id, errUnknownOrder)
+	}
 	var row orderRow
 	err := tx.Where("id = ?", id).Take(&row).Error
 	if errors.Is(err, gorm.ErrRecordNotFound) {
@@ -111,8 +114,8 @@ var changing = []string{
 	"state", "confirmed", "reason", "payment_id", "decline_code", "shipment_id", "tracking", "version",
 }
 
-// updateOrder stores what rules may change, if the order still has the version that was read.
-func updateOrder(tx *gorm.DB, o *Order, wasVersion int64) error {
+// storeOrder stores what rules may change, if the order still has the version that was read.
+func storeOrder(tx *gorm.DB, o *Order, wasVersion int64) error {
 	r := tx.Model(&orderRow{}).Where("id = ? AND version = ?", o.ID, wasVersion).Select(changing).Updates(rowOf(o))
 	if r.Error != nil {
 		return fmt.Errorf("update order %s: %w", o.ID, r.Error)

@@ -27,6 +27,8 @@ CREATE TABLE orders (
     tracking        text        NOT NULL DEFAULT '',
     version         bigint      NOT NULL,
 
+    CONSTRAINT orders_state_known
+        CHECK (state IN ('pending', 'reserved', 'paid', 'shipped', 'completed', 'cancelling', 'cancelled')),
     CONSTRAINT orders_cost_something CHECK (total_amount > 0),
     CONSTRAINT orders_end_once CHECK (NOT (delivered AND cancelled))
 );
