@@ -3,6 +3,7 @@ package payment
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -93,13 +94,20 @@ func loseAnswer(_ http.ResponseWriter, effect func()) {
 
 // answer gives a status and an error, and nothing happens.
 func answer(status int, errorJSON string, headers ...string) fault {
+	return respond(status, `{"error":`+errorJSON+`}`, headers)
+}
+
+// says gives a success, and nothing happens.
+func says(body string, headers ...string) fault { return respond(http.StatusOK, body, headers) }
+
+func respond(status int, body string, headers []string) fault {
 	return func(w http.ResponseWriter, _ func()) {
 		for i := 0; i < len(headers); i += 2 {
 			w.Header().Set(headers[i], headers[i+1])
 		}
 		w.Header().Set("Content-Type", "application/json")
 		w.WriteHeader(status)
-		fmt.Fprintf(w, `{"error":%s}`, errorJSON)
+		_, _ = io.WriteString(w, body)
 	}
 }
 
@@ -170,6 +178,8 @@ func (f *fakeProcessor) execute(op, id string, r *http.Request) (int, any) {
 			}}
 		case strings.Contains(in.method, "authenticationRequired"):
 			in.status = "requires_action"
+		case strings.Contains(in.method, "heldBack"):
+			in.status = "requires_capture"
 		default:
 			in.status = "succeeded"
 			f.captures++

@@ -77,7 +77,8 @@ const (
 	IntentRefused
 )
 
-// errKeySpent says that the processor answers an idempotency key with a saved failure, and will go on doing so.
+// errKeySpent says that the processor answers an idempotency key with a failure that it saved, or with a success that
+// did not last, and will go on doing so.
 var errKeySpent = errors.New("the idempotency key is spent")
 
 // Create makes an intent. It captures nothing before Confirm.
@@ -113,7 +114,8 @@ func (g *Gateway) Read(ctx context.Context, id string) (Intent, error) {
 }
 
 // Confirm asks for the money and answers what has become of the intent. Any answer but a plain yes, and none at
-// all, leaves that open: then the intent itself is read, and only what it says counts.
+// all, leaves that open: then the intent itself is read, and only what it says counts. If the request was refused and
+// left the intent as it was, the intent is cancelled, so that nobody can confirm it later.
 func (g *Gateway) Confirm(ctx context.Context, key, id string) (Intent, error) {
 	params := &stripe.PaymentIntentConfirmParams{}
 	params.SetIdempotencyKey(key)
@@ -129,14 +131,19 @@ func (g *Gateway) Confirm(ctx context.Context, key, id string) (Intent, error) {
 	if read.Status != IntentOpen {
 		return read, nil
 	}
-	if code, refused := refusal(err); refused {
-		return Intent{ID: id, Status: IntentRefused, Code: code}, nil
+	code, refused := refusal(err)
+	if !refused {
+		return read, failed
 	}
-	return read, failed
+	if err := g.cancel(ctx, id); err != nil {
+		return read, err
+	}
+	return Intent{ID: id, Status: IntentRefused, Code: code}, nil
 }
 
 // Refund gives back what is left of an intent, and returns once amount, in minor units, has been given back in all.
-// As with Confirm, only what is read counts.
+// As with Confirm, only what is read counts: a refund that was made may have failed since, and a key may answer with
+// one that did.
 func (g *Gateway) Refund(ctx context.Context, key, id string, amount int64) error {
 	given, err := g.refunded(ctx, id)
 	if err != nil || given >= amount {
@@ -144,15 +151,19 @@ func (g *Gateway) Refund(ctx context.Context, key, id string, amount int64) erro
 	}
 	params := &stripe.RefundCreateParams{PaymentIntent: stripe.String(id)}
 	params.SetIdempotencyKey(key)
-	if _, err := g.stripe.V1Refunds.Create(ctx, params); err != nil {
-		failed := verdict("refund", err)
-		given, err := g.refunded(ctx, id)
-		if err != nil {
-			return fmt.Errorf("%w (after: %v)", err, failed)
-		}
-		if given < amount {
-			return failed
-		}
+	made, err := g.stripe.V1Refunds.Create(ctx, params)
+	var failed error
+	if err != nil {
+		failed = verdict("refund", err)
+	} else {
+		failed = fmt.Errorf("processor: refund %s is %s: %w", made.ID, made.Status, errKeySpent)
+	}
+	given, err = g.refunded(ctx, id)
+	if err != nil {
+		return fmt.Errorf("%w (after: %v)", err, failed)
+	}
+	if given < amount {
+		return failed
 	}
 	return nil
 }
@@ -187,23 +198,41 @@ func (g *Gateway) settle(ctx context.Context, pi *stripe.PaymentIntent) (Intent,
 	case stripe.PaymentIntentStatusProcessing:
 		return in, errors.New("processor: the charge is still being processed")
 	case stripe.PaymentIntentStatusRequiresAction:
-		if _, err := g.stripe.V1PaymentIntents.Cancel(ctx, pi.ID, nil); err != nil {
-			return in, verdict("cancel intent", err)
+		if err := g.cancel(ctx, pi.ID); err != nil {
+			return in, err
 		}
 		in.Status, in.Code = IntentRefused, string(stripe.DeclineCodeAuthenticationRequired)
 	}
 	return in, nil
 }
 
-// refusal says whether an error is the processor's word about this card or amount, and which.
+// cancel closes an intent for good. One that somebody else has closed, or captured, meanwhile cannot be cancelled;
+// that is no reason to give up: the next attempt reads what has become of it.
+func (g *Gateway) cancel(ctx context.Context, id string) error {
+	_, err := g.stripe.V1PaymentIntents.Cancel(ctx, id, nil)
+	if err == nil {
+		return nil
+	}
+	failed := verdict("cancel intent", err)
+	var answer *stripe.Error
+	if errors.As(err, &answer) && answer.HTTPStatusCode == http.StatusBadRequest {
+		return fmt.Errorf("%v", failed) // and no longer permanent
+	}
+	return failed
+}
+
+// refusal says whether an error is the processor's word about this card, amount or currency, and which.
 func refusal(err error) (code string, refused bool) {
 	var answer *stripe.Error
 	if !errors.As(err, &answer) {
 		return "", false
 	}
+	ours := answer.Type == stripe.ErrorTypeInvalidRequest && answer.HTTPStatusCode != http.StatusConflict
 	switch {
 	case answer.Type == stripe.ErrorTypeCard,
-		answer.Type == stripe.ErrorTypeInvalidRequest && answer.Param == "payment_method",
+		ours && answer.Param == "payment_method",
+		ours && answer.Param == "amount",
+		ours && answer.Param == "currency",
 		answer.Code == stripe.ErrorCodeAmountTooSmall,
 		answer.Code == stripe.ErrorCodeAmountTooLarge:
 		return refusalCode(answer), true
@@ -233,12 +262,14 @@ func verdict(call string, err error) error {
 		call, answer.HTTPStatusCode, answer.Type, answer.Code, answer.Param, answer.RequestID)
 	replayed := answer.LastResponse != nil && answer.LastResponse.Header.Get("Idempotent-Replayed") == "true"
 	switch status := answer.HTTPStatusCode; {
+	case status == http.StatusConflict:
+		return said // the key is in use: the call that it belongs to is still running
 	case answer.Type == stripe.ErrorTypeIdempotency, status >= 500 && replayed:
 		return fmt.Errorf("%w: %w", said, errKeySpent)
 	case status == http.StatusServiceUnavailable, status == http.StatusUnauthorized, status == http.StatusForbidden,
 		status == http.StatusTooManyRequests && answer.Code != stripe.ErrorCodeLockTimeout:
 		return events.Unavailable(said) // no other event would fare better
-	case status >= 500, status == http.StatusConflict, status == http.StatusTooManyRequests:
+	case status >= 500, status == http.StatusTooManyRequests:
 		return said
 	default:
 		return events.Permanent(said)

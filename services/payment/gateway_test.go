@@ -11,7 +11,9 @@ import (
 
 const (
 	failed500   = `{"type":"api_error","message":"pm_card_visa went wrong"}`
-	badRequest  = `{"type":"invalid_request_error","code":"parameter_unknown","param":"amount","message":"pm_card_visa"}`
+	badRequest  = `{"type":"invalid_request_error","code":"parameter_unknown","param":"metadata","message":"pm_card_visa"}`
+	badCard     = `{"type":"invalid_request_error","code":"resource_missing","param":"payment_method"}`
+	stateGone   = `{"type":"invalid_request_error","code":"payment_intent_unexpected_state"}`
 	alreadyDone = `{"type":"invalid_request_error","code":"charge_already_refunded","message":"done"}`
 )
 
@@ -47,6 +49,8 @@ func TestCreate_TakesAnUnusableCardOrAmountForARefusal(t *testing.T) {
 		"invalid_request_error": `{"type":"invalid_request_error","param":"payment_method"}`,
 		"amount_too_small":      `{"type":"invalid_request_error","code":"amount_too_small","param":"amount"}`,
 		"amount_too_large":      `{"type":"invalid_request_error","code":"amount_too_large","param":"amount"}`,
+		"invalid_currency":      `{"type":"invalid_request_error","code":"invalid_currency","param":"currency"}`,
+		"parameter_invalid":     `{"type":"invalid_request_error","code":"parameter_invalid","param":"amount"}`,
 		"lost_card":             `{"type":"card_error","code":"card_declined","decline_code":"lost_card"}`,
 	} {
 		t.Run(code, func(t *testing.T) {
@@ -105,6 +109,7 @@ func TestConfirm_FailsIfTheIntentIsStillOpen(t *testing.T) {
 		"500 that was saved":   {answer(500, failed500, "Idempotent-Replayed", "true"), true},
 		"key with other use":   {answer(400, `{"type":"idempotency_error"}`), true},
 		"key still in use":     {answer(409, `{"type":"invalid_request_error","code":"idempotency_key_in_use"}`), false},
+		"same call running":    {answer(409, `{"type":"idempotency_error","code":"idempotency_key_in_use"}`), false},
 		"not JSON":             {answer(500, `<html>`), false},
 		"a mistake of our own": {answer(400, badRequest), false},
 	} {
@@ -157,5 +162,42 @@ func TestRefund_LooksBeforeAndAfter(t *testing.T) {
 				t.Errorf("%d refunds, want %d", got, c.refunds)
 			}
 		})
+	}
+}
+
+func TestRefund_ThatDidNotLandIsNoSuccess(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		made fault
+		want string
+	}{
+		"failed at once": {says(`{"id":"re_7","status":"failed"}`), "refund re_7 is failed"},
+		"a success replayed, and gone": {
+			says(`{"id":"re_7","status":"succeeded"}`, "Idempotent-Replayed", "true"), "refund re_7 is succeeded",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			fake, g, id := opened(t, "pm_card_visa")
+			fake.fail("refund", c.made)
+			err := g.Refund(context.Background(), "k", id, total.Amount)
+			if !errors.Is(err, errKeySpent) || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("got %v, want a spent key, and %q", err, c.want)
+			}
+		})
+	}
+}
+
+func TestConfirm_ClosesTheIntentIfItsRequestIsRefused(t *testing.T) {
+	t.Parallel()
+	fake, g, id := opened(t, "pm_card_visa")
+	fake.fail("confirm", answer(400, badCard))
+	got, err := g.Confirm(context.Background(), "k", id)
+	want := Intent{ID: id, Status: IntentRefused, Code: "resource_missing"}
+	if err != nil || got != want {
+		t.Errorf("got %+v, %v, want %+v", got, err, want)
+	}
+	if status := fake.intents[id].status; status != "canceled" {
+		t.Errorf("the intent is left as %s", status)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -23,6 +24,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	slog.SetDefault(slog.New(logged))
 	testservers.Main(m)
 	if err := goleak.Find(); err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -131,9 +133,9 @@ func (tl *till) charging(t *testing.T, method string) {
 }
 
 // wantRow checks the state, and that a card is kept only as long as a charge can follow.
-func (tl *till) wantRow(t *testing.T, state State) row {
+func (tl *till) wantRow(t *testing.T, state State) paymentRow {
 	t.Helper()
-	r, err := find(tl.db, "o")
+	r, err := findPayment(tl.db, "o")
 	if err != nil {
 		t.Fatal(err)
 	}

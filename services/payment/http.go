@@ -37,8 +37,8 @@ type (
 )
 
 func (s *Service) getPayment(c *gin.Context) error {
-	r, err := find(s.db.WithContext(c.Request.Context()), c.Param("orderId"))
-	if errors.Is(err, errUnknown) {
+	r, err := findPayment(s.db.WithContext(c.Request.Context()), c.Param("orderId"))
+	if errors.Is(err, errUnknownOrder) {
 		return chassis.NotFound(err.Error())
 	}
 	if err != nil {
@@ -48,7 +48,7 @@ func (s *Service) getPayment(c *gin.Context) error {
 	return nil
 }
 
-func responseOf(r row) paymentResponse {
+func responseOf(r paymentRow) paymentResponse {
 	response := paymentResponse{
 		OrderID: r.OrderID, State: r.State, PaymentID: r.IntentID, DeclineCode: r.DeclineCode, Reason: r.Reason,
 		CreatedAt: r.CreatedAt.UTC(), UpdatedAt: r.UpdatedAt.UTC(),

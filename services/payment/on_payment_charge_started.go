@@ -3,6 +3,7 @@ package payment
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"gorm.io/gorm"
 
@@ -15,9 +16,9 @@ import (
 // its own state, and then at the intent. Only the intent whose id is stored is ever confirmed; that, and not the
 // processor's memory of a key, is why an order is never charged twice.
 func (s *Service) doCharge(ctx context.Context, e events.Received[contracts.PaymentChargeStarted]) (Intent, error) {
-	r, err := find(s.db.WithContext(ctx), e.Event.OrderID)
+	r, err := findPayment(s.db.WithContext(ctx), e.Event.OrderID)
 	if err != nil {
-		return Intent{}, err
+		return Intent{}, fmt.Errorf("read payment of order %s: %w", e.Event.OrderID, err)
 	}
 	if p := r.payment(); !p.ChargeWanted() {
 		return Intent{}, nil
@@ -29,16 +30,20 @@ func (s *Service) doCharge(ctx context.Context, e events.Received[contracts.Paym
 	return intent, err
 }
 
-func (s *Service) charge(ctx context.Context, r row) (Intent, error) {
+func (s *Service) charge(ctx context.Context, r paymentRow) (Intent, error) {
 	intent, err := s.intent(ctx, r)
 	if err != nil || intent.Status != IntentOpen {
 		return intent, err
 	}
-	return s.gateway.Confirm(ctx, r.key("confirm"), intent.ID)
+	intent, err = s.gateway.Confirm(ctx, r.key("confirm"), intent.ID)
+	if err == nil && intent.Status == IntentOpen {
+		err = errors.New("the charge is neither made nor refused")
+	}
+	return intent, err
 }
 
 // intent reads the order's intent, or makes it and stores its id.
-func (s *Service) intent(ctx context.Context, r row) (Intent, error) {
+func (s *Service) intent(ctx context.Context, r paymentRow) (Intent, error) {
 	if r.IntentID != "" {
 		return s.gateway.Read(ctx, r.IntentID)
 	}
@@ -48,14 +53,16 @@ func (s *Service) intent(ctx context.Context, r row) (Intent, error) {
 		return created, err
 	}
 	id, err := keepIntent(s.db.WithContext(ctx), r.OrderID, created.ID)
-	if err != nil || id == created.ID {
-		return created, err
+	if err != nil {
+		return created, fmt.Errorf("store intent of order %s: %w", r.OrderID, err)
+	}
+	if id == created.ID {
+		return created, nil
 	}
 	return s.gateway.Read(ctx, id)
 }
 
-// applyCharge takes the processor's word to the rules. An intent that is still open means that there was nothing to
-// do.
+// applyCharge takes the processor's word to the rules. An empty one means that there was nothing to do.
 func (s *Service) applyCharge(ctx context.Context, tx *gorm.DB, e events.Received[contracts.PaymentChargeStarted], in Intent) error {
 	switch in.Status {
 	case IntentCaptured:

@@ -3,6 +3,7 @@ package payment
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"gorm.io/gorm"
 
@@ -14,9 +15,9 @@ import (
 // run again at any time, so it looks before it calls: at its own state, and then at what has been refunded already.
 // A refund that fails is tried again, never given up: it is owed.
 func (s *Service) doRefund(ctx context.Context, e events.Received[contracts.PaymentRefundStarted]) (bool, error) {
-	r, err := find(s.db.WithContext(ctx), e.Event.OrderID)
+	r, err := findPayment(s.db.WithContext(ctx), e.Event.OrderID)
 	if err != nil {
-		return false, err
+		return false, fmt.Errorf("read payment of order %s: %w", e.Event.OrderID, err)
 	}
 	if p := r.payment(); !p.RefundWanted() {
 		return false, nil

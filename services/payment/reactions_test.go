@@ -124,6 +124,61 @@ func TestCharge_ThatCanNeverSucceedGoesToTheDeadLetters(t *testing.T) {
 	tl.wantTold(t, chargeStarted)
 }
 
+func TestCharge_InACurrencyThatIsNotTakenIsARefusal(t *testing.T) {
+	t.Parallel()
+	tl := newTill(t)
+	tl.processor.fail("create", answer(400, `{"type":"invalid_request_error","param":"currency"}`))
+	tl.charging(t, "pm_card_visa")
+	tl.deliver(t, chargeStarted)
+	tl.wantRow(t, Failed)
+	tl.wantTold(t, chargeStarted, contracts.PaymentFailed{OrderID: "o", Code: "invalid_request_error"})
+}
+
+func TestCharge_NeitherMadeNorRefusedIsTriedAgain(t *testing.T) {
+	t.Parallel()
+	tl := newTill(t)
+	tl.charging(t, "pm_card_heldBack")
+	if v := tl.tr.Deliver(t, chargeStarted); v.Action != events.Retry {
+		t.Errorf("verdict %+v", v)
+	}
+	tl.wantRow(t, Charging)
+	tl.wantTold(t, chargeStarted)
+}
+
+// The card cannot be used, but before the intent is closed, another attempt captures it after all.
+func TestCharge_CapturedBeforeItCouldBeClosedIsNotRefused(t *testing.T) {
+	t.Parallel()
+	tl := newTill(t)
+	tl.charging(t, "pm_card_visa")
+	tl.processor.fail("confirm", answer(400, badCard))
+	tl.processor.fail("cancel", func(w http.ResponseWriter, _ func()) {
+		tl.processor.mu.Lock()
+		tl.processor.intents["pi_1"].status = "succeeded"
+		tl.processor.mu.Unlock()
+		answer(400, stateGone)(w, nil)
+	})
+	if v := tl.tr.Deliver(t, chargeStarted); v.Action != events.Retry {
+		t.Errorf("verdict %+v", v)
+	}
+	tl.deliver(t, chargeStarted)
+	tl.wantRow(t, Charged)
+	tl.wantTold(t, chargeStarted, processed)
+}
+
+func TestLog_HasALineForEachChangeOfState(t *testing.T) {
+	t.Parallel()
+	tl := newTill(t)
+	order := orderCreated("logged", "pm_card_visa")
+	stock := contracts.InventoryReserved{OrderID: "logged"}
+	tl.deliver(t, order, stock, stock, contracts.ShipmentCancelled{OrderID: "logged"}, contracts.OrderCancelled{OrderID: "logged too"})
+	if diff := cmp.Diff([]string{"payment charging", "payment charging_cancel"}, logged.about("logged")); diff != "" {
+		t.Errorf("lines (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff([]string{"payment voided"}, logged.about("logged too")); diff != "" {
+		t.Errorf("lines (-want +got):\n%s", diff)
+	}
+}
+
 // Whatever becomes of the answers, and with a processor that remembers no key, the order is charged once.
 func TestCharge_CapturesOnceWhateverIsLost(t *testing.T) {
 	t.Parallel()
@@ -353,6 +408,24 @@ func TestRefund_IsRetriedUntilItLands(t *testing.T) {
 		t.Errorf("%d refunds", n)
 	}
 	if diff := cmp.Diff([]string{"o/refund/1", "o/refund/1", "o/refund/1", "o/refund/2"}, tl.processor.keys("refund")); diff != "" {
+		t.Errorf("keys (-want +got):\n%s", diff)
+	}
+	tl.wantTold(t, chargeStarted, processed, refundStarted, refunded(contracts.ReasonCustomer))
+}
+
+func TestRefund_ThatDidNotLandIsMadeAgainUnderANewKey(t *testing.T) {
+	t.Parallel()
+	tl := newTill(t)
+	tl.charging(t, "pm_card_visa")
+	tl.deliver(t, chargeStarted, cancelled)
+	tl.processor.fail("refund", says(`{"id":"re_1","amount":1999,"status":"failed"}`))
+	if v := tl.tr.Deliver(t, refundStarted, eventstest.WithID("one")); v.Action != events.Retry {
+		t.Errorf("verdict %+v", v)
+	}
+	tl.wantRow(t, Refunding)
+	tl.deliver(t, refundStarted)
+	tl.wantRow(t, Refunded)
+	if diff := cmp.Diff([]string{"o/refund/1", "o/refund/2"}, tl.processor.keys("refund")); diff != "" {
 		t.Errorf("keys (-want +got):\n%s", diff)
 	}
 	tl.wantTold(t, chargeStarted, processed, refundStarted, refunded(contracts.ReasonCustomer))

@@ -29,18 +29,22 @@ func New(db *gorm.DB, gateway *Gateway) *Service {
 // change locks the order's row, creating it if the order is new to us, lets the rule decide, stores the row and
 // publishes what was decided, all in tx. Every fact goes this way.
 func (s *Service) change(ctx context.Context, tx *gorm.DB, orderID string, rule func(*Payment) []Fact) error {
-	r, err := lock(tx, orderID, s.now())
+	r, err := lockPayment(tx, orderID, s.now())
 	if err != nil {
-		return err
+		return fmt.Errorf("lock payment of order %s: %w", orderID, err)
 	}
-	p := r.payment()
+	before := r.payment()
+	p := before
 	facts := rule(&p)
-	if p == r.payment() && facts == nil {
+	if p == before && facts == nil {
 		chassis.Ignored(ctx, "payment", orderID, string(p.State))
 		return nil
 	}
-	if err := store(tx, p, s.now()); err != nil {
-		return err
+	if err := storePayment(tx, p, s.now()); err != nil {
+		return fmt.Errorf("store payment of order %s: %w", orderID, err)
+	}
+	if p.State != before.State {
+		slog.InfoContext(ctx, "payment "+string(p.State), "order_id", orderID)
 	}
 	return s.publish(ctx, tx, p, r.IntentID, facts)
 }
@@ -55,7 +59,6 @@ func (s *Service) publish(ctx context.Context, tx *gorm.DB, p Payment, intentID 
 		if err := events.Publish(ctx, tx, eto); err != nil {
 			return err
 		}
-		slog.InfoContext(ctx, "payment "+string(fact), "order_id", p.OrderID, "state", p.State)
 	}
 	return nil
 }

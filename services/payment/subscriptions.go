@@ -6,8 +6,8 @@ import (
 	"github.com/quadrille-dev/quadrille/pkg/events"
 )
 
-// conversation bounds one attempt at a charge or refund: four calls, each within its own time-out.
-const conversation = 4*maxStripeTimeout + 10*time.Second
+// conversation bounds one attempt at a charge or refund: five calls, each within its own time-out.
+const conversation = 5*maxStripeTimeout + 10*time.Second
 
 // Subscriptions is the table of everything that payment reacts to. The first column names the reaction's queue, so
 // renaming one moves a queue. With s == nil it serves to declare the topology.

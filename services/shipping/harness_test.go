@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -24,6 +25,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	slog.SetDefault(slog.New(logged))
 	testservers.Main(m)
 	if err := goleak.Find(); err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -123,17 +125,17 @@ func (d *depot) deliver(t *testing.T, etos ...events.ETO) {
 	}
 }
 
-// wantRow checks the state, and that an address is kept only as long as a parcel can follow.
-func (d *depot) wantRow(t *testing.T, state State) row {
+// wantRow checks the state, and that no address is kept once the carrier has the parcel, or none can follow.
+func (d *depot) wantRow(t *testing.T, state State) shipmentRow {
 	t.Helper()
-	r, err := find(d.db, "o")
+	r, err := findShipment(d.db, "o")
 	if err != nil {
 		t.Fatal(err)
 	}
 	if r.State != state {
 		t.Errorf("shipment is %s, want %s", r.State, state)
 	}
-	if ended := state == Cancelled || state == Delivered || state == Failed; ended && r.Address != nil {
+	if ended := state == Cancelled || state == Dispatched || state == Delivered || state == Failed; ended && r.Address != nil {
 		t.Errorf("the address is still kept while %s", state)
 	}
 	return r

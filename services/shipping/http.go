@@ -37,8 +37,8 @@ type (
 )
 
 func (s *Service) getShipment(c *gin.Context) error {
-	r, err := find(s.db.WithContext(c.Request.Context()), c.Param("orderId"))
-	if errors.Is(err, errUnknown) {
+	r, err := findShipment(s.db.WithContext(c.Request.Context()), c.Param("orderId"))
+	if errors.Is(err, errUnknownOrder) {
 		return chassis.NotFound(err.Error())
 	}
 	if err != nil {

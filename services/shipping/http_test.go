@@ -157,6 +157,50 @@ func TestCarrierNotice_IsRefused(t *testing.T) {
 	d.wantTold(t, bookingStarted, booked)
 }
 
+// Nothing has been booked yet, so the carrier is told to come back.
+func TestCarrierNotice_AboutAnOrderThatStillWaitsIsRepeated(t *testing.T) {
+	t.Parallel()
+	d := newDepot(t)
+	d.deliver(t, order)
+	body := notice(NoticeDispatched, "o")
+	wantRefused(t, d, body, sign(secret, time.Now(), body), http.StatusNotFound, "")
+	d.wantRow(t, Waiting)
+	d.wantTold(t)
+}
+
+func TestCarrierNotice_AboutAParcelThatMustNotLeaveIsLogged(t *testing.T) {
+	t.Parallel()
+	const alarm = "the carrier has a parcel that must not leave"
+	for id, end := range map[string]struct {
+		book  fault
+		state string
+	}{
+		"stray-cancelled": {nil, "shipment cancelled"},
+		"stray-failed":    {answer(422, `{"code":"undeliverable"}`), "shipment failed"},
+	} {
+		t.Run(id, func(t *testing.T) {
+			t.Parallel()
+			d := newDepot(t)
+			created := order
+			created.OrderID = id
+			if end.book == nil {
+				d.deliver(t, created, contracts.OrderCancelled{OrderID: id})
+			} else {
+				d.carrier.fail("book", end.book)
+				d.deliver(t, created, contracts.PaymentProcessed{OrderID: id}, contracts.ShipmentBookingStarted{OrderID: id})
+			}
+			body := notice(NoticeDispatched, id)
+			if rec := d.post(t, body, sign(secret, time.Now(), body)); rec.Code != http.StatusNoContent {
+				t.Errorf("%d %s", rec.Code, rec.Body)
+			}
+			lines := logged.about(id)
+			if last := lines[max(0, len(lines)-2):]; !cmp.Equal(last, []string{end.state, alarm}) {
+				t.Errorf("logged %q", lines)
+			}
+		})
+	}
+}
+
 func wantRefused(t *testing.T, d *depot, body, signature string, status int, field string) {
 	t.Helper()
 	rec := d.post(t, body, signature)

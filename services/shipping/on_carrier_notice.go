@@ -2,7 +2,8 @@ package shipping
 
 import (
 	"context"
-	"time"
+	"fmt"
+	"log/slog"
 
 	"gorm.io/gorm"
 
@@ -16,7 +17,6 @@ type Notice struct {
 	Reference  string     `json:"reference"` // the order's id
 	ShipmentID string     `json:"shipmentId"`
 	Tracking   string     `json:"tracking"`
-	OccurredAt time.Time  `json:"occurredAt"`
 }
 
 // NoticeType says what has happened to the parcel.
@@ -28,16 +28,23 @@ const (
 	NoticeDelivered  NoticeType = "shipment.delivered"
 )
 
-// OnCarrierNotice takes the carrier's report to the rules, in a transaction of its own. It is errUnknown if there is
-// no such shipment. Once it returns nil, the carrier need not repeat itself.
+// OnCarrierNotice takes the carrier's report to the rules, in a transaction of its own. It is errUnknownOrder
+// as long as nothing can have been booked for the order. Once it returns nil, the carrier need not repeat itself.
 func (s *Service) OnCarrierNotice(ctx context.Context, n Notice) error {
 	return s.db.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
-		r, err := find(tx, n.Reference)
+		r, err := findShipment(tx, n.Reference)
 		if err != nil {
-			return err
+			return fmt.Errorf("read shipment of order %s: %w", n.Reference, err)
+		}
+		if r.State == Waiting {
+			return errUnknownOrder
 		}
 		ctx := events.WithTenantID(events.WithCorrelationID(events.WithCausationID(ctx, n.ID), r.CorrelationID), r.TenantID)
 		return s.change(ctx, tx, n.Reference, func(sh *Shipment) []Fact {
+			if sh.State == Cancelled || sh.State == Failed {
+				slog.ErrorContext(ctx, "the carrier has a parcel that must not leave",
+					"order_id", sh.OrderID, "state", sh.State, "shipment_id", n.ShipmentID)
+			}
 			if n.Type == NoticeDelivered {
 				return sh.Arrived(n.ShipmentID, n.Tracking)
 			}

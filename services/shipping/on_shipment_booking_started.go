@@ -2,6 +2,7 @@ package shipping
 
 import (
 	"context"
+	"fmt"
 
 	"gorm.io/gorm"
 
@@ -12,12 +13,15 @@ import (
 // doBooking asks the carrier to take the parcel. It runs outside any transaction and may run again at any time: it
 // looks at its own state first, and the carrier knows the order by its reference.
 func (s *Service) doBooking(ctx context.Context, e events.Received[contracts.ShipmentBookingStarted]) (BookingAnswer, error) {
-	r, err := find(s.db.WithContext(ctx), e.Event.OrderID)
+	r, err := findShipment(s.db.WithContext(ctx), e.Event.OrderID)
 	if err != nil {
-		return BookingAnswer{}, err
+		return BookingAnswer{}, fmt.Errorf("read shipment of order %s: %w", e.Event.OrderID, err)
 	}
-	if sh := r.shipment(); !sh.BookingWanted() || sh.Address == nil {
+	if sh := r.shipment(); !sh.BookingWanted() {
 		return BookingAnswer{}, nil
+	}
+	if r.Address == nil {
+		return BookingAnswer{}, events.Permanent(fmt.Errorf("order %s is to be booked without an address", r.OrderID))
 	}
 	return s.carrier.Book(ctx, r.OrderID, *r.Address, r.Items)
 }

@@ -2,6 +2,7 @@ package shipping
 
 import (
 	"context"
+	"fmt"
 
 	"gorm.io/gorm"
 
@@ -12,9 +13,9 @@ import (
 // doCancel asks the carrier, who alone knows, whether the parcel can still be kept from leaving. It runs outside any
 // transaction and may run again at any time: the carrier's answer stays the same.
 func (s *Service) doCancel(ctx context.Context, e events.Received[contracts.ShipmentCancelStarted]) (CancelAnswer, error) {
-	r, err := find(s.db.WithContext(ctx), e.Event.OrderID)
+	r, err := findShipment(s.db.WithContext(ctx), e.Event.OrderID)
 	if err != nil {
-		return CancelAnswer{}, err
+		return CancelAnswer{}, fmt.Errorf("read shipment of order %s: %w", e.Event.OrderID, err)
 	}
 	if sh := r.shipment(); !sh.CancelWanted() {
 		return CancelAnswer{}, nil

@@ -108,6 +108,36 @@ func TestBooking_ThatCanNeverSucceedGoesToTheDeadLetters(t *testing.T) {
 	d.wantTold(t, bookingStarted)
 }
 
+func TestBooking_WithoutAnAddressGoesToTheDeadLetters(t *testing.T) {
+	t.Parallel()
+	d := newDepot(t)
+	d.deliver(t, order, paid)
+	if err := d.db.Exec("UPDATE shipments SET address = NULL").Error; err != nil {
+		t.Fatal(err)
+	}
+	if v := d.tr.Deliver(t, bookingStarted); v.Action != events.Dead || v.Reason != events.DeadPermanent {
+		t.Errorf("verdict %+v", v)
+	}
+	d.wantRow(t, Booking)
+	d.wantTold(t, bookingStarted)
+}
+
+func TestLog_HasALineForEachChangeOfState(t *testing.T) {
+	t.Parallel()
+	d := newDepot(t)
+	created := order
+	created.OrderID = "logged"
+	payment := contracts.PaymentProcessed{OrderID: "logged"}
+	d.deliver(t, created, payment, payment, contracts.OrderCancelRequested{OrderID: "logged", Reason: contracts.ReasonCustomer},
+		contracts.OrderCancelled{OrderID: "logged too"})
+	if diff := cmp.Diff([]string{"shipment booking", "shipment booking_cancel"}, logged.about("logged")); diff != "" {
+		t.Errorf("lines (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff([]string{"shipment cancelled"}, logged.about("logged too")); diff != "" {
+		t.Errorf("lines (-want +got):\n%s", diff)
+	}
+}
+
 func TestBooking_IsRepeatedUntilItsAnswerIsHeard(t *testing.T) {
 	t.Parallel()
 	d := newDepot(t)

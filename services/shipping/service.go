@@ -31,18 +31,22 @@ func New(db *gorm.DB, carrier *Carrier, secret string) *Service {
 // change locks the order's row, creating it if the order is new to us, lets the rule decide, stores the row and
 // publishes what was decided, all in tx. Every fact goes this way.
 func (s *Service) change(ctx context.Context, tx *gorm.DB, orderID string, rule func(*Shipment) []Fact) error {
-	r, err := lock(ctx, tx, orderID, s.now())
+	r, err := lockShipment(ctx, tx, orderID, s.now())
 	if err != nil {
-		return err
+		return fmt.Errorf("lock shipment of order %s: %w", orderID, err)
 	}
-	shipment := r.shipment()
+	before := r.shipment()
+	shipment := before
 	facts := rule(&shipment)
-	if facts == nil && reflect.DeepEqual(shipment, r.shipment()) {
+	if facts == nil && reflect.DeepEqual(shipment, before) {
 		chassis.Ignored(ctx, "shipping", orderID, string(shipment.State))
 		return nil
 	}
-	if err := store(tx, shipment, s.now()); err != nil {
-		return err
+	if err := storeShipment(tx, shipment, s.now()); err != nil {
+		return fmt.Errorf("store shipment of order %s: %w", orderID, err)
+	}
+	if shipment.State != before.State {
+		slog.InfoContext(ctx, "shipment "+string(shipment.State), "order_id", orderID)
 	}
 	return s.publish(ctx, tx, shipment, facts)
 }
@@ -57,7 +61,6 @@ func (s *Service) publish(ctx context.Context, tx *gorm.DB, shipment Shipment, f
 		if err := events.Publish(ctx, tx, eto); err != nil {
 			return err
 		}
-		slog.InfoContext(ctx, "shipment "+string(fact), "order_id", shipment.OrderID, "state", shipment.State)
 	}
 	return nil
 }

@@ -71,7 +71,7 @@ type Shipment struct {
 	OrderSeen   bool // order.created has arrived
 	PaymentSeen bool // payment.processed has arrived
 
-	Address  *Address // dropped as soon as no parcel can follow
+	Address  *Address // dropped once the carrier has the parcel, or none can follow
 	Items    []Item
 	ParcelID string // the carrier's id
 	Tracking string // known once the carrier has the parcel
@@ -194,6 +194,7 @@ func (s *Shipment) HandedOver(parcelID, tracking string) []Fact {
 		return nil
 	}
 	s.State, s.ParcelID, s.Tracking, s.Reason = Dispatched, parcelID, tracking, ""
+	s.forgetAddress()
 	return facts
 }
 
@@ -205,7 +206,6 @@ func (s *Shipment) Arrived(parcelID, tracking string) []Fact {
 		return nil
 	}
 	s.State = Delivered
-	s.forgetAddress()
 	return append(facts, ParcelDelivered)
 }
 

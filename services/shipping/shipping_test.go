@@ -35,7 +35,7 @@ var situations = map[string]Shipment{
 	"booking+cancel":      {State: BookingCancel, OrderSeen: true, PaymentSeen: true, Address: &home, Items: goods, Reason: "customer"},
 	"booked":              {State: Booked, OrderSeen: true, PaymentSeen: true, Address: &home, Items: goods, ParcelID: "shp_1"},
 	"cancelling":          {State: Cancelling, OrderSeen: true, PaymentSeen: true, Address: &home, Items: goods, ParcelID: "shp_1", Reason: "customer"},
-	"dispatched":          {State: Dispatched, OrderSeen: true, PaymentSeen: true, Address: &home, Items: goods, ParcelID: "shp_1", Tracking: "QD1"},
+	"dispatched":          {State: Dispatched, OrderSeen: true, PaymentSeen: true, Items: goods, ParcelID: "shp_1", Tracking: "QD1"},
 	"delivered":           {State: Delivered, OrderSeen: true, PaymentSeen: true, Items: goods, ParcelID: "shp_1", Tracking: "QD1"},
 	"failed":              {State: Failed, OrderSeen: true, PaymentSeen: true, Items: goods, Detail: "no such place"},
 	"cancelled":           {State: Cancelled, OrderSeen: true, PaymentSeen: true, Items: goods, ParcelID: "shp_1", Reason: "customer"},

@@ -4,7 +4,6 @@ import (
 	"context"
 	"embed"
 	"errors"
-	"fmt"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -20,9 +19,9 @@ import (
 //go:embed migrations/*.sql
 var Migrations embed.FS
 
-// row is a shipment as it is stored. Everything about one order is in this one row, so that whoever holds its lock
+// shipmentRow is a shipment as it is stored. Everything about one order is in this one row, so that whoever holds its lock
 // sees all of it.
-type row struct {
+type shipmentRow struct {
 	OrderID     string `gorm:"primaryKey"`
 	State       State
 	OrderSeen   bool
@@ -40,9 +39,9 @@ type row struct {
 	UpdatedAt     time.Time
 }
 
-func (row) TableName() string { return "shipments" }
+func (shipmentRow) TableName() string { return "shipments" }
 
-func (r *row) shipment() Shipment {
+func (r *shipmentRow) shipment() Shipment {
 	return Shipment{
 		OrderID: r.OrderID, State: r.State, OrderSeen: r.OrderSeen, PaymentSeen: r.PaymentSeen,
 		Address: r.Address, Items: r.Items, ParcelID: r.ParcelID, Tracking: r.Tracking,
@@ -50,57 +49,57 @@ func (r *row) shipment() Shipment {
 	}
 }
 
-var errUnknown = errors.New("no shipment is known for this order")
+var (
+	ifNew     = clause.OnConflict{DoNothing: true}
+	forUpdate = clause.Locking{Strength: clause.LockingStrengthUpdate}
+)
 
-// find reads the row without locking it.
-func find(db *gorm.DB, orderID string) (row, error) {
-	if !utf8.ValidString(orderID) || strings.Contains(orderID, "\x00") {
-		return row{}, errUnknown // and the database would not take it
-	}
-	var r row
-	err := db.Where("order_id = ?", orderID).Take(&r).Error
-	if errors.Is(err, gorm.ErrRecordNotFound) {
-		return row{}, errUnknown
-	}
-	if err != nil {
-		return row{}, fmt.Errorf("read shipment: %w", err)
-	}
-	return r, nil
-}
-
-// lock holds the order's row until tx ends. If the order is new to us, there is a row afterwards: two facts that
-// arrive at once meet on it.
-func lock(ctx context.Context, tx *gorm.DB, orderID string, now time.Time) (row, error) {
-	fresh := row{
+// lockShipment answers the order's row, locked until tx ends. If the order is new to us, the row is made first, as part
+// of the flow that ctx belongs to: two facts that arrive at once meet on it.
+func lockShipment(ctx context.Context, tx *gorm.DB, orderID string, now time.Time) (shipmentRow, error) {
+	fresh := shipmentRow{
 		OrderID: orderID, State: Waiting, CreatedAt: now, UpdatedAt: now,
 		CorrelationID: events.CorrelationID(ctx), TenantID: events.TenantID(ctx),
 	}
-	if err := tx.Clauses(clause.OnConflict{DoNothing: true}).Create(&fresh).Error; err != nil {
-		return row{}, fmt.Errorf("create shipment: %w", err)
+	if err := tx.Clauses(ifNew).Create(&fresh).Error; err != nil {
+		return shipmentRow{}, err
 	}
-	var r row
-	err := tx.Clauses(clause.Locking{Strength: clause.LockingStrengthUpdate}).Where("order_id = ?", orderID).Take(&r).Error
-	if err != nil {
-		return row{}, fmt.Errorf("lock shipment: %w", err)
-	}
-	return r, nil
+	var row shipmentRow
+	err := tx.Clauses(forUpdate).Take(&row, "order_id = ?", orderID).Error
+	return row, err
 }
 
-// store writes what rules may change. The caller holds the row's lock.
-func store(tx *gorm.DB, s Shipment, now time.Time) error {
-	changed := row{
-		State: s.State, OrderSeen: s.OrderSeen, PaymentSeen: s.PaymentSeen, Address: s.Address, Items: s.Items,
-		ParcelID: s.ParcelID, Tracking: s.Tracking, Detail: s.Detail, Reason: s.Reason, UpdatedAt: now,
+// storeShipment writes what rules may change. The caller holds the row's lock.
+func storeShipment(tx *gorm.DB, s Shipment, now time.Time) error {
+	row := shipmentRow{
+		OrderID: s.OrderID, State: s.State, OrderSeen: s.OrderSeen, PaymentSeen: s.PaymentSeen,
+		Address: s.Address, Items: s.Items, ParcelID: s.ParcelID, Tracking: s.Tracking,
+		Detail: s.Detail, Reason: s.Reason, UpdatedAt: now,
 	}
-	update := tx.Model(&row{}).Where("order_id = ?", s.OrderID).
-		Select("state", "order_seen", "payment_seen", "address", "items", "parcel_id", "tracking", "detail", "reason",
-			"updated_at").
-		UpdateColumns(changed)
+	return exactlyOne(tx.Model(&row).
+		Select("State", "OrderSeen", "PaymentSeen", "Address", "Items", "ParcelID", "Tracking", "Detail", "Reason", "UpdatedAt").
+		UpdateColumns(row))
+}
+
+var errUnknownOrder = errors.New("no shipment is known for this order")
+
+// findShipment reads the row without locking it. It answers errUnknownOrder if nothing has happened to the order here.
+func findShipment(db *gorm.DB, orderID string) (shipmentRow, error) {
+	if !utf8.ValidString(orderID) || strings.Contains(orderID, "\x00") {
+		return shipmentRow{}, errUnknownOrder // and the database would not take it
+	}
+	var row shipmentRow
+	err := db.Take(&row, "order_id = ?", orderID).Error
+	if errors.Is(err, gorm.ErrRecordNotFound) {
+		err = errUnknownOrder
+	}
+	return row, err
+}
+
+// exactlyOne turns an update that hit no row, which the database does not mind, into an error.
+func exactlyOne(update *gorm.DB) error {
 	if update.Error == nil && update.RowsAffected != 1 {
-		update.Error = errUnknown
+		return errors.New("the locked row is gone")
 	}
-	if update.Error != nil {
-		return fmt.Errorf("store shipment: %w", update.Error)
-	}
-	return nil
+	return update.Error
 }

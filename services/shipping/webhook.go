@@ -32,8 +32,8 @@ func (s *Service) postCarrierNotice(c *gin.Context) error {
 		return err
 	}
 	err = s.OnCarrierNotice(c.Request.Context(), notice)
-	if errors.Is(err, errUnknown) {
-		return chassis.NotFound(err.Error())
+	if errors.Is(err, errUnknownOrder) {
+		return chassis.NotFound(errUnknownOrder.Error())
 	}
 	if err != nil {
 		return err

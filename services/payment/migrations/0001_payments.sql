@@ -12,7 +12,9 @@ CREATE TABLE payments (
     decline_code   text        NOT NULL,
     reason         text        NOT NULL,
     created_at     timestamptz NOT NULL,
-    updated_at     timestamptz NOT NULL
+    updated_at     timestamptz NOT NULL,
+    CONSTRAINT payments_state_known CHECK (state IN
+        ('waiting', 'charging', 'charging_cancel', 'charged', 'refunding', 'refunded', 'failed', 'voided'))
 );
 -- One intent pays for one order.
 CREATE UNIQUE INDEX payments_intent_id ON payments (intent_id) WHERE intent_id <> '';

@@ -13,7 +13,9 @@ CREATE TABLE shipments (
     correlation_id text        NOT NULL,
     tenant_id      text        NOT NULL,
     created_at     timestamptz NOT NULL,
-    updated_at     timestamptz NOT NULL
+    updated_at     timestamptz NOT NULL,
+    CONSTRAINT shipments_state_known CHECK (state IN
+        ('waiting', 'booking', 'booking_cancel', 'booked', 'cancelling', 'dispatched', 'delivered', 'failed', 'cancelled'))
 );
 
 -- +goose Down
