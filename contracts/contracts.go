@@ -72,6 +72,7 @@ func All() []Event {
 		OrderPaymentDeadlinePassed{},
 		OrderConfirmed{},
 		OrderCompleted{},
+		OrderStalled{},
 		InventoryReserved{},
 		InventoryReservationFailed{},
 		InventoryReleased{},

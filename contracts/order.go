@@ -1,5 +1,7 @@
 package contracts
 
+import "time"
+
 // OrderCreated says that a customer placed an order, priced and complete. It carries everything that the other
 // services need, so that nobody has to ask back.
 type OrderCreated struct {
@@ -64,12 +66,25 @@ type OrderCompleted struct {
 	Total      Money  `json:"total"`
 }
 
+// OrderStalled announces that an order has waited for longer than it should. It may still go on; if it does and waits
+// again, that is announced again.
+type OrderStalled struct {
+	byOrder
+	open
+	OrderID    string    `json:"orderId"`
+	State      string    `json:"state"`
+	WaitingFor string    `json:"waitingFor"` // the fact that is missing: reserved, paid, dispatched, delivered or cancelled
+	From       string    `json:"from"`       // the service that is to tell it
+	Since      time.Time `json:"since"`
+}
+
 func (OrderCreated) EventType() string               { return "order.created.v1" }
 func (OrderCancelRequested) EventType() string       { return "order.cancel_requested.v1" }
 func (OrderCancelled) EventType() string             { return "order.cancelled.v1" }
 func (OrderPaymentDeadlinePassed) EventType() string { return "order.payment_deadline_passed.v1" }
 func (OrderConfirmed) EventType() string             { return "order.confirmed.v1" }
 func (OrderCompleted) EventType() string             { return "order.completed.v1" }
+func (OrderStalled) EventType() string               { return "order.stalled.v1" }
 
 func (e OrderCreated) Subject() string               { return e.OrderID }
 func (e OrderCancelRequested) Subject() string       { return e.OrderID }
@@ -77,3 +92,4 @@ func (e OrderCancelled) Subject() string             { return e.OrderID }
 func (e OrderPaymentDeadlinePassed) Subject() string { return e.OrderID }
 func (e OrderConfirmed) Subject() string             { return e.OrderID }
 func (e OrderCompleted) Subject() string             { return e.OrderID }
+func (e OrderStalled) Subject() string               { return e.OrderID }

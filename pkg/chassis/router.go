@@ -13,7 +13,7 @@ import (
 
 // RouterConfig says what [NewRouter] needs to know. The zero value works, but refuses everybody under /ops.
 type RouterConfig struct {
-	// Service names the server in spans.
+	// Service names the server in spans and books.
 	Service string
 	// OpsToken opens /ops to requests with Authorization: Bearer. Without one they are all refused.
 	OpsToken Secret
@@ -52,6 +52,7 @@ type Router struct {
 	// Ops is the group /ops; who gets there has shown the operators' token.
 	Ops *gin.RouterGroup
 
+	service  string
 	draining atomic.Bool
 }
 
@@ -80,7 +81,10 @@ func NewRouter(cfg RouterConfig) *Router {
 	engine.NoMethod(Handle(func(c *gin.Context) error {
 		return NewProblem(http.StatusMethodNotAllowed, "method-not-allowed", "The path does not support this method", "")
 	}))
-	r := &Router{Engine: engine, API: engine.Group("/api/v1"), Ops: engine.Group("/ops", requireToken(cfg.OpsToken))}
+	r := &Router{
+		Engine: engine, API: engine.Group("/api/v1"), Ops: engine.Group("/ops", requireToken(cfg.OpsToken)),
+		service: cfg.Service,
+	}
 	engine.GET("/livez", func(c *gin.Context) { c.JSON(http.StatusOK, gin.H{"status": "alive"}) })
 	engine.GET("/readyz", r.serveReadiness(cfg.Checks, cfg.Logger))
 	engine.GET("/metrics", gin.WrapH(promhttp.Handler()))

@@ -179,7 +179,8 @@ type Product struct {
 	SKU      string
 	Name     string
 	Price    Money
-	OnHand   int   // in the warehouse
+	Supplied int   // ever
+	OnHand   int   // in the warehouse: what was supplied and has not left
 	Reserved int   // of those, set aside for orders
 	Version  int64 // grows with every change of the catalogue; 0 before the first
 	Deleted  bool
@@ -232,6 +233,7 @@ func (p *Product) Supply(quantity int) error {
 	if quantity > MaxStock-p.OnHand {
 		return ErrTooMuchStock
 	}
+	p.Supplied += quantity
 	p.OnHand += quantity
 	return nil
 }

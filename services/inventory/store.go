@@ -26,6 +26,7 @@ type (
 		SKU      string `gorm:"primaryKey"`
 		Name     string
 		Price    Money `gorm:"embedded;embeddedPrefix:price_"`
+		Supplied int
 		OnHand   int
 		Reserved int
 		Version  int64
@@ -112,7 +113,7 @@ func lockProduct(tx *gorm.DB, sku string) (Product, error) {
 func storeProduct(tx *gorm.DB, p Product) error {
 	row := productRow(p)
 	return exactlyOne(tx.Model(&row).
-		Select("Name", "price_amount", "price_currency", "OnHand", "Reserved", "Version", "Deleted").Updates(row))
+		Select("Name", "price_amount", "price_currency", "Supplied", "OnHand", "Reserved", "Version", "Deleted").Updates(row))
 }
 
 // findProduct answers ErrUnknownProduct for a SKU that is not in the catalogue.

@@ -49,11 +49,14 @@ func open(ctx context.Context, url string) (*gorm.DB, error) {
 
 // shop is the service on a database of its own, with its real bus, and a broker in memory in place of the others.
 type shop struct {
-	db     *gorm.DB
-	tr     *eventstest.Transport
-	router http.Handler
-	stop   func() // the bus; returns once everything that is due is published
+	db      *gorm.DB
+	tr      *eventstest.Transport
+	service *order.Service
+	router  http.Handler
+	stop    func() // the bus; returns once everything that is due is published
 }
+
+const opsToken = "operators"
 
 // newShop has fans at 12.50 EUR and gloves at 19.99 EUR in its catalogue.
 func newShop(t *testing.T) *shop {
@@ -62,6 +65,11 @@ func newShop(t *testing.T) *shop {
 }
 
 func newShopWithDeadline(t *testing.T, deadline time.Duration) *shop {
+	t.Helper()
+	return newShopWith(t, order.Patience{Payment: deadline, Shop: time.Hour, Carrier: time.Hour})
+}
+
+func newShopWith(t *testing.T, patience order.Patience) *shop {
 	t.Helper()
 	db, err := open(t.Context(), migrated.Database(t))
 	if err != nil {
@@ -73,13 +81,14 @@ func newShopWithDeadline(t *testing.T, deadline time.Duration) *shop {
 		}
 	})
 	s := &shop{db: db, tr: eventstest.NewTransport()}
-	svc := order.New(db, deadline)
+	svc := order.New(db, patience)
+	s.service = svc
 	bus, err := events.New(db, s.tr, events.Config{Service: "order"}, order.Subscriptions(svc)...)
 	if err != nil {
 		t.Fatal(err)
 	}
 	s.stop = eventstest.Start(t, bus)
-	router := chassis.NewRouter(chassis.RouterConfig{Service: "order"})
+	router := chassis.NewRouter(chassis.RouterConfig{Service: "order", OpsToken: opsToken})
 	svc.Routes(router)
 	s.router = router
 
@@ -141,11 +150,21 @@ type view struct {
 	CustomerID string
 	State      order.State
 	Reason     order.Reason
+	Message    string
 	Items      []order.Item
 	Total      order.Money
 	Payment    struct{ ID, DeclineCode string }
 	Shipment   struct{ ID, Tracking string }
 	History    []struct{ Event, What string }
+}
+
+func (v view) count(event string) (n int) {
+	for _, e := range v.History {
+		if e.Event == event {
+			n++
+		}
+	}
+	return n
 }
 
 func (v view) events() []string {
@@ -184,6 +203,12 @@ func (s *shop) get(t *testing.T, id string) view {
 	return decode[view](t, s.call(t, http.MethodGet, "/api/v1/orders/"+id, ""), http.StatusOK)
 }
 
+// ops asks what operators ask.
+func (s *shop) ops(t *testing.T, path string) *httptest.ResponseRecorder {
+	t.Helper()
+	return s.call(t, http.MethodGet, "/ops"+path, "", "Authorization: Bearer "+opsToken)
+}
+
 func (s *shop) cancel(t *testing.T, id string) *httptest.ResponseRecorder {
 	t.Helper()
 	return s.call(t, http.MethodPost, "/api/v1/orders/"+id+"/cancel", "")
@@ -193,6 +218,20 @@ func (s *shop) wantState(t *testing.T, id string, want order.State) {
 	t.Helper()
 	if got := s.get(t, id).State; got != want {
 		t.Errorf("order is %s, want %s", got, want)
+	}
+}
+
+func (s *shop) eventually(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	deadline := time.After(30 * time.Second)
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for !ok() {
+		select {
+		case <-tick.C:
+		case <-deadline:
+			t.Fatalf("waited in vain: %s", what)
+		}
 	}
 }
 

@@ -15,13 +15,14 @@ import (
 	"github.com/quadrille-dev/quadrille/pkg/chassis"
 )
 
-// Routes adds the service's endpoints below /api/v1.
+// Routes adds the service's endpoints: below /api/v1 for customers, below /ops for operators.
 func (s *Service) Routes(r *chassis.Router) {
 	api := r.API
 	api.POST("/orders", chassis.Handle(s.postOrder))
 	api.GET("/orders", chassis.Handle(s.listOrders))
 	api.GET("/orders/:orderId", chassis.Handle(s.getOrder))
 	api.POST("/orders/:orderId/cancel", chassis.Handle(s.cancelOrder))
+	s.opsRoutes(r.Ops)
 }
 
 type (
@@ -30,6 +31,7 @@ type (
 		CustomerID      string            `json:"customerId"`
 		State           State             `json:"state"`
 		Reason          Reason            `json:"reason,omitempty"`
+		Message         string            `json:"message"` // what is happening, and why
 		Items           []Item            `json:"items"`
 		Total           Money             `json:"total"`
 		ShippingAddress Address           `json:"shippingAddress"`
@@ -55,8 +57,8 @@ type (
 
 func responseOf(o *Order, history []Entry) orderResponse {
 	r := orderResponse{
-		ID: o.ID, CustomerID: o.CustomerID, State: o.State(), Reason: o.Why(), Items: o.Items, Total: o.Total,
-		ShippingAddress: o.ShipTo, PlacedAt: o.PlacedAt,
+		ID: o.ID, CustomerID: o.CustomerID, State: o.State(), Reason: o.Why(), Message: o.Message(), Items: o.Items, Total: o.Total,
+		ShippingAddress: o.ShipTo, PlacedAt: o.PlacedAt, History: historyOf(history),
 	}
 	if o.PaymentID != "" || o.DeclineCode != "" {
 		r.Payment = &paymentResponse{ID: o.PaymentID, DeclineCode: o.DeclineCode}
@@ -64,10 +66,15 @@ func responseOf(o *Order, history []Entry) orderResponse {
 	if o.ShipmentID != "" {
 		r.Shipment = &shipmentResponse{ID: o.ShipmentID, Tracking: o.Tracking}
 	}
-	for _, e := range history {
-		r.History = append(r.History, entryResponse{At: e.At.UTC(), Event: e.EventType, What: e.Words})
-	}
 	return r
+}
+
+func historyOf(history []Entry) []entryResponse {
+	var entries []entryResponse
+	for _, e := range history {
+		entries = append(entries, entryResponse{At: e.At.UTC(), Event: e.EventType, What: e.Words})
+	}
+	return entries
 }
 
 // postOrder answers 202: the order is taken, and what becomes of it is for others to say.

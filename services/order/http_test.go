@@ -27,7 +27,8 @@ func TestPlace_AnswersTheOrderAndAnnouncesIt(t *testing.T) {
 		t.Errorf("Location = %q", location)
 	}
 	want := view{
-		ID: got.ID, CustomerID: "c-1", State: order.Pending, Total: order.Money{Amount: 4499, Currency: "EUR"},
+		ID: got.ID, CustomerID: "c-1", State: order.Pending,
+		Message: "We are checking that everything you ordered is in stock.", Total: order.Money{Amount: 4499, Currency: "EUR"},
 		Items: []order.Item{
 			{SKU: "fan", Name: "Silk fan", Quantity: 2, UnitPrice: order.Money{Amount: 1250, Currency: "EUR"}},
 			{SKU: "gloves", Name: "Gloves", Quantity: 1, UnitPrice: order.Money{Amount: 1999, Currency: "EUR"}},

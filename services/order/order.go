@@ -22,13 +22,16 @@ type Order struct {
 	PlacedAt   time.Time
 
 	Seen
-	Confirmed bool   // order.confirmed has been told
-	Reason    Reason // why it was cancelled; empty until it is
+	Confirmed    bool      // order.confirmed has been told
+	Reason       Reason    // why it was cancelled; empty until it is
+	WaitingSince time.Time // when its state last changed
+	Stalled      bool      // that it has waited for too long since then has been told
 
 	// Details; no rule looks at them.
 	PaymentMethod string // passed on with order.created, never stored here
 	PaymentID     string
 	DeclineCode   string
+	Refunded      bool // money was captured and given back
 	ShipmentID    string
 	Tracking      string
 
@@ -75,6 +78,9 @@ const (
 // States lists all of them.
 var States = []State{Pending, Reserved, Paid, Shipped, Completed, Cancelling, Cancelled}
 
+// Ended says that nothing changes this state any more.
+func (s State) Ended() bool { return s == Completed || s == Cancelled }
+
 // Reason says why an order is being cancelled, or was.
 type Reason string
 
@@ -99,6 +105,7 @@ const (
 	OrderConfirmed          Fact = "confirmed"
 	OrderCompleted          Fact = "completed"
 	OrderCancelled          Fact = "cancelled"
+	OrderStalled            Fact = "stalled"
 )
 
 // Seen is the set of facts that an order has seen. It only grows, but for a deadline's request that is refused.
@@ -150,7 +157,10 @@ func (o *Order) PaymentProcessed() []Fact { return o.see(func() { o.Seen.Paid = 
 func (o *Order) PaymentFailed() []Fact { return o.end(CardDeclined) }
 
 // PaymentRefunded hears that everything captured was given back.
-func (o *Order) PaymentRefunded(why Reason) []Fact { return o.end(why) }
+func (o *Order) PaymentRefunded(why Reason) []Fact {
+	o.Refunded = true
+	return o.end(why)
+}
 
 // PaymentVoided hears that nothing will be captured.
 func (o *Order) PaymentVoided(why Reason) []Fact { return o.end(why) }
@@ -209,6 +219,16 @@ func (o *Order) Cancel() ([]Fact, error) {
 	default: // Cancelled is what was asked for.
 		return nil, nil
 	}
+}
+
+// Overdue says that the order has waited for longer than it should. Somebody is told of it, once until its state
+// changes; the order itself waits on.
+func (o *Order) Overdue() []Fact {
+	if o.Stalled || o.State().Ended() {
+		return nil
+	}
+	o.Stalled = true
+	return []Fact{OrderStalled}
 }
 
 // TooLateError refuses a cancellation.

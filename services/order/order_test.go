@@ -319,6 +319,17 @@ func names(steps []step) []string {
 	return n
 }
 
+func TestOverdue_IsToldOnceAndOnlyOfOrdersThatWait(t *testing.T) {
+	t.Parallel()
+	for _, state := range States {
+		o, _ := run(before[state]...)
+		told, again := o.Overdue(), o.Overdue()
+		if want := state != Completed && state != Cancelled; (len(told) == 1) != want || len(again) != 0 || o.State() != state {
+			t.Errorf("%s: told %v, then %v, and is %s", state, told, again, o.State())
+		}
+	}
+}
+
 func TestReasons_AreTheContractsWords(t *testing.T) {
 	t.Parallel()
 	got := []Reason{ByCustomer, ByDeadline, OutOfStock, CardDeclined, Undeliverable}

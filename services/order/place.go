@@ -6,7 +6,6 @@ import (
 	"log/slog"
 	"regexp"
 	"strings"
-	"time"
 	"unicode"
 	"unicode/utf8"
 
@@ -45,9 +44,10 @@ func (s *Service) place(ctx context.Context, tx *gorm.DB, req placeRequest) (*Or
 	if err != nil {
 		return nil, nil, fmt.Errorf("new order id: %w", err)
 	}
+	placed := now()
 	o := &Order{
 		ID: id.String(), CustomerID: req.CustomerID, Items: items, Total: total, ShipTo: req.ShippingAddress,
-		PaymentMethod: req.PaymentMethod, PlacedAt: time.Now().UTC().Truncate(time.Microsecond),
+		PaymentMethod: req.PaymentMethod, PlacedAt: placed, WaitingSince: placed,
 	}
 	history, err := s.publish(ctx, tx, o, o.Place())
 	if err != nil {

@@ -16,7 +16,7 @@ func Run(ctx context.Context, cfg Config, db *gorm.DB, transport events.Transpor
 	if err := Migrate(ctx, db); err != nil {
 		return err
 	}
-	s := New(db, cfg.PaymentDeadline)
+	s := New(db, Patience{Payment: cfg.PaymentDeadline, Shop: cfg.StalledAfter, Carrier: cfg.CarrierStalledAfter})
 	bus, err := events.New(db, transport, events.Config{
 		Service: "order", RetryLadder: cfg.RetryLadder, Audit: cfg.Audit, ShutdownTimeout: cfg.ShutdownTimeout / 2,
 	}, Subscriptions(s)...)
@@ -28,7 +28,8 @@ func Run(ctx context.Context, cfg Config, db *gorm.DB, transport events.Transpor
 		Checks: map[string]chassis.Check{"database": chassis.DatabaseCheck(db), "bus": bus.Ready},
 	})
 	s.Routes(router)
-	return chassis.Run(ctx, cfg.Config, router, bus.Run, chassis.PruneIdempotencyKeys(db))
+	router.ServeBooks(db, bus, readBooks)
+	return chassis.Run(ctx, cfg.Config, router, bus.Run, s.Watch, chassis.PruneIdempotencyKeys(db))
 }
 
 // Migrate brings the service's tables and its libraries' up to date. Several instances may call it at once.

@@ -11,6 +11,7 @@ import (
 
 	"github.com/quadrille-dev/quadrille/contracts"
 	"github.com/quadrille-dev/quadrille/pkg/chassis"
+	"github.com/quadrille-dev/quadrille/pkg/events"
 	"github.com/quadrille-dev/quadrille/pkg/events/eventstest"
 	"github.com/quadrille-dev/quadrille/pkg/testservers"
 	"github.com/quadrille-dev/quadrille/services/order"
@@ -28,8 +29,8 @@ func TestRun_ServesFromAnEmptyDatabaseUntilItIsStopped(t *testing.T) {
 		}
 	})
 	listening := make(chan string, 1)
-	cfg := order.Config{PaymentDeadline: time.Minute, Config: chassis.Config{
-		HTTPAddr: "127.0.0.1:0", ShutdownTimeout: 10 * time.Second,
+	cfg := order.Config{PaymentDeadline: time.Minute, StalledAfter: time.Hour, CarrierStalledAfter: time.Hour, Config: chassis.Config{
+		HTTPAddr: "127.0.0.1:0", ShutdownTimeout: 10 * time.Second, OpsToken: opsToken, Audit: true,
 		OnListen: func(a net.Addr) { listening <- "http://" + a.String() },
 	}}
 	tr := eventstest.NewTransport()
@@ -59,6 +60,25 @@ func TestRun_ServesFromAnEmptyDatabaseUntilItIsStopped(t *testing.T) {
 	do(t, req, http.StatusAccepted, &placed)
 	if e := tr.WaitFor(t, "order.created.v1", placed.ID); e.CorrelationID != "flow-1" || e.TenantID != "default" || e.Sequence != "1" {
 		t.Errorf("order.created travels as %+v", e.Metadata)
+	}
+
+	var books struct {
+		Service string
+		Events  events.Books
+		Entries struct {
+			Orders []struct{ OrderID, State, WaitingFor string }
+		}
+	}
+	req, err = http.NewRequestWithContext(t.Context(), http.MethodGet, base+"/ops/books", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	do(t, req, http.StatusUnauthorized, &struct{}{})
+	req.Header.Set("Authorization", "Bearer "+opsToken)
+	do(t, req, http.StatusOK, &books)
+	if o := books.Entries.Orders; books.Service != "order" || len(o) != 1 || o[0].OrderID != placed.ID || o[0].State != "pending" ||
+		o[0].WaitingFor != "reserved" || !books.Events.Audited || len(books.Events.Taken) != 2 {
+		t.Errorf("books %+v", books)
 	}
 
 	req, err = http.NewRequestWithContext(t.Context(), http.MethodGet, base+"/readyz", nil)
@@ -101,10 +121,12 @@ func TestConfig_ComesFromTheEnvironment(t *testing.T) {
 	if err != nil || cfg.PaymentDeadline != 90*time.Second {
 		t.Errorf("deadline %v, %v", cfg.PaymentDeadline, err)
 	}
-	for _, wrong := range []string{"-1s", "soon"} {
-		_, err := chassis.ParseEnv(order.Defaults(), with("ORDER_PAYMENT_DEADLINE="+wrong))
-		if err == nil || !strings.Contains(err.Error(), "ORDER_PAYMENT_DEADLINE") {
-			t.Errorf("%s: the error does not name the variable: %v", wrong, err)
+	for _, name := range []string{"ORDER_PAYMENT_DEADLINE", "ORDER_STALLED_AFTER", "ORDER_CARRIER_STALLED_AFTER"} {
+		for _, wrong := range []string{"-1s", "soon"} {
+			_, err := chassis.ParseEnv(order.Defaults(), with(name+"="+wrong))
+			if err == nil || !strings.Contains(err.Error(), name) {
+				t.Errorf("%s=%s: the error does not name the variable: %v", name, wrong, err)
+			}
 		}
 	}
 }

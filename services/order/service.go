@@ -18,12 +18,21 @@ import (
 // Service runs the rules on stored orders. Its methods are safe for concurrent use.
 type Service struct {
 	db       *gorm.DB
-	deadline time.Duration
+	patience Patience
 }
 
-// New makes the service. An order that is not paid deadline after it was placed is asked to be cancelled. db needs
-// the bus' plugin, see events.New, before anything is published.
-func New(db *gorm.DB, deadline time.Duration) *Service { return &Service{db: db, deadline: deadline} }
+// Patience says how long an order waits for others.
+type Patience struct {
+	Payment time.Duration // after that, an order that is not paid is asked to be cancelled
+	Shop    time.Duration // after that, an order that waits for one of our services has stalled
+	Carrier time.Duration // and one that waits for the hand-over or the delivery
+}
+
+// New makes the service. db needs the bus' plugin, see events.New, before anything is published.
+func New(db *gorm.DB, patience Patience) *Service { return &Service{db: db, patience: patience} }
+
+// now has the database's precision.
+func now() time.Time { return time.Now().UTC().Truncate(time.Microsecond) }
 
 // change is what becomes of an event about an order: it locks the order's row and applies the rule. A nil rule is for
 // what only the history cares for. The order must be known: it was stored together with the event that started
@@ -57,6 +66,9 @@ func (s *Service) apply(ctx context.Context, tx *gorm.DB, o *Order, rule func(*O
 		return false, nil
 	}
 
+	if o.State() != was.State() {
+		o.WaitingSince, o.Stalled = now(), false
+	}
 	o.Version++
 	for i := range history {
 		history[i].OrderID, history[i].Position = o.ID, o.Version
@@ -97,13 +109,19 @@ func (s *Service) publish(ctx context.Context, tx *gorm.DB, o *Order, facts []Fa
 		}
 		if words != "" {
 			entries = append(entries, Entry{
-				OrderID: o.ID, Position: o.Version, At: time.Now().UTC().Truncate(time.Microsecond),
+				OrderID: o.ID, Position: o.Version, At: now(),
 				EventType: eto.EventType(), Words: words,
 			})
 		}
 	}
 	return entries, nil
 }
+
+// In words, the two requests to cancel, which are events of one type.
+const (
+	customerAsked = "the customer asked to cancel"
+	deadlineAsked = "asked to cancel, because it is still not paid"
+)
 
 // event is a fact as the others hear it, and in words for the customer.
 func (s *Service) event(o *Order, f Fact) (events.ETO, string, []events.PublishOption) {
@@ -119,13 +137,13 @@ func (s *Service) event(o *Order, f Fact) (events.ETO, string, []events.PublishO
 			ShippingAddress: contracts.Address(o.ShipTo), PaymentMethod: o.PaymentMethod,
 		}, "the order was placed", nil
 	case DeadlineScheduled:
-		return contracts.OrderPaymentDeadlinePassed{OrderID: o.ID}, "", []events.PublishOption{events.After(s.deadline)}
+		return contracts.OrderPaymentDeadlinePassed{OrderID: o.ID}, "", []events.PublishOption{events.After(s.patience.Payment)}
 	case CustomerCancelRequested:
 		return contracts.OrderCancelRequested{OrderID: o.ID, Reason: contracts.ReasonCustomer},
-			"the customer asked to cancel", nil
+			customerAsked, nil
 	case DeadlineCancelRequested:
 		return contracts.OrderCancelRequested{OrderID: o.ID, Reason: contracts.ReasonDeadline},
-			"asked to cancel, because it is still not paid", nil
+			deadlineAsked, nil
 	case OrderConfirmed:
 		return contracts.OrderConfirmed{OrderID: o.ID, CustomerID: o.CustomerID, Total: total},
 			"the order is confirmed", nil
@@ -134,6 +152,11 @@ func (s *Service) event(o *Order, f Fact) (events.ETO, string, []events.PublishO
 			"the order is completed", nil
 	case OrderCancelled:
 		return contracts.OrderCancelled{OrderID: o.ID, Reason: string(o.Reason)}, "the order is cancelled", nil
+	case OrderStalled:
+		wait, _ := o.WaitsFor()
+		return contracts.OrderStalled{
+			OrderID: o.ID, State: string(o.State()), WaitingFor: wait.Fact, From: wait.From, Since: o.WaitingSince,
+		}, "this takes longer than it should", nil
 	default:
 		return nil, "", nil
 	}

@@ -9,6 +9,8 @@ import (
 	"github.com/google/uuid"
 	"gorm.io/gorm"
 	"gorm.io/gorm/clause"
+
+	"github.com/quadrille-dev/quadrille/pkg/chassis"
 )
 
 // Migrations are this service's tables.
@@ -34,13 +36,16 @@ type orderColumns struct {
 	ShipTo     Address `gorm:"serializer:json"`
 	PlacedAt   time.Time
 
-	Seen      `gorm:"embedded"`
-	Confirmed bool
-	Reason    Reason
+	Seen         `gorm:"embedded"`
+	Confirmed    bool
+	Reason       Reason
+	WaitingSince time.Time
+	Stalled      bool
 
 	PaymentMethod string `gorm:"-"`
 	PaymentID     string
 	DeclineCode   string
+	Refunded      bool
 	ShipmentID    string
 	Tracking      string
 
@@ -73,7 +78,7 @@ func (productRow) TableName() string { return "products" }
 
 func (r orderRow) order() *Order {
 	o := Order(r.Order)
-	o.PlacedAt = o.PlacedAt.UTC()
+	o.PlacedAt, o.WaitingSince = o.PlacedAt.UTC(), o.WaitingSince.UTC()
 	return &o
 }
 
@@ -111,7 +116,8 @@ func findOrder(tx *gorm.DB, id string) (*Order, error) {
 // changing are the columns that rules may change. What was ordered, and for how much, stays.
 var changing = []string{
 	"reserved", "paid", "dispatched", "delivered", "shipment_failed", "cancelled", "customer_asked", "deadline_asked",
-	"state", "confirmed", "reason", "payment_id", "decline_code", "shipment_id", "tracking", "version",
+	"state", "confirmed", "reason", "waiting_since", "stalled", "payment_id", "decline_code", "refunded", "shipment_id",
+	"tracking", "version",
 }
 
 // storeOrder stores what rules may change, if the order still has the version that was read.
@@ -165,6 +171,26 @@ func listOrders(tx *gorm.DB, f orderFilter) ([]*Order, error) {
 	if f.Before != "" {
 		q = q.Where("id < ?", f.Before)
 	}
+	return findAll(q)
+}
+
+// listWaiting answers orders that have not ended, those first that have waited longest. After is the last one that is
+// known already, if any.
+func listWaiting(tx *gorm.DB, after *chassis.Cursor, limit int) ([]*Order, error) {
+	q := tx.Where("state NOT IN ?", ended)
+	if after != nil {
+		q = q.Where("(waiting_since, id) > (?, ?)", after.Time, after.Key)
+	}
+	return findAll(q.Order("waiting_since, id").Limit(limit))
+}
+
+// listOverdue answers orders in one of the states that have waited since before, and of which nobody was told.
+func listOverdue(tx *gorm.DB, states []State, before time.Time, limit int) ([]*Order, error) {
+	return findAll(tx.Where("state IN ? AND NOT stalled AND waiting_since < ?", states, before).
+		Order("waiting_since").Limit(limit))
+}
+
+func findAll(q *gorm.DB) ([]*Order, error) {
 	var rows []orderRow
 	if err := q.Find(&rows).Error; err != nil {
 		return nil, fmt.Errorf("list orders: %w", err)

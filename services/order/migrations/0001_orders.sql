@@ -21,8 +21,11 @@ CREATE TABLE orders (
 
     confirmed       boolean     NOT NULL DEFAULT false,
     reason          text        NOT NULL DEFAULT '',
+    waiting_since   timestamptz NOT NULL, -- when the state last changed
+    stalled         boolean     NOT NULL DEFAULT false,
     payment_id      text        NOT NULL DEFAULT '',
     decline_code    text        NOT NULL DEFAULT '',
+    refunded        boolean     NOT NULL DEFAULT false,
     shipment_id     text        NOT NULL DEFAULT '',
     tracking        text        NOT NULL DEFAULT '',
     version         bigint      NOT NULL,
@@ -35,6 +38,7 @@ CREATE TABLE orders (
 -- Ids grow with time, so that they also say which order is newer.
 CREATE INDEX orders_customer ON orders (customer_id, id);
 CREATE INDEX orders_state ON orders (state, id);
+CREATE INDEX orders_waiting ON orders (waiting_since, id) WHERE state NOT IN ('completed', 'cancelled');
 
 CREATE TABLE order_history (
     order_id   text        NOT NULL REFERENCES orders (id),

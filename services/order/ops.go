@@ -1,0 +1,125 @@
+package order
+
+import (
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/gin-gonic/gin"
+	"github.com/google/uuid"
+
+	"github.com/quadrille-dev/quadrille/contracts"
+	"github.com/quadrille-dev/quadrille/pkg/chassis"
+)
+
+type (
+	// waitingResponse is an order as a list of those that wait shows it.
+	waitingResponse struct {
+		ID         string          `json:"id"`
+		State      State           `json:"state"`
+		Reason     Reason          `json:"reason,omitempty"`
+		Stalled    bool            `json:"stalled"`
+		WaitingFor *waitedResponse `json:"waitingFor,omitempty"`
+		PlacedAt   time.Time       `json:"placedAt"`
+	}
+	waitedResponse struct {
+		Milestone
+		Since time.Time `json:"since"`
+	}
+	// factsResponse is all that there is to know about one order's way.
+	factsResponse struct {
+		waitingResponse
+		Seen      []seenResponse  `json:"seen"`
+		Overtaken []Milestone     `json:"overtaken"` // not heard yet, although later facts have been
+		History   []entryResponse `json:"history"`
+	}
+	seenResponse struct {
+		Fact string     `json:"fact"`
+		At   *time.Time `json:"at,omitempty"`
+	}
+)
+
+// opsRoutes adds what operators ask about orders that do not go on.
+func (s *Service) opsRoutes(ops *gin.RouterGroup) {
+	ops.GET("/orders", chassis.Handle(s.listWaiting))
+	ops.GET("/orders/:orderId", chassis.Handle(s.getFacts))
+}
+
+// listWaiting answers orders that have not ended, those first that have waited longest.
+func (s *Service) listWaiting(c *gin.Context) error {
+	page, err := chassis.ParsePage(c)
+	if err != nil {
+		return err
+	}
+	if page.After != nil && uuid.Validate(page.After.Key) != nil {
+		return chassis.BadRequest("", chassis.FieldError{Field: "cursor", Detail: "must be the nextCursor of an earlier answer"})
+	}
+	orders, err := listWaiting(s.db.WithContext(c.Request.Context()), page.After, page.Fetch())
+	if err != nil {
+		return err
+	}
+	c.JSON(http.StatusOK, chassis.NewList(page, orders, func(o *Order) (waitingResponse, chassis.Cursor) {
+		return waitingOf(o), chassis.Cursor{Time: o.WaitingSince, Key: o.ID}
+	}))
+	return nil
+}
+
+// getFacts answers which facts the order has seen, which are missing, and since when.
+func (s *Service) getFacts(c *gin.Context) error {
+	db := s.db.WithContext(c.Request.Context())
+	o, err := findOrder(db, c.Param("orderId"))
+	if err != nil {
+		return problemOf(err)
+	}
+	history, err := readHistory(db, o.ID)
+	if err != nil {
+		return err
+	}
+	overtaken := o.Overtaken()
+	if overtaken == nil {
+		overtaken = []Milestone{}
+	}
+	c.JSON(http.StatusOK, factsResponse{
+		waitingResponse: waitingOf(o), Seen: seenOf(o, history), Overtaken: overtaken, History: historyOf(history),
+	})
+	return nil
+}
+
+func waitingOf(o *Order) waitingResponse {
+	r := waitingResponse{ID: o.ID, State: o.State(), Reason: o.Why(), Stalled: o.Stalled, PlacedAt: o.PlacedAt}
+	if wait, waits := o.WaitsFor(); waits {
+		r.WaitingFor = &waitedResponse{wait, o.WaitingSince}
+	}
+	return r
+}
+
+// seenOf lists the facts that the order has seen, each with the time of the first event that says so.
+func seenOf(o *Order, history []Entry) []seenResponse {
+	refused := contracts.ShipmentCancelRefused{}.EventType() // proves what it was refused for
+	seen := []seenResponse{}
+	for _, f := range []struct {
+		name string
+		seen bool
+		by   []string // types of events; the requests to cancel are told apart by their words
+	}{
+		{"reserved", o.Seen.Reserved, []string{contracts.InventoryReserved{}.EventType()}},
+		{"paid", o.Seen.Paid, []string{contracts.PaymentProcessed{}.EventType(), refused}},
+		{"dispatched", o.Seen.Dispatched, []string{contracts.ShipmentDispatched{}.EventType(), refused}},
+		{"delivered", o.Seen.Delivered, []string{contracts.ShipmentDelivered{}.EventType()}},
+		{"shipment failed", o.Seen.ShipmentFailed, []string{contracts.ShipmentFailed{}.EventType()}},
+		{"customer asked to cancel", o.Seen.CustomerAsked, []string{customerAsked}},
+		{"deadline asked to cancel", o.Seen.DeadlineAsked, []string{deadlineAsked}},
+		{"cancelled", o.Seen.Cancelled, []string{contracts.OrderCancelled{}.EventType()}},
+	} {
+		if !f.seen {
+			continue
+		}
+		r := seenResponse{Fact: f.name}
+		if i := slices.IndexFunc(history, func(e Entry) bool { return slices.Contains(f.by, e.EventType) || slices.Contains(f.by, e.Words) }); i >= 0 {
+			at := history[i].At.UTC()
+			r.At = &at
+		}
+		seen = append(seen, r)
+	}
+	return seen
+}

@@ -1,0 +1,76 @@
+package order
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestWaitsFor_NamesWhatIsMissingAndWhoTellsIt(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		steps     []step
+		fact      string
+		from      string
+		overtaken []string
+	}{
+		{nil, "reserved", "inventory", nil},
+		{[]step{reserved}, "paid", "payment", nil},
+		{[]step{reserved, processed}, "dispatched", "shipping", nil},
+		{[]step{processed}, "dispatched", "shipping", []string{"reserved"}},
+		{[]step{dispatched}, "delivered", "shipping", []string{"reserved", "paid"}},
+		{[]step{delivered}, "", "", []string{"reserved", "paid", "dispatched"}},
+		{[]step{reserved, cancel}, "cancelled", "shipping", nil},
+		{[]step{deadline}, "cancelled", "shipping", nil},
+		{[]step{reserved, processed, undeliverable}, "cancelled", "payment", nil},
+		{[]step{short}, "", "", nil},
+	} {
+		o, _ := run(c.steps...)
+		wait, waits := o.WaitsFor()
+		if wait.Fact != c.fact || wait.From != c.from || waits != (c.fact != "") {
+			t.Errorf("%v: waits for %+v, %t", names(c.steps), wait, waits)
+		}
+		var overtaken []string
+		for _, m := range o.Overtaken() {
+			overtaken = append(overtaken, m.Fact)
+		}
+		if diff := cmp.Diff(c.overtaken, overtaken); diff != "" {
+			t.Errorf("%v: overtaken (-want +got)\n%s", names(c.steps), diff)
+		}
+	}
+}
+
+// What a customer reads says what happens, why, and what becomes of the money.
+func TestMessage_SaysWhatIsHappeningAndWhy(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		steps []step
+		says  []string
+	}{
+		{nil, []string{"in stock"}},
+		{[]step{reserved}, []string{"set aside", "payment is being made"}},
+		{[]step{reserved, processed}, []string{"payment was made", "prepared"}},
+		{[]step{reserved, processed, dispatched}, []string{"on its way"}},
+		{[]step{reserved, processed, dispatched, delivered}, []string{"was delivered"}},
+		{[]step{cancel}, []string{"You asked to cancel", "not certain yet"}},
+		{[]step{deadline}, []string{"not been made in time"}},
+		{[]step{reserved, processed, undeliverable}, []string{"cannot deliver", "getting your money back"}},
+		{[]step{short}, []string{"not everything", "in stock", "Nothing was charged"}},
+		{[]step{reserved, declined}, []string{"payment was declined", "Nothing was charged"}},
+		{[]step{cancel, voidedCustomer}, []string{"as you asked", "Nothing was charged"}},
+		{[]step{cancel, refundedCustomer}, []string{"as you asked", "got your money back"}},
+		{[]step{deadline, voidedDeadline}, []string{"not made in time", "Nothing was charged"}},
+		{[]step{reserved, processed, undeliverable, refundedAddress}, []string{"cannot deliver", "got your money back"}},
+	} {
+		o, _ := run(c.steps...)
+		for _, words := range c.says {
+			if !strings.Contains(o.Message(), words) {
+				t.Errorf("%v: %q lacks %q", names(c.steps), o.Message(), words)
+			}
+		}
+		if o.Overdue(); strings.Contains(o.Message(), "longer than it should") != o.Stalled {
+			t.Errorf("%v, overdue: %q", names(c.steps), o.Message())
+		}
+	}
+}

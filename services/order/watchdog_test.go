@@ -1,0 +1,148 @@
+package order_test
+
+import (
+	"context"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/uuid"
+
+	"github.com/quadrille-dev/quadrille/contracts"
+	"github.com/quadrille-dev/quadrille/pkg/events/eventstest"
+	"github.com/quadrille-dev/quadrille/services/order"
+)
+
+// watch runs some watchdogs, as several instances would, until the test ends.
+func (s *shop) watch(t *testing.T, instances int) {
+	t.Helper()
+	ctx, stop := context.WithCancel(t.Context())
+	var running sync.WaitGroup
+	for range instances {
+		running.Go(func() {
+			if err := s.service.Watch(ctx); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	t.Cleanup(func() { stop(); running.Wait() })
+}
+
+func TestWatch_AnnouncesAStalledOrderOnceUntilItGoesOn(t *testing.T) {
+	t.Parallel()
+	s := newShopWith(t, order.Patience{Payment: time.Hour, Shop: time.Millisecond, Carrier: time.Hour})
+	id, paid, ended := s.place(t), s.place(t), s.place(t)
+	s.deliver(t, contracts.PaymentProcessed{OrderID: paid, PaymentID: "pi_1"})
+	s.deliver(t, contracts.PaymentVoided{OrderID: ended, Reason: contracts.ReasonCustomer})
+	s.watch(t, 5)
+
+	stalled := eventstest.Decode[contracts.OrderStalled](t, s.tr.WaitFor(t, "order.stalled.v1", id))
+	if stalled.State != "pending" || stalled.WaitingFor != "reserved" || stalled.From != "inventory" || stalled.Since.IsZero() {
+		t.Errorf("order.stalled says %+v", stalled)
+	}
+	if got := s.get(t, id); !strings.Contains(got.Message, "longer than it should") {
+		t.Errorf("the customer reads %q", got.Message)
+	}
+
+	// It goes on, and waits again.
+	s.deliver(t, contracts.InventoryReserved{OrderID: id})
+	s.eventually(t, "it is told again", func() bool { return s.get(t, id).count("order.stalled.v1") == 2 })
+	s.deliver(t, contracts.PaymentFailed{OrderID: id, Code: "x"})
+	s.wantState(t, id, order.Cancelled)
+
+	s.wantTold(t, id, "order.created.v1", "order.stalled.v1", "order.stalled.v1", "order.cancelled.v1")
+	s.wantTold(t, paid, "order.created.v1", "order.confirmed.v1")
+	s.wantTold(t, ended, "order.created.v1", "order.cancelled.v1")
+}
+
+func TestWatch_HasPatienceOfItsOwnWithTheCarrier(t *testing.T) {
+	t.Parallel()
+	s := newShopWith(t, order.Patience{Payment: time.Hour, Shop: time.Hour, Carrier: time.Millisecond})
+	pending, paid := s.place(t), s.place(t)
+	s.deliver(t, contracts.PaymentProcessed{OrderID: paid, PaymentID: "pi_1"})
+	s.watch(t, 1)
+	stalled := eventstest.Decode[contracts.OrderStalled](t, s.tr.WaitFor(t, "order.stalled.v1", paid))
+	if stalled.WaitingFor != "dispatched" || stalled.From != "shipping" {
+		t.Errorf("order.stalled says %+v", stalled)
+	}
+	s.wantTold(t, pending, "order.created.v1")
+}
+
+func TestOps_ShowWhichFactsAreMissingAndSinceWhen(t *testing.T) {
+	t.Parallel()
+	s := newShop(t)
+	id := s.place(t)
+	s.deliver(t, contracts.PaymentProcessed{OrderID: id, PaymentID: "pi_1"})
+	s.cancel(t, id)
+
+	type fact struct{ Fact, At string }
+	type facts struct {
+		ID, State  string
+		WaitingFor struct{ Fact, From, Since string }
+		Seen       []fact
+		Overtaken  []struct{ Fact, From string }
+		Stalled    bool
+		History    []struct{ Event string }
+	}
+	got := decode[facts](t, s.ops(t, "/orders/"+id), http.StatusOK)
+	if got.State != "cancelling" || got.WaitingFor.Fact != "cancelled" || got.WaitingFor.From != "shipping" || got.Stalled {
+		t.Errorf("facts %+v", got)
+	}
+	if since, err := time.Parse(time.RFC3339, got.WaitingFor.Since); err != nil || time.Since(since) > time.Minute {
+		t.Errorf("waiting since %q", got.WaitingFor.Since)
+	}
+	var seen []string
+	for _, f := range got.Seen {
+		if _, err := time.Parse(time.RFC3339, f.At); err != nil {
+			t.Errorf("%s was seen at %q", f.Fact, f.At)
+		}
+		seen = append(seen, f.Fact)
+	}
+	if diff := cmp.Diff([]string{"paid", "customer asked to cancel"}, seen); diff != "" {
+		t.Errorf("seen (-want +got)\n%s", diff)
+	}
+	if len(got.Overtaken) != 1 || got.Overtaken[0].Fact != "reserved" || len(got.History) != 4 {
+		t.Errorf("overtaken %v, history %v", got.Overtaken, got.History)
+	}
+
+	wantProblem(t, s.ops(t, "/orders/"+uuid.NewString()), http.StatusNotFound)
+	wantProblem(t, s.ops(t, "/orders/nonsense"), http.StatusNotFound)
+	wantProblem(t, s.call(t, http.MethodGet, "/ops/orders/"+id, ""), http.StatusUnauthorized)
+}
+
+func TestOps_ListOrdersThatWaitLongestFirst(t *testing.T) {
+	t.Parallel()
+	s := newShop(t)
+	first, second, ended, third := s.place(t), s.place(t), s.place(t), s.place(t)
+	s.deliver(t, contracts.PaymentVoided{OrderID: ended, Reason: contracts.ReasonCustomer})
+	s.deliver(t, contracts.InventoryReserved{OrderID: first}) // waits anew
+
+	type page struct {
+		Items []struct {
+			ID         string
+			WaitingFor struct{ Fact string }
+		}
+		NextCursor string
+	}
+	var ids, facts []string
+	for path := "/orders?limit=2"; path != ""; {
+		got := decode[page](t, s.ops(t, path), http.StatusOK)
+		for _, o := range got.Items {
+			ids, facts = append(ids, o.ID), append(facts, o.WaitingFor.Fact)
+		}
+		if path = ""; got.NextCursor != "" {
+			path = "/orders?limit=2&cursor=" + got.NextCursor
+		}
+	}
+	if diff := cmp.Diff([]string{second, third, first}, ids); diff != "" {
+		t.Errorf("orders (-want +got)\n%s", diff)
+	}
+	if diff := cmp.Diff([]string{"reserved", "reserved", "paid"}, facts); diff != "" {
+		t.Errorf("waiting for (-want +got)\n%s", diff)
+	}
+	wantProblem(t, s.ops(t, "/orders?cursor=bm9uc2Vuc2U"), http.StatusBadRequest)
+	wantProblem(t, s.ops(t, "/orders?cursor=eyJrIjoibm9uc2Vuc2UifQ"), http.StatusBadRequest)
+}

@@ -1,0 +1,30 @@
+package payment
+
+import "gorm.io/gorm"
+
+// bookedPayment is a line of the books that operators see. Amounts are minor units of Amount's currency.
+type bookedPayment struct {
+	OrderID   string    `json:"orderId"`
+	State     State     `json:"state"`
+	Amount    moneyJSON `json:"amount"`
+	Captured  int64     `json:"captured"`
+	Refunded  int64     `json:"refunded"`
+	PaymentID string    `json:"paymentId"`
+}
+
+// readBooks lists every payment, as this service believes it to be; the processor has books of its own.
+func readBooks(tx *gorm.DB) (any, error) {
+	var rows []paymentRow
+	if err := tx.Order("order_id").Find(&rows).Error; err != nil {
+		return nil, err
+	}
+	payments := make([]bookedPayment, len(rows))
+	for i, r := range rows {
+		p := r.payment()
+		payments[i] = bookedPayment{
+			OrderID: p.OrderID, State: p.State, Amount: moneyJSON(p.Amount),
+			Captured: p.captured(), Refunded: p.refunded(), PaymentID: r.IntentID,
+		}
+	}
+	return map[string]any{"payments": payments}, nil
+}
