@@ -347,3 +347,33 @@ func TestSwitch_ReportIsHeldLostAndRepeated(t *testing.T) {
 		t.Errorf("%+v", got)
 	}
 }
+
+func TestSwitch_ParcelStaysWhereItIsWhileOthersMove(t *testing.T) {
+	t.Parallel()
+	d := newDepot(t, "")
+	d.switchOn(`{"match":{"operation":"hand_over","reference":"o1"},"action":"hold"}`)
+	held, moves := d.book("o1"), d.book("o2")
+	d.clock.advance(hour)
+	wait(t, "the other is handed over", func() bool { return d.get(moves.ID).State == "dispatched" })
+	if d.fired() != 1 || d.get(held.ID).State != "booked" {
+		t.Errorf("held %d times, and %s", d.fired(), d.get(held.ID).State)
+	}
+	d.clock.advance(hour)
+	wait(t, "the other is delivered", func() bool { return d.get(moves.ID).State == "delivered" })
+	if sh, status := d.cancel(held.ID); status != http.StatusOK || sh.State != "cancelled" {
+		t.Errorf("what is held can be cancelled: %d %+v", status, sh)
+	}
+
+	late := d.book("o3")
+	var ignored any
+	d.ask(http.MethodPut, "/ops/switches", `{"rules":[{"match":{"operation":"deliver"},"action":"hold"}]}`, &ignored)
+	d.clock.advance(hour)
+	wait(t, "it is handed over", func() bool { return d.get(late.ID).State == "dispatched" })
+	d.clock.advance(hour)
+	wait(t, "the delivery is held", func() bool { return d.fired() == 1 })
+	if got := d.get(late.ID).State; got != "dispatched" {
+		t.Errorf("held before the delivery, and %s", got)
+	}
+	d.ask(http.MethodDelete, "/ops/switches", "", &ignored)
+	wait(t, "let go, it is delivered", func() bool { return d.get(late.ID).State == "delivered" })
+}

@@ -15,6 +15,8 @@ const (
 	opCancel            = "cancel"
 	opWebhookDispatched = "webhook_dispatched"
 	opWebhookDelivered  = "webhook_delivered"
+	opHandOver          = "hand_over"
+	opDeliver           = "deliver"
 )
 
 func (s *Server) routes() http.Handler {

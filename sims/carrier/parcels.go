@@ -5,6 +5,8 @@ import (
 	"context"
 	"strings"
 	"time"
+
+	"github.com/quadrille-dev/quadrille/sims/internal/switches"
 )
 
 // moveParcels hands over and delivers what is due, until ctx ends or the book fails.
@@ -37,8 +39,8 @@ func (s *Server) step() (notices []*notice, next time.Time, err error) {
 	s.mu.Lock()
 	now := s.now()
 	// Delivery comes second, so that it also finds what is handed over now.
-	handover, err := s.move(&s.state.toHandOver, booked, now, &notices)
-	delivery, err2 := s.move(&s.state.toDeliver, dispatched, now, &notices)
+	handover, err := s.move(opHandOver, &s.state.toHandOver, booked, now, &notices)
+	delivery, err2 := s.move(opDeliver, &s.state.toDeliver, dispatched, now, &notices)
 	s.mu.Unlock()
 
 	next = handover
@@ -48,8 +50,15 @@ func (s *Server) step() (notices []*notice, next time.Time, err error) {
 	return notices, next, cmp.Or(err, err2, s.book.Flush())
 }
 
-// move takes from the head of queue what is due, and gives the moment at which the rest's head will be.
-func (s *Server) move(queue *[]string, from string, now time.Time, notices *[]*notice) (next time.Time, err error) {
+// move takes from the head of queue what is due and not held by a switch, and gives the moment at which the rest's head
+// will be.
+func (s *Server) move(op string, queue *[]string, from string, now time.Time, notices *[]*notice) (next time.Time, err error) {
+	var held []string
+	defer func() {
+		if len(held) > 0 {
+			*queue = append(held, *queue...)
+		}
+	}()
 	for ; len(*queue) > 0; *queue = (*queue)[1:] {
 		sh := s.state.shipments[(*queue)[0]]
 		if sh.State != from {
@@ -57,6 +66,10 @@ func (s *Server) move(queue *[]string, from string, now time.Time, notices *[]*n
 		}
 		if due := s.due(sh); due.After(now) {
 			return due, nil
+		}
+		if s.switches.Holds(switches.Request{Operation: op, Order: sh.Reference}) {
+			held = append(held, sh.ID)
+			continue
 		}
 		moved, n := sh.moved(now)
 		if err := s.record(entry{At: now, Shipment: moved, Notice: n}); err != nil {

@@ -91,9 +91,11 @@ func New(cfg Config) (*Server, error) {
 	}
 	s := &Server{
 		cfg: cfg,
-		switches: switches.New(
-			[]string{opBook, opRetrieve, opCancel},
-			[]string{opWebhookDispatched, opWebhookDelivered}),
+		switches: switches.New(switches.Operations{
+			Incoming: []string{opBook, opRetrieve, opCancel},
+			Outgoing: []string{opWebhookDispatched, opWebhookDelivered},
+			Moves:    []string{opHandOver, opDeliver},
+		}),
 		state:   newState(),
 		wake:    make(chan struct{}, 1),
 		client:  newWebhookClient(),
@@ -115,6 +117,7 @@ func New(cfg Config) (*Server, error) {
 	for _, n := range s.state.unreported() {
 		s.report(ctx, n)
 	}
+	s.switches.OnChange(s.somethingNew)
 	s.workers.Go(func() { s.moveParcels(ctx) })
 	return s, nil
 }

@@ -63,7 +63,7 @@ func New(cfg Config) (*Server, error) {
 	}
 	s := &Server{
 		cfg:      cfg,
-		switches: switches.New([]string{opCreate, opRetrieve, opConfirm, opCancel, opRefund}, nil),
+		switches: switches.New(switches.Operations{Incoming: []string{opCreate, opRetrieve, opConfirm, opCancel, opRefund}}),
 		state:    newState(),
 		running:  map[string]*claim{},
 	}

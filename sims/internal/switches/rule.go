@@ -13,7 +13,7 @@ type Action string
 
 const (
 	// Hold keeps the request waiting until the rule is removed or the client goes away. A client that goes away before
-	// the effect prevents it.
+	// the effect prevents it. A move of the simulator's own is put off until the rule is removed.
 	Hold Action = "hold"
 	// Refuse cuts the connection without an answer.
 	Refuse Action = "refuse"
@@ -39,7 +39,8 @@ const (
 
 // Match says which requests a rule is about.
 type Match struct {
-	// Operation is the simulator's name for what is asked of it. Empty: every incoming request, but no webhook.
+	// Operation is the simulator's name for what is asked of it or what it does. Empty: every incoming request, but no
+	// webhook and no move.
 	Operation string `json:"operation,omitempty"`
 	// OrderID and Reference are two names for the order that the request is about. Empty: every order.
 	OrderID   string `json:"orderId,omitempty"`
@@ -72,14 +73,17 @@ type Rule struct {
 	Fired int `json:"fired"`
 }
 
-func (s Spec) validate(incoming, outgoing []string) error {
+func (s Spec) validate(ops Operations) error {
 	var mistakes []error
 	mistake := func(format string, args ...any) { mistakes = append(mistakes, fmt.Errorf(format, args...)) }
 
 	op := s.Match.Operation
-	webhook := slices.Contains(outgoing, op)
-	if op != "" && !webhook && !slices.Contains(incoming, op) {
-		mistake("match.operation %q is none of %s", op, strings.Join(slices.Concat(incoming, outgoing), ", "))
+	webhook, move := slices.Contains(ops.Outgoing, op), slices.Contains(ops.Moves, op)
+	if op != "" && !webhook && !move && !slices.Contains(ops.Incoming, op) {
+		mistake("match.operation %q is none of %s", op, strings.Join(slices.Concat(ops.Incoming, ops.Outgoing, ops.Moves), ", "))
+	}
+	if move && (s.Action != Hold || s.When != "" || s.Times != 0) {
+		mistake("%s is the simulator's own move: it can be held, without when and times", op)
 	}
 	if s.Match.OrderID != "" && s.Match.Reference != "" {
 		mistake("match.orderId and match.reference are the same thing: give one")

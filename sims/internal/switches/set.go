@@ -37,15 +37,17 @@ const (
 type rule struct {
 	Rule
 	removed chan struct{}
+	held    map[string]bool // orders whose moves it keeps from being made
 }
 
 // Set is the switches of one simulator. Its methods may be called by several goroutines at once.
 type Set struct {
-	incoming, outgoing []string
+	ops Operations
 
 	// changing is held while rules change, so that the listener follows in the same order.
 	changing sync.Mutex
 	onDown   func(down bool) error
+	onChange func()
 
 	mu     sync.Mutex
 	rules  []*rule
@@ -55,9 +57,21 @@ type Set struct {
 	closeOnce sync.Once
 }
 
-// New makes a set without rules, for a simulator that is asked the incoming operations and makes the outgoing ones.
-func New(incoming, outgoing []string) *Set {
-	return &Set{incoming: incoming, outgoing: outgoing, closed: make(chan struct{})}
+// Operations are the names of what rules can be about.
+type Operations struct {
+	Incoming []string // what the simulator is asked
+	Outgoing []string // the webhooks that it sends
+	Moves    []string // what it does by itself
+}
+
+// New makes a set without rules.
+func New(ops Operations) *Set { return &Set{ops: ops, closed: make(chan struct{})} }
+
+// OnChange has f called after each change of the rules.
+func (s *Set) OnChange(f func()) {
+	s.changing.Lock()
+	defer s.changing.Unlock()
+	s.onChange = f
 }
 
 // OnDown has f close or open the listener when the simulator goes down or up, and calls it at once if it is down
@@ -76,7 +90,7 @@ func (s *Set) OnDown(f func(down bool) error) error {
 // the rules that go are let go.
 func (s *Set) Replace(specs []Spec) error {
 	for i, spec := range specs {
-		if err := spec.validate(s.incoming, s.outgoing); err != nil {
+		if err := spec.validate(s.ops); err != nil {
 			return InvalidError{fmt.Errorf("rule %d: %w", i, err)}
 		}
 	}
@@ -90,7 +104,7 @@ func (s *Set) Replace(specs []Spec) error {
 
 // Add appends one rule.
 func (s *Set) Add(spec Spec) (Rule, error) {
-	if err := spec.validate(s.incoming, s.outgoing); err != nil {
+	if err := spec.validate(s.ops); err != nil {
 		return Rule{}, InvalidError{err}
 	}
 	var added Rule
@@ -157,11 +171,28 @@ func (s *Set) act(ctx context.Context, r Request, when When) Verdict {
 	}
 }
 
+// Holds says, without waiting, whether a rule keeps a move from being made for now. When that may have changed, OnChange
+// tells. A rule counts each order once.
+func (s *Set) Holds(move Request) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, rule := range s.rules {
+		if rule.Action == Hold && rule.matches(move, Before, s.ops.Incoming) {
+			if !rule.held[move.Order] {
+				rule.held[move.Order] = true
+				rule.Fired++
+			}
+			return true
+		}
+	}
+	return false
+}
+
 func (s *Set) take(r Request, when When) *rule {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, rule := range s.rules {
-		if (rule.Times == 0 || rule.Fired < rule.Times) && rule.matches(r, when, s.incoming) {
+		if (rule.Times == 0 || rule.Fired < rule.Times) && rule.matches(r, when, s.ops.Incoming) {
 			rule.Fired++
 			return rule
 		}
@@ -192,6 +223,9 @@ func (s *Set) change(f func()) error {
 	s.mu.Lock()
 	f()
 	s.mu.Unlock()
+	if s.onChange != nil {
+		s.onChange()
+	}
 	if down := s.Down(); down != wasDown && s.onDown != nil {
 		return s.onDown(down)
 	}
@@ -200,7 +234,7 @@ func (s *Set) change(f func()) error {
 
 func (s *Set) add(spec Spec) Rule {
 	s.lastID++
-	r := &rule{Rule: Rule{ID: strconv.Itoa(s.lastID), Spec: spec}, removed: make(chan struct{})}
+	r := &rule{Rule: Rule{ID: strconv.Itoa(s.lastID), Spec: spec}, removed: make(chan struct{}), held: map[string]bool{}}
 	if spec.Action == Down {
 		r.Fired = 1
 	}

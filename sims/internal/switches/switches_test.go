@@ -14,7 +14,9 @@ import (
 
 func newSet(t *testing.T, specs ...switches.Spec) *switches.Set {
 	t.Helper()
-	set := switches.New([]string{"pay", "look"}, []string{"webhook"})
+	set := switches.New(switches.Operations{
+		Incoming: []string{"pay", "look"}, Outgoing: []string{"webhook"}, Moves: []string{"fetch"},
+	})
 	t.Cleanup(set.Close)
 	if err := set.Replace(specs); err != nil {
 		t.Fatal(err)
@@ -104,6 +106,29 @@ func TestHold_EndsWithTheRuleTheClientOrTheSet(t *testing.T) {
 	}
 }
 
+func TestHold_PutsAMoveOffUntilTheRuleIsRemoved(t *testing.T) {
+	t.Parallel()
+	set := newSet(t,
+		switches.Spec{Action: switches.Hold}, // for requests, and not for moves
+		switches.Spec{Match: switches.Match{Operation: "fetch", OrderID: "o1"}, Action: switches.Hold})
+	changed := make(chan struct{}, 1)
+	set.OnChange(func() { changed <- struct{}{} })
+	mine, others := switches.Request{Operation: "fetch", Order: "o1"}, switches.Request{Operation: "fetch", Order: "o2"}
+	if !set.Holds(mine) || !set.Holds(mine) || set.Holds(others) {
+		t.Error("the one that matches is held, and only that")
+	}
+	if diff := cmp.Diff([]int{0, 1}, fired(set)); diff != "" {
+		t.Errorf("fired: %s", diff)
+	}
+	if _, err := set.Remove(set.Rules()[1].ID); err != nil {
+		t.Fatal(err)
+	}
+	<-changed
+	if set.Holds(mine) {
+		t.Error("held without a rule")
+	}
+}
+
 func TestReplace_RefusesWhatMakesNoSense(t *testing.T) {
 	t.Parallel()
 	set := newSet(t, switches.Spec{Action: switches.Refuse})
@@ -120,6 +145,9 @@ func TestReplace_RefusesWhatMakesNoSense(t *testing.T) {
 		"answer of a webhook":  {Match: switches.Match{Operation: "webhook"}, Action: switches.Error500},
 		"unknown action":       {Action: "explode"},
 		"down a few times":     {Action: switches.Down, Times: 2},
+		"slow move":            {Match: switches.Match{Operation: "fetch"}, Action: switches.Slow, Delay: 1},
+		"a few moves":          {Match: switches.Match{Operation: "fetch"}, Action: switches.Hold, Times: 2},
+		"held after the move":  {Match: switches.Match{Operation: "fetch"}, Action: switches.Hold, When: switches.After},
 		"unavailable, webhook": {Match: switches.Match{Operation: "webhook"}, Action: switches.Unavailable},
 	} {
 		err := set.Replace([]switches.Spec{spec})
