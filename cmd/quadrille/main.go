@@ -1,9 +1,11 @@
-// Command quadrille operates the shop: it declares what the services need on the broker.
+// Command quadrille operates the shop: it declares what the services need on the broker, and checks their books.
 package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"syscall"
@@ -14,11 +16,50 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := command().ExecuteContext(ctx); err != nil {
-		fmt.Fprintln(os.Stderr, "quadrille:", err)
-		os.Exit(1)
-	}
+	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
 }
+
+// run executes a command line and answers the exit status: 0 if all is well, 1 if the command fails, 2 if it was used
+// wrongly, or what the command itself says with an exitError.
+func run(ctx context.Context, args []string, out, errOut io.Writer) int {
+	root := command()
+	root.SetArgs(args)
+	root.SetOut(out)
+	root.SetErr(errOut)
+	failed := 2 // until a command begins, only its use can be wrong
+	root.PersistentPreRun = func(*cobra.Command, []string) { failed = 1 }
+
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return 0
+	}
+	var exit *exitError
+	if errors.As(err, &exit) {
+		failed = exit.status
+	}
+	if exit == nil || exit.err != nil {
+		fmt.Fprintln(errOut, "quadrille:", err)
+	}
+	return failed
+}
+
+// exitError ends the process with a status. Without an err everything has been said.
+type exitError struct {
+	status int
+	err    error
+}
+
+func (e *exitError) Error() string {
+	if e.err == nil {
+		return fmt.Sprintf("exit status %d", e.status)
+	}
+	return e.err.Error()
+}
+
+func (e *exitError) Unwrap() error { return e.err }
+
+// wrongUsage is what people can mend by reading --help.
+func wrongUsage(format string, args ...any) error { return &exitError{2, fmt.Errorf(format, args...)} }
 
 func command() *cobra.Command {
 	root := &cobra.Command{
@@ -27,6 +68,6 @@ func command() *cobra.Command {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(topologyCommand())
+	root.AddCommand(topologyCommand(), ledgerCommand())
 	return root
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"os"
 	"strings"
 	"testing"
 
@@ -11,7 +12,13 @@ import (
 	"github.com/quadrille-dev/quadrille/pkg/testservers"
 )
 
-func TestMain(m *testing.M) { testservers.Main(m) }
+func TestMain(m *testing.M) {
+	// A shop that runs on this machine is not the one under test.
+	for _, name := range []string{"AMQP_URL", "OPS_TOKEN", "RETRY_LADDER"} {
+		os.Unsetenv(name)
+	}
+	testservers.Main(m)
+}
 
 func quadrille(t *testing.T, args ...string) (string, error) {
 	t.Helper()

@@ -1,0 +1,170 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/quadrille-dev/quadrille/cmd/quadrille/internal/ledger"
+	"github.com/quadrille-dev/quadrille/pkg/events/rabbitmq"
+)
+
+const ledgerHelp = `Check the whole shop from outside: the books of all services and simulators, and the broker's queues.
+
+Exit status: 0 clean; 1 something does not add up, or, with --settled, something is still under way;
+2 wrong usage; 3 clean as far as checked, but something could not be checked.`
+
+// partyFlags are where the books are, by default on this machine.
+var partyFlags = []struct{ party, flag, variable, address string }{
+	{ledger.Order, "order-url", "ORDER_URL", "http://127.0.0.1:8081"},
+	{ledger.Inventory, "inventory-url", "INVENTORY_URL", "http://127.0.0.1:8082"},
+	{ledger.Payment, "payment-url", "PAYMENT_URL", "http://127.0.0.1:8083"},
+	{ledger.Shipping, "shipping-url", "SHIPPING_URL", "http://127.0.0.1:8084"},
+	{ledger.Processor, "processor-url", "PROCESSOR_OPS_URL", "http://127.0.0.1:8093"},
+	{ledger.Carrier, "carrier-url", "CARRIER_OPS_URL", "http://127.0.0.1:8094"},
+}
+
+type ledgerOptions struct {
+	urls           map[string]*string // by party
+	token          string
+	amqpURL        string
+	ladder         string
+	orders         []string
+	overdue        time.Duration
+	confirm        time.Duration
+	wait           time.Duration
+	settled        bool
+	json           bool
+	every          time.Duration
+	listen         string
+	listenWasGiven bool
+}
+
+func ledgerCommand() *cobra.Command {
+	o := ledgerOptions{urls: map[string]*string{}}
+	cmd := &cobra.Command{
+		Use:   "ledger",
+		Short: "Check that nothing was lost and nothing done twice",
+		Long:  ledgerHelp,
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			o.listenWasGiven = cmd.Flags().Changed("listen")
+			cfg, closeBroker, err := o.config()
+			if err != nil {
+				return err
+			}
+			defer closeBroker()
+			l := ledger.New(cfg)
+			defer l.Close()
+			if o.every > 0 {
+				return watch(cmd.Context(), l, o.every, o.listen, cmd.ErrOrStderr())
+			}
+			return checkOnce(cmd, l, o.json)
+		},
+	}
+	f := cmd.Flags()
+	f.SortFlags = false
+	for _, p := range partyFlags {
+		o.urls[p.party] = f.String(p.flag, cmp.Or(os.Getenv(p.variable), p.address), fmt.Sprintf("where %s serves /ops/books (%s)", p.party, p.variable))
+	}
+	// The two secrets have no default that --help would print.
+	f.StringVar(&o.token, "token", "", "the operators' token (OPS_TOKEN)")
+	f.StringVar(&o.amqpURL, "amqp-url", "", "the broker; without it, dead letters are not checked (AMQP_URL)")
+	f.StringVar(&o.ladder, "retry-ladder", os.Getenv("RETRY_LADDER"), "as in topology apply; it names queues (RETRY_LADDER)")
+	f.StringSliceVar(&o.orders, "order", nil, "check only what concerns these orders; may be repeated")
+	f.DurationVar(&o.overdue, "overdue", 15*time.Minute, "how long an order or an event may take to get on")
+	f.BoolVar(&o.settled, "settled", false, "wait until nothing is under way, and fail if something still is")
+	f.DurationVar(&o.wait, "wait", 15*time.Second, "how long to read the books again and again")
+	f.DurationVar(&o.confirm, "confirm", 3*time.Second, "how long a mismatch must last to be a finding")
+	f.BoolVar(&o.json, "json", false, "answer in JSON")
+	f.DurationVar(&o.every, "every", 0, "run until stopped, check at this interval, and serve the outcome as metrics")
+	f.StringVar(&o.listen, "listen", "127.0.0.1:8085", "where to serve /metrics and /livez, with --every")
+	return cmd
+}
+
+// config checks the options. It does not ask the broker for anything yet.
+func (o ledgerOptions) config() (ledger.Config, func(), error) {
+	fail := func(format string, args ...any) (ledger.Config, func(), error) {
+		return ledger.Config{}, nil, wrongUsage(format, args...)
+	}
+	cfg := ledger.Config{
+		URLs: map[string]string{}, Token: cmp.Or(o.token, os.Getenv("OPS_TOKEN")), Overdue: o.overdue, Confirm: o.confirm,
+		Wait: o.wait, Settled: o.settled,
+	}
+	for _, p := range partyFlags {
+		cfg.URLs[p.party] = *o.urls[p.party]
+		if err := ledger.CheckURL(cfg.URLs[p.party]); err != nil {
+			return fail("--%s: %w", p.flag, err)
+		}
+	}
+	for _, id := range o.orders {
+		if id = strings.TrimSpace(id); id == "" {
+			return fail("--order: an empty id")
+		}
+		cfg.Orders = append(cfg.Orders, id)
+	}
+	slices.Sort(cfg.Orders)
+	cfg.Orders = slices.Compact(cfg.Orders)
+
+	switch {
+	case cfg.Token == "":
+		return fail("which token? Give --token or OPS_TOKEN")
+	case o.overdue <= 0:
+		return fail("--overdue must be positive")
+	case o.confirm < 0 || o.wait < o.confirm:
+		return fail("--wait (%v) must not be shorter than --confirm (%v)", o.wait, o.confirm)
+	case o.every < 0 || o.every > 0 && o.every < time.Second:
+		return fail("--every must be at least 1s")
+	case o.every > 0 && (o.json || o.settled):
+		return fail("--every goes with neither --json nor --settled")
+	case o.every == 0 && o.listenWasGiven:
+		return fail("--listen needs --every")
+	}
+	var err error
+	if cfg.Topologies, err = parseTopologies(o.ladder); err != nil {
+		return fail("%w", err)
+	}
+	url := cmp.Or(o.amqpURL, os.Getenv("AMQP_URL"))
+	if url == "" {
+		return cfg, func() {}, nil
+	}
+	transport, err := rabbitmq.New(url, rabbitmq.Config{Name: "ledger"})
+	if err != nil {
+		return fail("--amqp-url: %w", err)
+	}
+	cfg.Depths = func(ctx context.Context) (map[string]int, error) { return transport.Depths(ctx, cfg.Topologies...) }
+	return cfg, func() { _ = transport.Close() }, nil // it holds nothing that could be lost
+}
+
+func checkOnce(cmd *cobra.Command, l *ledger.Ledger, asJSON bool) error {
+	report, err := l.Check(cmd.Context())
+	if errors.Is(err, context.Canceled) {
+		return &exitError{ledger.StatusNotChecked, errors.New("stopped before the check was complete")}
+	}
+	if err != nil {
+		return &exitError{ledger.StatusNotChecked, err}
+	}
+	if asJSON {
+		encoder := json.NewEncoder(cmd.OutOrStdout())
+		encoder.SetIndent("", "  ")
+		encoder.SetEscapeHTML(false)
+		err = encoder.Encode(report)
+	} else {
+		err = report.WriteText(cmd.OutOrStdout())
+	}
+	if err != nil {
+		return err
+	}
+	if status := report.Status(); status != ledger.StatusClean {
+		return &exitError{status: status}
+	}
+	return nil
+}
