@@ -5,18 +5,29 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 )
 
 // composeShop is what docker compose runs, on the ports of docker-compose.yml unless the environment says otherwise.
-func composeShop(context.Context) (*Shop, func(), error) {
+func composeShop(ctx context.Context) (*Shop, func(), error) {
+	dir, err := os.MkdirTemp("", "quadrille-e2e-")
+	if err != nil {
+		return nil, nil, err
+	}
+	stop := func() { _ = os.RemoveAll(dir) }
+	if err := build(ctx, dir, map[string]string{"quadrille": "cmd/quadrille"}); err != nil {
+		return nil, stop, err
+	}
 	url := func(name, def string) string {
 		if v := os.Getenv(name); v != "" {
 			return v
 		}
 		return def
 	}
-	compose := func(args ...string) error {
-		out, err := exec.Command("docker", append([]string{"compose", "--project-directory", ".."}, args...)...).CombinedOutput()
+	compose := func(env []string, args ...string) error {
+		cmd := exec.Command("docker", append([]string{"compose", "--project-directory", ".."}, args...)...)
+		cmd.Env = append(os.Environ(), env...)
+		out, err := cmd.CombinedOutput()
 		if err != nil {
 			return fmt.Errorf("docker compose %v: %w\n%s", args, err, out)
 		}
@@ -30,7 +41,12 @@ func composeShop(context.Context) (*Shop, func(), error) {
 		Processor: url("PROCESSOR_OPS_URL", "http://127.0.0.1:8093"),
 		Carrier:   url("CARRIER_OPS_URL", "http://127.0.0.1:8094"),
 		Token:     url("OPS_TOKEN", "let-me-see"),
-		Kill:      func(name string) error { return compose("kill", "-s", "KILL", name) },
-		Start:     func(name string) error { return compose("start", name) },
-	}, nil, nil
+		AMQP:      url("AMQP_URL", "amqp://quadrille:quadrille@127.0.0.1:5672/"),
+		Kill:      func(name string) error { return compose(nil, "kill", "-s", "KILL", name) },
+		Start:     func(name string) error { return compose(nil, "start", name) },
+		Restart: func(name string, env ...string) error {
+			return compose(env, "up", "--detach", "--no-build", "--no-deps", "--wait", name)
+		},
+		Quadrille: filepath.Join(dir, "quadrille"),
+	}, stop, nil
 }

@@ -3,6 +3,7 @@ package e2e
 import (
 	"net/http"
 	"testing"
+	"time"
 )
 
 // rule is a switch of a simulator.
@@ -46,6 +47,12 @@ func (tr trouble) mend(t *testing.T) {
 	if _, err := tr.shop.do(http.MethodDelete, tr.switches+"/"+tr.id, nil); err != nil {
 		t.Error(err)
 	}
+}
+
+// await blocks until the fault has happened.
+func (tr trouble) await(t *testing.T) {
+	t.Helper()
+	tr.shop.eventually(t, "the fault happens", func() bool { return tr.fired(t) > 0 })
 }
 
 // fired says how often the fault has happened.
@@ -93,8 +100,39 @@ func TestMisbehavingOutsideWorld_PaysAndDeliversOnce(t *testing.T) {
 			if trouble.fired(t) == 0 {
 				t.Error("the fault never happened")
 			}
-			assertMoney(t, id, 1999)
+			assertMoney(t, id, 1, 1999)
 			assertParcel(t, id, "delivered")
+			assertBooks(t, id)
+		})
+	}
+}
+
+// A refund is owed: whatever goes wrong with it, it is tried until it has landed, and made once.
+func TestRefundInTrouble_LandsOnce(t *testing.T) {
+	slow := fault("refund", "slow", "before", 1)
+	slow.Delay = "1s"
+	for name, rule := range map[string]rule{
+		"its answer is lost":          fault("refund", "refuse", "after", 2),
+		"its connection is dropped":   fault("refund", "refuse", "before", 3),
+		"it fails, 500 saved":         fault("refund", "error500", "", 1),
+		"it lands, 500 saved":         fault("refund", "error500_after", "", 1),
+		"the processor is away":       fault("refund", "unavailable", "", 3),
+		"it is slow":                  slow,
+		"what was captured is hidden": fault("retrieve", "unavailable", "", 3),
+	} {
+		t.Run(name, func(t *testing.T) {
+			sku := shop.stock(t, "ticket", 1)
+			trouble := shop.misbehave(t, shop.Processor, rule)
+			req := orderOf(sku, 1)
+			req.ShippingAddress.Country = "AQ" // nothing is delivered there
+			id := shop.place(t, req)
+			shop.await(t, id, "cancelled")
+			if trouble.fired(t) == 0 {
+				t.Error("the fault never happened")
+			}
+			assertMoney(t, id, 1, 0)
+			assertStock(t, sku, 1)
+			assertBooks(t, id)
 		})
 	}
 }
@@ -104,26 +142,28 @@ func TestOutsideWorldAway_IsWaitedFor(t *testing.T) {
 	for name, c := range map[string]struct {
 		simulator, waits string
 		rule             rule
-		refusals         int // to wait for; what cannot connect is not counted
+		refusals         int           // to wait for; what cannot connect is not counted,
+		lasts            time.Duration // but outlasts the ladder that processes are tested with
 	}{
-		"processor refuses connections": {shop.Processor, "reserved", fault("", "down", "", 0), 0},
-		"processor answers 503":         {shop.Processor, "reserved", fault("", "unavailable", "", 0), 8},
-		"charge hangs":                  {shop.Processor, "reserved", fault("confirm", "hold", "before", 0), 1},
-		"carrier refuses connections":   {shop.Carrier, "paid", fault("", "down", "", 0), 0},
-		"carrier answers 503":           {shop.Carrier, "paid", fault("", "unavailable", "", 0), 8},
+		"processor refuses connections": {shop.Processor, "reserved", fault("", "down", "", 0), 0, 12 * time.Second},
+		"processor answers 503":         {shop.Processor, "reserved", fault("", "unavailable", "", 0), 8, 0},
+		"charge hangs":                  {shop.Processor, "reserved", fault("confirm", "hold", "before", 0), 1, 0},
+		"carrier refuses connections":   {shop.Carrier, "paid", fault("", "down", "", 0), 0, 12 * time.Second},
+		"carrier answers 503":           {shop.Carrier, "paid", fault("", "unavailable", "", 0), 8, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			sku := shop.stock(t, "rose", 1)
 			trouble := shop.misbehave(t, c.simulator, c.rule)
-			id := shop.place(t, orderOf(sku, 1))
+			id, began := shop.place(t, orderOf(sku, 1)), time.Now()
 			shop.eventually(t, "the order waits as "+c.waits, func() bool {
 				o, ok := shop.orderState(t, id)
-				return ok && o.State == c.waits && trouble.fired(t) >= c.refusals
+				return ok && o.State == c.waits && trouble.fired(t) >= c.refusals && time.Since(began) >= c.lasts
 			})
 			trouble.mend(t)
 			shop.await(t, id, "completed")
-			assertMoney(t, id, 1999)
+			assertMoney(t, id, 1, 1999)
 			assertParcel(t, id, "delivered")
+			assertBooks(t, id)
 		})
 	}
 }

@@ -32,5 +32,14 @@ func run(m *testing.M) int {
 		return 1
 	}
 	shop = s
-	return m.Run()
+	code := m.Run()
+	if code != 0 {
+		return code
+	}
+	// Whatever the stories did, the books of everybody agree.
+	if report, err := shop.ledger(); err != nil {
+		fmt.Fprintf(os.Stderr, "e2e: the ledger is off: %v\n%s\n(logs: %s)\n", err, report, shop.Logs)
+		return 1
+	}
+	return 0
 }

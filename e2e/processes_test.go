@@ -29,7 +29,8 @@ type process struct {
 	running *exec.Cmd
 }
 
-func (p *process) start() error {
+// start runs the program with its own settings and these.
+func (p *process) start(settings ...string) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	log, err := os.OpenFile(p.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
@@ -38,7 +39,7 @@ func (p *process) start() error {
 	}
 	defer log.Close()
 	cmd := exec.Command(p.path)
-	cmd.Env = append(os.Environ(), p.env...)
+	cmd.Env = append(append(os.Environ(), p.env...), settings...)
 	cmd.Stdout, cmd.Stderr = log, log
 	if err := cmd.Start(); err != nil {
 		return fmt.Errorf("start %s: %w", p.name, err)
@@ -88,7 +89,8 @@ func startProcesses(ctx context.Context) (_ *Shop, stop func(), err error) {
 	suite := &suiteTB{cleanup: func(f func()) { cleanups = append(cleanups, f) }}
 	amqp := testservers.AMQP(suite)
 
-	ladder := "RETRY_LADDER=100ms,200ms,500ms,1s,2s,5s"
+	const delays = "100ms,200ms,500ms,1s,2s,5s"
+	ladder := "RETRY_LADDER=" + delays
 	apply := exec.CommandContext(ctx, filepath.Join(dir, "quadrille"), "topology", "apply")
 	apply.Env = append(os.Environ(), "AMQP_URL="+amqp, ladder)
 	if out, err := apply.CombinedOutput(); err != nil {
@@ -144,9 +146,13 @@ func startProcesses(ctx context.Context) (_ *Shop, stop func(), err error) {
 	http := func(i int) string { return "http://" + at(i) }
 	return &Shop{
 		Order: http(0), Inventory: http(1), Payment: http(2), Shipping: http(3), Processor: http(6), Carrier: http(7), Token: token,
+		AMQP: amqp, RetryLadder: delays,
 		Kill:  func(name string) error { return processes[name].end(syscall.SIGKILL) },
 		Start: func(name string) error { return processes[name].start() },
-		Logs:  dir,
+		Restart: func(name string, env ...string) error {
+			return errors.Join(processes[name].end(syscall.SIGTERM), processes[name].start(env...))
+		},
+		Logs: dir, Quadrille: filepath.Join(dir, "quadrille"),
 	}, stop, nil
 }
 

@@ -22,11 +22,16 @@ type Shop struct {
 	Order, Inventory, Payment, Shipping string // base URLs
 	Processor, Carrier                  string // the simulators' operator URLs
 	Token                               string
-	Kill, Start                         func(name string) error // SIGKILL a program; start it again
-	Logs                                string                  // folder, if there is one
+	AMQP, RetryLadder                   string                                 // the broker, and what was declared on it
+	Kill, Start                         func(name string) error                // SIGKILL a program; start it again
+	Restart                             func(name string, env ...string) error // stop it, start it with these settings
+	Logs                                string                                 // folder, if there is one
+	Quadrille                           string                                 // the command line program
 }
 
 func (s *Shop) awaitReady(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
 	for _, url := range []string{s.Order, s.Inventory, s.Payment, s.Shipping} {
 		if err := awaitOK(ctx, url+"/readyz"); err != nil {
 			return fmt.Errorf("%w (logs: %s)", err, s.Logs)
@@ -134,10 +139,20 @@ type orderView struct {
 	ID      string `json:"id"`
 	State   string `json:"state"`
 	Reason  string `json:"reason"`
+	Message string `json:"message"`
 	Total   money  `json:"total"`
 	History []struct {
 		Event string `json:"event"`
 	} `json:"history"`
+}
+
+func (o orderView) heard(event string) (times int) {
+	for _, h := range o.History {
+		if h.Event == event+".v1" {
+			times++
+		}
+	}
+	return times
 }
 
 func (o orderView) terminal() bool { return o.State == "completed" || o.State == "cancelled" }
@@ -228,6 +243,28 @@ func (s *Shop) orderState(t testing.TB, id string) (o orderView, ok bool) {
 	}
 	a.decode(t, &o)
 	return o, true
+}
+
+// awaitState blocks until the order is in the state.
+func (s *Shop) awaitState(t testing.TB, id, state string) (o orderView) {
+	t.Helper()
+	s.eventually(t, "order "+id+" is "+state, func() bool {
+		var ok bool
+		o, ok = s.orderState(t, id)
+		return ok && o.State == state
+	}, func() string { return fmt.Sprintf("%+v", o) })
+	return o
+}
+
+// cancel asks until there is an answer, and gives it.
+func (s *Shop) cancel(t testing.TB, id string) (a answer) {
+	t.Helper()
+	s.eventually(t, "an answer to the cancellation of "+id, func() bool {
+		var err error
+		a, err = s.do(http.MethodPost, s.Order+"/api/v1/orders/"+id+"/cancel", nil)
+		return err == nil && a.status < 500
+	})
+	return a
 }
 
 // await blocks until the order has ended, and checks how.

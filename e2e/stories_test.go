@@ -2,7 +2,10 @@ package e2e
 
 import (
 	"bytes"
+	"fmt"
 	"net/http"
+	"os"
+	"os/exec"
 	"slices"
 	"strings"
 	"sync"
@@ -29,12 +32,10 @@ func TestHappyPath_DeliversAndChargesOnce(t *testing.T) {
 			t.Errorf("the history lacks %s: %v", event, seen)
 		}
 	}
-	assertMoney(t, id, 2*1999)
+	assertMoney(t, id, 1, 2*1999)
 	assertParcel(t, id, "delivered")
-	shop.eventually(t, "the stock has left", func() bool {
-		p := shop.product(t, sku)
-		return p.OnHand == 3 && p.Reserved == 0
-	})
+	assertStock(t, sku, 3)
+	assertBooks(t, id)
 	for _, url := range []string{
 		shop.Payment + "/api/v1/payments/" + id,
 		shop.Shipping + "/api/v1/shipments/" + id,
@@ -54,13 +55,11 @@ func TestOutOfStock_CancelsWithoutCharge(t *testing.T) {
 	if o := shop.await(t, id, "cancelled"); o.Reason != "out_of_stock" {
 		t.Errorf("reason is %q", o.Reason)
 	}
-	assertMoney(t, id, 0)
+	assertMoney(t, id, 0, 0)
 	assertParcel(t, id, "")
-	for _, sku := range []string{plenty, scarce} {
-		if p := shop.product(t, sku); p.Reserved != 0 {
-			t.Errorf("all or none: %+v", p)
-		}
-	}
+	assertStock(t, plenty, 5)
+	assertStock(t, scarce, 1)
+	assertBooks(t, id)
 }
 
 func TestDeclinedCard_ReleasesTheStock(t *testing.T) {
@@ -73,9 +72,27 @@ func TestDeclinedCard_ReleasesTheStock(t *testing.T) {
 	if o := shop.await(t, id, "cancelled"); o.Reason != "card_declined" {
 		t.Errorf("reason is %q", o.Reason)
 	}
-	assertMoney(t, id, 0)
+	assertMoney(t, id, 0, 0)
 	assertParcel(t, id, "")
-	shop.eventually(t, "the stock is free again", func() bool { return shop.product(t, sku).Available == 3 })
+	assertStock(t, sku, 3)
+	assertBooks(t, id)
+}
+
+func TestUndeliverableAddress_GivesTheMoneyBack(t *testing.T) {
+	t.Parallel()
+	sku := shop.stock(t, "carnet", 2)
+	req := orderOf(sku, 2)
+	req.ShippingAddress.PostalCode = "00000"
+	id := shop.place(t, req)
+
+	o := shop.await(t, id, "cancelled")
+	if o.Reason != "undeliverable" || !strings.Contains(o.Message, "got your money back") {
+		t.Errorf("reason %q, message %q", o.Reason, o.Message)
+	}
+	assertMoney(t, id, 1, 0)
+	assertParcel(t, id, "")
+	assertStock(t, sku, 2)
+	assertBooks(t, id)
 }
 
 func TestSameRequestTwice_IsOneOrder(t *testing.T) {
@@ -123,7 +140,8 @@ func TestSameRequestTwice_IsOneOrder(t *testing.T) {
 	shop.must(t, http.StatusUnprocessableEntity, http.MethodPost, shop.Order+"/api/v1/orders", other, "Idempotency-Key", key)
 	for id := range ids {
 		shop.await(t, id, "completed")
-		assertMoney(t, id, 1999)
+		assertMoney(t, id, 1, 1999)
+		assertBooks(t, id)
 	}
 }
 
@@ -179,17 +197,17 @@ func TestForgedCarrierNotice_IsRefused(t *testing.T) {
 	shop.must(t, http.StatusUnauthorized, http.MethodPost, url, notice, "Carrier-Signature", "t=1767225600,v1=00")
 }
 
-// assertMoney checks what the processor kept for an order: this much, in one capture at most.
-func assertMoney(t *testing.T, order string, want int64) {
+// assertMoney checks what the processor did for an order: this many captures, and this much kept of them.
+func assertMoney(t *testing.T, order string, captures int, kept int64) {
 	t.Helper()
 	intents := shop.intents(t)[order]
-	captures, net := 0, int64(0)
+	captured, net := 0, int64(0)
 	for _, i := range intents {
-		captures += i.Captures
+		captured += i.Captures
 		net += i.net()
 	}
-	if net != want || captures > 1 || (want > 0) != (captures == 1) {
-		t.Errorf("order %s: %d captures, %d kept, want %d: %+v", order, captures, net, want, intents)
+	if captured != captures || net != kept {
+		t.Errorf("order %s: %d captures, %d kept, want %d and %d: %+v", order, captured, net, captures, kept, intents)
 	}
 }
 
@@ -203,4 +221,33 @@ func assertParcel(t *testing.T, order, state string) {
 	if len(parcels) != 1 || parcels[0].State != state {
 		t.Errorf("order %s: parcels %+v, want one %s", order, parcels, state)
 	}
+}
+
+// assertStock waits until this much of the product is on hand, and none of it reserved.
+func assertStock(t *testing.T, sku string, onHand int) {
+	t.Helper()
+	var p product
+	shop.eventually(t, "the stock is settled", func() bool {
+		p = shop.product(t, sku)
+		return p.OnHand == onHand && p.Reserved == 0
+	}, func() string { return fmt.Sprintf("%+v", p) })
+}
+
+// assertBooks has the ledger check everything about these orders, once nothing about them is under way.
+func assertBooks(t *testing.T, orders ...string) {
+	t.Helper()
+	if report, err := shop.ledger("--order", strings.Join(orders, ",")); err != nil {
+		t.Errorf("the ledger is off: %v\n%s", err, report)
+	}
+}
+
+// ledger waits until nothing is under way and checks the books of everybody, as an operator would.
+func (s *Shop) ledger(args ...string) (report string, err error) {
+	cmd := exec.Command(s.Quadrille, append([]string{"ledger", "--settled", "--wait", patience.String()}, args...)...)
+	cmd.Env = append(os.Environ(),
+		"ORDER_URL="+s.Order, "INVENTORY_URL="+s.Inventory, "PAYMENT_URL="+s.Payment, "SHIPPING_URL="+s.Shipping,
+		"PROCESSOR_OPS_URL="+s.Processor, "CARRIER_OPS_URL="+s.Carrier, "OPS_TOKEN="+s.Token,
+		"AMQP_URL="+s.AMQP, "RETRY_LADDER="+s.RetryLadder)
+	out, err := cmd.CombinedOutput()
+	return string(out), err
 }

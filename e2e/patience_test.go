@@ -1,0 +1,157 @@
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+)
+
+// impatient has the order service wait for less than it would, until the end of the test.
+func impatient(t *testing.T, settings ...string) {
+	t.Helper()
+	restart := func(settings ...string) {
+		if err := shop.Restart("order", settings...); err != nil {
+			t.Error(err)
+		}
+		if err := shop.awaitReady(context.Background()); err != nil {
+			t.Error(err)
+		}
+	}
+	restart(settings...)
+	t.Cleanup(func() { restart() })
+}
+
+func TestDeadlinePasses_CancelsWhatIsNotPaid(t *testing.T) {
+	impatient(t, "ORDER_PAYMENT_DEADLINE=500ms")
+	sku := shop.stock(t, "dance-card", 3)
+	held := shop.misbehave(t, shop.Processor, fault("confirm", "hold", "before", 1))
+	id := shop.place(t, orderOf(sku, 2))
+	held.await(t)
+	if o := shop.awaitState(t, id, "cancelling"); o.Reason != "deadline" || !strings.Contains(o.Message, "not been made in time") {
+		t.Errorf("order %+v", o)
+	}
+	held.mend(t)
+
+	// The charge was under way, so it is brought to its end and given back.
+	if o := shop.await(t, id, "cancelled"); o.Reason != "deadline" {
+		t.Errorf("reason %q", o.Reason)
+	}
+	assertMoney(t, id, 1, 0)
+	assertParcel(t, id, "")
+	assertStock(t, sku, 3)
+	assertBooks(t, id)
+}
+
+func TestDeadlinePasses_LeavesWhatIsPaidAlone(t *testing.T) {
+	impatient(t, "ORDER_PAYMENT_DEADLINE=1s")
+	sku := shop.stock(t, "dance-card", 3)
+	held := shop.misbehave(t, shop.Carrier, fault("hand_over", "hold", "", 0))
+	id := shop.place(t, orderOf(sku, 2))
+	shop.awaitState(t, id, "paid")
+	shop.eventually(t, "the deadline has passed", func() bool { return deadlineTaken(t, id) })
+	if o, _ := shop.orderState(t, id); o.State != "paid" || o.heard("order.cancel_requested") != 0 {
+		t.Errorf("order %+v", o)
+	}
+	held.mend(t)
+	shop.await(t, id, "completed")
+	assertMoney(t, id, 1, 2*1999)
+	assertBooks(t, id)
+}
+
+// deadlineTaken says whether the order service has heard of the order's deadline.
+func deadlineTaken(t *testing.T, id string) bool {
+	t.Helper()
+	var books struct {
+		Events struct {
+			Published []struct{ ID, Type, Subject string }
+			Taken     []struct{ Reaction, EventID string }
+		}
+	}
+	shop.must(t, http.StatusOK, http.MethodGet, shop.Order+"/ops/books", nil).decode(t, &books)
+	for _, e := range books.Events.Published {
+		if e.Type != "order.payment_deadline_passed.v1" || e.Subject != id {
+			continue
+		}
+		for _, mark := range books.Events.Taken {
+			if mark.EventID == e.ID {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// The charges, a few at a time, take about as long as the deadline is. Each order ends paid and delivered, or neither.
+func TestDeadlineAgainstPayment_EndsOneWayOrTheOther(t *testing.T) {
+	impatient(t, "ORDER_PAYMENT_DEADLINE=1s")
+	const orders = 60
+	sku := shop.stock(t, "dance-card", orders)
+	slow := fault("confirm", "slow", "before", 0)
+	slow.Delay = "150ms"
+	shop.misbehave(t, shop.Processor, slow)
+	var (
+		ids   = make([]string, orders)
+		start sync.WaitGroup
+		done  sync.WaitGroup
+	)
+	start.Add(1)
+	for i := range ids {
+		done.Go(func() {
+			start.Wait()
+			ids[i] = shop.place(t, orderOf(sku, 1))
+		})
+	}
+	start.Done()
+	done.Wait()
+	ends := map[string]int{}
+	for _, id := range ids {
+		var o orderView
+		shop.eventually(t, "order "+id+" ends", func() bool {
+			var ok bool
+			o, ok = shop.orderState(t, id)
+			return ok && o.terminal()
+		}, func() string { return fmt.Sprintf("%+v", o) })
+		if o.State == "cancelled" && o.Reason != "deadline" {
+			t.Errorf("order %s is cancelled because of %q", id, o.Reason)
+		}
+		ends[o.State]++
+	}
+	t.Logf("ends: %v", ends)
+	assertStock(t, sku, orders-ends["completed"])
+	assertBooks(t, ids...)
+}
+
+func TestStalledOrder_IsAnnouncedAndGoesOn(t *testing.T) {
+	impatient(t, "ORDER_STALLED_AFTER=300ms")
+	sku := shop.stock(t, "dance-card", 1)
+	held := shop.misbehave(t, shop.Processor, fault("confirm", "hold", "before", 1))
+	id := shop.place(t, orderOf(sku, 1))
+	var o orderView
+	shop.eventually(t, "it is announced that the order waits for its payment", func() bool {
+		o, _ = shop.orderState(t, id)
+		return o.State == "reserved" && o.heard("order.stalled") > 0
+	}, func() string { return fmt.Sprintf("%+v", o) })
+	if !strings.Contains(o.Message, "longer than it should") {
+		t.Errorf("message %q", o.Message)
+	}
+	var facts struct {
+		Stalled    bool
+		WaitingFor struct{ Fact, From, Since string }
+	}
+	shop.must(t, http.StatusOK, http.MethodGet, shop.Order+"/ops/orders/"+id, nil).decode(t, &facts)
+	if !facts.Stalled || facts.WaitingFor.Fact != "paid" || facts.WaitingFor.From != "payment" || facts.WaitingFor.Since == "" {
+		t.Errorf("operators read %+v", facts)
+	}
+	if list := shop.must(t, http.StatusOK, http.MethodGet, shop.Order+"/ops/orders?limit=100", nil); !strings.Contains(string(list.body), id) {
+		t.Errorf("it is not among those that wait: %s", list.body)
+	}
+	held.mend(t)
+	if o := shop.await(t, id, "completed"); strings.Contains(o.Message, "longer") {
+		t.Errorf("message %q", o.Message)
+	}
+	assertMoney(t, id, 1, 1999)
+	assertBooks(t, id)
+}
