@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -72,10 +73,7 @@ func (c *crowd) orderAll(t *testing.T, n int) {
 				c.placed[id] = p
 				c.mu.Unlock()
 				if story == changesMind {
-					cancelling.Go(func() {
-						<-time.After(rand.N(6 * time.Second))
-						p.refused = c.cancel(t, id)
-					})
+					cancelling.Go(func() { p.refused = c.cancelSometime(t, id) })
 				}
 			}
 		})
@@ -88,7 +86,16 @@ func (c *crowd) orderAll(t *testing.T, n int) {
 	cancelling.Wait()
 }
 
-func (c *crowd) cancel(t *testing.T, id string) (refused bool) {
+// cancelSometime cancels at a random moment: a while after the order has come as far as one of its states.
+func (c *crowd) cancelSometime(t *testing.T, id string) (refused bool) {
+	t.Helper()
+	way := []string{"pending", "reserved", "paid", "shipped", "completed"}
+	moment := rand.N(len(way))
+	shop.eventually(t, "order "+id+" is "+way[moment], func() bool {
+		<-time.After(rand.N(200 * time.Millisecond))
+		o, ok := shop.orderState(t, id)
+		return ok && (o.State == "cancelled" || slices.Index(way, o.State) >= moment)
+	})
 	a := shop.cancel(t, id)
 	switch a.status {
 	case http.StatusAccepted, http.StatusOK:

@@ -113,7 +113,7 @@ func TestRefundInTrouble_LandsOnce(t *testing.T) {
 	slow.Delay = "1s"
 	for name, rule := range map[string]rule{
 		"its answer is lost":          fault("refund", "refuse", "after", 2),
-		"its connection is dropped":   fault("refund", "refuse", "before", 3),
+		"its connection is dropped":   fault("refund", "refuse", "before", 2),
 		"it fails, 500 saved":         fault("refund", "error500", "", 1),
 		"it lands, 500 saved":         fault("refund", "error500_after", "", 1),
 		"the processor is away":       fault("refund", "unavailable", "", 3),
