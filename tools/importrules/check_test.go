@@ -31,6 +31,8 @@ func TestCheck_GoesRedForEachForbiddenImport(t *testing.T) {
 		{"sims/processor.go", modulePrefix + "contracts", "simulators"},
 		{"e2e/shop_test.go", modulePrefix + "services/order", "black box"},
 		{"cmd/quadrille/demo.go", modulePrefix + "e2e", "nobody imports e2e"},
+		{"model/run.go", modulePrefix + "sims/carrier", "neither the simulators"},
+		{"services/order/order_test.go", modulePrefix + "model", "nobody imports the model"},
 		{"examples/events-alone/main.go", modulePrefix + "pkg/chassis", "pkg/events alone"},
 	} {
 		violations := checkOne(t, tc.file, tc.imported)
@@ -66,6 +68,8 @@ func TestCheck_StaysGreenForWhatTheDesignAllows(t *testing.T) {
 		{"cmd/quadrille/demo.go", modulePrefix + "services/order"},
 		{"cmd/quadrille/demo.go", "github.com/glebarez/sqlite"},
 		{"e2e/shop.go", modulePrefix + "pkg/testservers"},
+		{"model/order.go", modulePrefix + "services/order"},
+		{"model/party.go", modulePrefix + "pkg/events"},
 		{"tools/importrules/main.go", modulePrefix + "services/order"},
 		{"pkg/events/testdata/broken.go", modulePrefix + "services/order"},
 	} {

@@ -85,6 +85,18 @@ var rules = []rule{
 		imports: []string{"./e2e..."},
 	},
 	{
+		says:    "the model runs the services' rules, and neither the simulators nor a program",
+		files:   []string{"model/..."},
+		imports: []string{"./..."},
+		allowed: []string{"./model...", "./services/...", "./contracts", "./pkg/events"},
+	},
+	{
+		says:    "nobody imports the model",
+		files:   []string{"..."},
+		except:  []string{"model/..."},
+		imports: []string{"./model..."},
+	},
+	{
 		says:    "examples use pkg/events alone",
 		files:   []string{"examples/..."},
 		imports: []string{"./..."},

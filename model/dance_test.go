@@ -1,0 +1,38 @@
+package model
+
+import (
+	"strings"
+	"testing"
+)
+
+// A reaction without a rule would be found only if its event came, and one that was renamed not at all.
+func TestParties_HaveARuleForEverySubscription(t *testing.T) {
+	t.Parallel()
+	d := theDance()
+	haveRules(t, d.order)
+	haveRules(t, d.inventory)
+	haveRules(t, d.payment)
+	haveRules(t, d.shipping)
+}
+
+func haveRules[S any, F ~string](t *testing.T, p party[S, F]) {
+	t.Helper()
+	reactions := map[string]bool{}
+	for _, s := range p.hears {
+		reactions[s.Reaction()] = true
+		_, ruled := p.rules[s.Reaction()]
+		if _, calls := p.calls[s.Reaction()]; ruled == calls {
+			t.Errorf("%s, reaction %s: has a rule %t, makes a call %t", p.name, s.Reaction(), ruled, calls)
+		}
+	}
+	for name := range p.calls {
+		if !reactions[name] {
+			t.Errorf("%s subscribes to nothing as %s", p.name, name)
+		}
+	}
+	for name := range p.rules { // answers and wishes are sentences
+		if !reactions[name] && !strings.Contains(name, " ") {
+			t.Errorf("%s subscribes to nothing as %s", p.name, name)
+		}
+	}
+}

@@ -1,0 +1,247 @@
+package model
+
+import (
+	"errors"
+	"fmt"
+	"runtime"
+	"strings"
+	"sync"
+)
+
+// Result is what an exploration found to hold.
+type Result struct {
+	States  int // different ones
+	Ends    int // of those, in which nothing more has to happen
+	Longest int // the longest run, in moves
+	seen    []sight
+}
+
+// Violation is a claim that does not hold, and the shortest way there.
+type Violation struct {
+	Claim         string
+	Circumstances Circumstances
+	Path          []string // in words, a line a move; of a circle, from any start
+	State         string   // where it ends
+}
+
+// Error is all of it, on many lines.
+func (v *Violation) Error() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "violated: %s\n%+v\n", v.Claim, v.Circumstances)
+	for i, line := range v.Path {
+		fmt.Fprintf(&b, "%3d  %s\n", i+1, line)
+	}
+	fmt.Fprintf(&b, "     %s", v.State)
+	return b.String()
+}
+
+// Explore visits every state that an order can come to, with up to the given number of mishaps, under all
+// circumstances. It is CPU-bound, on all processors, and answers the result, or a *Violation.
+func Explore(mishaps int) (Result, error) { return theDance().explore(mishaps) }
+
+func everyCircumstance() []Circumstances {
+	var all []Circumstances
+	for i := range 8 {
+		all = append(all, Circumstances{StockShort: i&4 != 0, CardDeclined: i&2 != 0, Undeliverable: i&1 != 0})
+	}
+	return all
+}
+
+func (d *dance) explore(mishaps int) (Result, error) {
+	var (
+		all     = everyCircumstance()
+		results = make([]Result, len(all))
+		errs    = make([]error, len(all))
+		free    = make(chan struct{}, runtime.GOMAXPROCS(0))
+		wg      sync.WaitGroup
+	)
+	for i, c := range all {
+		wg.Go(func() {
+			free <- struct{}{}
+			defer func() { <-free }()
+			results[i], errs[i] = d.exploreIn(c, mishaps)
+		})
+	}
+	wg.Wait()
+	var sum Result
+	for i, r := range results {
+		if errs[i] != nil {
+			return Result{}, errs[i] // of the simplest circumstances
+		}
+		sum.States, sum.Ends, sum.Longest = sum.States+r.States, sum.Ends+r.Ends, max(sum.Longest, r.Longest)
+		sum.seen = append(sum.seen, r.seen...)
+	}
+	return sum, nil
+}
+
+func (d *dance) exploreIn(c Circumstances, mishaps int) (result Result, err error) {
+	r, begin, err := newRun(d, c, mishaps)
+	if err == nil {
+		err = r.explore(begin, &result)
+	}
+	return result, err
+}
+
+// frame is a state on the current path, and what can come next.
+type frame struct {
+	world  world
+	next   []next
+	tried  int
+	height uint8 // the longest run from here, in moves
+}
+
+const onPath = 255
+
+// explore goes depth first, since that finds circles: a state that is met again while it is on the path.
+func (r *run) explore(begin world, result *Result) error {
+	heights := map[world]uint8{} // onPath, or the longest run from there
+	var path []frame
+	enter := func(w world) error {
+		if claim := r.broken(&w); claim != "" {
+			return r.shortest(begin, claim)
+		}
+		result.States++
+		if r.atRest(&w) {
+			result.Ends++
+		}
+		heights[w] = onPath
+		if len(path) < cap(path) {
+			path = path[:len(path)+1] // with the room for moves that it had
+		} else {
+			path = append(path, frame{})
+		}
+		f := &path[len(path)-1]
+		f.world, f.tried, f.height = w, 0, 0
+		var err error
+		f.next, err = r.moves(&w, f.next[:0])
+		return err
+	}
+	if err := enter(begin); err != nil {
+		return err
+	}
+	for len(path) > 0 {
+		f := &path[len(path)-1]
+		if f.tried == len(f.next) {
+			heights[f.world] = f.height
+			path = path[:len(path)-1]
+			if len(path) > 0 {
+				above := &path[len(path)-1]
+				above.height = max(above.height, f.height+1)
+			}
+			result.Longest = int(f.height) // in the end, the first state's
+			continue
+		}
+		n := &f.next[f.tried]
+		f.tried++
+		switch height, known := heights[n.world]; {
+		case !known:
+			if err := enter(n.world); err != nil {
+				return err
+			}
+		case height == onPath:
+			return r.circle(path, n.world)
+		default:
+			f.height = max(f.height, height+1)
+		}
+	}
+	result.seen = r.sights()
+	return nil
+}
+
+func (r *run) circle(path []frame, again world) error {
+	v := &Violation{Claim: "every run ends", Circumstances: r.circumstances, State: "and so on, for ever"}
+	start := len(path) - 1
+	for path[start].world != again {
+		start--
+	}
+	for _, f := range path[start:] {
+		v.Path = append(v.Path, r.words(&f.world, f.next[f.tried-1].move))
+	}
+	return v
+}
+
+// shortest goes breadth first to the nearest violation.
+func (r *run) shortest(begin world, claim string) error {
+	type origin struct {
+		from world
+		move move
+	}
+	origins, queue := map[world]origin{begin: {}}, []world{begin}
+	for len(queue) > 0 {
+		w := queue[0]
+		queue = queue[1:]
+		if claim := r.broken(&w); claim != "" {
+			v := &Violation{Claim: claim, Circumstances: r.circumstances, State: r.view(&w).String()}
+			for at := w; at != begin; at = origins[at].from {
+				o := origins[at]
+				v.Path = append([]string{r.words(&o.from, o.move)}, v.Path...)
+			}
+			return v
+		}
+		successors, err := r.moves(&w, nil)
+		if err != nil {
+			return err
+		}
+		for _, n := range successors {
+			if _, known := origins[n.world]; !known {
+				origins[n.world] = origin{w, n.move}
+				queue = append(queue, n.world)
+			}
+		}
+	}
+	return errors.New("found once and not again: " + claim)
+}
+
+// words says what a move does.
+func (r *run) words(w *world, m move) string {
+	switch m.what {
+	case handover:
+		return "the carrier takes the parcel along" + r.tolds(r.handedOver, m.twice)
+	case arrival:
+		return "the carrier delivers the parcel" + r.tolds(r.delivered, m.twice)
+	case wishing:
+		m.letter = r.wish
+	}
+	l := r.letters[m.letter]
+	s := r.steps[l.to][w.at[l.to]][m.letter]
+	a := r.actors[l.to]
+	words := fmt.Sprintf("%s, %s: %s", a.title(), a.describe(w.at[l.to]), l.words())
+	switch {
+	case m.what == lostAnswer:
+		return words + ", calls, and the answer is lost"
+	case s.calls != nil && s.wanted:
+		return words + " and calls"
+	case s.calls != nil:
+		return words + " and need not call any more"
+	}
+	if after := a.describe(s.next); after != a.describe(w.at[l.to]) {
+		words += " → " + after
+	}
+	return words + r.tolds(s.told, m.twice)
+}
+
+func (r *run) tolds(told []uint8, twice uint8) string {
+	var words string
+	for i, e := range told {
+		words += "; tells " + r.events[e].words()
+		if twice&(1<<i) != 0 {
+			words += " twice"
+		}
+	}
+	return words
+}
+
+func (l letter) words() string {
+	if l.event.Type == "" {
+		return l.input
+	}
+	return "hears " + l.event.words()
+}
+
+func (e event) words() string {
+	words := strings.TrimSuffix(e.Type, ".v1")
+	if e.Detail != "" {
+		words += " (" + e.Detail + ")"
+	}
+	return words
+}

@@ -1,0 +1,254 @@
+package model
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/quadrille-dev/quadrille/services/inventory"
+	"github.com/quadrille-dev/quadrille/services/order"
+	"github.com/quadrille-dev/quadrille/services/payment"
+	"github.com/quadrille-dev/quadrille/services/shipping"
+)
+
+// The model is worth something only if it finds what is wrong. Each of these leaves out one rule that looks fussy, and
+// is caught.
+func TestExplore_CatchesEverySabotage(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct {
+		name     string
+		sabotage func(*dance)
+		mishaps  int
+		caught   string // the claim
+		by       string // a part of its path
+	}{
+		{
+			name: "payment ignores a cancellation while it charges",
+			sabotage: func(d *dance) {
+				honest := d.payment.rules["shipment-cancelled"]
+				d.payment.rules["shipment-cancelled"] = func(p *payment.Payment, e event) []payment.Fact {
+					if p.State == payment.Charging {
+						return nil
+					}
+					return honest(p, e)
+				}
+			},
+			caught: "the order ends completed or cancelled", by: "payment, charging: hears shipment.cancelled",
+		},
+		{
+			name: "payment leaves no tombstone",
+			sabotage: func(d *dance) {
+				honest := d.payment.rules["shipment-cancelled"]
+				d.payment.rules["shipment-cancelled"] = func(p *payment.Payment, e event) []payment.Fact {
+					if p.State == payment.Waiting {
+						return nil
+					}
+					return honest(p, e)
+				}
+			},
+			caught: "the order ends completed or cancelled", by: "hears shipment.cancelled",
+		},
+		{
+			name: "inventory leaves no tombstone",
+			sabotage: func(d *dance) {
+				honest := d.inventory.rules["payment-voided"]
+				d.inventory.rules["payment-voided"] = func(s *stock, e event) []inventory.Fact {
+					if s.Reservation.State == inventory.None {
+						return nil
+					}
+					return honest(s, e)
+				}
+			},
+			caught: "the stock of a cancelled order is for sale", by: "inventory, none: hears payment.voided",
+		},
+		{
+			name:     "shipping leaves no tombstone for an order that is cancelled elsewhere",
+			sabotage: func(d *dance) { d.shipping.rules["order-cancelled"] = nil },
+			caught:   "shipping has come to an end, and has dropped the address",
+		},
+		{
+			name: "the deadline is as hard as a customer's request",
+			sabotage: func(d *dance) {
+				d.shipping.rules["order-cancel-requested"] = func(s *shipment, _ event) []shipping.Fact {
+					return s.Shipment.CancelRequested(string(order.ByCustomer))
+				}
+			},
+			caught: "an order is cancelled for a reason that it had",
+		},
+		{
+			name: "the deadline is hard, and says so",
+			sabotage: func(d *dance) {
+				honest := d.shipping.rules["order-cancel-requested"]
+				d.shipping.rules["order-cancel-requested"] = func(s *shipment, e event) []shipping.Fact {
+					facts := honest(s, event{Detail: string(order.ByCustomer)})
+					if s.Shipment.Reason != "" {
+						s.Shipment.Reason = e.Detail
+					}
+					return facts
+				}
+			},
+			caught: "the deadline cancels no order whose payment has reached shipping", by: "order.cancel_requested (deadline)",
+		},
+		{
+			name: "what was released is released again",
+			sabotage: func(d *dance) {
+				honest := d.inventory.rules["payment-refunded"]
+				d.inventory.rules["payment-refunded"] = func(s *stock, e event) []inventory.Fact {
+					if s.Reservation.State == inventory.Released {
+						s.Reservation.State = inventory.Reserved
+					}
+					return honest(s, e)
+				}
+			},
+			mishaps: 1,
+			caught:  "the stock on hand and what is set aside of it are never negative", by: "twice",
+		},
+		{
+			name: "the stock leaves twice",
+			sabotage: func(d *dance) {
+				honest := d.inventory.rules["shipment-dispatched"]
+				d.inventory.rules["shipment-dispatched"] = func(s *stock, e event) []inventory.Fact {
+					s.Reservation.State = inventory.Reserved
+					return honest(s, e)
+				}
+			},
+			mishaps: 1,
+			caught:  "the stock on hand and what is set aside of it are never negative", by: "shipment.dispatched twice",
+		},
+		{
+			name: "the order takes the state that an event names",
+			sabotage: func(d *dance) {
+				d.order.rules["inventory-reserved"] = func(p *placedOrder, _ event) []order.Fact {
+					p.Order.Seen.Reserved, p.Order.Seen.Cancelled = true, false
+					return nil
+				}
+			},
+			caught: "the order ends completed or cancelled", by: "order, cancelled: hears inventory.reserved",
+		},
+		{
+			name: "the order confirms whenever it hears of the payment",
+			sabotage: func(d *dance) {
+				honest := d.order.rules["payment-processed"]
+				d.order.rules["payment-processed"] = func(p *placedOrder, e event) []order.Fact {
+					p.Order.Confirmed = false
+					return honest(p, e)
+				}
+			},
+			mishaps: 1,
+			caught:  "an order is confirmed at most once",
+		},
+		{
+			name: "shipping cancels a booked parcel without asking the carrier",
+			sabotage: func(d *dance) {
+				honest := d.shipping.rules["order-cancel-requested"]
+				d.shipping.rules["order-cancel-requested"] = func(s *shipment, e event) []shipping.Fact {
+					if s.Shipment.State == shipping.Booked {
+						s.Shipment.State = shipping.Waiting
+					}
+					return honest(s, e)
+				}
+			},
+			caught: "no parcel leaves for a cancelled order",
+		},
+		{
+			name: "the stock leaves when the parcel is booked",
+			sabotage: func(d *dance) {
+				d.shipping.tells[shipping.ParcelBooked] = d.shipping.tells[shipping.ParcelDispatched]
+			},
+			caught: "the stock of a cancelled order is for sale", by: "the carrier has booked the parcel → booked; tells shipment.dispatched",
+		},
+		{
+			name: "a customer's wish is forgotten while the deadline's request is under way",
+			sabotage: func(d *dance) {
+				honest := d.order.rules["shipment-cancel-refused"]
+				d.order.rules["shipment-cancel-refused"] = func(p *placedOrder, e event) []order.Fact {
+					facts := honest(p, e)
+					if len(facts) == 1 && facts[0] == order.CustomerCancelRequested {
+						p.Order.CustomerAsked = false
+						return nil
+					}
+					return facts
+				}
+			},
+			caught: "a customer's wish is passed on unless the order was on its way to an end anyhow",
+			by:     "order, cancelling: the customer cancels",
+		},
+		{
+			name: "shipping forgets that it was asked while it was booking",
+			sabotage: func(d *dance) {
+				honest := d.shipping.rules["order-cancel-requested"]
+				d.shipping.rules["order-cancel-requested"] = func(s *shipment, e event) []shipping.Fact {
+					if s.Shipment.State == shipping.Booking {
+						return nil
+					}
+					return honest(s, e)
+				}
+			},
+			caught: "a customer's wish that is passed on cancels the order, or is refused because the parcel has left",
+		},
+		{
+			name: "the deadline insists",
+			sabotage: func(d *dance) {
+				honest := d.order.rules["shipment-cancel-refused"]
+				d.order.rules["shipment-cancel-refused"] = func(p *placedOrder, e event) []order.Fact {
+					return append(honest(p, e), order.DeadlineCancelRequested)
+				}
+			},
+			caught: "every run ends", by: "order.cancel_requested (deadline)",
+		},
+		{
+			name: "payment does not look at its state before it charges, and an intent is made for every call",
+			sabotage: func(d *dance) {
+				d.payment.calls["payment-charge-started"] = call[payment.Payment]{
+					wanted: func(*payment.Payment) bool { return true },
+					make:   func(w *world, _ Circumstances) string { w.captures++; return captured },
+				}
+			},
+			mishaps: 1,
+			caught:  "the card is charged at most once",
+		},
+		{
+			name: "payment gives everything back, not what is left",
+			sabotage: func(d *dance) {
+				refunds := d.payment.calls["payment-refund-started"]
+				refunds.make = func(w *world, _ Circumstances) string { w.refunds++; return landed }
+				d.payment.calls["payment-refund-started"] = refunds
+			},
+			mishaps: 1,
+			caught:  "never more is given back than was captured",
+		},
+		{
+			name: "the carrier does not know the order again",
+			sabotage: func(d *dance) {
+				bookings := d.shipping.calls["shipment-booking-started"]
+				bookings.make = func(w *world, _ Circumstances) string { w.parcel, w.parcels = booked, w.parcels+1; return accepted }
+				d.shipping.calls["shipment-booking-started"] = bookings
+			},
+			mishaps: 1,
+			caught:  "at most one parcel is booked",
+		},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			d := theDance()
+			tc.sabotage(d)
+			var err error
+			for _, c := range everyCircumstance() { // the simplest first, until one suffices
+				if _, err = d.exploreIn(c, tc.mishaps); err != nil {
+					break
+				}
+			}
+			var violation *Violation
+			if !errors.As(err, &violation) {
+				t.Fatalf("not caught: %v", err)
+			}
+			t.Log(violation)
+			if violation.Claim != tc.caught {
+				t.Errorf("caught by the wrong claim: want %q", tc.caught)
+			}
+			if path := strings.Join(violation.Path, "\n"); !strings.Contains(path, tc.by) {
+				t.Errorf("the path lacks %q", tc.by)
+			}
+		})
+	}
+}

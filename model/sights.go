@@ -1,0 +1,102 @@
+package model
+
+import (
+	"cmp"
+	"reflect"
+	"slices"
+	"strings"
+	"unicode"
+
+	"github.com/quadrille-dev/quadrille/services/order"
+)
+
+// sight is something that a service was seen to do.
+type sight struct {
+	service       int
+	before, after string // as labelled
+	input         string // a rule
+	event         event  // empty for answers and wishes
+	told          []event
+
+	// Of the order only: what it knew, and which facts it has learnt or, after a "no longer", given up.
+	knew  order.Seen
+	noted []string
+}
+
+// sights lists everything that was asked of the rules.
+func (r *run) sights() []sight {
+	var all []sight
+	for service, states := range r.steps {
+		a := r.actors[service]
+		for state, byLetter := range states {
+			for l, s := range byLetter {
+				if s == nil || s.calls != nil {
+					continue
+				}
+				seen := sight{
+					service: service, before: a.describe(uint16(state)), after: a.describe(s.next),
+					input: r.letters[l].input, event: r.letters[l].event,
+				}
+				for _, e := range s.told {
+					seen.told = append(seen.told, r.events[e])
+				}
+				if service == atOrder {
+					seen.knew = r.order.states[state].Order.Seen
+					seen.noted = learnt(seen.knew, r.order.states[s.next].Order.Seen)
+				}
+				all = append(all, seen)
+			}
+		}
+	}
+	return all
+}
+
+// learnt compares two sets of facts.
+func learnt(before, after order.Seen) []string {
+	was, is := factsOf(before), factsOf(after)
+	var noted []string
+	for _, f := range is {
+		if !slices.Contains(was, f) {
+			noted = append(noted, f)
+		}
+	}
+	for _, f := range was {
+		if !slices.Contains(is, f) {
+			noted = append(noted, "no longer "+f)
+		}
+	}
+	return noted
+}
+
+// facts are the names of all that an order can know, in words: CustomerAsked is "customer asked".
+var facts = func() []string {
+	var names []string
+	for f := range reflect.TypeFor[order.Seen]().Fields() {
+		names = append(names, inWords(f.Name))
+	}
+	return names
+}()
+
+func factsOf(seen order.Seen) []string {
+	var set []string
+	v := reflect.ValueOf(seen)
+	for i, name := range facts {
+		if v.Field(i).Bool() {
+			set = append(set, name)
+		}
+	}
+	return set
+}
+
+func byFact(a, b string) int { return cmp.Compare(slices.Index(facts, a), slices.Index(facts, b)) }
+
+func inWords(field string) string {
+	var words strings.Builder
+	for i, c := range field {
+		if unicode.IsUpper(c) && i > 0 {
+			words.WriteByte(' ')
+		}
+		words.WriteRune(unicode.ToLower(c))
+	}
+	return words.String()
+}

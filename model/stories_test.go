@@ -1,0 +1,160 @@
+package model
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"github.com/quadrille-dev/quadrille/services/order"
+	"github.com/quadrille-dev/quadrille/services/payment"
+)
+
+// ending is what a customer, an accountant and a storekeeper see in the end.
+type ending struct {
+	Order          order.State
+	Reason         order.Reason
+	Captured, Back uint8
+	OnHand         int
+	Delivered      bool
+}
+
+// story is a way for an order to end that must not depend on the order of events. holds keeps back the moves that
+// would make it another story.
+type story struct {
+	name   string
+	given  Circumstances
+	wishes uint8
+	holds  func(v *view, m what, l letter) bool
+	ends   ending
+}
+
+func stories() []story {
+	var (
+		happy     = ending{Order: order.Completed, Captured: 1, OnHand: plenty - ordered, Delivered: true}
+		unpaid    = func(why order.Reason) ending { return ending{Order: order.Cancelled, Reason: why, OnHand: plenty} }
+		givenBack = func(why order.Reason) ending {
+			return ending{Order: order.Cancelled, Reason: why, Captured: 1, Back: 1, OnHand: plenty}
+		}
+
+		// The deadline passes only when it is too late to matter.
+		late = func(v *view, _ what, l letter) bool { return l.input == deadline && !v.completed() && !v.cancelled() }
+		// Payment hears of the stock only when it is not to charge any more.
+		uncharged = func(v *view, _ what, l letter) bool {
+			return l.input == "inventory-reserved" && l.to == atPayment && v.payment.State == payment.Waiting
+		}
+	)
+	return []story{
+		{name: "happy", holds: late, ends: happy},
+		{
+			name: "out of stock", given: Circumstances{StockShort: true}, holds: late,
+			ends: ending{Order: order.Cancelled, Reason: order.OutOfStock, OnHand: scarce},
+		},
+		{name: "declined", given: Circumstances{CardDeclined: true}, holds: late, ends: unpaid(order.CardDeclined)},
+		{
+			name: "undeliverable", given: Circumstances{Undeliverable: true}, holds: late,
+			ends: givenBack(order.Undeliverable),
+		},
+		{
+			name: "cancelled before anything", wishes: 2,
+			holds: func(v *view, m what, l letter) bool {
+				return late(v, m, l) || uncharged(v, m, l) || (m != wishing && !v.order.Accepted && l.input != placed)
+			},
+			ends: unpaid(order.ByCustomer),
+		},
+		{
+			name: "cancelled while the card is charged", wishes: 2,
+			// The wish comes once the charge is decided; its answer waits until payment has heard.
+			holds: func(v *view, m what, l letter) bool {
+				return late(v, m, l) || (m == wishing && v.payment.State != payment.Charging) ||
+					(l.input == captured && v.payment.State == payment.Charging)
+			},
+			ends: givenBack(order.ByCustomer),
+		},
+		{
+			name: "cancelled after the charge, before the hand-over", wishes: 2,
+			holds: func(v *view, m what, l letter) bool {
+				return late(v, m, l) || (m == wishing && v.payment.State != payment.Charged) || m == handover
+			},
+			ends: givenBack(order.ByCustomer),
+		},
+		{
+			name: "cancelled too late", wishes: 2,
+			holds: func(v *view, m what, l letter) bool { return late(v, m, l) || (m == wishing && !v.handed()) },
+			ends:  happy,
+		},
+		{
+			name:  "the deadline passes before the card is charged",
+			holds: uncharged, ends: unpaid(order.ByDeadline),
+		},
+		{
+			name:  "the deadline passes, but shipping knows that the order is paid for",
+			holds: func(v *view, _ what, l letter) bool { return l.input == deadline && !v.shipment.Shipment.PaymentSeen },
+			ends:  happy,
+		},
+		{
+			name: "the customer cancels while the deadline's request is under way", wishes: 2,
+			// The order does not hear of the payment before it has asked for the deadline, and the customer follows suit.
+			holds: func(v *view, m what, l letter) bool {
+				seen := v.order.Order.Seen
+				return (l.input == deadline && !v.shipment.Shipment.PaymentSeen) ||
+					(m == wishing && !seen.DeadlineAsked) ||
+					(!v.order.Accepted && (l.input == "payment-processed" && l.to == atOrder || l.input == "shipment-cancel-refused")) ||
+					m == handover
+			},
+			ends: givenBack(order.ByCustomer),
+		},
+	}
+}
+
+// Whichever schedule is drawn, with up to three mishaps, a story has one ending.
+func TestStories_EndTheSameInEveryOrderOfEvents(t *testing.T) {
+	t.Parallel()
+	for _, s := range stories() {
+		t.Run(s.name, func(t *testing.T) {
+			t.Parallel()
+			rapid.Check(t, s.play)
+		})
+	}
+}
+
+func (s story) play(t *rapid.T) {
+	r, w, err := newRun(theDance(), s.given, rapid.IntRange(0, 3).Draw(t, "mishaps"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.wishes = s.wishes
+	for {
+		all, err := r.moves(&w, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		v := r.view(&w)
+		var open []next
+		for _, n := range all {
+			if !s.holds(&v, n.move.what, r.letters[n.move.letter]) {
+				open = append(open, n)
+			}
+		}
+		if len(open) == 0 {
+			break
+		}
+		n := open[rapid.IntRange(0, len(open)-1).Draw(t, "move")]
+		t.Log(r.words(&w, n.move))
+		w = n.world
+		if claim := r.broken(&w); claim != "" {
+			t.Fatal("violated: " + claim)
+		}
+	}
+	v := r.view(&w)
+	if !r.atRest(&w) {
+		t.Fatalf("the story is stuck: %s", v)
+	}
+	got := ending{
+		Order: v.order.Order.State(), Reason: v.order.Order.Reason, Captured: v.captures, Back: v.refunds,
+		OnHand: v.stock.Product.OnHand - v.stock.Product.Reserved, Delivered: v.parcel == delivered,
+	}
+	if diff := cmp.Diff(s.ends, got); diff != "" {
+		t.Error(diff)
+	}
+}

@@ -1,0 +1,273 @@
+package model
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/quadrille-dev/quadrille/contracts"
+)
+
+// labels lists every state in the order in which a reader wants to meet them.
+var labels = [4][]string{
+	atOrder:     {"pending", "reserved", "paid", "shipped", "completed", "cancelling", "cancelled"},
+	atInventory: {"none", "reserved", "failed", "tombstone", "released", "committed"},
+	atPayment: {
+		"waiting for both", "waiting for the stock", "waiting for the order",
+		"charging", "charging, to be cancelled", "charged", "refunding", "refunded", "failed", "voided",
+	},
+	atShipping: {
+		"waiting for both", "waiting for the payment", "waiting for the order",
+		"booking", "booking, to be cancelled", "booked", "cancelling", "dispatched", "delivered", "failed", "cancelled",
+	},
+}
+
+// telling says how a detail is read, for those events whose detail makes a difference to somebody.
+var telling = map[string]string{
+	contracts.OrderCancelRequested{}.EventType():  "by the ",
+	contracts.ShipmentCancelRefused{}.EventType(): "because ",
+}
+
+// row is a line of a service's table: what happens in some states, and what follows.
+type row struct {
+	states []string
+	on     []string
+	after  string // empty if the state stays
+	tells  string
+}
+
+// tableOf is the table of inventory, payment or shipping, in Markdown. What changes nothing is left out.
+func tableOf(service int, seen []sight) string {
+	type effect struct{ state, on, after, tells string }
+	effects := map[effect]bool{}
+	for _, s := range seen {
+		e := effect{s.before, s.on(), s.after, eventsInWords(s.told)}
+		if e.after == e.state {
+			e.after = ""
+		}
+		if s.service == service && (e.after != "" || e.tells != "") {
+			effects[e] = true
+		}
+	}
+
+	// First the states in which the same has the same effect; of those, what has the same effect.
+	var rows []row
+	for e := range effects {
+		same := func(r row) bool { return r.on[0] == e.on && r.after == e.after && r.tells == e.tells }
+		if i := slices.IndexFunc(rows, same); i >= 0 {
+			rows[i].states = append(rows[i].states, e.state)
+		} else {
+			rows = append(rows, row{[]string{e.state}, []string{e.on}, e.after, e.tells})
+		}
+	}
+	byLabel := labelled(service)
+	for i := range rows {
+		slices.SortFunc(rows[i].states, byLabel)
+	}
+	slices.SortFunc(rows, func(a, b row) int {
+		return cmp.Or(slices.CompareFunc(a.states, b.states, byLabel), byLabel(a.after, b.after),
+			cmp.Compare(a.tells, b.tells), slices.Compare(a.on, b.on))
+	})
+	var merged []row
+	for _, r := range rows {
+		last := len(merged) - 1
+		if last >= 0 && slices.Equal(merged[last].states, r.states) && merged[last].after == r.after && merged[last].tells == r.tells {
+			merged[last].on = append(merged[last].on, r.on...)
+		} else {
+			merged = append(merged, r)
+		}
+	}
+
+	lines := []string{"| state | on | becomes | tells |", "|---|---|---|---|"}
+	before := ""
+	for _, r := range merged {
+		states := statesInWords(r.states)
+		shown := states
+		if states == before {
+			shown = ""
+		}
+		before = states
+		lines = append(lines, fmt.Sprintf("| %s | %s | %s | %s |",
+			shown, strings.Join(anyDetail(r.on), ", "), cmp.Or(r.after, "same"), cmp.Or(r.tells, "–")))
+	}
+	return strings.Join(lines, "\n")
+}
+
+func statesInWords(states []string) string {
+	waiting := 0
+	for _, s := range states {
+		if strings.HasPrefix(s, "waiting for ") {
+			waiting++
+		}
+	}
+	if waiting == 3 {
+		states = append([]string{"waiting"}, states[3:]...)
+	}
+	for i := 1; i < waiting && waiting < 3; i++ {
+		states = append([]string{states[0] + " or " + strings.TrimPrefix(states[1], "waiting ")}, states[2:]...)
+	}
+	return strings.Join(states, " · ")
+}
+
+// anyDetail leaves out the detail of an event where every detail is listed.
+func anyDetail(on []string) []string {
+	customer, deadline := onRequest(contracts.ReasonCustomer), onRequest(contracts.ReasonDeadline)
+	if i := slices.Index(on, customer); i >= 0 && slices.Contains(on, deadline) {
+		on = slices.Clone(on)
+		on[i] = code(contracts.OrderCancelRequested{}.EventType())
+		return slices.DeleteFunc(on, func(s string) bool { return s == deadline })
+	}
+	return on
+}
+
+func onRequest(reason string) string {
+	return event{contracts.OrderCancelRequested{}.EventType(), reason}.inTable()
+}
+
+// ordersFacts is the table of what an order learns.
+func ordersFacts(seen []sight) string {
+	type line struct {
+		on, tells string
+		states    []string
+		noted     []string
+		knew      []string // common to all
+	}
+	var lines []*line
+	for _, s := range seen {
+		if s.service != atOrder || s.input == placed {
+			continue
+		}
+		tells := eventsInWords(slices.DeleteFunc(slices.Clone(s.told), entering))
+		if len(s.noted) == 0 && tells == "" {
+			continue
+		}
+		i := slices.IndexFunc(lines, func(l *line) bool { return l.on == s.on() && l.tells == tells })
+		if i < 0 {
+			i = len(lines)
+			lines = append(lines, &line{on: s.on(), tells: tells, knew: factsOf(s.knew)})
+		}
+		l := lines[i]
+		l.knew = slices.DeleteFunc(l.knew, func(f string) bool { return !slices.Contains(factsOf(s.knew), f) })
+		l.noted = union(l.noted, s.noted)
+		if s.input == wished || s.input == deadline {
+			l.states = sorted(atOrder, union(l.states, []string{s.before}))
+		}
+	}
+	slices.SortFunc(lines, func(a, b *line) int {
+		return cmp.Or(slices.CompareFunc(a.states, b.states, labelled(atOrder)), slices.CompareFunc(a.noted, b.noted, byFact),
+			cmp.Compare(a.on, b.on), cmp.Compare(a.tells, b.tells))
+	})
+	rows := []string{"| on | given | learns | tells |", "|---|---|---|---|"}
+	for i := 0; i < len(lines); i++ {
+		l := lines[i]
+		on := []string{l.on}
+		given := slices.Clone(l.states)
+		if slices.ContainsFunc(lines, func(o *line) bool { return o != l && o.on == l.on }) {
+			given = append(given, l.knew...)
+		}
+		for len(given) == 0 && i+1 < len(lines) && slices.Equal(lines[i+1].noted, l.noted) && lines[i+1].tells == l.tells {
+			i++
+			on = append(on, lines[i].on)
+		}
+		rows = append(rows, fmt.Sprintf("| %s | %s | %s | %s |",
+			strings.Join(on, ", "), strings.Join(given, ", "), strings.Join(l.noted, ", "), cmp.Or(l.tells, "–")))
+	}
+	return strings.Join(rows, "\n")
+}
+
+// ordersStates is the table of which state an order can be in after which, and what it tells on entering.
+func ordersStates(seen []sight) string {
+	rows := []string{"| state | comes after | tells on entering |", "|---|---|---|"}
+	for _, state := range labels[atOrder] {
+		var before, all, some []string
+		first := true
+		for _, s := range seen {
+			if s.service != atOrder || s.after != state || s.before == state {
+				continue
+			}
+			before = union(before, []string{s.before})
+			var told []string
+			for _, e := range s.told {
+				if entering(e) {
+					told = append(told, e.inTable())
+				}
+			}
+			if some = union(some, told); first {
+				all = told
+			}
+			all = slices.DeleteFunc(slices.Clone(all), func(t string) bool { return !slices.Contains(told, t) })
+			first = false
+		}
+		if first {
+			continue // where it begins
+		}
+		tells := slices.Clone(all)
+		for _, t := range some {
+			if !slices.Contains(all, t) {
+				tells = append(tells, t+" unless told before")
+			}
+		}
+		rows = append(rows, fmt.Sprintf("| %s | %s | %s |",
+			state, strings.Join(sorted(atOrder, before), ", "), cmp.Or(strings.Join(tells, ", "), "–")))
+	}
+	return strings.Join(rows, "\n")
+}
+
+// entering says that an event announces a state.
+func entering(e event) bool {
+	switch e.Type {
+	case contracts.OrderConfirmed{}.EventType(), contracts.OrderCompleted{}.EventType(), contracts.OrderCancelled{}.EventType():
+		return true
+	default:
+		return false
+	}
+}
+
+func (s sight) on() string {
+	if s.event.Type == "" {
+		return s.input
+	}
+	return s.event.inTable()
+}
+
+func (e event) inTable() string {
+	if strings.Contains(e.Type, " ") {
+		return e.Type // a notice
+	}
+	words := code(e.Type)
+	if reading := telling[e.Type]; reading != "" {
+		words += " " + reading + e.Detail
+	}
+	return words
+}
+
+func code(eventType string) string { return "`" + strings.TrimSuffix(eventType, ".v1") + "`" }
+
+func eventsInWords(told []event) string {
+	var words []string
+	for _, e := range told {
+		words = append(words, e.inTable())
+	}
+	return strings.Join(words, ", ")
+}
+
+func union(a, b []string) []string {
+	for _, s := range b {
+		if !slices.Contains(a, s) {
+			a = append(a, s)
+		}
+	}
+	return a
+}
+
+func sorted(service int, states []string) []string {
+	return slices.SortedFunc(slices.Values(states), labelled(service))
+}
+
+// labelled compares states by their place in labels; what is not there comes first.
+func labelled(service int) func(a, b string) int {
+	return func(a, b string) int {
+		return cmp.Compare(slices.Index(labels[service], a), slices.Index(labels[service], b))
+	}
+}
