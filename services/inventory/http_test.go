@@ -219,7 +219,7 @@ func TestSupply_RefusesWrongInput(t *testing.T) {
 			}
 		})
 	}
-	if err := s.db.Exec("UPDATE products SET on_hand = 1000000000").Error; err != nil {
+	if err := s.db.Exec("UPDATE products SET supplied = 1000000000, on_hand = 1000000000").Error; err != nil {
 		t.Fatal(err)
 	}
 	wantProblem(t, s.call(t, "POST", "/api/v1/products/fan/supply", `{"quantity":1}`), 409)

@@ -231,6 +231,49 @@ func TestProduct_KeepsItsStockWhileDeleted(t *testing.T) {
 	}
 }
 
+// Whatever else happens to a product, what was ever supplied stays: only so can it be told what has left.
+func TestProduct_SuppliedGrowsWithSupplyAndNothingElse(t *testing.T) {
+	t.Parallel()
+	const orders = 3
+	p := NewProduct("fan")
+	shelf, reservations := Shelf{"fan": &p}, make([]Reservation, orders)
+	for i := range reservations {
+		reservations[i] = NewReservation(fmt.Sprintf("o-%d", i))
+	}
+	tell := func(n int, event what) func() { return func() { event.tell(&reservations[n], shelf, Item{"fan", 2}) } }
+	supply := func(quantity int) func() {
+		return func() {
+			if err := p.Supply(quantity); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	for _, step := range []struct {
+		name                       string
+		do                         func()
+		supplied, onHand, reserved int
+	}{
+		{"created", func() { p.Put("Fan", Money{100, "EUR"}) }, 0, 0, 0},
+		{"supplied", supply(4), 4, 4, 0},
+		{"changed", func() { p.Put("Silk fan", Money{120, "EUR"}) }, 4, 4, 0},
+		{"set aside", tell(0, created), 4, 4, 2},
+		{"set aside again", tell(1, created), 4, 4, 4},
+		{"short", tell(2, created), 4, 4, 4},
+		{"left", tell(0, dispatched), 4, 2, 2},
+		{"supplied again", supply(3), 7, 5, 2},
+		{"released", tell(1, refunded), 7, 5, 0},
+		{"refused", func() { _ = p.Supply(MaxStock) }, 7, 5, 0},
+		{"deleted", func() { _, _ = p.Delete() }, 7, 5, 0},
+		{"refused while deleted", func() { _ = p.Supply(1) }, 7, 5, 0},
+		{"created anew", func() { p.Put("Fan", Money{100, "EUR"}) }, 7, 5, 0},
+	} {
+		if step.do(); p.Supplied != step.supplied || p.OnHand != step.onHand || p.Reserved != step.reserved {
+			t.Errorf("%s: %d supplied, %d on hand, %d reserved, want %d, %d, %d",
+				step.name, p.Supplied, p.OnHand, p.Reserved, step.supplied, step.onHand, step.reserved)
+		}
+	}
+}
+
 func TestProduct_RefusesWhatItCannotDo(t *testing.T) {
 	t.Parallel()
 	gone, promised, full := NewProduct("a"), Product{OnHand: 1, Reserved: 1}, Product{OnHand: MaxStock - 1}

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -18,24 +19,7 @@ import (
 
 func TestRun_ServesFromAnEmptyDatabaseUntilItIsStopped(t *testing.T) {
 	t.Parallel()
-	db, err := openDatabase(t.Context(), testservers.Database(t))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := chassis.CloseDatabase(db); err != nil {
-			t.Error(err)
-		}
-	})
-	address := make(chan string, 1)
-	cfg := inventory.Config{SeedCatalogue: true, Config: chassis.Config{
-		HTTPAddr: "127.0.0.1:0", ShutdownTimeout: 10 * time.Second, DefaultTenant: "default",
-		OnListen: func(a net.Addr) { address <- a.String() },
-	}}
-	tr := eventstest.NewTransport()
-	ctx, stop := context.WithCancel(t.Context())
-	done := make(chan error, 1)
-	go func() { done <- inventory.Run(ctx, cfg, db, tr) }()
+	base, tr, stop := serve(t, func(cfg *inventory.Config) { cfg.SeedCatalogue = true })
 
 	seeded := tr.WaitFor(t, "product.created.v1", "violin")
 	violin := eventstest.Decode[contracts.ProductCreated](t, seeded)
@@ -46,7 +30,6 @@ func TestRun_ServesFromAnEmptyDatabaseUntilItIsStopped(t *testing.T) {
 		t.Errorf("verdict %+v", v)
 	}
 	tr.WaitFor(t, "inventory.reserved.v1", "o-1")
-	base := "http://" + <-address
 	var product struct{ Available *int }
 	getJSON(t, base+"/api/v1/products/violin", &product)
 	if product.Available == nil || *product.Available != 0 {
@@ -56,9 +39,45 @@ func TestRun_ServesFromAnEmptyDatabaseUntilItIsStopped(t *testing.T) {
 	getJSON(t, base+"/readyz", &checks)
 
 	stop()
-	if err := <-done; err != nil {
-		t.Errorf("a clean stop is no error: %v", err)
+}
+
+// serve runs the service as its command does, until stop or the end of the test; either fails the test if that was
+// not clean. It returns once requests are served.
+func serve(t *testing.T, change func(*inventory.Config)) (url string, tr *eventstest.Transport, stop func()) {
+	t.Helper()
+	db, err := openDatabase(t.Context(), testservers.Database(t))
+	if err != nil {
+		t.Fatal(err)
 	}
+	t.Cleanup(func() {
+		if err := chassis.CloseDatabase(db); err != nil {
+			t.Error(err)
+		}
+	})
+	listening := make(chan string, 1)
+	cfg := inventory.Config{Config: chassis.Config{
+		HTTPAddr: "127.0.0.1:0", ShutdownTimeout: 10 * time.Second, DefaultTenant: "default",
+		OnListen: func(a net.Addr) { listening <- "http://" + a.String() },
+	}}
+	change(&cfg)
+	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
+	stopped := make(chan error, 1)
+	tr = eventstest.NewTransport()
+	go func() { stopped <- inventory.Run(ctx, cfg, db, tr) }()
+	stop = sync.OnceFunc(func() {
+		cancel()
+		if err := <-stopped; err != nil {
+			t.Errorf("a clean stop is no error: %v", err)
+		}
+	})
+	t.Cleanup(stop)
+	select {
+	case url = <-listening:
+	case err := <-stopped:
+		stopped <- err
+		t.Fatalf("it does not serve: %v", err)
+	}
+	return url, tr, stop
 }
 
 func TestConfig_SeedsOnlyIfAsked(t *testing.T) {

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -17,6 +18,9 @@ import (
 type fakeProcessor struct {
 	server *httptest.Server
 
+	// during, if set, stands around the effect of every call that no fault answers. Set it before the first call.
+	during func(op, orderID string, effect func())
+
 	mu       sync.Mutex
 	intents  map[string]*fakeIntent
 	captures int
@@ -25,6 +29,7 @@ type fakeProcessor struct {
 }
 
 type fakeIntent struct {
+	order     string
 	status    string
 	method    string
 	amount    string
@@ -81,6 +86,26 @@ func (f *fakeProcessor) captured() int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.captures
+}
+
+// account is what the processor's books say about an order: how many charges and refunds were made, and the money
+// that was kept, in minor units.
+type account struct {
+	charges, refunds int
+	kept             int64
+}
+
+func (f *fakeProcessor) account(orderID string) (a account) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, in := range f.intents {
+		if in.order == orderID && in.status == "succeeded" {
+			a.charges++
+			a.refunds += len(in.refunds)
+			a.kept += in.left()
+		}
+	}
+	return a
 }
 
 // hangUp closes the connection without an answer, and nothing happens.
@@ -147,11 +172,15 @@ func (f *fakeProcessor) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		defer f.mu.Unlock()
 		status, body = f.execute(op, id, r)
 	}
-	if wrong != nil {
+	switch {
+	case wrong != nil:
 		wrong(w, effect)
 		return
+	case f.during != nil:
+		f.during(op, f.orderOf(id, r), effect)
+	default:
+		effect()
 	}
-	effect()
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
 	_ = json.NewEncoder(w).Encode(body)
@@ -162,7 +191,7 @@ func (f *fakeProcessor) execute(op, id string, r *http.Request) (int, any) {
 	case "create":
 		id = fmt.Sprintf("pi_%d", len(f.intents)+1)
 		f.intents[id] = &fakeIntent{
-			status: "requires_confirmation", method: r.Form.Get("payment_method"),
+			order: r.Form.Get("metadata[order_id]"), status: "requires_confirmation", method: r.Form.Get("payment_method"),
 			amount: r.Form.Get("amount"), currency: r.Form.Get("currency"),
 		}
 	case "confirm":
@@ -170,7 +199,7 @@ func (f *fakeProcessor) execute(op, id string, r *http.Request) (int, any) {
 		in.confirmed++
 		switch {
 		case in.status != "requires_confirmation":
-			return 400, map[string]any{"error": map[string]any{"type": "invalid_request_error", "code": "payment_intent_unexpected_state"}}
+			return refuse("payment_intent_unexpected_state")
 		case strings.Contains(in.method, "Declined"):
 			in.status, in.declined = "requires_payment_method", "generic_decline"
 			return 402, map[string]any{"error": map[string]any{
@@ -185,11 +214,19 @@ func (f *fakeProcessor) execute(op, id string, r *http.Request) (int, any) {
 			f.captures++
 		}
 	case "cancel":
-		f.intents[id].status = "canceled"
+		in := f.intents[id]
+		if in.status == "succeeded" || in.status == "canceled" {
+			return refuse("payment_intent_unexpected_state")
+		}
+		in.status = "canceled"
 	case "refund":
-		id = r.Form.Get("payment_intent")
-		f.intents[id].refunds = append(f.intents[id].refunds, 1999)
-		return 200, map[string]any{"id": "re_1", "amount": 1999, "status": "succeeded"}
+		in := f.intents[r.Form.Get("payment_intent")]
+		left := in.left()
+		if left == 0 {
+			return refuse("charge_already_refunded")
+		}
+		in.refunds = append(in.refunds, left)
+		return 200, map[string]any{"id": "re_1", "amount": left, "status": "succeeded"}
 	case "refunds":
 		data := []any{}
 		for _, amount := range f.intents[r.Form.Get("payment_intent")].refunds {
@@ -201,6 +238,38 @@ func (f *fakeProcessor) execute(op, id string, r *http.Request) (int, any) {
 		return 404, map[string]any{"error": map[string]any{"type": "invalid_request_error", "code": "resource_missing", "param": "intent"}}
 	}
 	return 200, f.intents[id].view(id)
+}
+
+func refuse(code string) (int, any) {
+	return 400, map[string]any{"error": map[string]any{"type": "invalid_request_error", "code": code}}
+}
+
+// orderOf is the order that a call is about.
+func (f *fakeProcessor) orderOf(id string, r *http.Request) string {
+	if order := r.Form.Get("metadata[order_id]"); order != "" {
+		return order
+	}
+	if id == "" {
+		id = r.Form.Get("payment_intent")
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if in := f.intents[id]; in != nil {
+		return in.order
+	}
+	return ""
+}
+
+// left is what was captured and not given back.
+func (in *fakeIntent) left() int64 {
+	if in.status != "succeeded" {
+		return 0
+	}
+	left, _ := strconv.ParseInt(in.amount, 10, 64)
+	for _, amount := range in.refunds {
+		left -= amount
+	}
+	return left
 }
 
 func (in *fakeIntent) view(id string) map[string]any {

@@ -32,7 +32,7 @@ func opened(t *testing.T, method string) (*fakeProcessor, *Gateway, string) {
 func TestCreate_SendsWhatIsToBePaidUnderItsKey(t *testing.T) {
 	t.Parallel()
 	fake, _, id := opened(t, "pm_card_visa")
-	want := fakeIntent{status: "requires_confirmation", method: "pm_card_visa", amount: "1999", currency: "eur"}
+	want := fakeIntent{order: "order", status: "requires_confirmation", method: "pm_card_visa", amount: "1999", currency: "eur"}
 	if diff := cmp.Diff(want, *fake.intents[id], cmp.AllowUnexported(fakeIntent{})); diff != "" {
 		t.Errorf("intent (-want +got):\n%s", diff)
 	}
@@ -139,24 +139,29 @@ func TestRefund_LooksBeforeAndAfter(t *testing.T) {
 		given   []int64
 		faults  []fault
 		fails   bool
+		asked   int
 		refunds int
 	}{
-		"nothing given yet":       {nil, nil, false, 1},
-		"all given already":       {[]int64{1999}, nil, false, 1},
-		"given in parts":          {[]int64{1000, 999}, nil, false, 2},
-		"answer lost":             {nil, []fault{loseAnswer}, false, 1},
-		"hung up":                 {nil, []fault{hangUp}, true, 0},
-		"given by someone else":   {nil, []fault{answerAfter(400, alreadyDone)}, false, 1},
-		"500 and nothing happens": {nil, []fault{answer(500, failed500)}, true, 0},
+		"nothing given yet":       {nil, nil, false, 1, 1},
+		"all given already":       {[]int64{1999}, nil, false, 0, 1},
+		"given in parts":          {[]int64{1000, 999}, nil, false, 0, 2},
+		"one part given":          {[]int64{1000}, nil, false, 1, 2},
+		"answer lost":             {nil, []fault{loseAnswer}, false, 1, 1},
+		"hung up":                 {nil, []fault{hangUp}, true, 1, 0},
+		"given by someone else":   {nil, []fault{answerAfter(400, alreadyDone)}, false, 1, 1},
+		"500 and nothing happens": {nil, []fault{answer(500, failed500)}, true, 1, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			fake, g, id := opened(t, "pm_card_visa")
-			fake.intents[id].refunds = c.given
+			fake.intents[id].status, fake.intents[id].refunds = "succeeded", c.given
 			fake.fail("refund", c.faults...)
 			err := g.Refund(context.Background(), "k", id, total.Amount)
 			if (err != nil) != c.fails {
 				t.Errorf("got %v, want failure %t", err, c.fails)
+			}
+			if got := fake.count("refund"); got != c.asked {
+				t.Errorf("asked for %d refunds, want %d", got, c.asked)
 			}
 			if got := len(fake.intents[id].refunds); got != c.refunds {
 				t.Errorf("%d refunds, want %d", got, c.refunds)

@@ -11,6 +11,7 @@ import (
 	"os"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
@@ -178,6 +179,33 @@ func (tl *till) toldTypes(orderID string) []string {
 		}
 	}
 	return slices.Sorted(slices.Values(types))
+}
+
+// published waits until everything that was decided so far is published, and lists it.
+func (tl *till) published(t *testing.T) []events.Envelope {
+	t.Helper()
+	waitUntil(t, "the outbox is empty", func() bool {
+		var left int64
+		if err := tl.db.Table("outbox").Count(&left).Error; err != nil {
+			t.Fatal(err)
+		}
+		return left == 0
+	})
+	return tl.tr.Published()
+}
+
+// waitUntil blocks until done, which is asked again and again. It ends the test if that takes half a minute.
+func waitUntil(t *testing.T, what string, done func() bool) {
+	t.Helper()
+	again, late := time.NewTicker(2*time.Millisecond), time.After(30*time.Second)
+	defer again.Stop()
+	for !done() {
+		select {
+		case <-again.C:
+		case <-late:
+			t.Fatalf("waited too long until %s", what)
+		}
+	}
 }
 
 func (tl *till) get(t *testing.T, path string) *httptest.ResponseRecorder {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"net"
 	"net/http"
-	"sync"
 	"sync/atomic"
 	"testing"
 
@@ -50,20 +49,6 @@ func TestJoin_StartsTheChargeOnceWhenBothComeTogether(t *testing.T) {
 			t.Errorf("told about %s (-want +got):\n%s", id, diff)
 		}
 	}
-}
-
-// race runs them at once.
-func race(fs ...func()) {
-	start := make(chan struct{})
-	var wg sync.WaitGroup
-	for _, f := range fs {
-		wg.Go(func() {
-			<-start
-			f()
-		})
-	}
-	close(start)
-	wg.Wait()
 }
 
 func TestDuplicateDelivery_ChangesNothing(t *testing.T) {

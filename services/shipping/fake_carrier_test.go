@@ -15,6 +15,9 @@ import (
 type fakeCarrier struct {
 	server *httptest.Server
 
+	// during, if set, stands around the effect of every call that no fault answers. Set it before the first call.
+	during func(op, parcelID string, effect func())
+
 	mu      sync.Mutex
 	parcels map[string]string // the state, by the id "shp_" and the reference
 	bodies  []string
@@ -58,6 +61,24 @@ func (f *fakeCarrier) set(id, state string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.parcels[id] = state
+}
+
+// state answers where a parcel is; "" if there is none.
+func (f *fakeCarrier) state(id string) string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.parcels[id]
+}
+
+// fetch has the carrier take a parcel that is booked, and answers whether it did.
+func (f *fakeCarrier) fetch(id string) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.parcels[id] != "booked" {
+		return false
+	}
+	f.parcels[id] = "dispatched"
+	return true
 }
 
 // hangUp closes the connection without an answer, and nothing happens.
@@ -105,16 +126,20 @@ func (f *fakeCarrier) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			f.parcels[id], status = "booked", 201
 		case op == "cancel" && state == "booked":
 			f.parcels[id] = "cancelled"
-		case op == "cancel" && state == "dispatched":
+		case op == "cancel" && (state == "dispatched" || state == "delivered"):
 			status, reply["code"], reply["tracking"] = 409, "dispatched", "QD1"
 		}
 		reply["id"], reply["state"] = id, f.parcels[id]
 	}
-	if wrong != nil {
+	switch {
+	case wrong != nil:
 		wrong(w, effect)
 		return
+	case f.during != nil:
+		f.during(op, id, effect)
+	default:
+		effect()
 	}
-	effect()
 	w.WriteHeader(status)
 	_ = json.NewEncoder(w).Encode(reply)
 }

@@ -162,6 +162,33 @@ func (d *depot) wantTold(t *testing.T, want ...events.ETO) {
 	}
 }
 
+// published waits until everything that was decided so far is published, and lists it.
+func (d *depot) published(t *testing.T) []events.Envelope {
+	t.Helper()
+	waitUntil(t, "the outbox is empty", func() bool {
+		var left int64
+		if err := d.db.Table("outbox").Count(&left).Error; err != nil {
+			t.Fatal(err)
+		}
+		return left == 0
+	})
+	return d.tr.Published()
+}
+
+// waitUntil blocks until done, which is asked again and again. It ends the test if that takes half a minute.
+func waitUntil(t *testing.T, what string, done func() bool) {
+	t.Helper()
+	again, late := time.NewTicker(2*time.Millisecond), time.After(30*time.Second)
+	defer again.Stop()
+	for !done() {
+		select {
+		case <-again.C:
+		case <-late:
+			t.Fatalf("waited too long until %s", what)
+		}
+	}
+}
+
 func (d *depot) get(t *testing.T, path string) *httptest.ResponseRecorder {
 	t.Helper()
 	rec := httptest.NewRecorder()
@@ -191,9 +218,15 @@ func notice(kind NoticeType, reference string) string {
 func (d *depot) report(t *testing.T, kinds ...NoticeType) {
 	t.Helper()
 	for _, kind := range kinds {
-		body := notice(kind, "o")
-		if rec := d.post(t, body, sign(secret, time.Now(), body)); rec.Code != http.StatusNoContent {
-			t.Errorf("%s: %d %s", kind, rec.Code, rec.Body)
-		}
+		d.reportOf(t, "o", kind)
+	}
+}
+
+// reportOf has the carrier report properly about an order, which must be taken.
+func (d *depot) reportOf(t *testing.T, orderID string, kind NoticeType) {
+	t.Helper()
+	body := notice(kind, orderID)
+	if rec := d.post(t, body, sign(secret, time.Now(), body)); rec.Code != http.StatusNoContent {
+		t.Errorf("%s of %s: %d %s", kind, orderID, rec.Code, rec.Body)
 	}
 }

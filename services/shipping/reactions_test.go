@@ -4,7 +4,6 @@ import (
 	"context"
 	"net"
 	"net/http"
-	"sync"
 	"sync/atomic"
 	"testing"
 
@@ -61,20 +60,6 @@ func TestJoin_StartsTheBookingOnceWhenBothComeTogether(t *testing.T) {
 			t.Errorf("the booking of %s was started %d times", id, started[id])
 		}
 	}
-}
-
-// race runs them at once.
-func race(fs ...func()) {
-	start := make(chan struct{})
-	var wg sync.WaitGroup
-	for _, f := range fs {
-		wg.Go(func() {
-			<-start
-			f()
-		})
-	}
-	close(start)
-	wg.Wait()
 }
 
 func TestBooking_TellsTheParcelAndItsWay(t *testing.T) {

@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -49,6 +50,23 @@ func TestSubscriptions_MakeTheTopologyWithoutAService(t *testing.T) {
 // On an empty database, from the first start to a clean stop.
 func TestRun_ServesUntilItIsStopped(t *testing.T) {
 	t.Parallel()
+	url, tr, stop := serve(t, func(*Config) {})
+	for _, eto := range []events.ETO{order, paid, bookingStarted} {
+		if v := tr.Deliver(t, eto); v.Action != events.Done {
+			t.Errorf("%s: verdict %+v", eto.EventType(), v)
+		}
+	}
+	for _, path := range []string{"/livez", "/readyz", "/api/v1/shipments/o"} {
+		wantOK(t, url+path)
+	}
+	stop()
+	tr.WaitFor(t, booked.EventType(), "o")
+}
+
+// serve runs the service as its command does, until stop or the end of the test; either fails the test if that was
+// not clean. It returns once requests are served.
+func serve(t *testing.T, change func(*Config)) (url string, tr *eventstest.Transport, stop func()) {
+	t.Helper()
 	listening := make(chan string, 1)
 	cfg := Config{
 		Config: chassis.Config{
@@ -57,31 +75,30 @@ func TestRun_ServesUntilItIsStopped(t *testing.T) {
 		},
 		CarrierURL: newFakeCarrier(t).server.URL, CarrierTimeout: 5 * time.Second, CarrierWebhookSecret: secret,
 	}
+	change(&cfg)
 	db, err := open(t.Context(), testservers.Database(t))
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = chassis.CloseDatabase(db) })
-	ctx, stop := context.WithCancel(t.Context())
+	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	stopped := make(chan error, 1)
-	tr := eventstest.NewTransport()
+	tr = eventstest.NewTransport()
 	go func() { stopped <- Run(ctx, cfg, db, tr) }()
-
-	// Delivering waits until the service consumes.
-	for _, eto := range []events.ETO{order, paid, bookingStarted} {
-		if v := tr.Deliver(t, eto); v.Action != events.Done {
-			t.Errorf("%s: verdict %+v", eto.EventType(), v)
+	stop = sync.OnceFunc(func() {
+		cancel()
+		if err := <-stopped; err != nil {
+			t.Errorf("run: %v", err)
 		}
+	})
+	t.Cleanup(stop)
+	select {
+	case url = <-listening:
+	case err := <-stopped:
+		stopped <- err
+		t.Fatalf("it does not serve: %v", err)
 	}
-	url := <-listening
-	for _, path := range []string{"/livez", "/readyz", "/api/v1/shipments/o"} {
-		wantOK(t, url+path)
-	}
-	stop()
-	if err := <-stopped; err != nil {
-		t.Errorf("run: %v", err)
-	}
-	tr.WaitFor(t, booked.EventType(), "o")
+	return url, tr, stop
 }
 
 func wantOK(t *testing.T, url string) {

@@ -1,0 +1,417 @@
+package payment
+
+import (
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/quadrille-dev/quadrille/contracts"
+	"github.com/quadrille-dev/quadrille/pkg/events"
+	"github.com/quadrille-dev/quadrille/pkg/events/eventstest"
+)
+
+// race calls all at the same moment and waits until they are done.
+func race(all ...func()) {
+	var ready, done sync.WaitGroup
+	barrier := make(chan struct{})
+	ready.Add(len(all))
+	for _, f := range all {
+		done.Go(func() {
+			ready.Done()
+			<-barrier
+			f()
+		})
+	}
+	ready.Wait()
+	close(barrier)
+	done.Wait()
+}
+
+// many are the orders of one race.
+func many() []string {
+	ids := make([]string, 20)
+	for i := range ids {
+		ids[i] = fmt.Sprintf("o-%02d", i)
+	}
+	return ids
+}
+
+func reservedFor(id string) contracts.InventoryReserved {
+	return contracts.InventoryReserved{OrderID: id}
+}
+
+func cancelledFor(id string) contracts.ShipmentCancelled {
+	return contracts.ShipmentCancelled{OrderID: id, Reason: contracts.ReasonCustomer}
+}
+
+func chargeStartedFor(id string) contracts.PaymentChargeStarted {
+	return contracts.PaymentChargeStarted{OrderID: id}
+}
+
+func refundStartedFor(id string) contracts.PaymentRefundStarted {
+	return contracts.PaymentRefundStarted{OrderID: id}
+}
+
+// tell is a delivery to be raced: its reaction must be done with the event at the first attempt.
+func (tl *till) tell(t *testing.T, eto events.ETO, opts ...eventstest.DeliverOption) func() {
+	return func() {
+		if v := tl.tr.Deliver(t, eto, opts...); v.Action != events.Done {
+			t.Errorf("%s about %s: verdict %+v", eto.EventType(), eto.Subject(), v)
+		}
+	}
+}
+
+// settle is the rest of the way: what payment tells itself is delivered, each event twice and all at once, until
+// nothing is left. The nth of others happens together with the nth round of that.
+func (tl *till) settle(t *testing.T, others ...[]func()) {
+	t.Helper()
+	heard := 0
+	for {
+		told := tl.published(t)
+		var next []func()
+		for _, e := range told[heard:] {
+			switch e.Type {
+			case chargeStarted.EventType():
+				next = append(next, slices.Repeat([]func(){tl.tell(t, chargeStartedFor(e.Subject), eventstest.WithID(e.ID))}, 2)...)
+			case refundStarted.EventType():
+				next = append(next, slices.Repeat([]func(){tl.tell(t, refundStartedFor(e.Subject), eventstest.WithID(e.ID))}, 2)...)
+			}
+		}
+		heard = len(told)
+		if len(others) > 0 {
+			next, others = append(next, others[0]...), others[1:]
+		} else if len(next) == 0 {
+			return
+		}
+		race(next...)
+	}
+}
+
+// ending is how a payment ended: in the rows, in what was told, and in the processor's books.
+type ending struct {
+	State   State
+	Told    []string
+	Account account
+	Card    bool // still kept
+}
+
+// The endings. Whether "processed" was told of money that went back later is a matter of who came first.
+var (
+	endedCharged = ending{
+		State: Charged, Told: []string{chargeStarted.EventType(), processed.EventType()}, Account: account{charges: 1, kept: total.Amount},
+	}
+	endedRefunded = ending{
+		State: Refunded, Account: account{charges: 1, refunds: 1},
+		Told: []string{chargeStarted.EventType(), refundStarted.EventType(), contracts.PaymentRefunded{}.EventType()},
+	}
+	endedProcessedAndRefunded = ending{
+		State: Refunded, Account: account{charges: 1, refunds: 1}, Told: []string{
+			chargeStarted.EventType(), processed.EventType(), refundStarted.EventType(), contracts.PaymentRefunded{}.EventType(),
+		},
+	}
+	endedDeclined = ending{State: Failed, Told: []string{chargeStarted.EventType(), declined.EventType()}}
+	endedVoided   = ending{State: Voided, Told: []string{contracts.PaymentVoided{}.EventType()}}
+	endedSilently = ending{State: Voided}
+)
+
+// wantEnding checks that the order has ended in one of these ways, and answers which.
+func (tl *till) wantEnding(t *testing.T, id string, possible ...ending) int {
+	t.Helper()
+	r, err := findPayment(tl.db, id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := ending{State: r.State, Account: tl.processor.account(id), Card: r.PaymentMethod != ""}
+	for _, e := range tl.tr.Published() {
+		if e.Subject == id {
+			got.Told = append(got.Told, e.Type)
+		}
+	}
+	options := cmp.Options{cmp.AllowUnexported(account{})}
+	for i, e := range possible {
+		if cmp.Equal(e, got, options) {
+			return i
+		}
+	}
+	t.Errorf("%s ended as\n%+v, want one of\n%+v", id, got, possible)
+	return -1
+}
+
+// wantEndings checks each order, and notes how often each ending occurred.
+func (tl *till) wantEndings(t *testing.T, ids []string, possible ...ending) {
+	t.Helper()
+	occurred := make([]int, len(possible))
+	for _, id := range ids {
+		if i := tl.wantEnding(t, id, possible...); i >= 0 {
+			occurred[i]++
+		}
+	}
+	t.Logf("endings occurred %v times", occurred)
+}
+
+// bringToCharging has the orders charging, with cards that pay.
+func (tl *till) bringToCharging(t *testing.T, ids []string) {
+	t.Helper()
+	for _, id := range ids {
+		tl.deliver(t, orderCreated(id, "pm_card_visa"), reservedFor(id))
+	}
+}
+
+// bringToCharged has the orders charged.
+func (tl *till) bringToCharged(t *testing.T, ids []string) {
+	t.Helper()
+	tl.bringToCharging(t, ids)
+	tl.settle(t)
+	tl.wantEndings(t, ids, endedCharged)
+}
+
+func TestRace_CancellationAgainstTheCharge(t *testing.T) {
+	t.Parallel()
+	tl := newTill(t)
+	ids := many()
+	tl.bringToCharging(t, ids)
+
+	var all []func()
+	for _, id := range ids {
+		all = append(all, tl.tell(t, chargeStartedFor(id)), tl.tell(t, cancelledFor(id)), tl.tell(t, chargeStartedFor(id)))
+	}
+	race(all...)
+	tl.settle(t)
+
+	tl.wantEndings(t, ids, endedRefunded, endedProcessedAndRefunded)
+}
+
+// A card that is declined meanwhile leaves nothing to give back.
+func TestRace_CancellationAgainstADeclinedCharge(t *testing.T) {
+	t.Parallel()
+	tl := newTill(t)
+	ids := many()
+	var all []func()
+	for _, id := range ids {
+		tl.deliver(t, orderCreated(id, "pm_card_chargeDeclined"), reservedFor(id))
+		all = append(all, tl.tell(t, chargeStartedFor(id)), tl.tell(t, cancelledFor(id)), tl.tell(t, chargeStartedFor(id)))
+	}
+	race(all...)
+	tl.settle(t)
+
+	tl.wantEndings(t, ids, endedDeclined)
+}
+
+// The processor has the request in its hands, or has carried it out already, when the cancellation arrives: before
+// its answer, or together with it.
+func TestRace_CancellationWhileTheProcessorHoldsTheCharge(t *testing.T) {
+	t.Parallel()
+	fake := newFakeProcessor(t)
+	tl := newTillWith(t, fake, fake.gateway(t))
+	ids := many()
+	asked, answers := map[string]chan struct{}{}, map[string]chan struct{}{}
+	for _, id := range ids {
+		asked[id], answers[id] = make(chan struct{}), make(chan struct{})
+	}
+	fake.during = func(op, id string, effect func()) {
+		if op != "confirm" {
+			effect()
+			return
+		}
+		if slices.Index(ids, id)%2 == 0 { // it is done, and only the answer is held
+			effect()
+			close(asked[id])
+			<-answers[id]
+			return
+		}
+		close(asked[id])
+		<-answers[id]
+		effect()
+	}
+	tl.bringToCharging(t, ids)
+
+	before, together := ids[:6], ids[6:]
+	var all []func()
+	for _, id := range ids {
+		all = append(all, tl.tell(t, chargeStartedFor(id)))
+	}
+	for _, id := range before {
+		all = append(all, func() {
+			<-asked[id]
+			tl.deliver(t, cancelledFor(id))
+			close(answers[id])
+		})
+	}
+	for _, id := range together {
+		all = append(all, func() {
+			<-asked[id]
+			close(answers[id])
+			tl.deliver(t, cancelledFor(id))
+		})
+	}
+	race(all...)
+	tl.settle(t)
+
+	tl.wantEndings(t, before, endedRefunded)
+	tl.wantEndings(t, together, endedRefunded, endedProcessedAndRefunded)
+}
+
+// The cancellations of some orders arrive together with the order and the stock, of others with the charge, of others
+// after it.
+func TestRace_CancellationAgainstTheJoin(t *testing.T) {
+	t.Parallel()
+	tl := newTill(t)
+	ids := many()
+	all, later := []func(){}, make([][]func(), 2)
+	for i, id := range ids {
+		cancel := tl.tell(t, cancelledFor(id))
+		all = append(all, tl.tell(t, orderCreated(id, "pm_card_visa")), tl.tell(t, reservedFor(id)))
+		if round := i % 3; round == 0 {
+			all = append(all, cancel)
+		} else {
+			later[round-1] = append(later[round-1], cancel)
+		}
+	}
+	race(all...)
+	tl.settle(t, later...)
+
+	for i, id := range ids {
+		if i%3 == 0 {
+			tl.wantEnding(t, id, endedVoided, endedRefunded)
+		} else {
+			tl.wantEnding(t, id, endedRefunded, endedProcessedAndRefunded)
+		}
+	}
+}
+
+// The same cancellation comes three times and two others with it: to orders that are charged, to orders that are just
+// being charged, and to orders that nothing is known about.
+func TestRace_CancellationSeveralTimesAtOnce(t *testing.T) {
+	t.Parallel()
+	tl := newTill(t)
+	ids := many()
+	charged, charging, unknown := ids[:7], ids[7:14], ids[14:]
+	tl.bringToCharged(t, charged)
+	tl.bringToCharging(t, charging)
+
+	var all []func()
+	for _, id := range ids {
+		cancel := cancelledFor(id)
+		same := tl.tell(t, cancel, eventstest.WithID("cancel-"+id))
+		all = append(all, same, same, same, tl.tell(t, cancel), tl.tell(t, cancel))
+	}
+	for _, id := range charging {
+		all = append(all, tl.tell(t, chargeStartedFor(id)))
+	}
+	race(all...)
+	tl.settle(t)
+
+	tl.wantEndings(t, charged, endedProcessedAndRefunded)
+	tl.wantEndings(t, charging, endedRefunded, endedProcessedAndRefunded)
+	tl.wantEndings(t, unknown, endedVoided)
+}
+
+// All of an order's attempts at the refund have looked, and seen that nothing was given back, before any asks for it.
+func TestRace_RefundAgainstRefund(t *testing.T) {
+	t.Parallel()
+	const attempts = 4
+	fake := newFakeProcessor(t)
+	tl := newTillWith(t, fake, fake.gateway(t))
+	ids := many()
+	looked := map[string]*sync.WaitGroup{}
+	for _, id := range ids {
+		looked[id] = &sync.WaitGroup{}
+		looked[id].Add(attempts)
+	}
+	fake.during = func(op, id string, effect func()) {
+		if op == "refund" {
+			looked[id].Wait()
+		}
+		effect()
+		if op == "refunds" && fake.account(id).refunds == 0 {
+			looked[id].Done()
+		}
+	}
+	tl.bringToCharged(t, ids)
+	for _, id := range ids {
+		tl.deliver(t, cancelledFor(id))
+	}
+
+	var all []func()
+	for _, id := range ids {
+		same := tl.tell(t, refundStartedFor(id), eventstest.WithID("refund-"+id))
+		all = append(all, same, same, tl.tell(t, refundStartedFor(id)), tl.tell(t, refundStartedFor(id)), tl.tell(t, cancelledFor(id)))
+	}
+	race(all...)
+	tl.settle(t)
+
+	tl.wantEndings(t, ids, endedProcessedAndRefunded)
+	if asked := fake.count("refund"); asked != attempts*len(ids) {
+		t.Errorf("the processor was asked for %d refunds, want all %d attempts to have raced", asked, attempts*len(ids))
+	}
+}
+
+// A parcel that is undeliverable and cancelled: either is a reason to give the money back, once.
+func TestRace_UndeliverableAgainstCancelled(t *testing.T) {
+	t.Parallel()
+	tl := newTill(t)
+	ids := many()
+	tl.bringToCharged(t, ids)
+
+	var all []func()
+	for _, id := range ids {
+		failed := contracts.ShipmentFailed{OrderID: id, Detail: "no such place"}
+		all = append(all, tl.tell(t, failed), tl.tell(t, cancelledFor(id)), tl.tell(t, failed))
+	}
+	race(all...)
+	tl.settle(t)
+
+	tl.wantEndings(t, ids, endedProcessedAndRefunded)
+}
+
+// The order's end stops only what still waits. A charge that had begun goes on: its money is the shipment's to send
+// back.
+func TestRace_OrderCancelledAgainstTheJoin(t *testing.T) {
+	t.Parallel()
+	tl := newTill(t)
+	ids := many()
+	var all, late []func()
+	for i, id := range ids {
+		created, reserved := tl.tell(t, orderCreated(id, "pm_card_visa")), tl.tell(t, reservedFor(id))
+		all = append(all, tl.tell(t, contracts.OrderCancelled{OrderID: id, Reason: contracts.ReasonCustomer}))
+		switch i % 3 {
+		case 0:
+			all = append(all, created, reserved)
+		case 1:
+			all, late = append(all, created), append(late, reserved, reserved)
+		case 2:
+			all, late = append(all, reserved), append(late, created, created)
+		}
+	}
+	race(all...)
+	race(late...)
+	tl.settle(t)
+
+	for i, id := range ids {
+		if i%3 == 0 {
+			tl.wantEnding(t, id, endedSilently, endedCharged)
+		} else {
+			tl.wantEnding(t, id, endedSilently)
+		}
+	}
+}
+
+// Both cancellations at once: whichever is first, the other has nothing to add.
+func TestRace_BothCancellationsAgainstTheJoin(t *testing.T) {
+	t.Parallel()
+	tl := newTill(t)
+	ids := many()
+	var all []func()
+	for _, id := range ids {
+		all = append(all,
+			tl.tell(t, orderCreated(id, "pm_card_visa")), tl.tell(t, reservedFor(id)), tl.tell(t, cancelledFor(id)),
+			tl.tell(t, contracts.OrderCancelled{OrderID: id, Reason: contracts.ReasonCustomer}))
+	}
+	race(all...)
+	tl.settle(t)
+
+	tl.wantEndings(t, ids, endedSilently, endedVoided, endedRefunded)
+}

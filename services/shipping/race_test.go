@@ -1,0 +1,496 @@
+package shipping
+
+import (
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/quadrille-dev/quadrille/contracts"
+	"github.com/quadrille-dev/quadrille/pkg/events"
+	"github.com/quadrille-dev/quadrille/pkg/events/eventstest"
+)
+
+// race calls all at the same moment and waits until they are done.
+func race(all ...func()) {
+	var ready, done sync.WaitGroup
+	barrier := make(chan struct{})
+	ready.Add(len(all))
+	for _, f := range all {
+		done.Go(func() {
+			ready.Done()
+			<-barrier
+			f()
+		})
+	}
+	ready.Wait()
+	close(barrier)
+	done.Wait()
+}
+
+// many are the orders of one race. The log is kept by order, so the ids are the test's own.
+func many(t *testing.T) []string {
+	ids := make([]string, 20)
+	for i := range ids {
+		ids[i] = fmt.Sprintf("%s-%02d", t.Name(), i)
+	}
+	return ids
+}
+
+func orderFor(id string) contracts.OrderCreated {
+	created := order
+	created.OrderID = id
+	return created
+}
+
+func paidFor(id string) contracts.PaymentProcessed {
+	return contracts.PaymentProcessed{OrderID: id, PaymentID: "pi_1"}
+}
+
+func bookingStartedFor(id string) contracts.ShipmentBookingStarted {
+	return contracts.ShipmentBookingStarted{OrderID: id}
+}
+
+func cancelStartedFor(id string) contracts.ShipmentCancelStarted {
+	return contracts.ShipmentCancelStarted{OrderID: id}
+}
+
+func customerCancelsFor(id string) contracts.OrderCancelRequested {
+	return contracts.OrderCancelRequested{OrderID: id, Reason: contracts.ReasonCustomer}
+}
+
+func deadlineCancelsFor(id string) contracts.OrderCancelRequested {
+	return contracts.OrderCancelRequested{OrderID: id, Reason: contracts.ReasonDeadline}
+}
+
+func parcelOf(id string) string { return "shp_" + id }
+
+// tell is a delivery to be raced: its reaction must be done with the event at the first attempt.
+func (d *depot) tell(t *testing.T, eto events.ETO, opts ...eventstest.DeliverOption) func() {
+	return func() {
+		if v := d.tr.Deliver(t, eto, opts...); v.Action != events.Done {
+			t.Errorf("%s about %s: verdict %+v", eto.EventType(), eto.Subject(), v)
+		}
+	}
+}
+
+// fetch is the carrier's driver, to be raced: a parcel that is still booked is taken away, and reported.
+func (d *depot) fetch(t *testing.T, id string) func() {
+	return func() {
+		if d.carrier.fetch(parcelOf(id)) {
+			d.reportOf(t, id, NoticeDispatched)
+		}
+	}
+}
+
+// settle is the rest of the way: what shipping tells itself is delivered, each event twice and all at once, until
+// nothing is left.
+func (d *depot) settle(t *testing.T) {
+	t.Helper()
+	heard := 0
+	for {
+		told := d.published(t)
+		var next []func()
+		for _, e := range told[heard:] {
+			switch e.Type {
+			case bookingStarted.EventType():
+				next = append(next, slices.Repeat([]func(){d.tell(t, bookingStartedFor(e.Subject), eventstest.WithID(e.ID))}, 2)...)
+			case cancelStarted.EventType():
+				next = append(next, slices.Repeat([]func(){d.tell(t, cancelStartedFor(e.Subject), eventstest.WithID(e.ID))}, 2)...)
+			}
+		}
+		if len(next) == 0 {
+			return
+		}
+		heard = len(told)
+		race(next...)
+	}
+}
+
+// ending is how a shipment ended: in the rows, at the carrier, and in what was told of it, apart from the steps on
+// the way there: those that lead nowhere else are told or not, depending on who came first.
+type ending struct {
+	State    State
+	Parcel   string // at the carrier
+	Told     []string
+	Reason   string
+	Tracking string
+}
+
+func ended(state State, parcel, reason string, told ...events.ETO) ending {
+	e := ending{State: state, Parcel: parcel, Reason: reason}
+	if state == Dispatched || state == Delivered {
+		e.Tracking = dispatched.Tracking
+	}
+	for _, eto := range told {
+		e.Told = append(e.Told, describe(eto.EventType(), eto))
+	}
+	return e
+}
+
+func describe(eventType string, eto events.ETO) string {
+	if refusal, ok := eto.(contracts.ShipmentCancelRefused); ok {
+		return eventType + " because " + refusal.Because
+	}
+	return eventType
+}
+
+// The endings.
+var (
+	endedNeverBegun = ended(Cancelled, "", contracts.ReasonCustomer, cancelled(""))
+	endedOverdue    = ended(Cancelled, "", contracts.ReasonDeadline, cancelled(""))
+	endedCancelled  = ended(Cancelled, "cancelled", contracts.ReasonCustomer, cancelled(""))
+	endedDispatched = ended(Dispatched, "dispatched", "", dispatched, refusedDispatched)
+	endedDelivered  = ended(Delivered, "delivered", "", dispatched, refusedDispatched, delivered)
+	endedBooked     = ended(Booked, "booked", "", refusedPaid)
+)
+
+// with is the ending, and one more thing told before it.
+func (e ending) with(eto events.ETO) ending {
+	e.Told = append([]string{describe(eto.EventType(), eto)}, e.Told...)
+	return e
+}
+
+// wantEnding checks that the order has ended in one of these ways, and answers which.
+func (d *depot) wantEnding(t *testing.T, id string, possible ...ending) int {
+	t.Helper()
+	r, err := findShipment(d.db, id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := ending{State: r.State, Parcel: d.carrier.state(parcelOf(id)), Reason: r.Reason, Tracking: r.Tracking}
+	steps := map[string]int{}
+	for _, e := range d.tr.Published() {
+		switch {
+		case e.Subject != id:
+		case e.Type == bookingStarted.EventType(), e.Type == booked.EventType(), e.Type == cancelStarted.EventType():
+			steps[e.Type]++
+		case e.Type == refusedPaid.EventType():
+			got.Told = append(got.Told, describe(e.Type, eventstest.Decode[contracts.ShipmentCancelRefused](t, e)))
+		default:
+			got.Told = append(got.Told, e.Type)
+		}
+	}
+	if n := steps[bookingStarted.EventType()]; n > 1 || n == 0 && got.Parcel != "" {
+		t.Errorf("the booking of %s, now %q at the carrier, was started %d times", id, got.Parcel, n)
+	}
+	if steps[booked.EventType()] > 1 || steps[cancelStarted.EventType()] > 1 {
+		t.Errorf("told about %s: %v", id, steps)
+	}
+	if said := logged.about(id); slices.Contains(said, "the carrier has a parcel that must not leave") {
+		t.Errorf("log about %s: %q", id, said)
+	}
+	if r.Address != nil && got.State != Booked {
+		t.Errorf("the address of %s is still kept while %s", id, got.State)
+	}
+	for i, e := range possible {
+		if cmp.Equal(e, got) {
+			return i
+		}
+	}
+	t.Errorf("%s ended as\n%+v, want one of\n%+v", id, got, possible)
+	return -1
+}
+
+// wantEndings checks each order, and notes how often each ending occurred.
+func (d *depot) wantEndings(t *testing.T, ids []string, possible ...ending) {
+	t.Helper()
+	occurred := make([]int, len(possible))
+	for _, id := range ids {
+		if i := d.wantEnding(t, id, possible...); i >= 0 {
+			occurred[i]++
+		}
+	}
+	t.Logf("endings occurred %v times", occurred)
+}
+
+// bringToBooking has the orders where their booking is to be made.
+func (d *depot) bringToBooking(t *testing.T, ids []string) {
+	t.Helper()
+	for _, id := range ids {
+		d.deliver(t, orderFor(id), paidFor(id))
+	}
+}
+
+// bringToBooked has the orders booked.
+func (d *depot) bringToBooked(t *testing.T, ids []string) {
+	t.Helper()
+	d.bringToBooking(t, ids)
+	d.settle(t)
+}
+
+func TestRace_CancellationAgainstTheBooking(t *testing.T) {
+	t.Parallel()
+	d := newDepot(t)
+	ids := many(t)
+	d.bringToBooking(t, ids)
+
+	var all []func()
+	for _, id := range ids {
+		all = append(all, d.tell(t, bookingStartedFor(id)), d.tell(t, customerCancelsFor(id)), d.tell(t, bookingStartedFor(id)))
+	}
+	race(all...)
+	d.settle(t)
+
+	d.wantEndings(t, ids, endedCancelled)
+}
+
+// The carrier has the request in its hands, or has made the booking already, when the customer cancels: before its
+// answer, or together with it.
+func TestRace_CancellationWhileTheCarrierHoldsTheBooking(t *testing.T) {
+	t.Parallel()
+	d := newDepot(t)
+	ids := many(t)
+	asked, answers := map[string]chan struct{}{}, map[string]chan struct{}{}
+	done := map[string]bool{} // the booking is made, and only the answer is held
+	for i, id := range ids {
+		asked[parcelOf(id)], answers[parcelOf(id)], done[parcelOf(id)] = make(chan struct{}), make(chan struct{}), i%2 == 0
+	}
+	d.carrier.during = func(op, parcel string, effect func()) {
+		if op != "book" {
+			effect()
+			return
+		}
+		if done[parcel] {
+			effect()
+		}
+		close(asked[parcel])
+		<-answers[parcel]
+		if !done[parcel] {
+			effect()
+		}
+	}
+	d.bringToBooking(t, ids)
+
+	before, together := ids[:6], ids[6:]
+	var all []func()
+	for _, id := range ids {
+		all = append(all, d.tell(t, bookingStartedFor(id)))
+	}
+	for _, id := range before {
+		all = append(all, func() {
+			<-asked[parcelOf(id)]
+			d.deliver(t, customerCancelsFor(id))
+			close(answers[parcelOf(id)])
+		})
+	}
+	for _, id := range together {
+		all = append(all, func() {
+			<-asked[parcelOf(id)]
+			close(answers[parcelOf(id)])
+			d.deliver(t, customerCancelsFor(id))
+		})
+	}
+	race(all...)
+	d.settle(t)
+
+	d.wantEndings(t, ids, endedCancelled)
+}
+
+// The driver comes while the booking's answer is still under way. Some of the customers cancel.
+func TestRace_HandOverThatOvertakesTheBooking(t *testing.T) {
+	t.Parallel()
+	d := newDepot(t)
+	ids := many(t)
+	cancelled, wanted := ids[:14], ids[14:]
+	exists := map[string]chan struct{}{}
+	for _, id := range ids {
+		exists[parcelOf(id)] = make(chan struct{})
+	}
+	d.carrier.during = func(op, parcel string, effect func()) {
+		effect()
+		if op == "book" {
+			close(exists[parcel])
+		}
+	}
+	d.bringToBooking(t, ids)
+
+	var all []func()
+	for _, id := range ids {
+		all = append(all, d.tell(t, bookingStartedFor(id)), func() {
+			<-exists[parcelOf(id)]
+			d.fetch(t, id)()
+		})
+	}
+	for _, id := range cancelled {
+		all = append(all, d.tell(t, customerCancelsFor(id)))
+	}
+	race(all...)
+	d.settle(t)
+
+	d.wantEndings(t, cancelled, endedDispatched)
+	d.wantEndings(t, wanted, ended(Dispatched, "dispatched", "", dispatched))
+}
+
+// The driver comes when the customer cancels; or just before the carrier is asked, so that its refusal and its notice
+// arrive at once, or the notice much later; or just after. It is the carrier who decides.
+func TestRace_CancellationAgainstTheHandOver(t *testing.T) {
+	t.Parallel()
+	d := newDepot(t)
+	ids := many(t)
+	booked, before, unreported, after := ids[:5], ids[5:10], ids[10:15], ids[15:]
+	asked, askFor := map[string]chan struct{}{}, map[string]func(){}
+	for _, id := range ids[5:] {
+		asked[id] = make(chan struct{})
+		askFor[parcelOf(id)] = sync.OnceFunc(func() { close(asked[id]) })
+	}
+	d.carrier.during = func(op, parcel string, effect func()) {
+		ask := askFor[parcel]
+		switch {
+		case op != "cancel" || ask == nil:
+			effect()
+		case slices.ContainsFunc(after, func(id string) bool { return parcelOf(id) == parcel }):
+			effect()
+			ask()
+		default:
+			d.carrier.fetch(parcel)
+			ask()
+			effect()
+		}
+	}
+	d.bringToBooked(t, ids)
+
+	var all []func()
+	for _, id := range booked {
+		all = append(all, d.tell(t, customerCancelsFor(id)), d.fetch(t, id))
+	}
+	for id, asked := range asked {
+		d.deliver(t, customerCancelsFor(id))
+		all = append(all, d.tell(t, cancelStartedFor(id)), d.tell(t, cancelStartedFor(id)), func() {
+			<-asked
+			d.fetch(t, id)() // in vain: it was cancelled, or is gone
+			if slices.Contains(before, id) {
+				d.reportOf(t, id, NoticeDispatched)
+			}
+		})
+	}
+	race(all...)
+	d.settle(t)
+
+	d.wantEndings(t, slices.Concat(booked, before, unreported), endedDispatched)
+	d.wantEndings(t, after, endedCancelled)
+	for _, id := range unreported {
+		d.reportOf(t, id, NoticeDispatched)
+	}
+	d.settle(t)
+	d.wantEndings(t, unreported, endedDispatched)
+}
+
+// The parcel has left. Both notices, the customer's cancellation and the carrier's refusal arrive at once.
+func TestRace_NoticesAgainstTheCancellation(t *testing.T) {
+	t.Parallel()
+	d := newDepot(t)
+	ids := many(t)
+	booked, cancelling := ids[:10], ids[10:]
+	d.bringToBooked(t, ids)
+	for _, id := range cancelling {
+		d.deliver(t, customerCancelsFor(id))
+	}
+
+	var all []func()
+	for _, id := range ids {
+		d.carrier.set(parcelOf(id), "delivered")
+		for _, kind := range []NoticeType{NoticeDispatched, NoticeDelivered, NoticeDelivered} {
+			all = append(all, func() { d.reportOf(t, id, kind) })
+		}
+	}
+	for _, id := range booked {
+		all = append(all, d.tell(t, customerCancelsFor(id)))
+	}
+	for _, id := range cancelling {
+		all = append(all, d.tell(t, cancelStartedFor(id)), d.tell(t, cancelStartedFor(id)))
+	}
+	race(all...)
+	d.settle(t)
+
+	refusedBetween := ended(Delivered, "delivered", "", dispatched, delivered, refusedDispatched)
+	d.wantEndings(t, ids, endedDelivered, refusedBetween)
+}
+
+// The same request comes twice and another with it: to orders that are booked, being booked, and not paid for yet.
+func TestRace_CancellationSeveralTimesAtOnce(t *testing.T) {
+	t.Parallel()
+	d := newDepot(t)
+	ids := many(t)
+	booked, booking, waiting := ids[:7], ids[7:14], ids[14:]
+	d.bringToBooked(t, booked)
+	d.bringToBooking(t, booking)
+
+	var all []func()
+	for _, id := range ids {
+		same := d.tell(t, customerCancelsFor(id), eventstest.WithID("cancel-"+id))
+		all = append(all, same, same, d.tell(t, customerCancelsFor(id)))
+	}
+	for _, id := range booking {
+		all = append(all, d.tell(t, bookingStartedFor(id)))
+	}
+	for _, id := range waiting {
+		all = append(all, d.tell(t, orderFor(id)))
+	}
+	race(all...)
+	d.settle(t)
+
+	d.wantEndings(t, slices.Concat(booked, booking), endedCancelled)
+	d.wantEndings(t, waiting, endedNeverBegun)
+}
+
+// The customer gets their way whether or not the deadline, which yields to a payment, was first.
+func TestRace_CustomerAndDeadlineAtOnce(t *testing.T) {
+	t.Parallel()
+	d := newDepot(t)
+	ids := many(t)
+	booked, booking, waiting, joining := ids[:5], ids[5:10], ids[10:15], ids[15:]
+	d.bringToBooked(t, booked)
+	d.bringToBooking(t, booking)
+
+	var all []func()
+	for _, id := range ids {
+		all = append(all, d.tell(t, customerCancelsFor(id)), d.tell(t, deadlineCancelsFor(id)))
+	}
+	for _, id := range booking {
+		all = append(all, d.tell(t, bookingStartedFor(id)))
+	}
+	for _, id := range joining {
+		all = append(all, d.tell(t, orderFor(id)), d.tell(t, paidFor(id)))
+	}
+	race(all...)
+	d.settle(t)
+
+	d.wantEndings(t, slices.Concat(booked, booking), endedCancelled, endedCancelled.with(refusedPaid))
+	d.wantEndings(t, waiting, endedNeverBegun, endedOverdue)
+	d.wantEndings(t, joining, endedNeverBegun, endedNeverBegun.with(refusedPaid), endedOverdue,
+		endedCancelled, endedCancelled.with(refusedPaid))
+}
+
+// The deadline either comes in time, and nothing is booked, or is refused because of the payment.
+func TestRace_DeadlineAgainstThePayment(t *testing.T) {
+	t.Parallel()
+	d := newDepot(t)
+	ids := many(t)
+	ordered, unknown, paid := ids[:8], ids[8:15], ids[15:]
+	for _, id := range ordered {
+		d.deliver(t, orderFor(id))
+	}
+	for _, id := range paid {
+		d.deliver(t, paidFor(id))
+	}
+
+	var all []func()
+	for _, id := range ids {
+		deadline := d.tell(t, deadlineCancelsFor(id), eventstest.WithID("deadline-"+id))
+		all = append(all, deadline, deadline)
+	}
+	for _, id := range slices.Concat(unknown, paid) {
+		all = append(all, d.tell(t, orderFor(id)))
+	}
+	for _, id := range slices.Concat(ordered, unknown) {
+		all = append(all, d.tell(t, paidFor(id)))
+	}
+	race(all...)
+	d.settle(t)
+
+	d.wantEndings(t, slices.Concat(ordered, unknown), endedOverdue, endedBooked)
+	d.wantEndings(t, paid, endedBooked)
+}
