@@ -114,8 +114,10 @@ func TestHold_PutsAMoveOffUntilTheRuleIsRemoved(t *testing.T) {
 	changed := make(chan struct{}, 1)
 	set.OnChange(func() { changed <- struct{}{} })
 	mine, others := switches.Request{Operation: "fetch", Order: "o1"}, switches.Request{Operation: "fetch", Order: "o2"}
-	if !set.Holds(mine) || !set.Holds(mine) || set.Holds(others) {
-		t.Error("the one that matches is held, and only that")
+	for range 2 { // it is asked again, and counted once
+		if !set.Holds(mine) || set.Holds(others) {
+			t.Error("the one that matches is held, and only that")
+		}
 	}
 	if diff := cmp.Diff([]int{0, 1}, fired(set)); diff != "" {
 		t.Errorf("fired: %s", diff)
