@@ -20,6 +20,7 @@ const lagLimit = time.Minute
 type Bus struct {
 	db            *gorm.DB
 	sqlDB         *sql.DB
+	sql           *dialect
 	transport     Transport
 	cfg           Config
 	subscriptions []Subscription
@@ -38,8 +39,14 @@ type Bus struct {
 func New(db *gorm.DB, transport Transport, cfg Config, subscriptions ...Subscription) (*Bus, error) {
 	cfg = cfg.withDefaults()
 	var errs []error
+	var d *dialect
 	if db == nil {
 		errs = append(errs, errors.New("events: db is nil"))
+	} else {
+		var err error
+		if d, err = dialectOf(db); err != nil {
+			errs = append(errs, fmt.Errorf("events: %w", err))
+		}
 	}
 	if transport == nil {
 		errs = append(errs, errors.New("events: transport is nil"))
@@ -52,18 +59,18 @@ func New(db *gorm.DB, transport Transport, cfg Config, subscriptions ...Subscrip
 	if err != nil {
 		return nil, fmt.Errorf("events: %w", err)
 	}
-	b := &Bus{db: db, sqlDB: sqlDB, transport: transport, cfg: cfg, topology: topologyOf(cfg, subscriptions)}
+	b := &Bus{db: db, sqlDB: sqlDB, sql: d, transport: transport, cfg: cfg, topology: topologyOf(cfg, subscriptions)}
 	for _, s := range subscriptions {
 		or(&s.workers, cfg.Workers)
 		or(&s.timeout, cfg.HandlerTimeout)
 		b.subscriptions = append(b.subscriptions, s)
 	}
-	o := outbox{db: sqlDB, holder: cfg.Instance, audit: cfg.Audit, limit: max(cfg.LeaseTTL, 5*time.Second)}
+	o := outbox{db: sqlDB, sql: d, holder: cfg.Instance, audit: cfg.Audit, limit: max(cfg.LeaseTTL, 5*time.Second)}
 	if b.metrics, err = newMetrics(cfg, o); err != nil {
 		return nil, fmt.Errorf("events: metrics: %w", err)
 	}
 	b.relay = newRelay(cfg, o, transport, b.metrics)
-	if err := db.Use(&plugin{cfg: cfg, wake: b.relay.wake}); err != nil {
+	if err := db.Use(&plugin{cfg: cfg, sql: d, wake: b.relay.wake}); err != nil {
 		return nil, fmt.Errorf("events: this database handle has a bus already: %w", err)
 	}
 	return b, nil
@@ -89,7 +96,7 @@ func (b *Bus) Run(ctx context.Context) error {
 
 	var background sync.WaitGroup
 	background.Go(func() { b.relay.run(relaying, work) })
-	background.Go(func() { cleaner{b.cfg, b.sqlDB}.run(ctx) })
+	background.Go(func() { cleaner{b.cfg, b.sqlDB, b.sql}.run(ctx) })
 
 	deadline := context.AfterFunc(ctx, func() {
 		if sleep(work, b.cfg.ShutdownTimeout) == nil {

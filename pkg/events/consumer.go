@@ -50,7 +50,7 @@ func (c *consumption) handle(d Delivery) Verdict {
 		if c.work.Err() != nil {
 			return Verdict{Action: GiveBack, Err: err}
 		}
-		if decided(err) || !isUnavailable(err) && !databaseAway(c.work, c.bus.sqlDB, err) {
+		if decided(err) || !isUnavailable(err) && !databaseAway(c.work, c.bus.sql, c.bus.sqlDB, err) {
 			return c.failed(d, env.Metadata, err)
 		}
 		if pausedAt.IsZero() {
@@ -135,7 +135,7 @@ func (c *consumption) attempt(env Envelope, attempt int) (err error) {
 
 	if c.via {
 		// The inbox insert comes after the outside call here; look first, so that a duplicate does not call again.
-		if seen, err := marked(ctx, c.bus.sqlDB, c.reaction, env.ID); err != nil || seen {
+		if seen, err := c.bus.sql.hasMark(ctx, c.bus.sqlDB, c.reaction, env.ID); err != nil || seen {
 			return err
 		}
 	}
@@ -145,7 +145,7 @@ func (c *consumption) attempt(env Envelope, attempt int) (err error) {
 	}
 	for try := 0; ; try++ {
 		err = c.apply(ctx, env, apply)
-		if !contention(err) || try == contentionRetries {
+		if !c.bus.sql.contention(err) || try == contentionRetries {
 			return err
 		}
 	}
@@ -157,7 +157,7 @@ func (c *consumption) apply(ctx context.Context, env Envelope, apply func(contex
 	whole, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.timeout+commitGrace)
 	defer cancel()
 	return c.bus.db.WithContext(whole).Transaction(func(tx *gorm.DB) error {
-		fresh, err := mark(ctx, tx, c.reaction, env.ID, c.bus.cfg.Now())
+		fresh, err := c.bus.sql.setMark(ctx, tx, c.reaction, env.ID, c.bus.cfg.Now())
 		if err != nil || !fresh {
 			return err
 		}

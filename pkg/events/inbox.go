@@ -15,35 +15,28 @@ const cleanupBatch = 1000
 // cleanupLimit bounds one statement in time: a connection that has gone silent is given up.
 const cleanupLimit = 30 * time.Second
 
-// mark writes the inbox mark for a reaction, inside tx, before anything else. It answers false if there is one
+// setMark writes the inbox mark for a reaction, inside tx, before anything else. It answers false if there is one
 // already. A concurrent duplicate waits here for the first transaction, and goes on only if that rolled back.
-// The lock time-out that bounds the wait holds for the rest of tx: the reaction's own row locks are bounded too.
-func mark(ctx context.Context, tx *gorm.DB, reaction, eventID string, now time.Time) (fresh bool, err error) {
-	r, err := tx.Statement.ConnPool.ExecContext(ctx, `
-		insert into inbox (reaction, event_id, processed_at)
-		select $1, $2, $3 from (select set_config('lock_timeout', '5s', true)) as settings
-		on conflict do nothing`, reaction, eventID, now)
+func (d *dialect) setMark(ctx context.Context, tx *gorm.DB, reaction, eventID string, now time.Time) (fresh bool, err error) {
+	r, err := tx.Statement.ConnPool.ExecContext(ctx, d.mark, reaction, eventID, d.time(now))
 	if err != nil {
-		return false, inboxError(err)
+		return false, d.inboxError(err)
 	}
 	n, err := r.RowsAffected()
 	return n > 0, err
 }
 
-// marked says whether the reaction has taken the event, without waiting for anyone.
-func marked(ctx context.Context, db *sql.DB, reaction, eventID string) (bool, error) {
-	var found bool
-	err := db.QueryRowContext(ctx,
-		`select exists (select from inbox where reaction = $1 and event_id = $2)`, reaction, eventID).Scan(&found)
-	if err != nil {
-		return false, inboxError(err)
+// hasMark says whether the reaction has taken the event, without waiting for anyone.
+func (d *dialect) hasMark(ctx context.Context, db *sql.DB, reaction, eventID string) (found bool, err error) {
+	if err := db.QueryRowContext(ctx, d.marked, reaction, eventID).Scan(&found); err != nil {
+		return false, d.inboxError(err)
 	}
 	return found, nil
 }
 
-func inboxError(err error) error {
+func (d *dialect) inboxError(err error) error {
 	err = fmt.Errorf("inbox: %w", err)
-	if notMigrated(err) {
+	if d.notMigrated(err) {
 		return Unavailable(err)
 	}
 	return err
@@ -53,16 +46,14 @@ func inboxError(err error) error {
 type cleaner struct {
 	cfg Config
 	db  *sql.DB
+	sql *dialect
 }
 
 // step deletes one batch and answers how long to wait for the next one; 0: there is more to delete.
 func (c cleaner) step(ctx context.Context) (wait time.Duration, err error) {
 	ctx, cancel := context.WithTimeout(ctx, cleanupLimit)
 	defer cancel()
-	r, err := c.db.ExecContext(ctx, `
-		delete from inbox where (reaction, event_id) in (
-			select reaction, event_id from inbox where processed_at < $1 limit $2)`,
-		c.cfg.Now().Add(-c.cfg.InboxRetention), cleanupBatch)
+	r, err := c.db.ExecContext(ctx, c.sql.forget, c.sql.time(c.cfg.Now().Add(-c.cfg.InboxRetention)), cleanupBatch)
 	if err != nil {
 		return c.cfg.CleanupInterval, fmt.Errorf("inbox: clean-up: %w", err)
 	}

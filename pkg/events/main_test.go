@@ -7,10 +7,13 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/glebarez/sqlite"
 	"go.uber.org/goleak"
 	"gorm.io/driver/postgres"
 	"gorm.io/gorm"
@@ -65,7 +68,49 @@ var migrated = testservers.NewTemplate(func(ctx context.Context, url string) err
 	return errors.Join(events.Migrate(ctx, db), sqlDB.Close())
 })
 
-// database opens a handle on a new database with the library's tables.
+// eachServer runs a test on every kind of database that the library knows, with nothing in it.
+func eachServer(t *testing.T, test func(t *testing.T, url string)) {
+	t.Helper()
+	t.Run("postgres", func(t *testing.T) {
+		t.Parallel()
+		test(t, testservers.Database(t))
+	})
+	t.Run("sqlite", func(t *testing.T) {
+		t.Parallel()
+		test(t, sqliteFile(t))
+	})
+}
+
+// eachDatabase is eachServer with the library's tables in the database.
+func eachDatabase(t *testing.T, test func(t *testing.T, url string)) {
+	t.Helper()
+	t.Run("postgres", func(t *testing.T) {
+		t.Parallel()
+		test(t, migrated.Database(t))
+	})
+	t.Run("sqlite", func(t *testing.T) {
+		t.Parallel()
+		url := sqliteFile(t)
+		if err := events.Migrate(t.Context(), open(t, url)); err != nil {
+			t.Fatal(err)
+		}
+		test(t, url)
+	})
+}
+
+// sqliteFile is the address of a new SQLite database, with the settings that the package's documentation asks for.
+func sqliteFile(t testing.TB) string {
+	t.Helper()
+	return "file:" + filepath.Join(t.TempDir(), "events.db") +
+		"?_pragma=busy_timeout(5000)&_pragma=journal_mode(wal)&_pragma=synchronous(normal)&_txlock=immediate"
+}
+
+// in is the time that begins after d, as both kinds of database read it.
+func in(d time.Duration) string {
+	return time.Now().Add(d).UTC().Format("'2006-01-02 15:04:05.000000+00:00'")
+}
+
+// database opens a handle on a new Postgres database with the library's tables.
 func database(t testing.TB) *gorm.DB {
 	t.Helper()
 	return open(t, migrated.Database(t))
@@ -73,7 +118,11 @@ func database(t testing.TB) *gorm.DB {
 
 func open(t testing.TB, url string) *gorm.DB {
 	t.Helper()
-	db, err := gorm.Open(postgres.Open(url), &gorm.Config{SkipDefaultTransaction: true, Logger: logger.Discard})
+	dialector := postgres.Open(url)
+	if strings.HasPrefix(url, "file:") {
+		dialector = sqlite.Open(url)
+	}
+	db, err := gorm.Open(dialector, &gorm.Config{SkipDefaultTransaction: true, Logger: logger.Discard})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,27 +13,26 @@ import (
 //go:embed migrations/*.sql
 var migrations embed.FS
 
-// migrationLock is the key of the advisory lock under which tables change: any constant that others don't use.
-const migrationLock = 0x0e7e47500001
-
 // Migrate creates or upgrades the library's own tables: outbox, outbox_lease, inbox, event_log, and
 // events_migrations, which records the versions applied. It blocks while another instance migrates, and does
 // nothing if everything is up to date. All versions are applied in one transaction or none is.
 func Migrate(ctx context.Context, db *gorm.DB) error {
+	d, err := dialectOf(db)
+	if err != nil {
+		return fmt.Errorf("events: migrate: %w", err)
+	}
 	files, err := fs.Glob(migrations, "migrations/*.sql")
 	if err != nil {
 		return fmt.Errorf("events: migrate: %w", err)
 	}
 	err = db.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
-		// Whoever comes second waits for as long as the first one needs, whatever the session's time-outs are.
-		if err := tx.Exec("select set_config('lock_timeout', '0', true), set_config('statement_timeout', '0', true)").Error; err != nil {
-			return err
+		for _, lock := range d.lockSchema {
+			if err := tx.Exec(lock).Error; err != nil {
+				return err
+			}
 		}
-		if err := tx.Exec("select pg_advisory_xact_lock(?)", migrationLock).Error; err != nil {
-			return err
-		}
-		if err := tx.Exec(`create table if not exists events_migrations (
-			version text primary key, applied_at timestamptz not null default current_timestamp)`).Error; err != nil {
+		if err := tx.Exec(d.schema(`create table if not exists events_migrations (
+			version text primary key, applied_at timestamptz not null default current_timestamp)`)).Error; err != nil {
 			return err
 		}
 		for _, file := range files {
@@ -45,7 +44,7 @@ func Migrate(ctx context.Context, db *gorm.DB) error {
 			if done.RowsAffected == 0 {
 				continue
 			}
-			if err := applyMigration(tx, file); err != nil {
+			if err := applyMigration(tx, d, file); err != nil {
 				return fmt.Errorf("%s: %w", version, err)
 			}
 		}
@@ -57,7 +56,7 @@ func Migrate(ctx context.Context, db *gorm.DB) error {
 	return nil
 }
 
-func applyMigration(tx *gorm.DB, file string) error {
+func applyMigration(tx *gorm.DB, d *dialect, file string) error {
 	text, err := migrations.ReadFile(file)
 	if err != nil {
 		return err
@@ -66,7 +65,7 @@ func applyMigration(tx *gorm.DB, file string) error {
 		if strings.TrimSpace(statement) == "" {
 			continue
 		}
-		if err := tx.Exec(statement).Error; err != nil {
+		if err := tx.Exec(d.schema(statement)).Error; err != nil {
 			return err
 		}
 	}

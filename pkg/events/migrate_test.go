@@ -10,21 +10,22 @@ import (
 
 func TestMigrate_CanRunEverywhereAtOnce(t *testing.T) {
 	t.Parallel()
-	url := testservers.Database(t)
-	together(8, func(int) {
-		if err := events.Migrate(t.Context(), open(t, url)); err != nil {
-			t.Error(err)
+	eachServer(t, func(t *testing.T, url string) {
+		together(8, func(int) {
+			if err := events.Migrate(t.Context(), open(t, url)); err != nil {
+				t.Error(err)
+			}
+		})
+		db := open(t, url)
+		for _, table := range []string{"outbox", "outbox_lease", "inbox", "event_log"} {
+			if n := scan[int](t, db, "select count(*) from "+table); n != 0 {
+				t.Errorf("%s has %d rows", table, n)
+			}
+		}
+		if n := scan[int](t, db, "select count(*) from events_migrations"); n != 1 {
+			t.Errorf("%d versions recorded", n)
 		}
 	})
-	db := open(t, url)
-	for _, table := range []string{"outbox", "outbox_lease", "inbox", "event_log"} {
-		if n := scan[int](t, db, "select count(*) from "+table); n != 0 {
-			t.Errorf("%s has %d rows", table, n)
-		}
-	}
-	if n := scan[int](t, db, "select count(*) from events_migrations"); n != 1 {
-		t.Errorf("%d versions recorded", n)
-	}
 }
 
 // A session's time-outs are meant for requests. A migration that another instance runs is waited for all the same.

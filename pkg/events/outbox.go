@@ -33,18 +33,23 @@ func (r row) message(publisher string) (Message, error) {
 	return Message{Metadata: env.Metadata, Publisher: publisher, Mandatory: r.mandatory, Body: r.body}, nil
 }
 
-func insertRow(ctx context.Context, tx gorm.ConnPool, m Metadata, mandatory bool, body []byte, availableAt *time.Time) error {
-	_, err := tx.ExecContext(ctx, `
-		insert into outbox (event_id, type, subject, mandatory, body, created_at, available_at)
-		values ($1, $2, $3, $4, $5, $6, $7)`,
-		m.ID, m.Type, m.Subject, mandatory, string(body), m.Time, availableAt)
-	return err
+func insertRow(ctx context.Context, d *dialect, tx gorm.ConnPool, m Metadata, mandatory bool, body []byte, availableAt *time.Time) error {
+	var available any
+	if availableAt != nil {
+		available = d.time(*availableAt)
+	}
+	_, err := tx.ExecContext(ctx, d.insert, m.ID, m.Type, m.Subject, mandatory, string(body), d.time(m.Time), available)
+	if err != nil {
+		return err
+	}
+	return ctx.Err() // a driver that was interrupted need not know whether the row was written
 }
 
 // outbox is the table as the relay sees it. Every statement stands alone and is bounded in time: no transaction is
 // open while the relay waits for the broker, and a connection that has gone silent is given up.
 type outbox struct {
 	db     *sql.DB
+	sql    *dialect
 	holder string // this instance
 	audit  bool
 	limit  time.Duration // for one statement
@@ -65,13 +70,7 @@ func (o outbox) exec(ctx context.Context, query string, args ...any) (affected b
 func (o outbox) acquire(ctx context.Context, ttl time.Duration) (generation int64, ok bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, o.limit)
 	defer cancel()
-	err = o.db.QueryRowContext(ctx, `
-		insert into outbox_lease as l (name, holder, generation, expires_at)
-		values ($1, $2, 1, clock_timestamp() + $3 * interval '1 millisecond')
-		on conflict (name) do update
-			set holder = excluded.holder, generation = l.generation + 1, expires_at = excluded.expires_at
-			where l.expires_at < clock_timestamp()
-		returning generation`, outboxName, o.holder, ttl.Milliseconds()).Scan(&generation)
+	err = o.db.QueryRowContext(ctx, o.sql.acquire, outboxName, o.holder, ttl.Milliseconds()).Scan(&generation)
 	if errors.Is(err, sql.ErrNoRows) {
 		return 0, false, nil
 	}
@@ -80,25 +79,19 @@ func (o outbox) acquire(ctx context.Context, ttl time.Duration) (generation int6
 
 // renew prolongs the lease; ok is false if somebody else has it now.
 func (o outbox) renew(ctx context.Context, generation int64, ttl time.Duration) (ok bool, err error) {
-	return o.exec(ctx, `
-		update outbox_lease set expires_at = clock_timestamp() + $4 * interval '1 millisecond'
-		where name = $1 and holder = $2 and generation = $3`, outboxName, o.holder, generation, ttl.Milliseconds())
+	return o.exec(ctx, o.sql.renew, outboxName, o.holder, generation, ttl.Milliseconds())
 }
 
 // release lets another instance take the lease at once.
 func (o outbox) release(ctx context.Context, generation int64) error {
-	_, err := o.exec(ctx, `
-		update outbox_lease set expires_at = '-infinity' where name = $1 and holder = $2 and generation = $3`,
-		outboxName, o.holder, generation)
+	_, err := o.exec(ctx, o.sql.release, outboxName, o.holder, generation)
 	return err
 }
 
 // promote makes scheduled rows due, and lets their age count from then. They keep their place: what was written
 // first leaves first.
 func (o outbox) promote(ctx context.Context, now time.Time) error {
-	_, err := o.exec(ctx, `
-		update outbox set created_at = greatest(created_at, available_at), available_at = null
-		where available_at <= $1`, now)
+	_, err := o.exec(ctx, o.sql.promote, o.sql.time(now))
 	return err
 }
 
@@ -109,20 +102,7 @@ func (o outbox) promote(ctx context.Context, now time.Time) error {
 func (o outbox) due(ctx context.Context, now time.Time, inFlight []int64, limit int) ([]row, error) {
 	ctx, cancel := context.WithTimeout(ctx, o.limit)
 	defer cancel()
-	rows, err := o.db.QueryContext(ctx, `
-		(select id, subject, created_at, refusals, mandatory, body
-			from outbox o
-			where available_at is null and held_until is null and id <> all ($2)
-				and not exists (select from outbox h
-					where h.subject = o.subject and h.id < o.id and h.held_until is not null and h.available_at is null)
-			order by id limit $3)
-		union all
-		(select id, subject, created_at, refusals, mandatory, body
-			from outbox o
-			where available_at is null and held_until <= $1 and id <> all ($2)
-				and not exists (select from outbox h
-					where h.subject = o.subject and h.id < o.id and h.held_until is not null and h.available_at is null)
-			order by held_until limit $4)`, now, inFlight, limit, max(1, limit/2))
+	rows, err := o.db.QueryContext(ctx, o.sql.due, o.sql.time(now), o.sql.ids(inFlight), limit, max(1, limit/2))
 	if err != nil {
 		return nil, err
 	}
@@ -130,9 +110,11 @@ func (o outbox) due(ctx context.Context, now time.Time, inFlight []int64, limit 
 	var due []row
 	for rows.Next() {
 		var r row
-		if err := rows.Scan(&r.id, &r.subject, &r.createdAt, &r.refusals, &r.mandatory, &r.body); err != nil {
+		var createdAt instant
+		if err := rows.Scan(&r.id, &r.subject, &createdAt, &r.refusals, &r.mandatory, &r.body); err != nil {
 			return nil, err
 		}
+		r.createdAt = createdAt.Time
 		due = append(due, r)
 	}
 	return due, rows.Err()
@@ -143,17 +125,7 @@ func (o outbox) due(ctx context.Context, now time.Time, inFlight []int64, limit 
 func (o outbox) done(ctx context.Context, generation int64, ids []int64, now time.Time) error {
 	ctx, cancel := context.WithTimeout(ctx, o.limit)
 	defer cancel()
-	query := `with gone as (delete from outbox where id = any ($1)
-		and exists (select from outbox_lease where name = $2 and holder = $3 and generation = $4)
-		returning id, event_id, type, subject, body, created_at)`
-	args := []any{ids, outboxName, o.holder, generation}
-	if o.audit {
-		query += `, logged as (insert into event_log (id, event_id, type, subject, body, created_at, published_at)
-			select id, event_id, type, subject, body, created_at, $5 from gone on conflict do nothing)`
-		args = append(args, now)
-	}
-	var gone int
-	err := o.db.QueryRowContext(ctx, query+` select count(*) from gone`, args...).Scan(&gone)
+	gone, err := o.sql.done(ctx, o, generation, ids, now)
 	if err == nil && gone == 0 {
 		err = errFenced
 	}
@@ -169,26 +141,16 @@ type hold struct {
 	cause   error
 }
 
+// text is the cause as databases take it. Others wrote it, and Postgres wants valid UTF-8 without NUL.
+func (h hold) text() string {
+	return strings.ToValidUTF8(strings.ReplaceAll(h.cause.Error(), "\x00", ""), "\uFFFD")
+}
+
 // hold keeps rows, and the later ones of their subjects, back.
 func (o outbox) hold(ctx context.Context, generation int64, holds []hold, now time.Time) error {
-	n := len(holds)
-	ids, until, refused, parked, causes := make([]int64, n), make([]time.Time, n), make([]bool, n), make([]bool, n), make([]string, n)
-	for i, h := range holds {
-		ids[i], until[i], refused[i], parked[i] = h.id, h.until, h.refused, h.parked
-		// Others wrote the text; Postgres takes valid UTF-8 without NUL only.
-		causes[i] = strings.ToValidUTF8(strings.ReplaceAll(h.cause.Error(), "\x00", ""), "\uFFFD")
-	}
-	_, err := o.exec(ctx, `
-		update outbox o set
-			held_until = case when h.parked then 'infinity' else h.until end,
-			parked_at  = case when h.parked then $9::timestamptz end,
-			refusals   = o.refusals + case when h.refused then 1 else 0 end,
-			last_error = h.cause
-		from unnest ($1::bigint[], $2::timestamptz[], $3::boolean[], $4::boolean[], $5::text[])
-			as h (id, until, refused, parked, cause)
-		where o.id = h.id and exists (select from outbox_lease where name = $6 and holder = $7 and generation = $8)`,
-		ids, until, refused, parked, causes, outboxName, o.holder, generation, now)
-	return err
+	ctx, cancel := context.WithTimeout(ctx, o.limit)
+	defer cancel()
+	return o.sql.hold(ctx, o, generation, holds, now)
 }
 
 // outboxStats is what health checks and metrics ask.
@@ -203,24 +165,16 @@ type outboxStats struct {
 func (o outbox) stats(ctx context.Context, now time.Time) (outboxStats, error) {
 	var (
 		s               outboxStats
-		lagging, oldest sql.NullTime
+		lagging, oldest instant
 	)
-	err := o.db.QueryRowContext(ctx, `
-		with due as (
-			select created_at, parked_at, held_until is not null or exists (select from outbox h
-				where h.subject = o.subject and h.id < o.id and h.held_until is not null and h.available_at is null) as held
-			from outbox o where available_at is null)
-		select count(*) filter (where not held), count(*) filter (where held and parked_at is null),
-			count(*) filter (where parked_at is not null),
-			min(created_at) filter (where not held), min(created_at)
-		from due`).Scan(&s.waiting, &s.held, &s.parked, &lagging, &oldest)
+	err := o.db.QueryRowContext(ctx, o.sql.stats).Scan(&s.waiting, &s.held, &s.parked, &lagging, &oldest)
 	if err != nil {
 		return s, fmt.Errorf("outbox: %w", err)
 	}
-	if lagging.Valid {
+	if !lagging.IsZero() {
 		s.lag = max(0, now.Sub(lagging.Time))
 	}
-	if oldest.Valid {
+	if !oldest.IsZero() {
 		s.oldest = max(0, now.Sub(oldest.Time))
 	}
 	return s, nil

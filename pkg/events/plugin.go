@@ -17,6 +17,7 @@ const pluginName = "quadrille:events"
 
 type plugin struct {
 	cfg  Config
+	sql  *dialect
 	wake func()
 }
 

@@ -88,7 +88,7 @@ func publish(ctx context.Context, tx *gorm.DB, eto ETO, opts []PublishOption) er
 	if err != nil {
 		return err
 	}
-	if err := insertRow(ctx, t, env.Metadata, eto.Audience() == Required, body, p.availableAt); err != nil {
+	if err := insertRow(ctx, t.plugin.sql, t, env.Metadata, eto.Audience() == Required, body, p.availableAt); err != nil {
 		return err
 	}
 	t.published = true

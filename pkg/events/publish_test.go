@@ -55,53 +55,57 @@ func (nameless) EventType() string { return "created" }
 
 func TestPublish_RefusesWhatIsNotItsToSend(t *testing.T) {
 	t.Parallel()
-	db := database(t)
-	newBus(t, db, eventstest.NewTransport(), config())
-	for name, eto := range map[string]events.ETO{
-		"another service's event": foreign{orderCreated{OrderID: "o"}},
-		"no subject":              orderCreated{},
-		"not an event type":       nameless{orderCreated{OrderID: "o"}},
-	} {
-		err := db.Transaction(func(tx *gorm.DB) error { return events.Publish(t.Context(), tx, eto) })
-		if err == nil {
-			t.Errorf("%s: accepted", name)
+	eachDatabase(t, func(t *testing.T, url string) {
+		db := open(t, url)
+		newBus(t, db, eventstest.NewTransport(), config())
+		for name, eto := range map[string]events.ETO{
+			"another service's event": foreign{orderCreated{OrderID: "o"}},
+			"no subject":              orderCreated{},
+			"not an event type":       nameless{orderCreated{OrderID: "o"}},
+		} {
+			err := db.Transaction(func(tx *gorm.DB) error { return events.Publish(t.Context(), tx, eto) })
+			if err == nil {
+				t.Errorf("%s: accepted", name)
+			}
 		}
-	}
-	if n := scan[int](t, db, "select count(*) from outbox"); n != 0 {
-		t.Errorf("%d rows in the outbox", n)
-	}
+		if n := scan[int](t, db, "select count(*) from outbox"); n != 0 {
+			t.Errorf("%d rows in the outbox", n)
+		}
+	})
 }
 
 func TestPublish_FillsTheEnvelope(t *testing.T) {
 	t.Parallel()
-	db, tr := database(t), eventstest.NewTransport()
-	now := time.Date(2026, 2, 3, 4, 5, 6, 0, time.UTC)
-	cfg := config()
-	cfg.Now = func() time.Time { return now }
-	cfg.NewID = func() string { return "id-1" }
-	cfg.SchemaBase = "https://quadrille.example/contracts"
-	start(t, db, tr, cfg)
+	eachDatabase(t, func(t *testing.T, url string) {
+		db, tr := open(t, url), eventstest.NewTransport()
+		now := time.Date(2026, 2, 3, 4, 5, 6, 0, time.UTC)
+		cfg := config()
+		cfg.Now = func() time.Time { return now }
+		cfg.NewID = func() string { return "id-1" }
+		cfg.SchemaBase = "https://quadrille.example/contracts"
+		start(t, db, tr, cfg)
 
-	ctx := events.WithTenantID(events.WithCausationID(events.WithCorrelationID(t.Context(), "flow"), "cause"), "acme")
-	state, _ := trace.ParseTraceState("vendor=1")
-	ctx = trace.ContextWithSpanContext(ctx, trace.NewSpanContext(trace.SpanContextConfig{
-		TraceID: trace.TraceID{1}, SpanID: trace.SpanID{2}, TraceFlags: trace.FlagsSampled, TraceState: state,
-	}))
-	if err := db.Transaction(func(tx *gorm.DB) error {
-		return events.Publish(ctx, tx, orderCreated{OrderID: "o", Number: 7}, events.Sequence(3))
-	}); err != nil {
-		t.Fatal(err)
-	}
+		ctx := events.WithTenantID(events.WithCausationID(events.WithCorrelationID(t.Context(), "flow"), "cause"), "acme")
+		state, _ := trace.ParseTraceState("vendor=1")
+		ctx = trace.ContextWithSpanContext(ctx, trace.NewSpanContext(trace.SpanContextConfig{
+			TraceID: trace.TraceID{1}, SpanID: trace.SpanID{2}, TraceFlags: trace.FlagsSampled, TraceState: state,
+		}))
+		if err := db.Transaction(func(tx *gorm.DB) error {
+			return events.Publish(ctx, tx, orderCreated{OrderID: "o", Number: 7}, events.Sequence(3))
+		}); err != nil {
+			t.Fatal(err)
+		}
 
-	want := events.Envelope{Data: []byte(`{"orderId":"o","number":7}`), Metadata: events.Metadata{
-		ID: "id-1", Type: "order.created.v1", Source: "/quadrille/order", Subject: "o", Time: now,
-		DataSchema:    "https://quadrille.example/contracts/order.created.v1.json",
-		CorrelationID: "flow", CausationID: "cause", TenantID: "acme", Sequence: "3",
-		TraceParent: "00-01000000000000000000000000000000-0200000000000000-01", TraceState: "vendor=1",
-	}}
-	if diff := cmp.Diff(want, tr.WaitFor(t, "order.created.v1", "o")); diff != "" {
-		t.Error(diff)
-	}
+		want := events.Envelope{Data: []byte(`{"orderId":"o","number":7}`), Metadata: events.Metadata{
+			ID: "id-1", Type: "order.created.v1", Source: "/quadrille/order", Subject: "o", Time: now,
+			DataSchema:    "https://quadrille.example/contracts/order.created.v1.json",
+			CorrelationID: "flow", CausationID: "cause", TenantID: "acme", Sequence: "3",
+			TraceParent: "00-01000000000000000000000000000000-0200000000000000-01", TraceState: "vendor=1",
+		}}
+		if diff := cmp.Diff(want, tr.WaitFor(t, "order.created.v1", "o")); diff != "" {
+			t.Error(diff)
+		}
+	})
 }
 
 func TestPublish_GivesEachEventAVersion7ID(t *testing.T) {
@@ -117,77 +121,85 @@ func TestPublish_GivesEachEventAVersion7ID(t *testing.T) {
 
 func TestPublish_SendsNothingAfterRollback(t *testing.T) {
 	t.Parallel()
-	db, tr := database(t), eventstest.NewTransport()
-	start(t, db, tr, config())
+	eachDatabase(t, func(t *testing.T, url string) {
+		db, tr := open(t, url), eventstest.NewTransport()
+		start(t, db, tr, config())
 
-	no := errors.New("no")
-	err := db.Transaction(func(tx *gorm.DB) error {
-		if err := events.Publish(t.Context(), tx, orderCreated{OrderID: "never"}); err != nil {
-			return err
-		}
-		return no
-	})
-	if !errors.Is(err, no) {
-		t.Fatal(err)
-	}
-	if err := db.Transaction(func(tx *gorm.DB) error {
-		_ = tx.Transaction(func(inner *gorm.DB) error {
-			if err := events.Publish(t.Context(), inner, orderCreated{OrderID: "nor"}); err != nil {
-				t.Error(err)
+		no := errors.New("no")
+		err := db.Transaction(func(tx *gorm.DB) error {
+			if err := events.Publish(t.Context(), tx, orderCreated{OrderID: "never"}); err != nil {
+				return err
 			}
 			return no
 		})
-		return events.Publish(t.Context(), tx, orderCreated{OrderID: "last"})
-	}); err != nil {
-		t.Fatal(err)
-	}
-	tr.WaitFor(t, "order.created.v1", "last")
-	if got := len(tr.Published()); got != 1 {
-		t.Errorf("%d events published, want the last only", got)
-	}
+		if !errors.Is(err, no) {
+			t.Fatal(err)
+		}
+		if err := db.Transaction(func(tx *gorm.DB) error {
+			_ = tx.Transaction(func(inner *gorm.DB) error {
+				if err := events.Publish(t.Context(), inner, orderCreated{OrderID: "nor"}); err != nil {
+					t.Error(err)
+				}
+				return no
+			})
+			return events.Publish(t.Context(), tx, orderCreated{OrderID: "last"})
+		}); err != nil {
+			t.Fatal(err)
+		}
+		tr.WaitFor(t, "order.created.v1", "last")
+		if got := len(tr.Published()); got != 1 {
+			t.Errorf("%d events published, want the last only", got)
+		}
+	})
 }
 
 func TestPublish_WakesTheRelayOnCommit(t *testing.T) {
 	t.Parallel()
-	for name, session := range map[string]func(*gorm.DB) *gorm.DB{
-		"plain":               func(db *gorm.DB) *gorm.DB { return db },
-		"prepared statements": func(db *gorm.DB) *gorm.DB { return db.Session(&gorm.Session{PrepareStmt: true}) },
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			db, tr := database(t), eventstest.NewTransport()
-			cfg := config()
-			cfg.PollInterval, cfg.LeaseTTL = time.Hour, time.Hour
-			start(t, db, tr, cfg)
-			eventually(t, "relay has the lease", func() bool {
-				return scan[int](t, db, "select count(*) from outbox_lease") == 1
+	eachDatabase(t, func(t *testing.T, url string) {
+		for name, session := range map[string]func(*gorm.DB) *gorm.DB{
+			"plain":               func(db *gorm.DB) *gorm.DB { return db },
+			"prepared statements": func(db *gorm.DB) *gorm.DB { return db.Session(&gorm.Session{PrepareStmt: true}) },
+		} {
+			t.Run(name, func(t *testing.T) {
+				t.Parallel()
+				db, tr := open(t, url), eventstest.NewTransport()
+				cfg := config()
+				cfg.PollInterval, cfg.LeaseTTL = time.Hour, time.Hour
+				start(t, db, tr, cfg)
+				eventually(t, "relay has the lease", func() bool {
+					return scan[int](t, db, "select count(*) from outbox_lease") == 1
+				})
+				for _, subject := range []string{"first", "second"} {
+					publish(t, session(db), orderCreated{OrderID: subject})
+					tr.WaitFor(t, "order.created.v1", subject)
+				}
 			})
-			for _, subject := range []string{"first", "second"} {
-				publish(t, session(db), orderCreated{OrderID: subject})
-				tr.WaitFor(t, "order.created.v1", subject)
-			}
-		})
-	}
+		}
+	})
 }
 
 func TestPublish_WorksOnAHandleWithPreparedStatements(t *testing.T) {
 	t.Parallel()
-	db, tr := database(t), eventstest.NewTransport()
-	prepared := db.Session(&gorm.Session{PrepareStmt: true})
-	start(t, prepared, tr, config())
-	publish(t, prepared, orderCreated{OrderID: "o"})
-	tr.WaitFor(t, "order.created.v1", "o")
+	eachDatabase(t, func(t *testing.T, url string) {
+		db, tr := open(t, url), eventstest.NewTransport()
+		prepared := db.Session(&gorm.Session{PrepareStmt: true})
+		start(t, prepared, tr, config())
+		publish(t, prepared, orderCreated{OrderID: "o"})
+		tr.WaitFor(t, "order.created.v1", "o")
+	})
 }
 
 func TestPublish_ReportsTheDatabasesError(t *testing.T) {
 	t.Parallel()
-	db := database(t)
-	newBus(t, db, eventstest.NewTransport(), config())
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	tx := db.Begin()
-	defer tx.Rollback()
-	if err := events.Publish(ctx, tx, orderCreated{OrderID: "o"}); !errors.Is(err, context.Canceled) {
-		t.Errorf("got %v", err)
-	}
+	eachDatabase(t, func(t *testing.T, url string) {
+		db := open(t, url)
+		newBus(t, db, eventstest.NewTransport(), config())
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		tx := db.Begin()
+		defer tx.Rollback()
+		if err := events.Publish(ctx, tx, orderCreated{OrderID: "o"}); !errors.Is(err, context.Canceled) {
+			t.Errorf("got %v", err)
+		}
+	})
 }

@@ -203,92 +203,98 @@ func TestReaction_GivesBackWhatPausesWhenTheBusStops(t *testing.T) {
 
 func TestReaction_FinishesWhenTheBusStops(t *testing.T) {
 	t.Parallel()
-	db, tr := database(t), eventstest.NewTransport()
-	effects(t, db)
-	called, goOn := make(chan struct{}), make(chan struct{})
-	bus := newBus(t, db, tr, config(), on(func(ctx context.Context, tx *gorm.DB, _ events.Received[orderCreated]) error {
-		close(called)
-		<-goOn
-		return errors.Join(ctx.Err(), apply(tx, "o"), events.Publish(ctx, tx, orderSeen{OrderID: "o"}))
-	}))
-	ctx, cancel := context.WithCancel(t.Context())
-	stopped := make(chan error, 1)
-	go func() { stopped <- bus.Run(ctx) }()
-	verdict := make(chan events.Verdict, 1)
-	go func() { verdict <- tr.Deliver(t, orderCreated{OrderID: "o"}) }()
-	receive(t, called, "the reaction is called")
-	cancel()
-	close(goOn)
+	eachDatabase(t, func(t *testing.T, url string) {
+		db, tr := open(t, url), eventstest.NewTransport()
+		effects(t, db)
+		called, goOn := make(chan struct{}), make(chan struct{})
+		bus := newBus(t, db, tr, config(), on(func(ctx context.Context, tx *gorm.DB, _ events.Received[orderCreated]) error {
+			close(called)
+			<-goOn
+			return errors.Join(ctx.Err(), apply(tx, "o"), events.Publish(ctx, tx, orderSeen{OrderID: "o"}))
+		}))
+		ctx, cancel := context.WithCancel(t.Context())
+		stopped := make(chan error, 1)
+		go func() { stopped <- bus.Run(ctx) }()
+		verdict := make(chan events.Verdict, 1)
+		go func() { verdict <- tr.Deliver(t, orderCreated{OrderID: "o"}) }()
+		receive(t, called, "the reaction is called")
+		cancel()
+		close(goOn)
 
-	if v := receive(t, verdict, "verdict"); v.Action != events.Done {
-		t.Errorf("verdict %+v", v)
-	}
-	if err := receive(t, stopped, "the bus stops"); err != nil {
-		t.Error(err)
-	}
-	if n := applied(t, db, "o"); n != 1 {
-		t.Errorf("applied %d times", n)
-	}
-	if n := len(tr.Published()); n != 1 {
-		t.Errorf("%d events published by the reaction before the bus stopped", n)
-	}
+		if v := receive(t, verdict, "verdict"); v.Action != events.Done {
+			t.Errorf("verdict %+v", v)
+		}
+		if err := receive(t, stopped, "the bus stops"); err != nil {
+			t.Error(err)
+		}
+		if n := applied(t, db, "o"); n != 1 {
+			t.Errorf("applied %d times", n)
+		}
+		if n := len(tr.Published()); n != 1 {
+			t.Errorf("%d events published by the reaction before the bus stopped", n)
+		}
+	})
 }
 
 func TestReaction_IsCutShortAfterTheShutdownTimeout(t *testing.T) {
 	t.Parallel()
-	db, tr := database(t), eventstest.NewTransport()
-	called := make(chan struct{})
-	cfg := config()
-	cfg.ShutdownTimeout = 50 * time.Millisecond
-	bus := newBus(t, db, tr, cfg, on(func(ctx context.Context, _ *gorm.DB, _ events.Received[orderCreated]) error {
-		close(called)
-		<-ctx.Done()
-		return ctx.Err()
-	}))
-	ctx, cancel := context.WithCancel(t.Context())
-	stopped := make(chan error, 1)
-	go func() { stopped <- bus.Run(ctx) }()
-	verdict := make(chan events.Verdict, 1)
-	go func() { verdict <- tr.Deliver(t, orderCreated{OrderID: "o"}) }()
-	receive(t, called, "the reaction is called")
-	cancel()
-	if v := receive(t, verdict, "verdict"); v.Action != events.GiveBack {
-		t.Errorf("verdict %+v, want the event back in the queue", v)
-	}
-	if err := receive(t, stopped, "the bus stops"); err == nil {
-		t.Error("Run does not say that something was cut short")
-	}
+	eachDatabase(t, func(t *testing.T, url string) {
+		db, tr := open(t, url), eventstest.NewTransport()
+		called := make(chan struct{})
+		cfg := config()
+		cfg.ShutdownTimeout = 50 * time.Millisecond
+		bus := newBus(t, db, tr, cfg, on(func(ctx context.Context, _ *gorm.DB, _ events.Received[orderCreated]) error {
+			close(called)
+			<-ctx.Done()
+			return ctx.Err()
+		}))
+		ctx, cancel := context.WithCancel(t.Context())
+		stopped := make(chan error, 1)
+		go func() { stopped <- bus.Run(ctx) }()
+		verdict := make(chan events.Verdict, 1)
+		go func() { verdict <- tr.Deliver(t, orderCreated{OrderID: "o"}) }()
+		receive(t, called, "the reaction is called")
+		cancel()
+		if v := receive(t, verdict, "verdict"); v.Action != events.GiveBack {
+			t.Errorf("verdict %+v, want the event back in the queue", v)
+		}
+		if err := receive(t, stopped, "the bus stops"); err == nil {
+			t.Error("Run does not say that something was cut short")
+		}
+	})
 }
 
 func TestReaction_AndWhatItPublishesAreOne(t *testing.T) {
 	t.Parallel()
-	db, tr := database(t), eventstest.NewTransport()
-	effects(t, db)
-	start(t, db, tr, config(), on(func(ctx context.Context, tx *gorm.DB, e events.Received[orderCreated]) error {
-		if err := apply(tx, e.Event.OrderID); err != nil {
-			return err
+	eachDatabase(t, func(t *testing.T, url string) {
+		db, tr := open(t, url), eventstest.NewTransport()
+		effects(t, db)
+		start(t, db, tr, config(), on(func(ctx context.Context, tx *gorm.DB, e events.Received[orderCreated]) error {
+			if err := apply(tx, e.Event.OrderID); err != nil {
+				return err
+			}
+			if err := events.Publish(ctx, tx, orderSeen{OrderID: e.Event.OrderID}); err != nil {
+				return err
+			}
+			if e.Attempt == 1 {
+				return errNo
+			}
+			return nil
+		}))
+		if v := tr.Deliver(t, orderCreated{OrderID: "o"}, eventstest.WithID("1")); v.Action != events.Retry {
+			t.Fatalf("verdict %+v", v)
 		}
-		if err := events.Publish(ctx, tx, orderSeen{OrderID: e.Event.OrderID}); err != nil {
-			return err
+		if n := applied(t, db, "o") + rowsOf(t, db, "o") + len(tr.Published()) + scan[int](t, db, "select count(*) from inbox"); n != 0 {
+			t.Errorf("the failed attempt left %d traces", n)
 		}
-		if e.Attempt == 1 {
-			return errNo
+		if v := tr.Deliver(t, orderCreated{OrderID: "o"}, eventstest.WithID("1"), eventstest.OnAttempt(2)); v.Action != events.Done {
+			t.Fatalf("verdict %+v", v)
 		}
-		return nil
-	}))
-	if v := tr.Deliver(t, orderCreated{OrderID: "o"}, eventstest.WithID("1")); v.Action != events.Retry {
-		t.Fatalf("verdict %+v", v)
-	}
-	if n := applied(t, db, "o") + rowsOf(t, db, "o") + len(tr.Published()) + scan[int](t, db, "select count(*) from inbox"); n != 0 {
-		t.Errorf("the failed attempt left %d traces", n)
-	}
-	if v := tr.Deliver(t, orderCreated{OrderID: "o"}, eventstest.WithID("1"), eventstest.OnAttempt(2)); v.Action != events.Done {
-		t.Fatalf("verdict %+v", v)
-	}
-	if n := applied(t, db, "o"); n != 1 {
-		t.Errorf("applied %d times", n)
-	}
-	tr.WaitFor(t, "order.seen.v1", "o")
+		if n := applied(t, db, "o"); n != 1 {
+			t.Errorf("applied %d times", n)
+		}
+		tr.WaitFor(t, "order.seen.v1", "o")
+	})
 }
 
 func TestReaction_HandsItsContextOn(t *testing.T) {
@@ -306,39 +312,43 @@ func TestReaction_HandsItsContextOn(t *testing.T) {
 
 func TestReaction_HappensOnceForConcurrentDuplicates(t *testing.T) {
 	t.Parallel()
-	db, tr := database(t), eventstest.NewTransport()
-	effects(t, db)
-	start(t, db, tr, config(), on(func(_ context.Context, tx *gorm.DB, e events.Received[orderCreated]) error {
-		return apply(tx, e.Event.OrderID)
-	}))
-	together(20, func(int) {
-		if v := tr.Deliver(t, orderCreated{OrderID: "o"}, eventstest.WithID("same")); v.Action != events.Done {
-			t.Errorf("verdict %+v", v)
+	eachDatabase(t, func(t *testing.T, url string) {
+		db, tr := open(t, url), eventstest.NewTransport()
+		effects(t, db)
+		start(t, db, tr, config(), on(func(_ context.Context, tx *gorm.DB, e events.Received[orderCreated]) error {
+			return apply(tx, e.Event.OrderID)
+		}))
+		together(20, func(int) {
+			if v := tr.Deliver(t, orderCreated{OrderID: "o"}, eventstest.WithID("same")); v.Action != events.Done {
+				t.Errorf("verdict %+v", v)
+			}
+		})
+		if n := applied(t, db, "o"); n != 1 {
+			t.Errorf("applied %d times", n)
 		}
 	})
-	if n := applied(t, db, "o"); n != 1 {
-		t.Errorf("applied %d times", n)
-	}
 }
 
 func TestReaction_IsIndependentOfOthersToTheSameEvent(t *testing.T) {
 	t.Parallel()
-	db, tr := database(t), eventstest.NewTransport()
-	effects(t, db)
-	start(t, db, tr, config(),
-		events.On("good", func(_ context.Context, tx *gorm.DB, e events.Received[orderCreated]) error { return apply(tx, "good") }),
-		events.On("bad", func(_ context.Context, tx *gorm.DB, e events.Received[orderCreated]) error { return errNo }))
-	for range 2 {
-		if v := tr.Deliver(t, orderCreated{OrderID: "o"}, eventstest.WithID("same"), eventstest.To("bad")); v.Action != events.Retry {
-			t.Errorf("bad: %+v", v)
+	eachDatabase(t, func(t *testing.T, url string) {
+		db, tr := open(t, url), eventstest.NewTransport()
+		effects(t, db)
+		start(t, db, tr, config(),
+			events.On("good", func(_ context.Context, tx *gorm.DB, e events.Received[orderCreated]) error { return apply(tx, "good") }),
+			events.On("bad", func(_ context.Context, tx *gorm.DB, e events.Received[orderCreated]) error { return errNo }))
+		for range 2 {
+			if v := tr.Deliver(t, orderCreated{OrderID: "o"}, eventstest.WithID("same"), eventstest.To("bad")); v.Action != events.Retry {
+				t.Errorf("bad: %+v", v)
+			}
+			if v := tr.Deliver(t, orderCreated{OrderID: "o"}, eventstest.WithID("same"), eventstest.To("good")); v.Action != events.Done {
+				t.Errorf("good: %+v", v)
+			}
 		}
-		if v := tr.Deliver(t, orderCreated{OrderID: "o"}, eventstest.WithID("same"), eventstest.To("good")); v.Action != events.Done {
-			t.Errorf("good: %+v", v)
+		if n := applied(t, db, "good"); n != 1 {
+			t.Errorf("applied %d times", n)
 		}
-	}
-	if n := applied(t, db, "good"); n != 1 {
-		t.Errorf("applied %d times", n)
-	}
+	})
 }
 
 func TestReaction_WaitsForLocksForABoundedTime(t *testing.T) {

@@ -44,127 +44,141 @@ func TestRelay_DoesNotRepeatAFailedWriteBackInATightLoop(t *testing.T) {
 
 func TestRelay_AuditsARestoredOutboxOnce(t *testing.T) {
 	t.Parallel()
-	db, tr := database(t), eventstest.NewTransport()
-	exec(t, db, "insert into event_log select 1, 'e', 't', 's', 'b', now(), now()")
-	cfg := config()
-	cfg.Audit = true
-	start(t, db, tr, cfg)
-	publish(t, db, orderCreated{OrderID: "o"})
-	outboxEmpty(t, db)
-	if n := len(tr.Published()); n != 1 {
-		t.Errorf("published %d times", n)
-	}
+	eachDatabase(t, func(t *testing.T, url string) {
+		db, tr := open(t, url), eventstest.NewTransport()
+		exec(t, db, "insert into event_log values (1, 'e', 't', 's', 'b', "+in(0)+", "+in(0)+")")
+		cfg := config()
+		cfg.Audit = true
+		start(t, db, tr, cfg)
+		publish(t, db, orderCreated{OrderID: "o"})
+		outboxEmpty(t, db)
+		if n := len(tr.Published()); n != 1 {
+			t.Errorf("published %d times", n)
+		}
+	})
 }
 
 func TestRelay_IsFencedOffByAnotherHolderOfTheSameGeneration(t *testing.T) {
 	t.Parallel()
-	db, tr := database(t), eventstest.NewTransport()
-	start(t, db, tr, config())
-	publish(t, db, orderCreated{OrderID: "o"})
-	outboxEmpty(t, db)
-	// As after a fail-over that lost our lease: somebody else has made the same generation.
-	exec(t, db, "update outbox_lease set holder = 'another', expires_at = now() + interval '1 hour'")
-	var released atomic.Bool
-	eventually(t, "we notice", func() bool {
-		publish(t, db, orderCreated{OrderID: "p"})
-		if scan[int](t, db, "select count(*) from outbox") > 3 {
-			released.Store(true)
+	eachDatabase(t, func(t *testing.T, url string) {
+		db, tr := open(t, url), eventstest.NewTransport()
+		start(t, db, tr, config())
+		publish(t, db, orderCreated{OrderID: "o"})
+		outboxEmpty(t, db)
+		// As after a fail-over that lost our lease: somebody else has made the same generation.
+		exec(t, db, "update outbox_lease set holder = 'another', expires_at = "+in(time.Hour))
+		var released atomic.Bool
+		eventually(t, "we notice", func() bool {
+			publish(t, db, orderCreated{OrderID: "p"})
+			if scan[int](t, db, "select count(*) from outbox") > 3 {
+				released.Store(true)
+			}
+			return released.Load()
+		})
+		if holder := scan[string](t, db, "select holder from outbox_lease"); holder != "another" {
+			t.Errorf("the lease is %s's", holder)
 		}
-		return released.Load()
 	})
-	if holder := scan[string](t, db, "select holder from outbox_lease"); holder != "another" {
-		t.Errorf("the lease is %s's", holder)
-	}
 }
 
 // An error text from outside may hold what Postgres does not take.
 func TestRelay_HoldsARowWhateverTheReasonLooksLike(t *testing.T) {
 	t.Parallel()
-	db, tr := database(t), eventstest.NewTransport()
-	tr.FailNext(errors.Join(events.ErrRefused, errors.New("nul \x00 and \xff")))
-	start(t, db, tr, config())
-	publish(t, db, orderCreated{OrderID: "o"})
-	outboxEmpty(t, db)
+	eachDatabase(t, func(t *testing.T, url string) {
+		db, tr := open(t, url), eventstest.NewTransport()
+		tr.FailNext(errors.Join(events.ErrRefused, errors.New("nul \x00 and \xff")))
+		start(t, db, tr, config())
+		publish(t, db, orderCreated{OrderID: "o"})
+		outboxEmpty(t, db)
+	})
 }
 
 // Rows without a queue come due again and again; they may not crowd out those that can be sent.
 func TestRelay_SendsNewEventsBesideManyUnroutableOnes(t *testing.T) {
 	t.Parallel()
-	db, tr := database(t), eventstest.NewTransport()
-	tr.Outcome(func(m events.Message) error {
-		if strings.HasPrefix(m.Subject, "nobody-") {
-			return events.ErrUnroutable
+	eachDatabase(t, func(t *testing.T, url string) {
+		db, tr := open(t, url), eventstest.NewTransport()
+		tr.Outcome(func(m events.Message) error {
+			if strings.HasPrefix(m.Subject, "nobody-") {
+				return events.ErrUnroutable
+			}
+			return nil
+		})
+		cfg := config()
+		cfg.BatchSize = 2
+		start(t, db, tr, cfg)
+		for i := range 40 {
+			publish(t, db, orderCreated{OrderID: "nobody-" + string(rune('a'+i%26)) + string(rune('a'+i/26))})
 		}
-		return nil
+		eventually(t, "all are held", func() bool {
+			return scan[int](t, db, "select count(*) from outbox where held_until is not null") == 40
+		})
+		// All due at once, as after a pause.
+		exec(t, db, "update outbox set held_until = "+in(-time.Minute))
+		publish(t, db, orderCreated{OrderID: "somebody"})
+		tr.WaitFor(t, "order.created.v1", "somebody")
+		exec(t, db, "delete from outbox")
 	})
-	cfg := config()
-	cfg.BatchSize = 2
-	start(t, db, tr, cfg)
-	for i := range 40 {
-		publish(t, db, orderCreated{OrderID: "nobody-" + string(rune('a'+i%26)) + string(rune('a'+i/26))})
-	}
-	eventually(t, "all are held", func() bool {
-		return scan[int](t, db, "select count(*) from outbox where held_until is not null") == 40
-	})
-	// All due at once, as after a pause.
-	exec(t, db, "update outbox set held_until = now() - interval '1 minute'")
-	publish(t, db, orderCreated{OrderID: "somebody"})
-	tr.WaitFor(t, "order.created.v1", "somebody")
-	exec(t, db, "delete from outbox")
 }
 
 func TestReady_CountsAScheduledEventFromWhenItIsDue(t *testing.T) {
 	t.Parallel()
-	db, tr := database(t), eventstest.NewTransport()
-	sending, release := make(chan struct{}), make(chan struct{})
-	tr.Outcome(func(events.Message) error {
-		close(sending)
-		<-release
-		return nil
+	eachDatabase(t, func(t *testing.T, url string) {
+		db, tr := open(t, url), eventstest.NewTransport()
+		sending, release := make(chan struct{}), make(chan struct{})
+		tr.Outcome(func(events.Message) error {
+			close(sending)
+			<-release
+			return nil
+		})
+		bus := newBus(t, db, tr, config())
+		if err := db.Transaction(func(tx *gorm.DB) error {
+			return events.Publish(context.Background(), tx, orderCreated{OrderID: "o"}, events.After(time.Hour))
+		}); err != nil {
+			t.Fatal(err)
+		}
+		exec(t, db, "update outbox set created_at = "+in(-time.Hour)+", available_at = "+in(0))
+		stop := eventstest.Start(t, bus)
+		receive(t, sending, "the event is sent")
+		if err := bus.Ready(context.Background()); err != nil {
+			t.Error(err)
+		}
+		close(release)
+		outboxEmpty(t, db)
+		stop()
 	})
-	bus := newBus(t, db, tr, config())
-	if err := db.Transaction(func(tx *gorm.DB) error {
-		return events.Publish(context.Background(), tx, orderCreated{OrderID: "o"}, events.After(time.Hour))
-	}); err != nil {
-		t.Fatal(err)
-	}
-	exec(t, db, "update outbox set created_at = now() - interval '1 hour', available_at = now()")
-	stop := eventstest.Start(t, bus)
-	receive(t, sending, "the event is sent")
-	if err := bus.Ready(context.Background()); err != nil {
-		t.Error(err)
-	}
-	close(release)
-	outboxEmpty(t, db)
-	stop()
 }
 
 func TestReady_LeavesWhatWaitsForAPersonToTheAlert(t *testing.T) {
 	t.Parallel()
-	db, tr := database(t), eventstest.NewTransport()
-	tr.Outcome(func(events.Message) error { return events.ErrRefused })
-	cfg := config()
-	cfg.RefusalLimit = 1
-	bus := newBus(t, db, tr, cfg)
-	eventstest.Start(t, bus)
-	publish(t, db, orderCreated{OrderID: "o", Number: 1}, orderCreated{OrderID: "o", Number: 2})
-	eventually(t, "parked", func() bool { return scan[int](t, db, "select count(*) from outbox where parked_at is not null") == 1 })
-	exec(t, db, "update outbox set created_at = now() - interval '1 hour'")
-	eventually(t, "ready", func() bool { return bus.Ready(context.Background()) == nil })
-	exec(t, db, "delete from outbox")
+	eachDatabase(t, func(t *testing.T, url string) {
+		db, tr := open(t, url), eventstest.NewTransport()
+		tr.Outcome(func(events.Message) error { return events.ErrRefused })
+		cfg := config()
+		cfg.RefusalLimit = 1
+		bus := newBus(t, db, tr, cfg)
+		eventstest.Start(t, bus)
+		publish(t, db, orderCreated{OrderID: "o", Number: 1}, orderCreated{OrderID: "o", Number: 2})
+		eventually(t, "parked", func() bool { return scan[int](t, db, "select count(*) from outbox where parked_at is not null") == 1 })
+		exec(t, db, "update outbox set created_at = "+in(-time.Hour))
+		eventually(t, "ready", func() bool { return bus.Ready(context.Background()) == nil })
+		exec(t, db, "delete from outbox")
+	})
 }
 
 func TestReady_ForgetsTheBrokersErrorWithTheLease(t *testing.T) {
 	t.Parallel()
-	db, tr := database(t), eventstest.NewTransport()
-	tr.Outcome(func(events.Message) error { return errLost })
-	bus := newBus(t, db, tr, config())
-	eventstest.Start(t, bus)
-	publish(t, db, orderCreated{OrderID: "o"})
-	eventually(t, "not ready", func() bool { return bus.Ready(context.Background()) != nil })
-	exec(t, db, "update outbox_lease set holder = 'another', generation = generation + 1, expires_at = now() + interval '1 hour'")
-	exec(t, db, "delete from outbox")
-	eventually(t, "ready", func() bool { return bus.Ready(context.Background()) == nil })
+	eachDatabase(t, func(t *testing.T, url string) {
+		db, tr := open(t, url), eventstest.NewTransport()
+		tr.Outcome(func(events.Message) error { return errLost })
+		bus := newBus(t, db, tr, config())
+		eventstest.Start(t, bus)
+		publish(t, db, orderCreated{OrderID: "o"})
+		eventually(t, "not ready", func() bool { return bus.Ready(context.Background()) != nil })
+		exec(t, db, "update outbox_lease set holder = 'another', generation = generation + 1, expires_at = "+in(time.Hour))
+		exec(t, db, "delete from outbox")
+		eventually(t, "ready", func() bool { return bus.Ready(context.Background()) == nil })
+	})
 }
 
 type orderCreatedV2 struct{ orderCreated }
@@ -197,20 +211,22 @@ func TestReaction_SurvivesAHookThatPanics(t *testing.T) {
 // Tables that are not there yet are an operator's to mend; no event is to blame.
 func TestReaction_PausesUntilItsTablesAreThere(t *testing.T) {
 	t.Parallel()
-	db, tr := database(t), eventstest.NewTransport()
-	exec(t, db, "alter table inbox rename to not_yet")
-	cfg := config()
-	cfg.RetryLadder = []time.Duration{time.Millisecond}
-	start(t, db, tr, cfg, events.On("created", func(context.Context, *gorm.DB, events.Received[orderCreated]) error { return nil }))
-	verdict := make(chan events.Verdict, 1)
-	go func() { verdict <- tr.Deliver(t, orderCreated{OrderID: "o"}) }()
-	select {
-	case v := <-verdict:
-		t.Fatalf("verdict %+v", v)
-	case <-time.After(300 * time.Millisecond): // several attempts
-	}
-	exec(t, db, "alter table not_yet rename to inbox")
-	if v := receive(t, verdict, "the verdict"); v.Action != events.Done {
-		t.Errorf("verdict %+v", v)
-	}
+	eachDatabase(t, func(t *testing.T, url string) {
+		db, tr := open(t, url), eventstest.NewTransport()
+		exec(t, db, "alter table inbox rename to not_yet")
+		cfg := config()
+		cfg.RetryLadder = []time.Duration{time.Millisecond}
+		start(t, db, tr, cfg, events.On("created", func(context.Context, *gorm.DB, events.Received[orderCreated]) error { return nil }))
+		verdict := make(chan events.Verdict, 1)
+		go func() { verdict <- tr.Deliver(t, orderCreated{OrderID: "o"}) }()
+		select {
+		case v := <-verdict:
+			t.Fatalf("verdict %+v", v)
+		case <-time.After(300 * time.Millisecond): // several attempts
+		}
+		exec(t, db, "alter table not_yet rename to inbox")
+		if v := receive(t, verdict, "the verdict"); v.Action != events.Done {
+			t.Errorf("verdict %+v", v)
+		}
+	})
 }
