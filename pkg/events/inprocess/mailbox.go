@@ -1,0 +1,246 @@
+package inprocess
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"gorm.io/gorm"
+	"gorm.io/gorm/clause"
+
+	"github.com/quadrille-dev/quadrille/pkg/events"
+)
+
+// schema is written for Postgres; sqliteWords has what SQLite calls things.
+var (
+	schema = []string{
+		`create table if not exists stored_inbox (
+			id              bigint generated always as identity primary key,
+			reaction        text        not null,
+			event_id        text        not null,
+			type            text        not null,
+			subject         text        not null,
+			body            text        not null,
+			received_at     timestamptz not null,
+			due_at          timestamptz not null,
+			attempts        integer     not null,
+			first_failed_at timestamptz,
+			last_error      text        not null,
+			dead_at         timestamptz,
+			dead_reason     text        not null
+		)`,
+		`create index if not exists stored_inbox_next on stored_inbox (reaction, id) where dead_at is null`,
+		`create index if not exists stored_inbox_due on stored_inbox (reaction, due_at) where dead_at is null`,
+		`create index if not exists stored_inbox_subject on stored_inbox (reaction, subject, id) where dead_at is null`,
+		`create index if not exists stored_inbox_dead on stored_inbox (reaction, id) where dead_at is not null`,
+		`create table if not exists stored_bindings (
+			service  text not null,
+			reaction text not null,
+			event    text not null,
+			primary key (service, reaction, event)
+		)`,
+	}
+	sqliteWords = strings.NewReplacer(
+		"bigint generated always as identity primary key", "integer primary key autoincrement",
+		"timestamptz", "timestamp",
+	)
+)
+
+// storedEvent is an event for one reaction.
+type storedEvent struct {
+	ID            int64 `gorm:"primaryKey"`
+	Reaction      string
+	EventID       string
+	Type          string
+	Subject       string
+	Body          string
+	ReceivedAt    time.Time
+	DueAt         time.Time
+	Attempts      int // deliveries so far that count
+	FirstFailedAt *time.Time
+	LastError     string
+	DeadAt        *time.Time
+	DeadReason    string
+}
+
+func (storedEvent) TableName() string { return "stored_inbox" }
+
+func (e storedEvent) delivery() events.Delivery {
+	d := events.Delivery{Body: []byte(e.Body), Attempt: e.Attempts + 1, LastError: e.LastError}
+	if e.FirstFailedAt != nil {
+		d.FirstFailedAt = *e.FirstFailedAt
+	}
+	return d
+}
+
+// binding says that a reaction gets the events of a name from the service in whose database it is written.
+type binding struct {
+	Service  string
+	Reaction string
+	Event    string // an event's type without its version
+}
+
+func (binding) TableName() string { return "stored_bindings" }
+
+func bindingOf(q events.Queue) binding { return binding{q.Service, q.Reaction, nameOf(q.Type)} }
+
+// nameOf is an event's type without its version: a queue receives every version, and the bus looks at the exact one.
+func nameOf(eventType string) string {
+	if version := strings.LastIndex(eventType, ".v"); version >= 0 {
+		return eventType[:version]
+	}
+	return eventType
+}
+
+// mailbox is the stored inbox of one service, and what it remembers about the readers of its own events. Times are
+// written in UTC, since SQLite compares them as text.
+type mailbox struct{ db *gorm.DB }
+
+// callLimit bounds one call of a database.
+const callLimit = 15 * time.Second
+
+// write runs f in a transaction. It counts as failed if the time for it ran out, whatever the driver says: one that is
+// interrupted need not know whether it has done anything.
+func (m mailbox) write(ctx context.Context, f func(tx *gorm.DB) error) error {
+	ctx, cancel := context.WithTimeout(ctx, callLimit)
+	defer cancel()
+	return m.db.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
+		if err := f(tx); err != nil {
+			return err
+		}
+		return ctx.Err()
+	})
+}
+
+func (m mailbox) read(ctx context.Context, f func(db *gorm.DB) error) error {
+	ctx, cancel := context.WithTimeout(ctx, callLimit)
+	defer cancel()
+	return f(m.db.WithContext(ctx))
+}
+
+// prepare makes the tables.
+func (m mailbox) prepare(ctx context.Context) error {
+	translate := func(s string) string { return s }
+	switch name := m.db.Name(); name {
+	case "postgres":
+	case "sqlite":
+		translate = sqliteWords.Replace
+	default:
+		return fmt.Errorf("database is %q: the stored inbox knows postgres and sqlite", name)
+	}
+	return m.write(ctx, func(tx *gorm.DB) error {
+		for _, statement := range schema {
+			if err := tx.Exec(translate(statement)).Error; err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// bind remembers readers.
+func (m mailbox) bind(ctx context.Context, list []binding) error {
+	if len(list) == 0 {
+		return nil
+	}
+	return m.write(ctx, func(tx *gorm.DB) error { return tx.Clauses(clause.OnConflict{DoNothing: true}).Create(list).Error })
+}
+
+func (m mailbox) unbind(ctx context.Context, b binding) error {
+	return m.write(ctx, func(tx *gorm.DB) error { return tx.Where(b).Delete(&binding{}).Error })
+}
+
+func (m mailbox) bindings(ctx context.Context) (list []binding, err error) {
+	err = m.read(ctx, func(db *gorm.DB) error { return db.Order("service, reaction, event").Find(&list).Error })
+	return list, err
+}
+
+// store receives events, all or none.
+func (m mailbox) store(ctx context.Context, list []storedEvent) error {
+	return m.write(ctx, func(tx *gorm.DB) error { return tx.CreateInBatches(list, 100).Error })
+}
+
+// next lists what can be handled now: the oldest of each subject, if it is due and not taken. If there is nothing, it
+// answers when something will be due; zero: never.
+func (m mailbox) next(ctx context.Context, reaction string, taken []int64, limit int, now time.Time) (list []storedEvent, due time.Time, err error) {
+	now = now.UTC()
+	err = m.read(ctx, func(db *gorm.DB) error {
+		query := db.Table("stored_inbox e").Where("reaction = ? and dead_at is null and due_at <= ?", reaction, now).
+			Where(`not exists (select 1 from stored_inbox earlier
+				where earlier.reaction = e.reaction and earlier.subject = e.subject and earlier.id < e.id and earlier.dead_at is null)`)
+		if len(taken) > 0 {
+			query = query.Where("id not in ?", taken)
+		}
+		if err := query.Order("id").Limit(limit).Find(&list).Error; err != nil || len(list) > 0 {
+			return err
+		}
+		var waiting []storedEvent
+		err := db.Select("due_at").Where("reaction = ? and dead_at is null and due_at > ?", reaction, now).
+			Order("due_at").Limit(1).Find(&waiting).Error
+		if len(waiting) > 0 {
+			due = waiting[0].DueAt
+		}
+		return err
+	})
+	return list, due, err
+}
+
+// settle carries out a verdict, except GiveBack, which leaves the row as it is.
+func (m mailbox) settle(ctx context.Context, e storedEvent, v events.Verdict, now time.Time) error {
+	now = now.UTC()
+	if v.Action == events.Done {
+		return m.write(ctx, func(tx *gorm.DB) error { return tx.Delete(&storedEvent{}, e.ID).Error })
+	}
+	failedAt := v.FirstFailedAt
+	if failedAt.IsZero() {
+		failedAt = now
+	}
+	changes := map[string]any{"attempts": e.Attempts + 1, "first_failed_at": failedAt.UTC(), "last_error": ""}
+	if v.Err != nil {
+		changes["last_error"] = plainText(v.Err.Error())
+	}
+	if v.Action == events.Retry {
+		changes["due_at"] = now.Add(v.Delay)
+	} else {
+		changes["dead_at"], changes["dead_reason"] = now, string(v.Reason)
+	}
+	return m.write(ctx, func(tx *gorm.DB) error {
+		return tx.Model(&storedEvent{}).Where("id = ?", e.ID).Updates(changes).Error
+	})
+}
+
+// plainText is text as databases take it: Postgres wants valid UTF-8 without NUL.
+func plainText(s string) string {
+	return strings.ToValidUTF8(strings.ReplaceAll(s, "\x00", ""), "\uFFFD")
+}
+
+// refused says that the database will not have this very row, ever: it breaks a constraint or a limit. The driver is
+// the caller's choice, so its type cannot be named here.
+func refused(err error) bool {
+	var sqlite interface {
+		error
+		Code() int
+	}
+	if errors.As(err, &sqlite) {
+		switch sqlite.Code() & 0xff {
+		case 18, 19, 20: // too big, constraint, mismatch
+			return true
+		}
+		return false
+	}
+	var postgres interface {
+		error
+		SQLState() string
+	}
+	if errors.As(err, &postgres) {
+		// Data exceptions, integrity constraints, limits, and what a trigger raises.
+		for _, class := range []string{"22", "23", "54", "P0001"} {
+			if strings.HasPrefix(postgres.SQLState(), class) {
+				return true
+			}
+		}
+	}
+	return false
+}
