@@ -20,6 +20,9 @@ type dialect struct {
 	// Of the inbox.
 	mark, marked, forget string
 
+	// oneWriter says that transactions which write exclude each other.
+	oneWriter bool
+
 	time func(t time.Time) any
 	ids  func(ids []int64) any
 

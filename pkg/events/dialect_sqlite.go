@@ -82,6 +82,8 @@ var sqlite = dialect{
 		delete from inbox where (reaction, event_id) in (
 			select reaction, event_id from inbox where processed_at < ?1 limit ?2)`,
 
+	oneWriter: true,
+
 	time: func(t time.Time) any { return t.UTC().Format(sqliteTime) },
 	ids:  func(ids []int64) any { return jsonText(ids) },
 

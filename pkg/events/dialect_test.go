@@ -2,6 +2,7 @@ package events_test
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -106,5 +107,30 @@ func TestSQLite_SpendsAnAttemptOnlyWhenAWriterKeepsItOut(t *testing.T) {
 	}
 	if v := tr.Deliver(t, orderCreated{OrderID: "o"}); v.Action != events.Done {
 		t.Errorf("verdict %+v", v)
+	}
+}
+
+// Without turns, whoever comes while another writes would be told at once that the database is locked.
+func TestSQLite_WritersOfOneHandleTakeTurns(t *testing.T) {
+	t.Parallel()
+	db := open(t, sqliteFile(t)+"&_pragma=busy_timeout(0)")
+	effects(t, db)
+	newBus(t, db, eventstest.NewTransport(), config())
+	together(20, func(i int) {
+		err := db.Transaction(func(tx *gorm.DB) error {
+			if err := apply(tx, "o"); err != nil {
+				return err
+			}
+			if i%2 == 0 {
+				return errNo
+			}
+			return nil
+		})
+		if i%2 == 1 && err != nil || i%2 == 0 && !errors.Is(err, errNo) {
+			t.Error(err)
+		}
+	})
+	if n := applied(t, db, "o"); n != 10 {
+		t.Errorf("%d of 10 transactions committed", n)
 	}
 }

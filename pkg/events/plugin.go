@@ -5,6 +5,8 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"sync"
+	"time"
 
 	"gorm.io/gorm"
 )
@@ -24,7 +26,11 @@ type plugin struct {
 func (p *plugin) Name() string { return pluginName }
 
 func (p *plugin) Initialize(db *gorm.DB) error {
-	db.ConnPool = &pool{ConnPool: db.ConnPool, plugin: p}
+	inner := &pool{ConnPool: db.ConnPool, plugin: p}
+	if p.sql.oneWriter {
+		inner.writing = make(chan struct{}, 1)
+	}
+	db.ConnPool = inner
 	db.Statement.ConnPool = db.ConnPool
 	return nil
 }
@@ -33,7 +39,13 @@ func (p *plugin) Initialize(db *gorm.DB) error {
 type pool struct {
 	gorm.ConnPool
 	plugin *plugin
+	// writing holds a token while a transaction runs, if the database takes one writer at a time: those who queue here
+	// get their turn at once and in order, those who queue at the database ask again and again.
+	writing chan struct{}
 }
+
+// turnLimit is how long a transaction queues here. Then it tries at the database, which decides.
+const turnLimit = 5 * time.Second
 
 var (
 	_ gorm.ConnPoolBeginner = (*pool)(nil)
@@ -46,7 +58,11 @@ func (p *pool) BeginTx(ctx context.Context, opts *sql.TxOptions) (gorm.ConnPool,
 	var (
 		inner gorm.ConnPool
 		err   error
+		done  = func() {}
 	)
+	if p.writing != nil && (opts == nil || !opts.ReadOnly) {
+		done = p.turn(ctx)
+	}
 	switch b := p.ConnPool.(type) {
 	case gorm.TxBeginner:
 		inner, err = b.BeginTx(ctx, opts)
@@ -56,9 +72,23 @@ func (p *pool) BeginTx(ctx context.Context, opts *sql.TxOptions) (gorm.ConnPool,
 		err = gorm.ErrInvalidTransaction
 	}
 	if err != nil {
+		done()
 		return nil, err
 	}
-	return &transaction{ConnPool: inner, plugin: p.plugin}, nil
+	return &transaction{ConnPool: inner, plugin: p.plugin, done: done}, nil
+}
+
+// turn waits for this transaction's turn to write. The function that it answers passes the turn on.
+func (p *pool) turn(ctx context.Context) (done func()) {
+	timer := time.NewTimer(turnLimit)
+	defer timer.Stop()
+	select {
+	case p.writing <- struct{}{}:
+		return sync.OnceFunc(func() { <-p.writing })
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+	return func() {}
 }
 
 // GetDBConn lets gorm.DB.DB see through the pool.
@@ -86,6 +116,7 @@ type transaction struct {
 	gorm.ConnPool
 	plugin    *plugin
 	published bool
+	done      func()
 }
 
 // Commit commits and wakes the relay. It does so after an error too: the outcome of a commit can be unknown.
@@ -95,6 +126,7 @@ func (t *transaction) Commit() error {
 		return gorm.ErrInvalidTransaction
 	}
 	err := c.Commit()
+	t.done()
 	if t.published {
 		t.plugin.wake()
 	}
@@ -107,6 +139,7 @@ func (t *transaction) Rollback() error {
 	if !ok {
 		return gorm.ErrInvalidTransaction
 	}
+	defer t.done()
 	return c.Rollback()
 }
 

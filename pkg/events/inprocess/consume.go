@@ -67,7 +67,7 @@ func (s *supervisor) serve(ctx context.Context) (worked bool, err error) {
 		free <- struct{}{}
 	}
 	for taking.Err() == nil {
-		limit := claim(taking, free)
+		limit := await(taking, free)
 		if limit == 0 {
 			break
 		}
@@ -97,8 +97,8 @@ func (s *supervisor) serve(ctx context.Context) (worked bool, err error) {
 	return settled.Load(), context.Cause(taking)
 }
 
-// claim waits for a free worker and claims all that are; 0 if ctx ended first.
-func claim(ctx context.Context, free chan struct{}) (n int) {
+// await waits for a free worker and answers how many there are, which are the caller's now; 0 if ctx ended first.
+func await(ctx context.Context, free chan struct{}) (n int) {
 	select {
 	case <-free:
 	case <-ctx.Done():

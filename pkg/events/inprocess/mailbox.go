@@ -33,7 +33,7 @@ var (
 		)`,
 		`create index if not exists stored_inbox_next on stored_inbox (reaction, id) where dead_at is null`,
 		`create index if not exists stored_inbox_due on stored_inbox (reaction, due_at) where dead_at is null`,
-		`create index if not exists stored_inbox_subject on stored_inbox (reaction, subject, id) where dead_at is null`,
+		`create index if not exists stored_inbox_failed on stored_inbox (reaction, subject, id) where dead_at is null and attempts > 0`,
 		`create index if not exists stored_inbox_dead on stored_inbox (reaction, id) where dead_at is not null`,
 		`create table if not exists stored_bindings (
 			service  text not null,
@@ -162,29 +162,36 @@ func (m mailbox) store(ctx context.Context, list []storedEvent) error {
 	return m.write(ctx, func(tx *gorm.DB) error { return tx.CreateInBatches(list, 100).Error })
 }
 
-// next lists what can be handled now: the oldest of each subject, if it is due and not taken. If there is nothing, it
-// answers when something will be due; zero: never.
-func (m mailbox) next(ctx context.Context, reaction string, taken []int64, limit int, now time.Time) (list []storedEvent, due time.Time, err error) {
-	now = now.UTC()
+// due lists what can be handled now, the oldest first, page events at most: none whose subject is among the busy, and
+// none behind one of its subject that failed and waits.
+func (m mailbox) due(ctx context.Context, reaction string, busy []string, now time.Time) (list []storedEvent, err error) {
 	err = m.read(ctx, func(db *gorm.DB) error {
-		query := db.Table("stored_inbox e").Where("reaction = ? and dead_at is null and due_at <= ?", reaction, now).
-			Where(`not exists (select 1 from stored_inbox earlier
-				where earlier.reaction = e.reaction and earlier.subject = e.subject and earlier.id < e.id and earlier.dead_at is null)`)
-		if len(taken) > 0 {
-			query = query.Where("id not in ?", taken)
+		query := db.Table("stored_inbox e").
+			Where("reaction = ? and dead_at is null and due_at <= ?", reaction, now.UTC()).
+			Where(`not exists (select 1 from stored_inbox failed where failed.reaction = e.reaction
+				and failed.subject = e.subject and failed.id < e.id and failed.attempts > 0 and failed.dead_at is null)`)
+		if len(busy) > 0 {
+			query = query.Where("subject not in ?", busy)
 		}
-		if err := query.Order("id").Limit(limit).Find(&list).Error; err != nil || len(list) > 0 {
-			return err
-		}
-		var waiting []storedEvent
-		err := db.Select("due_at").Where("reaction = ? and dead_at is null and due_at > ?", reaction, now).
-			Order("due_at").Limit(1).Find(&waiting).Error
-		if len(waiting) > 0 {
-			due = waiting[0].DueAt
-		}
-		return err
+		return query.Order("id").Limit(page).Find(&list).Error
 	})
-	return list, due, err
+	return list, err
+}
+
+// page is the most that due lists.
+const page = 64
+
+// later is when the next event will be due that is not yet; zero if there is none.
+func (m mailbox) later(ctx context.Context, reaction string, now time.Time) (due time.Time, err error) {
+	var next []storedEvent
+	err = m.read(ctx, func(db *gorm.DB) error {
+		return db.Select("due_at").Where("reaction = ? and dead_at is null and due_at > ?", reaction, now.UTC()).
+			Order("due_at").Limit(1).Find(&next).Error
+	})
+	if len(next) > 0 {
+		due = next[0].DueAt
+	}
+	return due, err
 }
 
 // settle carries out a verdict, except GiveBack, which leaves the row as it is.

@@ -15,7 +15,8 @@ const idle = time.Second
 
 var errGone = errors.New("inprocess: the consumer has left")
 
-// queue is the stored inbox of one reaction. It knows which rows are being handled, and by whom.
+// queue is the stored inbox of one reaction. It knows what is being handled, and by whom: one event of a subject at a
+// time.
 type queue struct {
 	hub      *Hub
 	member   *member
@@ -23,14 +24,21 @@ type queue struct {
 	sources  map[string][]binding // by publisher; guarded by the hub
 
 	mu    sync.Mutex // guards what follows
-	taken map[int64]*attached
 	desks map[*attached]bool
+	ready []storedEvent    // read already, for whoever takes next
+	busy  map[string]claim // by subject; those that are ready included
+}
+
+// claim is the event of a subject that is ready or being handled.
+type claim struct {
+	id int64
+	by *attached // nil while it is ready
 }
 
 func newQueue(h *Hub, m *member, reaction string) *queue {
 	return &queue{
 		hub: h, member: m, reaction: reaction, sources: map[string][]binding{},
-		taken: map[int64]*attached{}, desks: map[*attached]bool{},
+		desks: map[*attached]bool{}, busy: map[string]claim{},
 	}
 }
 
@@ -64,14 +72,9 @@ func (q *queue) notify() {
 
 func (a *attached) take(ctx context.Context, limit int) ([]storedEvent, error) {
 	for {
-		list, due, err := a.look(ctx, limit)
+		list, wait, err := a.look(ctx, limit)
 		if err != nil || len(list) > 0 {
 			return list, err
-		}
-		wait := idle
-		if !due.IsZero() {
-			// Rounded up: a timer that is early would look in vain.
-			wait = min(wait, max(0, due.Sub(a.hub.cfg.Now()))+time.Millisecond)
 		}
 		timer := time.NewTimer(wait)
 		select {
@@ -89,55 +92,95 @@ func (a *attached) take(ctx context.Context, limit int) ([]storedEvent, error) {
 	}
 }
 
-// look takes what there is, under the queue's lock, so that nobody else takes it too.
-func (a *attached) look(ctx context.Context, limit int) ([]storedEvent, time.Time, error) {
+// look takes what there is, and answers how long to wait if that is nothing. It holds the queue's lock, so that nobody
+// else takes the same.
+func (a *attached) look(ctx context.Context, limit int) (list []storedEvent, wait time.Duration, err error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if !a.desks[a] {
-		return nil, time.Time{}, errGone
+		return nil, 0, errGone
 	}
-	taken := make([]int64, 0, len(a.taken))
-	for id := range a.taken {
-		taken = append(taken, id)
+	if len(a.ready) < limit {
+		if err := a.fill(ctx, limit); err != nil {
+			return nil, 0, err
+		}
 	}
-	list, due, err := a.hub.mailbox(a.member).next(ctx, a.reaction, taken, limit, a.hub.cfg.Now())
-	if err != nil {
-		return nil, due, err
-	}
+	n := min(limit, len(a.ready))
+	list, a.ready = a.ready[:n:n], a.ready[n:]
 	for _, e := range list {
-		a.taken[e.ID] = a
+		a.busy[e.Subject] = claim{e.ID, a}
 	}
-	return list, due, nil
+	if n > 0 {
+		return list, 0, nil
+	}
+	now := a.hub.cfg.Now()
+	due, err := a.hub.mailbox(a.member).later(ctx, a.reaction, now)
+	if err != nil || due.IsZero() {
+		return nil, idle, err
+	}
+	// Rounded up: a timer that is early would look in vain.
+	return nil, min(idle, max(0, due.Sub(now))+time.Millisecond), nil
+}
+
+// fill reads until enough is ready or there is no more. The caller holds the lock.
+func (q *queue) fill(ctx context.Context, enough int) error {
+	for len(q.ready) < enough {
+		busy := make([]string, 0, len(q.busy))
+		for subject := range q.busy {
+			busy = append(busy, subject)
+		}
+		list, err := q.hub.mailbox(q.member).due(ctx, q.reaction, busy, q.hub.cfg.Now())
+		if err != nil {
+			return err
+		}
+		for _, e := range list {
+			if _, later := q.busy[e.Subject]; !later {
+				q.busy[e.Subject] = claim{id: e.ID}
+				q.ready = append(q.ready, e)
+			}
+		}
+		if len(list) < page {
+			break
+		}
+	}
+	return nil
 }
 
 func (a *attached) settle(ctx context.Context, e storedEvent, v events.Verdict) error {
-	a.mu.Lock()
-	mine := a.taken[e.ID] == a
-	a.mu.Unlock()
-	if !mine {
-		return errGone // and the event has been given to somebody else
+	if !a.has(e) {
+		return errGone // and somebody else may have it
 	}
 	if err := a.hub.mailbox(a.member).settle(ctx, e, v, a.hub.cfg.Now()); err != nil {
 		return err
 	}
 	a.mu.Lock()
-	if a.taken[e.ID] == a {
-		delete(a.taken, e.ID)
+	if a.busy[e.Subject] == (claim{e.ID, a}) {
+		delete(a.busy, e.Subject)
 	}
 	a.mu.Unlock()
 	a.notify() // the next of its subject
 	return nil
 }
 
+func (a *attached) has(e storedEvent) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.busy[e.Subject] == claim{e.ID, a}
+}
+
+// leave puts back what is not settled. What is ready is read again by the next to come, as it may have changed by then.
 func (a *attached) leave() {
 	a.once.Do(func() {
 		close(a.gone)
 		a.mu.Lock()
 		delete(a.desks, a)
-		for id, by := range a.taken {
-			if by == a {
-				delete(a.taken, id)
+		for subject, c := range a.busy {
+			if c.by == a || c.by == nil && len(a.desks) == 0 {
+				delete(a.busy, subject)
 			}
+		}
+		if len(a.desks) == 0 {
+			a.ready = nil
 		}
 		a.mu.Unlock()
 		a.notify()

@@ -1,0 +1,81 @@
+package inprocess
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"gorm.io/gorm"
+
+	"github.com/quadrille-dev/quadrille/pkg/events"
+)
+
+type noteSent struct {
+	Note   string `json:"note"`
+	Number int    `json:"number"`
+}
+
+func (noteSent) EventType() string         { return "note.sent.v1" }
+func (noteSent) Publisher() string         { return "sender" }
+func (n noteSent) Subject() string         { return n.Note }
+func (noteSent) Audience() events.Audience { return events.Required }
+
+// BenchmarkHub measures events from the writing transaction to the reader's committed reaction, on SQLite files.
+func BenchmarkHub(b *testing.B) {
+	ctx, cancel := context.WithCancel(context.Background())
+	hub := NewHub(Config{})
+	var done atomic.Int64
+	finished := make(chan struct{})
+	read := events.On("note-sent", func(_ context.Context, tx *gorm.DB, e events.Received[noteSent]) error {
+		if done.Add(1) == int64(b.N) {
+			close(finished)
+		}
+		return tx.Exec("insert into notes values (?, ?)", e.Event.Note, e.Event.Number).Error
+	})
+	handles := map[string]*gorm.DB{}
+	ended := make(chan error, 2)
+	for service, subs := range map[string][]events.Subscription{"sender": nil, "reader": {read}} {
+		db := open(b, sqliteFiles.open(b, sqliteFiles.make(b)))
+		if err := events.Migrate(ctx, db); err != nil {
+			b.Fatal(err)
+		}
+		if err := db.Exec("create table notes (note text, number integer)").Error; err != nil {
+			b.Fatal(err)
+		}
+		cfg := events.Config{Service: service, Logger: slog.New(slog.DiscardHandler)}
+		topology, err := events.TopologyOf(cfg, subs...)
+		if err != nil {
+			b.Fatal(err)
+		}
+		if err := hub.Join(ctx, db, topology); err != nil {
+			b.Fatal(err)
+		}
+		bus, err := events.New(db, hub.Transport(), cfg, subs...)
+		if err != nil {
+			b.Fatal(err)
+		}
+		handles[service] = db
+		go func() { ended <- bus.Run(ctx) }()
+	}
+	began := time.Now()
+	for i := range b.N {
+		if err := handles["sender"].Transaction(func(tx *gorm.DB) error {
+			return events.Publish(ctx, tx, noteSent{Note: fmt.Sprint(i % 50), Number: i})
+		}); err != nil {
+			b.Fatal(err)
+		}
+	}
+	written := time.Since(began)
+	<-finished
+	b.ReportMetric(float64(b.N)/time.Since(began).Seconds(), "events/s")
+	b.ReportMetric(float64(b.N)/written.Seconds(), "writes/s")
+	cancel()
+	for range handles {
+		if err := <-ended; err != nil {
+			b.Error(err)
+		}
+	}
+}
