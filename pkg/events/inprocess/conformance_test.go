@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/url"
+	"os"
 	"path/filepath"
 	"sync"
 	"testing"
@@ -19,7 +20,13 @@ import (
 	"github.com/quadrille-dev/quadrille/pkg/testservers"
 )
 
-func TestMain(m *testing.M) { testservers.Main(m) }
+func TestMain(m *testing.M) {
+	if folder := os.Getenv(victimFolder); folder != "" {
+		fmt.Fprintln(os.Stderr, victim(folder))
+		os.Exit(1)
+	}
+	testservers.Main(m)
+}
 
 func TestConformance(t *testing.T) {
 	t.Run("SQLite", func(t *testing.T) { eventstest.Run(t, world{sqliteFiles}) })

@@ -1,0 +1,300 @@
+package inprocess
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/glebarez/sqlite"
+	"golang.org/x/sync/errgroup"
+	"gorm.io/gorm"
+	"gorm.io/gorm/logger"
+
+	"github.com/quadrille-dev/quadrille/pkg/events"
+)
+
+// The victim is this test binary, started again: three services in one process that is killed again and again while
+// it publishes and consumes.
+const (
+	victimFolder = "QUADRILLE_TEST_VICTIM_FOLDER"
+	victimDrains = "QUADRILLE_TEST_VICTIM_DRAINS" // sends nothing new, and ends when everything has arrived
+)
+
+var victimServices = []string{"sender", "reader", "scribe"}
+
+// noteReturned is the scribe's answer, which the sender takes.
+type noteReturned struct{ noteSent }
+
+func (noteReturned) EventType() string { return "note.returned.v1" }
+func (noteReturned) Publisher() string { return "scribe" }
+
+func TestKill_LosesNothingAndDoublesNothing(t *testing.T) {
+	t.Parallel()
+	const kills = 30
+	folder := t.TempDir()
+	seed := uint64(time.Now().UnixNano())
+	random := rand.New(rand.NewPCG(seed, 0))
+	t.Logf("seed %d", seed)
+
+	interrupted := 0
+	for range kills {
+		v := startVictim(t, folder)
+		if line := v.next(); line != "running" {
+			t.Fatalf("the victim said %q", line)
+		}
+		delay := time.NewTimer(time.Duration(random.IntN(150)) * time.Millisecond)
+		<-delay.C
+		v.kill()
+		if !settled(t, folder) {
+			interrupted++
+		}
+	}
+	v := startVictim(t, folder, victimDrains+"=yes")
+	if line := v.next(); line != "running" {
+		t.Fatalf("the victim said %q", line)
+	}
+	if line := v.next(); line != "drained" {
+		t.Fatalf("the victim said %q", line)
+	}
+	v.kill()
+
+	sent := column[int](t, folder, "sender", "select number from sent order by number")
+	if interrupted < kills/3 || len(sent) < 2*kills {
+		t.Errorf("the kills interrupted work %d times, and %d events were sent: that proves little", interrupted, len(sent))
+	}
+	for _, service := range victimServices {
+		taken := map[int]int{}
+		for _, number := range column[int](t, folder, service, "select number from taken") {
+			taken[number]++
+		}
+		for _, number := range sent {
+			if n := taken[number]; n != 1 {
+				t.Errorf("%s took event %d %d times", service, number, n)
+			}
+		}
+		if len(taken) != len(sent) {
+			t.Errorf("%s took %d events of %d", service, len(taken), len(sent))
+		}
+		if n := column[int](t, folder, service, "select count(*) from stored_inbox where dead_at is not null")[0]; n != 0 {
+			t.Errorf("%s has %d dead letters", service, n)
+		}
+	}
+	t.Logf("%d events; %d of %d kills interrupted work", len(sent), interrupted, kills)
+}
+
+type victimProcess struct {
+	t      *testing.T
+	cmd    *exec.Cmd
+	stdin  io.Closer
+	lines  *bufio.Scanner
+	stderr *strings.Builder
+	ended  bool
+}
+
+func startVictim(t *testing.T, folder string, more ...string) *victimProcess {
+	t.Helper()
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(append(os.Environ(), victimFolder+"="+folder), more...)
+	v := &victimProcess{t: t, cmd: cmd, stderr: &strings.Builder{}}
+	cmd.Stderr = v.stderr
+	stdin, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	v.stdin, v.lines = stdin, bufio.NewScanner(stdout)
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(v.kill)
+	return v
+}
+
+// next is what the victim says next, or what it died of.
+func (v *victimProcess) next() string {
+	if v.lines.Scan() {
+		return v.lines.Text()
+	}
+	v.kill()
+	return v.stderr.String()
+}
+
+func (v *victimProcess) kill() {
+	if v.ended {
+		return
+	}
+	v.ended = true
+	_ = v.cmd.Process.Kill()
+	_ = v.cmd.Wait()
+	_ = v.stdin.Close()
+}
+
+// settled says whether nothing is on its way.
+func settled(t *testing.T, folder string) bool {
+	t.Helper()
+	for _, service := range victimServices {
+		if column[int](t, folder, service, "select (select count(*) from outbox) + (select count(*) from stored_inbox)")[0] > 0 {
+			return false
+		}
+	}
+	return true
+}
+
+func column[T any](t *testing.T, folder, service, query string) (list []T) {
+	t.Helper()
+	db, err := openVictim(folder, service)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if sqlDB, err := db.DB(); err == nil {
+			_ = sqlDB.Close()
+		}
+	}()
+	if err := db.Raw(query).Scan(&list).Error; err != nil {
+		t.Fatalf("%s: %s: %v", service, query, err)
+	}
+	return list
+}
+
+func openVictim(folder, service string) (*gorm.DB, error) {
+	return gorm.Open(sqlite.Open("file:"+filepath.Join(folder, service+".db")+
+		"?_pragma=busy_timeout(5000)&_pragma=journal_mode(wal)&_pragma=synchronous(normal)&_txlock=immediate"),
+		&gorm.Config{SkipDefaultTransaction: true, Logger: logger.Discard})
+}
+
+// victim is the process that is killed.
+func victim(folder string) error {
+	go func() { // do not outlive the test
+		_, _ = io.Copy(io.Discard, os.Stdin)
+		os.Exit(1)
+	}()
+	ctx := context.Background()
+	take := func(tx *gorm.DB, number int) error { return tx.Exec("insert into taken values (?)", number).Error }
+	subscriptions := map[string][]events.Subscription{
+		"reader": {events.On("note-sent", func(_ context.Context, tx *gorm.DB, e events.Received[noteSent]) error {
+			if err := take(tx, e.Event.Number); err != nil {
+				return err
+			}
+			if e.Event.Number%5 == 0 && e.Attempt == 1 {
+				return errors.New("not at once")
+			}
+			return nil
+		})},
+		"scribe": {events.On("note-sent", func(ctx context.Context, tx *gorm.DB, e events.Received[noteSent]) error {
+			if err := take(tx, e.Event.Number); err != nil {
+				return err
+			}
+			return events.Publish(ctx, tx, noteReturned{e.Event})
+		})},
+		"sender": {events.On("note-returned", func(_ context.Context, tx *gorm.DB, e events.Received[noteReturned]) error {
+			return take(tx, e.Event.Number)
+		})},
+	}
+	hub := NewHub(Config{Logger: slog.New(slog.DiscardHandler)})
+	handles := map[string]*gorm.DB{}
+	buses := map[string]*events.Bus{}
+	for _, service := range victimServices {
+		db, err := openVictim(folder, service)
+		if err != nil {
+			return err
+		}
+		handles[service] = db
+		if err := events.Migrate(ctx, db); err != nil {
+			return err
+		}
+		for _, table := range []string{"sent", "taken"} {
+			if err := db.Exec("create table if not exists " + table + " (number integer)").Error; err != nil {
+				return err
+			}
+		}
+		cfg := events.Config{
+			Service: service, RetryLadder: []time.Duration{10 * time.Millisecond, 100 * time.Millisecond, time.Second},
+			LeaseTTL: 100 * time.Millisecond, Logger: slog.New(slog.DiscardHandler),
+		}
+		topology, err := events.TopologyOf(cfg, subscriptions[service]...)
+		if err != nil {
+			return err
+		}
+		if err := hub.Join(ctx, db, topology); err != nil {
+			return err
+		}
+		if buses[service], err = events.New(db, hub.Transport(), cfg, subscriptions[service]...); err != nil {
+			return err
+		}
+	}
+	var running errgroup.Group
+	for _, bus := range buses {
+		running.Go(func() error { return bus.Run(ctx) })
+	}
+	fmt.Println("running")
+	if os.Getenv(victimDrains) != "" {
+		running.Go(func() error {
+			if err := drain(handles); err != nil {
+				fmt.Println(err)
+			}
+			return nil
+		})
+	} else {
+		running.Go(func() error { return publishForEver(ctx, handles["sender"]) })
+	}
+	return running.Wait()
+}
+
+func publishForEver(ctx context.Context, db *gorm.DB) error {
+	for {
+		if err := db.Transaction(func(tx *gorm.DB) error {
+			var number int
+			if err := tx.Raw("insert into sent select coalesce(max(number), 0) + 1 from sent returning number").Scan(&number).Error; err != nil {
+				return err
+			}
+			return events.Publish(ctx, tx, noteSent{Note: fmt.Sprint("note-", number%20), Number: number})
+		}); err != nil {
+			return err
+		}
+	}
+}
+
+// drain says so when everything that was sent has been taken, and nothing is on its way any more.
+func drain(handles map[string]*gorm.DB) error {
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for began := time.Now(); time.Since(began) < time.Minute; <-tick.C {
+		var sent, left int
+		if err := handles["sender"].Raw("select count(*) from sent").Scan(&sent).Error; err != nil {
+			return err
+		}
+		for _, db := range handles {
+			var n int
+			if err := db.Raw("select ? - (select count(distinct number) from taken)", sent).Scan(&n).Error; err != nil {
+				return err
+			}
+			left += n
+		}
+		for _, db := range handles {
+			var n int
+			if err := db.Raw("select (select count(*) from outbox) + (select count(*) from stored_inbox)").Scan(&n).Error; err != nil {
+				return err
+			}
+			left += n
+		}
+		if left == 0 {
+			fmt.Println("drained")
+			return nil
+		}
+	}
+	return errors.New("something does not arrive")
+}
