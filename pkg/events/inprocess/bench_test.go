@@ -25,6 +25,13 @@ func (noteSent) Audience() events.Audience { return events.Required }
 
 // BenchmarkHub measures events from the writing transaction to the reader's committed reaction, on SQLite files.
 func BenchmarkHub(b *testing.B) {
+	for name, subjects := range map[string]int{"one subject": 1, "fifty subjects": 50} {
+		b.Run(name, func(b *testing.B) { passNotes(b, subjects) })
+	}
+}
+
+func passNotes(b *testing.B, subjects int) {
+	b.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	hub := NewHub(Config{})
 	var done atomic.Int64
@@ -63,7 +70,7 @@ func BenchmarkHub(b *testing.B) {
 	began := time.Now()
 	for i := range b.N {
 		if err := handles["sender"].Transaction(func(tx *gorm.DB) error {
-			return events.Publish(ctx, tx, noteSent{Note: fmt.Sprint(i % 50), Number: i})
+			return events.Publish(ctx, tx, noteSent{Note: fmt.Sprint(i % subjects), Number: i})
 		}); err != nil {
 			b.Fatal(err)
 		}

@@ -191,11 +191,11 @@ func (h *Hub) publish(ctx context.Context, msgs []events.Message) []error {
 		for _, q := range targets {
 			l := loads[q.member]
 			if l == nil {
-				l = &load{box: h.mailbox(q.member), queues: map[*queue]bool{}}
+				l = &load{box: h.mailbox(q.member), subjects: map[*queue][]string{}}
 				loads[q.member] = l
 				order = append(order, l)
 			}
-			l.queues[q] = true
+			l.subjects[q] = append(l.subjects[q], m.Subject)
 			l.messages = append(l.messages, i)
 			l.events = append(l.events, storedEvent{
 				Reaction: q.reaction, EventID: m.ID, Type: m.Type, Subject: m.Subject, Body: string(m.Body),
@@ -248,7 +248,7 @@ func (h *Hub) route(msg events.Message) ([]*queue, error) {
 // load is what one service is to receive of a batch.
 type load struct {
 	box      mailbox
-	queues   map[*queue]bool
+	subjects map[*queue][]string
 	events   []storedEvent
 	messages []int // the message that each event comes from
 }
@@ -266,8 +266,8 @@ func (l *load) store(ctx context.Context, outcomes []error) {
 			l.fail(outcomes, i, err)
 		}
 	}
-	for q := range l.queues {
-		q.notify()
+	for q, subjects := range l.subjects {
+		q.notify(subjects...)
 	}
 }
 

@@ -32,8 +32,9 @@ var (
 			dead_reason     text        not null
 		)`,
 		`create index if not exists stored_inbox_next on stored_inbox (reaction, id) where dead_at is null`,
-		`create index if not exists stored_inbox_due on stored_inbox (reaction, due_at) where dead_at is null`,
+		`create index if not exists stored_inbox_subject on stored_inbox (reaction, subject, id) where dead_at is null`,
 		`create index if not exists stored_inbox_failed on stored_inbox (reaction, subject, id) where dead_at is null and attempts > 0`,
+		`create index if not exists stored_inbox_again on stored_inbox (reaction, due_at) where dead_at is null and attempts > 0`,
 		`create index if not exists stored_inbox_dead on stored_inbox (reaction, id) where dead_at is not null`,
 		`create table if not exists stored_bindings (
 			service  text not null,
@@ -57,7 +58,7 @@ type storedEvent struct {
 	Subject       string
 	Body          string
 	ReceivedAt    time.Time
-	DueAt         time.Time
+	DueAt         time.Time // once it has failed; until then it is due whatever the clock says
 	Attempts      int // deliveries so far that count
 	FirstFailedAt *time.Time
 	LastError     string
@@ -167,7 +168,7 @@ func (m mailbox) store(ctx context.Context, list []storedEvent) error {
 func (m mailbox) due(ctx context.Context, reaction string, busy []string, now time.Time) (list []storedEvent, err error) {
 	err = m.read(ctx, func(db *gorm.DB) error {
 		query := db.Table("stored_inbox e").
-			Where("reaction = ? and dead_at is null and due_at <= ?", reaction, now.UTC()).
+			Where("reaction = ? and dead_at is null and (attempts = 0 or due_at <= ?)", reaction, now.UTC()).
 			Where(`not exists (select 1 from stored_inbox failed where failed.reaction = e.reaction
 				and failed.subject = e.subject and failed.id < e.id and failed.attempts > 0 and failed.dead_at is null)`)
 		if len(busy) > 0 {
@@ -181,11 +182,19 @@ func (m mailbox) due(ctx context.Context, reaction string, busy []string, now ti
 // page is the most that due lists.
 const page = 64
 
-// later is when the next event will be due that is not yet; zero if there is none.
+// head is the oldest event of a subject, due or not.
+func (m mailbox) head(ctx context.Context, reaction, subject string) (list []storedEvent, err error) {
+	err = m.read(ctx, func(db *gorm.DB) error {
+		return db.Where("reaction = ? and subject = ? and dead_at is null", reaction, subject).Order("id").Limit(1).Find(&list).Error
+	})
+	return list, err
+}
+
+// later is when the next event will be due that failed and is not yet; zero if there is none.
 func (m mailbox) later(ctx context.Context, reaction string, now time.Time) (due time.Time, err error) {
 	var next []storedEvent
 	err = m.read(ctx, func(db *gorm.DB) error {
-		return db.Select("due_at").Where("reaction = ? and dead_at is null and due_at > ?", reaction, now.UTC()).
+		return db.Select("due_at").Where("reaction = ? and dead_at is null and attempts > 0 and due_at > ?", reaction, now.UTC()).
 			Order("due_at").Limit(1).Find(&next).Error
 	})
 	if len(next) > 0 {

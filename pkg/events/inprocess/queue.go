@@ -27,6 +27,11 @@ type queue struct {
 	desks map[*attached]bool
 	ready []storedEvent    // read already, for whoever takes next
 	busy  map[string]claim // by subject; those that are ready included
+	// searched says that there is nothing to take before until that is not ready, except maybe of the subjects in news.
+	// It saves looking through everything that waits behind a busy subject each time something is taken.
+	searched bool
+	until    time.Time
+	news     []string
 }
 
 // claim is the event of a subject that is ready or being handled.
@@ -45,26 +50,35 @@ func newQueue(h *Hub, m *member, reaction string) *queue {
 // attached is a consumer at its queue. It implements desk.
 type attached struct {
 	*queue
-	news chan struct{} // there may be something to take
+	wake chan struct{} // there may be something to take
 	gone chan struct{}
 	once sync.Once
 }
 
 func (q *queue) attach() *attached {
-	a := &attached{queue: q, news: make(chan struct{}, 1), gone: make(chan struct{})}
+	a := &attached{queue: q, wake: make(chan struct{}, 1), gone: make(chan struct{})}
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.desks[a] = true
 	return a
 }
 
-// notify tells all consumers that there may be something to take. It never blocks.
-func (q *queue) notify() {
+// newsLimit is how many subjects are looked up one by one. If there are more, a search finds them sooner.
+const newsLimit = 8
+
+// notify tells all consumers that there may be something to take of these subjects. It blocks while one takes.
+func (q *queue) notify(subjects ...string) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	if q.searched {
+		q.news = append(q.news, subjects...)
+		if len(q.news) > newsLimit {
+			q.searchAgain()
+		}
+	}
 	for a := range q.desks {
 		select {
-		case a.news <- struct{}{}:
+		case a.wake <- struct{}{}:
 		default:
 		}
 	}
@@ -79,7 +93,7 @@ func (a *attached) take(ctx context.Context, limit int) ([]storedEvent, error) {
 		timer := time.NewTimer(wait)
 		select {
 		case <-timer.C:
-		case <-a.news:
+		case <-a.wake:
 		case <-a.gone:
 			err = errGone
 		case <-ctx.Done():
@@ -100,8 +114,12 @@ func (a *attached) look(ctx context.Context, limit int) (list []storedEvent, wai
 	if !a.desks[a] {
 		return nil, 0, errGone
 	}
+	now := a.hub.cfg.Now()
+	if !now.Before(a.until) {
+		a.searchAgain()
+	}
 	if len(a.ready) < limit {
-		if err := a.fill(ctx, limit); err != nil {
+		if err := a.fill(ctx, limit, now); err != nil {
 			return nil, 0, err
 		}
 	}
@@ -113,52 +131,94 @@ func (a *attached) look(ctx context.Context, limit int) (list []storedEvent, wai
 	if n > 0 {
 		return list, 0, nil
 	}
-	now := a.hub.cfg.Now()
-	due, err := a.hub.mailbox(a.member).later(ctx, a.reaction, now)
-	if err != nil || due.IsZero() {
-		return nil, idle, err
-	}
 	// Rounded up: a timer that is early would look in vain.
-	return nil, min(idle, max(0, due.Sub(now))+time.Millisecond), nil
+	return nil, max(0, a.until.Sub(now)) + time.Millisecond, nil
 }
 
 // fill reads until enough is ready or there is no more. The caller holds the lock.
-func (q *queue) fill(ctx context.Context, enough int) error {
+func (q *queue) fill(ctx context.Context, enough int, now time.Time) error {
+	box := q.hub.mailbox(q.member)
 	for len(q.ready) < enough {
+		if q.searched {
+			return q.lookUp(ctx, box, now)
+		}
 		busy := make([]string, 0, len(q.busy))
 		for subject := range q.busy {
 			busy = append(busy, subject)
 		}
-		list, err := q.hub.mailbox(q.member).due(ctx, q.reaction, busy, q.hub.cfg.Now())
+		list, err := box.due(ctx, q.reaction, busy, now)
 		if err != nil {
 			return err
 		}
 		for _, e := range list {
-			if _, later := q.busy[e.Subject]; !later {
-				q.busy[e.Subject] = claim{id: e.ID}
-				q.ready = append(q.ready, e)
-			}
+			q.prepare(e)
 		}
 		if len(list) < page {
-			break
+			again, err := box.later(ctx, q.reaction, now)
+			if err != nil {
+				return err
+			}
+			q.searched, q.until = true, now.Add(idle)
+			q.searchBy(again)
 		}
 	}
 	return nil
 }
 
+// searchBy has the table searched at a time, if not sooner. The caller holds the lock.
+func (q *queue) searchBy(again time.Time) {
+	if !again.IsZero() && again.Before(q.until) {
+		q.until = again
+	}
+}
+
+// lookUp sees what the subjects have that there is news of. The caller holds the lock.
+func (q *queue) lookUp(ctx context.Context, box mailbox, now time.Time) error {
+	for len(q.news) > 0 {
+		if subject := q.news[0]; q.busy[subject] == (claim{}) {
+			list, err := box.head(ctx, q.reaction, subject)
+			if err != nil {
+				return err
+			}
+			for _, e := range list {
+				if e.Attempts == 0 || !e.DueAt.After(now) {
+					q.prepare(e)
+				}
+			}
+		}
+		q.news = q.news[1:]
+	}
+	return nil
+}
+
+// prepare makes an event ready, unless one of its subject is busy. The caller holds the lock.
+func (q *queue) prepare(e storedEvent) {
+	if q.busy[e.Subject] == (claim{}) {
+		q.busy[e.Subject] = claim{id: e.ID}
+		q.ready = append(q.ready, e)
+	}
+}
+
+// searchAgain forgets what is known about the table. The caller holds the lock.
+func (q *queue) searchAgain() { q.searched, q.news = false, nil }
+
 func (a *attached) settle(ctx context.Context, e storedEvent, v events.Verdict) error {
 	if !a.has(e) {
 		return errGone // and somebody else may have it
 	}
-	if err := a.hub.mailbox(a.member).settle(ctx, e, v, a.hub.cfg.Now()); err != nil {
+	now := a.hub.cfg.Now()
+	if err := a.hub.mailbox(a.member).settle(ctx, e, v, now); err != nil {
 		return err
 	}
 	a.mu.Lock()
+	if v.Action == events.Retry {
+		a.searchBy(now.Add(v.Delay))
+	}
 	if a.busy[e.Subject] == (claim{e.ID, a}) {
 		delete(a.busy, e.Subject)
 	}
 	a.mu.Unlock()
-	a.notify() // the next of its subject
+	a.notify(e.Subject) // its next one
 	return nil
 }
 
@@ -182,6 +242,7 @@ func (a *attached) leave() {
 		if len(a.desks) == 0 {
 			a.ready = nil
 		}
+		a.searchAgain()
 		a.mu.Unlock()
 		a.notify()
 	})
