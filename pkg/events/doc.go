@@ -1,5 +1,5 @@
 // Package events carries facts between services that share nothing but a broker, losing none and applying none
-// twice. It is a transactional outbox and inbox on a SQL database through GORM, over a broker behind [Transport].
+// twice. It is a transactional outbox and inbox on Postgres or SQLite through GORM, over a broker behind [Transport].
 //
 // # Use
 //
@@ -37,4 +37,21 @@
 //
 // An event can be published twice and delivered twice: its id is the key by which the inbox knows it. Marks are
 // kept for Config.InboxRetention; a dead letter may be replayed while they last.
+//
+// # SQLite
+//
+// The kind of database is known by the handle's GORM dialect; the driver is the caller's choice. With SQLite, 3.38 or
+// later, the promises are the same, among all processes that open the file on one machine. It needs these settings,
+// here in the notation of the drivers that are translated to Go:
+//
+//	file:order.db?_pragma=busy_timeout(5000)&_pragma=journal_mode(wal)&_pragma=synchronous(normal)&_txlock=immediate
+//
+// A transaction that writes has the database to itself, from its beginning (_txlock: one that reads first could not
+// write later, if another wrote meanwhile). Transactions of the bus's handle take turns, so a reaction does well to
+// be brief, and may not begin a second transaction inside the first; sql.TxOptions.ReadOnly keeps one that only reads
+// out of the queue. Others wait for busy_timeout, and count as deadlocks do on Postgres. With synchronous(normal)
+// nothing is lost when the process is killed, with synchronous(full) nor when the machine is.
+//
+// Times in the library's tables are text of one length in UTC, 2026-02-03 04:05:06.000007+00:00, that compares as the
+// times do; their columns are declared as timestamp, so that drivers hand out a time.Time.
 package events

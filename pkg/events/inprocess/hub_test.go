@@ -286,7 +286,7 @@ func TestConsume_KeepsASubjectInOrderBehindAFailure(t *testing.T) {
 			got.add(fmt.Sprint(id, " ", d.Attempt))
 			switch {
 			case id == "a0" && d.Attempt < 3:
-				return events.Verdict{Action: events.Retry, Delay: 30 * time.Millisecond, Err: errors.New("not yet")}
+				return events.Verdict{Action: events.Retry, Delay: 300 * time.Millisecond, Err: errors.New("not yet")}
 			case id == "a0":
 				<-others
 			case id == "b1":
@@ -296,13 +296,21 @@ func TestConsume_KeepsASubjectInOrderBehindAFailure(t *testing.T) {
 			}
 			return events.Verdict{}
 		})
+		// While it waits, others come, so many that the table is searched.
+		eventually(t, "the failure", func() bool { return len(got.entries()) > 0 })
+		msgs = nil
+		for i := range 2 * newsLimit {
+			msgs = append(msgs, message(fmt.Sprint("c", i), fmt.Sprint("c", i)))
+		}
+		publish(t, hub, msgs...)
 		eventually(t, "all are settled", func() bool { return waiting(t, hub, "inventory", "created") == 0 })
 
 		var a, b []string
 		for _, entry := range got.entries() {
-			if strings.HasPrefix(entry, "a") {
+			switch entry[0] {
+			case 'a':
 				a = append(a, entry)
-			} else {
+			case 'b':
 				b = append(b, entry)
 			}
 		}

@@ -59,7 +59,7 @@ type storedEvent struct {
 	Body          string
 	ReceivedAt    time.Time
 	DueAt         time.Time // once it has failed; until then it is due whatever the clock says
-	Attempts      int // deliveries so far that count
+	Attempts      int       // deliveries so far that count
 	FirstFailedAt *time.Time
 	LastError     string
 	DeadAt        *time.Time
