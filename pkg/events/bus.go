@@ -21,6 +21,7 @@ type Bus struct {
 	db            *gorm.DB
 	sqlDB         *sql.DB
 	sql           *dialect
+	turns         turns
 	transport     Transport
 	cfg           Config
 	subscriptions []Subscription
@@ -59,18 +60,18 @@ func New(db *gorm.DB, transport Transport, cfg Config, subscriptions ...Subscrip
 	if err != nil {
 		return nil, fmt.Errorf("events: %w", err)
 	}
-	b := &Bus{db: db, sqlDB: sqlDB, sql: d, transport: transport, cfg: cfg, topology: topologyOf(cfg, subscriptions)}
+	b := &Bus{db: db, sqlDB: sqlDB, sql: d, turns: newTurns(d), transport: transport, cfg: cfg, topology: topologyOf(cfg, subscriptions)}
 	for _, s := range subscriptions {
 		or(&s.workers, cfg.Workers)
 		or(&s.timeout, cfg.HandlerTimeout)
 		b.subscriptions = append(b.subscriptions, s)
 	}
-	o := outbox{db: sqlDB, sql: d, holder: cfg.Instance, audit: cfg.Audit, limit: max(cfg.LeaseTTL, 5*time.Second)}
+	o := outbox{db: sqlDB, sql: d, turns: b.turns, holder: cfg.Instance, audit: cfg.Audit, limit: max(cfg.LeaseTTL, 5*time.Second)}
 	if b.metrics, err = newMetrics(cfg, o); err != nil {
 		return nil, fmt.Errorf("events: metrics: %w", err)
 	}
 	b.relay = newRelay(cfg, o, transport, b.metrics)
-	if err := db.Use(&plugin{cfg: cfg, sql: d, wake: b.relay.wake}); err != nil {
+	if err := db.Use(&plugin{cfg: cfg, sql: d, turns: b.turns, wake: b.relay.wake}); err != nil {
 		return nil, fmt.Errorf("events: this database handle has a bus already: %w", err)
 	}
 	return b, nil
@@ -96,7 +97,7 @@ func (b *Bus) Run(ctx context.Context) error {
 
 	var background sync.WaitGroup
 	background.Go(func() { b.relay.run(relaying, work) })
-	background.Go(func() { cleaner{b.cfg, b.sqlDB, b.sql}.run(ctx) })
+	background.Go(func() { cleaner{b.cfg, b.sqlDB, b.sql, b.turns}.run(ctx) })
 
 	deadline := context.AfterFunc(ctx, func() {
 		if sleep(work, b.cfg.ShutdownTimeout) == nil {

@@ -44,15 +44,17 @@ func (d *dialect) inboxError(err error) error {
 
 // cleaner forgets inbox marks that are older than the retention.
 type cleaner struct {
-	cfg Config
-	db  *sql.DB
-	sql *dialect
+	cfg   Config
+	db    *sql.DB
+	sql   *dialect
+	turns turns
 }
 
 // step deletes one batch and answers how long to wait for the next one; 0: there is more to delete.
 func (c cleaner) step(ctx context.Context) (wait time.Duration, err error) {
 	ctx, cancel := context.WithTimeout(ctx, cleanupLimit)
 	defer cancel()
+	defer c.turns.take(ctx)()
 	r, err := c.db.ExecContext(ctx, c.sql.forget, c.sql.time(c.cfg.Now().Add(-c.cfg.InboxRetention)), cleanupBatch)
 	if err != nil {
 		return c.cfg.CleanupInterval, fmt.Errorf("inbox: clean-up: %w", err)

@@ -50,6 +50,7 @@ func insertRow(ctx context.Context, d *dialect, tx gorm.ConnPool, m Metadata, ma
 type outbox struct {
 	db     *sql.DB
 	sql    *dialect
+	turns  turns
 	holder string // this instance
 	audit  bool
 	limit  time.Duration // for one statement
@@ -58,6 +59,7 @@ type outbox struct {
 func (o outbox) exec(ctx context.Context, query string, args ...any) (affected bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, o.limit)
 	defer cancel()
+	defer o.turns.take(ctx)()
 	r, err := o.db.ExecContext(ctx, query, args...)
 	if err != nil {
 		return false, err
@@ -70,6 +72,7 @@ func (o outbox) exec(ctx context.Context, query string, args ...any) (affected b
 func (o outbox) acquire(ctx context.Context, ttl time.Duration) (generation int64, ok bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, o.limit)
 	defer cancel()
+	defer o.turns.take(ctx)()
 	err = o.db.QueryRowContext(ctx, o.sql.acquire, outboxName, o.holder, ttl.Milliseconds()).Scan(&generation)
 	if errors.Is(err, sql.ErrNoRows) {
 		return 0, false, nil
@@ -125,6 +128,7 @@ func (o outbox) due(ctx context.Context, now time.Time, inFlight []int64, limit 
 func (o outbox) done(ctx context.Context, generation int64, ids []int64, now time.Time) error {
 	ctx, cancel := context.WithTimeout(ctx, o.limit)
 	defer cancel()
+	defer o.turns.take(ctx)()
 	gone, err := o.sql.done(ctx, o, generation, ids, now)
 	if err == nil && gone == 0 {
 		err = errFenced
@@ -150,6 +154,7 @@ func (h hold) text() string {
 func (o outbox) hold(ctx context.Context, generation int64, holds []hold, now time.Time) error {
 	ctx, cancel := context.WithTimeout(ctx, o.limit)
 	defer cancel()
+	defer o.turns.take(ctx)()
 	return o.sql.hold(ctx, o, generation, holds, now)
 }
 

@@ -5,8 +5,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"sync"
-	"time"
 
 	"gorm.io/gorm"
 )
@@ -18,19 +16,16 @@ import (
 const pluginName = "quadrille:events"
 
 type plugin struct {
-	cfg  Config
-	sql  *dialect
-	wake func()
+	cfg   Config
+	sql   *dialect
+	turns turns
+	wake  func()
 }
 
 func (p *plugin) Name() string { return pluginName }
 
 func (p *plugin) Initialize(db *gorm.DB) error {
-	inner := &pool{ConnPool: db.ConnPool, plugin: p}
-	if p.sql.oneWriter {
-		inner.writing = make(chan struct{}, 1)
-	}
-	db.ConnPool = inner
+	db.ConnPool = &pool{ConnPool: db.ConnPool, plugin: p}
 	db.Statement.ConnPool = db.ConnPool
 	return nil
 }
@@ -39,13 +34,7 @@ func (p *plugin) Initialize(db *gorm.DB) error {
 type pool struct {
 	gorm.ConnPool
 	plugin *plugin
-	// writing holds a token while a transaction runs, if the database takes one writer at a time: those who queue here
-	// get their turn at once and in order, those who queue at the database ask again and again.
-	writing chan struct{}
 }
-
-// turnLimit is how long a transaction queues here. Then it tries at the database, which decides.
-const turnLimit = 5 * time.Second
 
 var (
 	_ gorm.ConnPoolBeginner = (*pool)(nil)
@@ -60,8 +49,8 @@ func (p *pool) BeginTx(ctx context.Context, opts *sql.TxOptions) (gorm.ConnPool,
 		err   error
 		done  = func() {}
 	)
-	if p.writing != nil && (opts == nil || !opts.ReadOnly) {
-		done = p.turn(ctx)
+	if opts == nil || !opts.ReadOnly {
+		done = p.plugin.turns.take(ctx)
 	}
 	switch b := p.ConnPool.(type) {
 	case gorm.TxBeginner:
@@ -76,19 +65,6 @@ func (p *pool) BeginTx(ctx context.Context, opts *sql.TxOptions) (gorm.ConnPool,
 		return nil, err
 	}
 	return &transaction{ConnPool: inner, plugin: p.plugin, done: done}, nil
-}
-
-// turn waits for this transaction's turn to write. The function that it answers passes the turn on.
-func (p *pool) turn(ctx context.Context) (done func()) {
-	timer := time.NewTimer(turnLimit)
-	defer timer.Stop()
-	select {
-	case p.writing <- struct{}{}:
-		return sync.OnceFunc(func() { <-p.writing })
-	case <-timer.C:
-	case <-ctx.Done():
-	}
-	return func() {}
 }
 
 // GetDBConn lets gorm.DB.DB see through the pool.

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/glebarez/sqlite"
+	"go.uber.org/goleak"
 	"gorm.io/driver/postgres"
 	"gorm.io/gorm"
 	"gorm.io/gorm/logger"
@@ -26,6 +27,10 @@ func TestMain(m *testing.M) {
 		os.Exit(1)
 	}
 	testservers.Main(m)
+	if err := goleak.Find(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
 }
 
 func TestConformance(t *testing.T) {

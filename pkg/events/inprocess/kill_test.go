@@ -52,8 +52,12 @@ func TestKill_LosesNothingAndDoublesNothing(t *testing.T) {
 		if line := v.next(); line != "running" {
 			t.Fatalf("the victim said %q", line)
 		}
-		delay := time.NewTimer(time.Duration(random.IntN(150)) * time.Millisecond)
-		<-delay.C
+		for range 1 + random.IntN(10) {
+			if line := v.next(); line != "sent" {
+				t.Fatalf("the victim said %q", line)
+			}
+		}
+		<-time.After(time.Duration(random.IntN(150)) * time.Millisecond)
 		v.kill()
 		if !settled(t, folder) {
 			interrupted++
@@ -69,7 +73,7 @@ func TestKill_LosesNothingAndDoublesNothing(t *testing.T) {
 	v.kill()
 
 	sent := column[int](t, folder, "sender", "select number from sent order by number")
-	if interrupted < kills/3 || len(sent) < 2*kills {
+	if interrupted < kills/3 || len(sent) < kills {
 		t.Errorf("the kills interrupted work %d times, and %d events were sent: that proves little", interrupted, len(sent))
 	}
 	for _, service := range victimServices {
@@ -265,6 +269,7 @@ func publishForEver(ctx context.Context, db *gorm.DB) error {
 		}); err != nil {
 			return err
 		}
+		fmt.Println("sent")
 	}
 }
 
