@@ -306,26 +306,26 @@ func (c *conn) QueryContext(ctx context.Context, query string, args []driver.Nam
 	if inner == nil {
 		return nil, err
 	}
-	r := &rows{Rows: inner, conn: c}
+	r := &openRows{Rows: inner, conn: c}
 	if err != nil {
 		return nil, errors.Join(err, r.Close())
 	}
 	return r, nil
 }
 
-// rows are read undisturbed: their first step was the answer.
-type rows struct {
+// openRows are read undisturbed: their first step was the answer.
+type openRows struct {
 	driver.Rows
 	conn *conn
 }
 
-func (r *rows) Next(dest []driver.Value) error {
+func (r *openRows) Next(dest []driver.Value) error {
 	r.conn.mu.Lock()
 	defer r.conn.mu.Unlock()
 	return r.Rows.Next(dest)
 }
 
-func (r *rows) Close() error {
+func (r *openRows) Close() error {
 	r.conn.mu.Lock()
 	defer r.conn.mu.Unlock()
 	err := r.Rows.Close()

@@ -46,7 +46,7 @@ func TestKill_LosesNothingAndDoublesNothing(t *testing.T) {
 	random := rand.New(rand.NewPCG(seed, 0))
 	t.Logf("seed %d", seed)
 
-	interrupted := 0
+	var sending, receiving int // kills that found events on their way out, and in
 	for range kills {
 		v := startVictim(t, folder)
 		if line := v.next(); line != "running" {
@@ -59,8 +59,11 @@ func TestKill_LosesNothingAndDoublesNothing(t *testing.T) {
 		}
 		<-time.After(time.Duration(random.IntN(150)) * time.Millisecond)
 		v.kill()
-		if !settled(t, folder) {
-			interrupted++
+		if rows(t, folder, "outbox") > 0 {
+			sending++
+		}
+		if rows(t, folder, "stored_inbox") > 0 {
+			receiving++
 		}
 	}
 	v := startVictim(t, folder, victimDrains+"=yes")
@@ -73,8 +76,9 @@ func TestKill_LosesNothingAndDoublesNothing(t *testing.T) {
 	v.kill()
 
 	sent := column[int](t, folder, "sender", "select number from sent order by number")
-	if interrupted < kills/3 || len(sent) < kills {
-		t.Errorf("the kills interrupted work %d times, and %d events were sent: that proves little", interrupted, len(sent))
+	t.Logf("%d events; %d of %d kills found some on their way out, %d on their way in", len(sent), sending, kills, receiving)
+	if sending == 0 || receiving == 0 {
+		t.Error("nothing was interrupted: the test proved nothing")
 	}
 	for _, service := range victimServices {
 		taken := map[int]int{}
@@ -93,7 +97,6 @@ func TestKill_LosesNothingAndDoublesNothing(t *testing.T) {
 			t.Errorf("%s has %d dead letters", service, n)
 		}
 	}
-	t.Logf("%d events; %d of %d kills interrupted work", len(sent), interrupted, kills)
 }
 
 type victimProcess struct {
@@ -146,15 +149,13 @@ func (v *victimProcess) kill() {
 	_ = v.stdin.Close()
 }
 
-// settled says whether nothing is on its way.
-func settled(t *testing.T, folder string) bool {
+// rows counts the rows of all services' tables of a name.
+func rows(t *testing.T, folder, table string) (n int) {
 	t.Helper()
 	for _, service := range victimServices {
-		if column[int](t, folder, service, "select (select count(*) from outbox) + (select count(*) from stored_inbox)")[0] > 0 {
-			return false
-		}
+		n += column[int](t, folder, service, "select count(*) from "+table)[0]
 	}
-	return true
+	return n
 }
 
 func column[T any](t *testing.T, folder, service, query string) (list []T) {
