@@ -134,3 +134,19 @@ func TestSQLite_WritersOfOneHandleTakeTurns(t *testing.T) {
 		t.Errorf("%d of 10 transactions committed", n)
 	}
 }
+
+// A file that cannot be written is no event's fault.
+func TestSQLite_PausesWhileTheFileIsReadOnly(t *testing.T) {
+	t.Parallel()
+	url := sqliteFile(t)
+	writable := open(t, url)
+	if err := events.Migrate(t.Context(), writable); err != nil {
+		t.Fatal(err)
+	}
+	tr, cfg := eventstest.NewTransport(), config()
+	cfg.PauseLimit = 50 * time.Millisecond
+	start(t, open(t, url+"&_pragma=query_only(1)"), tr, cfg, returns(nil))
+	if v := tr.Deliver(t, orderCreated{OrderID: "o"}); v.Action != events.GiveBack || !strings.Contains(v.Err.Error(), "readonly") {
+		t.Errorf("verdict %+v", v)
+	}
+}

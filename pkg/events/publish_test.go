@@ -155,13 +155,13 @@ func TestPublish_SendsNothingAfterRollback(t *testing.T) {
 
 func TestPublish_WakesTheRelayOnCommit(t *testing.T) {
 	t.Parallel()
-	eachDatabase(t, func(t *testing.T, url string) {
-		for name, session := range map[string]func(*gorm.DB) *gorm.DB{
-			"plain":               func(db *gorm.DB) *gorm.DB { return db },
-			"prepared statements": func(db *gorm.DB) *gorm.DB { return db.Session(&gorm.Session{PrepareStmt: true}) },
-		} {
-			t.Run(name, func(t *testing.T) {
-				t.Parallel()
+	for name, session := range map[string]func(*gorm.DB) *gorm.DB{
+		"plain":               func(db *gorm.DB) *gorm.DB { return db },
+		"prepared statements": func(db *gorm.DB) *gorm.DB { return db.Session(&gorm.Session{PrepareStmt: true}) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			eachDatabase(t, func(t *testing.T, url string) {
 				db, tr := open(t, url), eventstest.NewTransport()
 				cfg := config()
 				cfg.PollInterval, cfg.LeaseTTL = time.Hour, time.Hour
@@ -174,8 +174,8 @@ func TestPublish_WakesTheRelayOnCommit(t *testing.T) {
 					tr.WaitFor(t, "order.created.v1", subject)
 				}
 			})
-		}
-	})
+		})
+	}
 }
 
 func TestPublish_WorksOnAHandleWithPreparedStatements(t *testing.T) {

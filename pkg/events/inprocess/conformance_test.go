@@ -194,6 +194,7 @@ func open(t testing.TB, dialector gorm.Dialector) *gorm.DB {
 		t.Fatal(err)
 	}
 	sqlDB.SetMaxOpenConns(20)
+	sqlDB.SetMaxIdleConns(20)
 	t.Cleanup(func() { _ = sqlDB.Close() })
 	return db
 }
