@@ -56,13 +56,13 @@ var (
 		},
 		open: func(_ testing.TB, address string) gorm.Dialector { return sqlite.Open(address) },
 		link: func(t testing.TB, address string) (gorm.Dialector, eventstest.Link) {
-			real, err := sql.Open(sqlite.DriverName, address)
+			plain, err := sql.Open(sqlite.DriverName, address)
 			if err != nil {
 				t.Fatal(err)
 			}
-			defer func() { _ = real.Close() }()
+			defer func() { _ = plain.Close() }()
 			l := newLine()
-			return &sqlite.Dialector{Conn: sql.OpenDB(&connector{real.Driver(), address, l})}, l
+			return &sqlite.Dialector{Conn: sql.OpenDB(&connector{plain.Driver(), address, l})}, l
 		},
 	}
 	postgresDatabases = kind{

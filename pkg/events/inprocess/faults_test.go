@@ -270,7 +270,7 @@ func (c *conn) Ping(ctx context.Context) error { return c.do(ctx, func() error {
 func (c *conn) BeginTx(ctx context.Context, opts driver.TxOptions) (driver.Tx, error) {
 	var inner driver.Tx
 	err := c.do(ctx, func() (err error) {
-		inner, err = c.inner.(driver.ConnBeginTx).BeginTx(ctx, opts) //nolint:forcetypeassert
+		inner, err = c.inner.(driver.ConnBeginTx).BeginTx(ctx, opts)
 		return err
 	})
 	if err != nil {

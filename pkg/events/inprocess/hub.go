@@ -53,8 +53,9 @@ func NewHub(cfg Config) *Hub {
 
 // Join makes a service known to the hub: it creates the tables of the stored inbox in db, if they are missing, and
 // binds the queues of the topology to their publishers, now or when those join. It is idempotent and unbinds nothing.
-// Joining again adds queues, and replaces the handle by another on the same database. Join blocks for as long as the
-// databases take; on an error it may be called again.
+// Joining again adds queues, and replaces the handle by another on the same database. Give it the handle that the bus is
+// made for: on SQLite, those who write through one handle take turns. Join blocks for as long as the databases take; on
+// an error it may be called again.
 func (h *Hub) Join(ctx context.Context, db *gorm.DB, topology events.Topology) error {
 	h.joining.Lock()
 	defer h.joining.Unlock()
@@ -109,7 +110,23 @@ func (h *Hub) join(ctx context.Context, box mailbox, topology events.Topology) e
 			p.readers = append(p.readers, bindingOf(q))
 		}
 	}
+	h.warnOfOrphans(ctx, topology.Service)
 	return nil
+}
+
+// warnOfOrphans tells of queues that are bound and that nobody will consume. The caller holds the lock.
+func (h *Hub) warnOfOrphans(ctx context.Context, joined string) {
+	for _, p := range h.members {
+		for _, b := range p.readers {
+			if b.Service != joined && p.name != joined {
+				continue // told before
+			}
+			if m := h.members[b.Service]; m != nil && m.queues[b.Reaction] == nil {
+				h.cfg.Logger.WarnContext(ctx, "a queue of an earlier release goes on receiving until it is unbound",
+					"queue", b.Service+"."+b.Reaction, "publisher", p.name, "event", b.Event)
+			}
+		}
+	}
 }
 
 // Unbind makes the hub forget that a queue is bound to its publisher, who must have joined. Events that the queue has
