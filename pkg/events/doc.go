@@ -51,7 +51,8 @@
 // be brief, and may not begin a second transaction inside the first; sql.TxOptions.ReadOnly keeps one that only reads
 // out of the queue. Others wait for busy_timeout, and count as deadlocks do on Postgres. With synchronous(normal)
 // nothing is lost when the process is killed, with synchronous(full) nor when the machine is. A few connections are
-// enough for a pool, all of them idle ones too: they are slow to open, and each has a page cache of its own.
+// enough for a pool, all of them idle ones too: they are slow to open, and each has a page cache of its own. A new file
+// is opened by one process first, which makes it one with a write-ahead log.
 //
 // Times in the library's tables are text of one length in UTC, 2026-02-03 04:05:06.000007+00:00, that compares as the
 // times do; their columns are declared as timestamp, so that drivers hand out a time.Time.

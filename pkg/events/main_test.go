@@ -98,11 +98,14 @@ func eachDatabase(t *testing.T, test func(t *testing.T, url string)) {
 	})
 }
 
-// sqliteFile is the address of a new SQLite database, with the settings that the package's documentation asks for.
+// sqliteFile is the address of a new SQLite database, with the settings that the package's documentation asks for. It
+// was opened once: when several switch a new file to the write-ahead log at once, SQLite turns some away unheard.
 func sqliteFile(t testing.TB) string {
 	t.Helper()
-	return "file:" + filepath.Join(t.TempDir(), "events.db") +
+	url := "file:" + filepath.Join(t.TempDir(), "events.db") +
 		"?_pragma=busy_timeout(5000)&_pragma=journal_mode(wal)&_pragma=synchronous(normal)&_txlock=immediate"
+	open(t, url)
+	return url
 }
 
 // in is the time that begins after d, as both kinds of database read it.
