@@ -15,53 +15,57 @@ import (
 
 func TestBooks_ListWhatIsHeldPublishedAndTaken(t *testing.T) {
 	t.Parallel()
-	db, tr := database(t), eventstest.NewTransport()
-	cfg := config()
-	cfg.Audit = true
-	bus := newBus(t, db, tr, cfg, on(func(context.Context, *gorm.DB, events.Received[orderCreated]) error { return nil }))
-	eventstest.Start(t, bus)
-	publish(t, db, orderCreated{OrderID: "a"})
-	outboxEmpty(t, db)
-	tr.Deliver(t, orderCreated{OrderID: "other"}, eventstest.WithID("event-1"))
+	eachDatabase(t, func(t *testing.T, url string) {
+		db, tr := open(t, url), eventstest.NewTransport()
+		cfg := config()
+		cfg.Audit = true
+		bus := newBus(t, db, tr, cfg, on(func(context.Context, *gorm.DB, events.Received[orderCreated]) error { return nil }))
+		eventstest.Start(t, bus)
+		publish(t, db, orderCreated{OrderID: "a"})
+		outboxEmpty(t, db)
+		tr.Deliver(t, orderCreated{OrderID: "other"}, eventstest.WithID("event-1"))
 
-	later := time.Now().Add(time.Hour).UTC().Truncate(time.Second)
-	if err := db.Transaction(func(tx *gorm.DB) error {
-		return events.Publish(t.Context(), tx, orderCreated{OrderID: "b"}, events.At(later))
-	}); err != nil {
-		t.Fatal(err)
-	}
+		later := time.Now().Add(time.Hour).UTC().Truncate(time.Second)
+		if err := db.Transaction(func(tx *gorm.DB) error {
+			return events.Publish(t.Context(), tx, orderCreated{OrderID: "b"}, events.At(later))
+		}); err != nil {
+			t.Fatal(err)
+		}
 
-	var books events.Books
-	if err := db.Transaction(func(tx *gorm.DB) (err error) {
-		books, err = bus.Books(t.Context(), tx)
-		return err
-	}, &sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true}); err != nil {
-		t.Fatal(err)
-	}
-	if !books.Audited || time.Since(books.TakenSince) < 29*24*time.Hour {
-		t.Errorf("audited %t, taken since %v", books.Audited, books.TakenSince)
-	}
-	if p := books.Published; len(p) != 1 || p[0].Subject != "a" || p[0].Type != "order.created.v1" || p[0].ID != tr.Published()[0].ID || p[0].At.IsZero() {
-		t.Errorf("published %+v", p)
-	}
-	if o := books.Outbox; len(o) != 1 || o[0].Subject != "b" || o[0].AvailableAt == nil || !o[0].AvailableAt.Equal(later) || o[0].ParkedAt != nil {
-		t.Errorf("in the outbox %+v", o)
-	}
-	if k := books.Taken; len(k) != 1 || k[0].EventID != "event-1" || k[0].Reaction != "order-created" || k[0].At.IsZero() {
-		t.Errorf("taken %+v", k)
-	}
+		var books events.Books
+		if err := db.Transaction(func(tx *gorm.DB) (err error) {
+			books, err = bus.Books(t.Context(), tx)
+			return err
+		}, &sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true}); err != nil {
+			t.Fatal(err)
+		}
+		if !books.Audited || time.Since(books.TakenSince) < 29*24*time.Hour {
+			t.Errorf("audited %t, taken since %v", books.Audited, books.TakenSince)
+		}
+		if p := books.Published; len(p) != 1 || p[0].Subject != "a" || p[0].Type != "order.created.v1" || p[0].ID != tr.Published()[0].ID || p[0].At.IsZero() {
+			t.Errorf("published %+v", p)
+		}
+		if o := books.Outbox; len(o) != 1 || o[0].Subject != "b" || o[0].AvailableAt == nil || !o[0].AvailableAt.Equal(later) || o[0].ParkedAt != nil {
+			t.Errorf("in the outbox %+v", o)
+		}
+		if k := books.Taken; len(k) != 1 || k[0].EventID != "event-1" || k[0].Reaction != "order-created" || k[0].At.IsZero() {
+			t.Errorf("taken %+v", k)
+		}
+	})
 }
 
 func TestBooks_OfANewServiceAreEmptyLists(t *testing.T) {
 	t.Parallel()
-	db := database(t)
-	books, err := newBus(t, db, eventstest.NewTransport(), config()).Books(t.Context(), db)
-	if err != nil {
-		t.Fatal(err)
-	}
-	books.TakenSince = time.Time{}
-	want := events.Books{Outbox: []events.Unpublished{}, Published: []events.Published{}, Taken: []events.Taken{}}
-	if diff := cmp.Diff(want, books); diff != "" {
-		t.Errorf("(-want +got)\n%s", diff)
-	}
+	eachDatabase(t, func(t *testing.T, url string) {
+		db := open(t, url)
+		books, err := newBus(t, db, eventstest.NewTransport(), config()).Books(t.Context(), db)
+		if err != nil {
+			t.Fatal(err)
+		}
+		books.TakenSince = time.Time{}
+		want := events.Books{Outbox: []events.Unpublished{}, Published: []events.Published{}, Taken: []events.Taken{}}
+		if diff := cmp.Diff(want, books); diff != "" {
+			t.Errorf("(-want +got)\n%s", diff)
+		}
+	})
 }
