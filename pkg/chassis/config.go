@@ -41,6 +41,8 @@ type Config struct {
 	// DefaultTenant is whose data a request without X-Tenant-ID is about.
 	DefaultTenant string `env:"DEFAULT_TENANT" envDefault:"default"`
 
+	// Listener, if set, is served instead of HTTPAddr. Run closes it.
+	Listener net.Listener
 	// OnListen, if set, is called with the address once the server accepts connections.
 	OnListen func(net.Addr)
 }

@@ -67,17 +67,68 @@ func OpenDatabase(ctx context.Context, url Secret, opts DatabaseOptions) (*gorm.
 	if err := waitForDatabase(ctx, pool, opts.Logger); err != nil {
 		return nil, errors.Join(fmt.Errorf("open database: %w", err), pool.Close())
 	}
-	db, err := gorm.Open(postgresDialector(pool), &gorm.Config{
-		SkipDefaultTransaction: true,
-		DisableAutomaticPing:   true,
-		NowFunc:                func() time.Time { return time.Now().UTC() },
-		Logger:                 queryLogger{opts.Logger, opts.SlowQuery},
-	})
+	db, err := newHandle(postgresDialector(pool), opts)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open database: %w", err), pool.Close())
 	}
 	return db, nil
 }
+
+// UseDatabase makes a handle like that of [OpenDatabase] on a dialector that the caller brings: Postgres, or SQLite
+// through a driver whose errors have a method Code() int with SQLite's result code. Of opts, the time-outs of sessions
+// are the caller's affair. [CloseDatabase] closes the pool.
+//
+// Services need these settings on every connection to a SQLite file, which belongs to one service alone:
+//
+//   - Transactions begin as BEGIN IMMEDIATE, unless they are read-only. That takes the place of row locks: whoever
+//     writes has the database to itself from the beginning of the transaction to its end.
+//   - busy_timeout of some seconds, for which the others wait.
+//   - journal_mode WAL, so that readers see a snapshot and wait for nobody, and synchronous FULL, so that what was
+//     committed survives a power failure.
+//   - foreign_keys on.
+//
+// With a driver that takes pragmas in the address, such as github.com/glebarez/sqlite, that is
+//
+//	file:///…/order.db?_txlock=immediate&_pragma=busy_timeout(5000)&_pragma=journal_mode(wal)&_pragma=synchronous(full)&_pragma=foreign_keys(on)
+func UseDatabase(dialector gorm.Dialector, opts DatabaseOptions) (*gorm.DB, error) {
+	opts = opts.withDefaults()
+	db, err := newHandle(dialector, opts)
+	if err != nil {
+		return nil, fmt.Errorf("open database: %w", err)
+	}
+	pool, err := db.DB()
+	if err != nil {
+		return nil, fmt.Errorf("open database: %w", err)
+	}
+	pool.SetMaxOpenConns(opts.MaxConns)
+	pool.SetMaxIdleConns(opts.MaxConns)
+	return db, nil
+}
+
+func newHandle(dialector gorm.Dialector, opts DatabaseOptions) (*gorm.DB, error) {
+	return gorm.Open(dialector, &gorm.Config{
+		SkipDefaultTransaction: true,
+		DisableAutomaticPing:   true,
+		NowFunc:                func() time.Time { return time.Now().UTC() },
+		Logger:                 queryLogger{opts.Logger, opts.SlowQuery},
+	})
+}
+
+func onSQLite(db *gorm.DB) bool { return db.Name() == "sqlite" }
+
+// tryLock takes a lock that ends with tx, without waiting for it. On SQLite, tx holds the lock on everything already.
+func tryLock(tx *gorm.DB, key int64) (got bool, err error) {
+	if onSQLite(tx) {
+		return true, nil
+	}
+	return tryAdvisoryLock(tx, key)
+}
+
+// databaseUnavailable tells whether err says that the database is away, or going, or out of resources.
+func databaseUnavailable(err error) bool { return postgresUnavailable(err) || sqliteUnavailable(err) }
+
+// databaseBusy tells whether the same request may well succeed a moment later.
+func databaseBusy(err error) bool { return postgresBusy(err) || sqliteIsBusy(err) }
 
 // CloseDatabase closes the pool behind db, after connections in use have been given back.
 func CloseDatabase(db *gorm.DB) error {

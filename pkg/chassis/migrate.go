@@ -24,7 +24,10 @@ var _ lock.SessionLocker = migrationLock{}
 //
 // Instances may call it at the same time: one works, the others block until it is done. Each file is one transaction
 // and is recorded with it, in schema_migrations (chassis_migrations for this package), so a failed one can be corrected
-// and run again. It needs a session of its own, hence a direct connection or a pooler in session mode.
+// and run again. On Postgres it needs a session of its own, hence a direct connection or a pooler in session mode.
+//
+// The same files serve Postgres and SQLite if they keep to what both understand. Types may have the names that Postgres
+// gives them: SQLite takes any, except that timestamptz becomes timestamp there, for the sake of its drivers.
 func Migrate(ctx context.Context, db *gorm.DB, files fs.FS) error {
 	if err := migrate(ctx, db, ownMigrations, "chassis_migrations"); err != nil {
 		return err
@@ -45,20 +48,30 @@ func migrate(ctx context.Context, db *gorm.DB, files fs.FS, table string) error 
 	if err != nil {
 		return fmt.Errorf("migrate: %w", err)
 	}
-	provider, err := goose.NewProvider(goose.DialectPostgres, pool, files,
-		goose.WithTableName(table), goose.WithSessionLocker(migrationLock{}), goose.WithDisableGlobalRegistry(true))
+	options := []goose.ProviderOption{goose.WithTableName(table), goose.WithDisableGlobalRegistry(true)}
+	apply, dialect := up, goose.DialectPostgres
+	if onSQLite(db) {
+		apply, dialect, files = upSQLite, goose.DialectSQLite3, sqliteFiles{files}
+	} else {
+		options = append(options, goose.WithSessionLocker(migrationLock{}))
+	}
+	provider, err := goose.NewProvider(dialect, pool, files, options...)
 	if errors.Is(err, goose.ErrNoMigrations) {
 		return nil
 	}
-	if err != nil {
-		return fmt.Errorf("migrate: %w", err)
-	}
-	results, err := provider.Up(ctx)
-	for _, r := range results {
-		slog.InfoContext(ctx, "migrated", "file", r.Source.Path, "duration", r.Duration)
+	if err == nil {
+		err = apply(ctx, provider)
 	}
 	if err != nil {
 		return fmt.Errorf("migrate: %w", err)
 	}
 	return nil
+}
+
+func up(ctx context.Context, provider *goose.Provider) error {
+	results, err := provider.Up(ctx)
+	for _, r := range results {
+		slog.InfoContext(ctx, "migrated", "file", r.Source.Path, "duration", r.Duration)
+	}
+	return err
 }

@@ -60,8 +60,8 @@ func readTimesAsUTC(_ context.Context, conn *pgx.Conn) error {
 
 func milliseconds(d time.Duration) string { return strconv.FormatInt(d.Milliseconds(), 10) }
 
-// tryLock takes a lock that ends with tx, without waiting for it.
-func tryLock(tx *gorm.DB, key int64) (got bool, err error) {
+// tryAdvisoryLock takes a lock that ends with tx, without waiting for it.
+func tryAdvisoryLock(tx *gorm.DB, key int64) (got bool, err error) {
 	err = tx.Raw("select pg_try_advisory_xact_lock(?)", key).Scan(&got).Error
 	return got, err
 }
@@ -105,8 +105,7 @@ func refusesLogin(err error) bool {
 	return strings.HasPrefix(code, "28") || code == "3D000"
 }
 
-// databaseUnavailable tells whether err says that the database is away, or going, or out of resources.
-func databaseUnavailable(err error) bool {
+func postgresUnavailable(err error) bool {
 	var connect *pgconn.ConnectError
 	var network *net.OpError
 	if errors.As(err, &connect) || errors.As(err, &network) || errors.Is(err, driver.ErrBadConn) ||
@@ -119,9 +118,8 @@ func databaseUnavailable(err error) bool {
 	})
 }
 
-// databaseBusy tells whether the same request may well succeed a moment later: serialization failure, deadlock, lock
-// time-out, statement time-out.
-func databaseBusy(err error) bool {
+// postgresBusy: serialization failure, deadlock, lock time-out, statement time-out.
+func postgresBusy(err error) bool {
 	return slices.Contains([]string{"40001", "40P01", "55P03", "57014"}, sqlState(err))
 }
 

@@ -12,8 +12,8 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// Run serves router on cfg.HTTPAddr and runs each of runners beside it, until ctx ends or one of them fails.
-// It blocks until all have stopped, and returns what failed; nil means an orderly end.
+// Run serves router on cfg.HTTPAddr, or on cfg.Listener, and runs each of runners beside it, until ctx ends or one of
+// them fails. It blocks until all have stopped, and returns what failed; nil means an orderly end.
 //
 // A runner is anything with the shape of a long-lived Run(ctx) error, such as an event bus: it works until its
 // context ends and then returns when its work under way is finished. One that returns nil early is simply done.
@@ -22,9 +22,12 @@ import (
 // they have half of cfg.ShutdownTimeout; then the runners' context ends and they finish in what is left of it.
 // What is still at work after cfg.ShutdownTimeout is abandoned, and reported.
 func Run(ctx context.Context, cfg Config, router *Router, runners ...func(ctx context.Context) error) error {
-	listener, err := net.Listen("tcp", cfg.HTTPAddr)
-	if err != nil {
-		return fmt.Errorf("listen: %w", err)
+	listener := cfg.Listener
+	if listener == nil {
+		var err error
+		if listener, err = net.Listen("tcp", cfg.HTTPAddr); err != nil {
+			return fmt.Errorf("listen: %w", err)
+		}
 	}
 	if cfg.ShutdownTimeout <= 0 {
 		cfg.ShutdownTimeout = 20 * time.Second
