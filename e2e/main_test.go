@@ -17,8 +17,11 @@ func run(m *testing.M) int {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
 	start := startProcesses
-	if os.Getenv("QUADRILLE_E2E") == "compose" {
+	switch os.Getenv("QUADRILLE_E2E") {
+	case "compose":
 		start = composeShop
+	case "embedded":
+		start = embeddedShop
 	}
 	s, stop, err := start(ctx)
 	if stop != nil {

@@ -65,6 +65,9 @@ func (p *process) end(signal os.Signal) error {
 	return err
 }
 
+// delays is the ladder of the shops that the suite starts.
+const delays = "100ms,200ms,500ms,1s,2s,5s"
+
 // startProcesses builds the shop's programs and runs them on the harness's servers. Ladder and delays are short.
 func startProcesses(ctx context.Context) (_ *Shop, stop func(), err error) {
 	var cleanups []func()
@@ -89,7 +92,6 @@ func startProcesses(ctx context.Context) (_ *Shop, stop func(), err error) {
 	suite := &suiteTB{cleanup: func(f func()) { cleanups = append(cleanups, f) }}
 	amqp := testservers.AMQP(suite)
 
-	const delays = "100ms,200ms,500ms,1s,2s,5s"
 	ladder := "RETRY_LADDER=" + delays
 	apply := exec.CommandContext(ctx, filepath.Join(dir, "quadrille"), "topology", "apply")
 	apply.Env = append(os.Environ(), "AMQP_URL="+amqp, ladder)

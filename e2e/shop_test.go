@@ -22,6 +22,7 @@ type Shop struct {
 	Order, Inventory, Payment, Shipping string // base URLs
 	Processor, Carrier                  string // the simulators' operator URLs
 	Token                               string
+	Broker                              string                                 // the broker's operators' side, where it is no RabbitMQ
 	AMQP, RetryLadder                   string                                 // the broker, and what was declared on it
 	Kill, Start                         func(name string) error                // SIGKILL a program; start it again
 	Restart                             func(name string, env ...string) error // stop it, start it with these settings

@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/quadrille-dev/quadrille/cmd/quadrille/internal/embedded"
 	"github.com/quadrille-dev/quadrille/cmd/quadrille/internal/ledger"
 	"github.com/quadrille-dev/quadrille/pkg/events/rabbitmq"
 )
@@ -36,6 +37,7 @@ type ledgerOptions struct {
 	urls           map[string]*string // by party
 	token          string
 	amqpURL        string
+	brokerURL      string
 	ladder         string
 	orders         []string
 	overdue        time.Duration
@@ -78,6 +80,7 @@ func ledgerCommand() *cobra.Command {
 	// The two secrets have no default that --help would print.
 	f.StringVar(&o.token, "token", "", "the operators' token (OPS_TOKEN)")
 	f.StringVar(&o.amqpURL, "amqp-url", "", "the broker; without it, dead letters are not checked (AMQP_URL)")
+	f.StringVar(&o.brokerURL, "broker-url", os.Getenv("BROKER_OPS_URL"), "in the place of --amqp-url, the broker inside quadrille up (BROKER_OPS_URL)")
 	f.StringVar(&o.ladder, "retry-ladder", os.Getenv("RETRY_LADDER"), "as in topology apply; it names queues (RETRY_LADDER)")
 	f.StringSliceVar(&o.orders, "order", nil, "check only what concerns these orders; may be repeated")
 	f.DurationVar(&o.overdue, "overdue", 15*time.Minute, "how long an order or an event may take to get on")
@@ -133,7 +136,18 @@ func (o ledgerOptions) config() (ledger.Config, func(), error) {
 		return fail("%w", err)
 	}
 	url := cmp.Or(o.amqpURL, os.Getenv("AMQP_URL"))
-	if url == "" {
+	switch {
+	case o.brokerURL != "" && o.amqpURL != "":
+		return fail("--amqp-url and --broker-url exclude each other")
+	case o.brokerURL != "":
+		if err := ledger.CheckURL(o.brokerURL); err != nil {
+			return fail("--broker-url: %w", err)
+		}
+		cfg.Depths = func(ctx context.Context) (map[string]int, error) {
+			return embedded.AskQueues(ctx, o.brokerURL, cfg.Token)
+		}
+		return cfg, func() {}, nil
+	case url == "":
 		return cfg, func() {}, nil
 	}
 	transport, err := rabbitmq.New(url, rabbitmq.Config{Name: "ledger"})

@@ -1,4 +1,4 @@
-// Command quadrille operates the shop: it declares what the services need on the broker, and checks their books.
+// Command quadrille opens the shop in one process, declares what the services need on a broker, and checks their books.
 package main
 
 import (
@@ -15,7 +15,8 @@ import (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
+	// Once the first signal has been seen, the next one has its default effect.
+	context.AfterFunc(ctx, stop)
 	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
 }
 
@@ -64,10 +65,10 @@ func wrongUsage(format string, args ...any) error { return &exitError{2, fmt.Err
 func command() *cobra.Command {
 	root := &cobra.Command{
 		Use:           "quadrille",
-		Short:         "Operate the Quadrille shop",
+		Short:         "Run and check the Quadrille shop",
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(topologyCommand(), ledgerCommand())
+	root.AddCommand(upCommand(), topologyCommand(), ledgerCommand())
 	return root
 }

@@ -1,0 +1,65 @@
+package embedded
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"net/url"
+	"path/filepath"
+	"strings"
+
+	"github.com/glebarez/sqlite"
+	"gorm.io/gorm"
+
+	"github.com/quadrille-dev/quadrille/pkg/chassis"
+)
+
+// openDatabase opens the SQLite file of one service, with the settings that chassis.UseDatabase asks for.
+func openDatabase(dir, service string) (*gorm.DB, error) {
+	address, err := fileURL(filepath.Join(dir, service+".db"), "_txlock=immediate&"+
+		"_pragma=busy_timeout(5000)&_pragma=journal_mode(wal)&_pragma=synchronous(full)&_pragma=foreign_keys(on)")
+	if err != nil {
+		return nil, err
+	}
+	db, err := chassis.UseDatabase(sqlite.Open(address), chassis.DatabaseOptions{MaxConns: 6})
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", service, err)
+	}
+	return db, nil
+}
+
+// lockFolder makes the folder this process' own until it ends, however it ends. The lock is one that SQLite takes on a
+// file of its own, so it works on every system.
+func lockFolder(ctx context.Context, dir string) (unlock func() error, err error) {
+	address, err := fileURL(filepath.Join(dir, "lock.db"), "_pragma=busy_timeout(0)&_pragma=journal_mode(memory)")
+	if err != nil {
+		return nil, err
+	}
+	pool, err := sql.Open(sqlite.DriverName, address)
+	if err != nil {
+		return nil, err
+	}
+	// The connection keeps the transaction open, and the pool keeps its only connection.
+	pool.SetMaxOpenConns(1)
+	if _, err := pool.ExecContext(ctx, "begin exclusive"); err != nil {
+		var coded interface{ Code() int }
+		if errors.As(err, &coded) && coded.Code()&0xff == 5 { // SQLITE_BUSY
+			err = fmt.Errorf("the folder %s is in use by another shop; give each its own with --data", dir)
+		}
+		return nil, errors.Join(err, pool.Close())
+	}
+	return pool.Close, nil
+}
+
+// fileURL is a file's address as SQLite reads it, on Windows as well.
+func fileURL(file, query string) (string, error) {
+	file, err := filepath.Abs(file)
+	if err != nil {
+		return "", err
+	}
+	if file = filepath.ToSlash(file); !strings.HasPrefix(file, "/") {
+		file = "/" + file
+	}
+	return (&url.URL{Scheme: "file", Path: file, RawQuery: query}).String(), nil
+}

@@ -1,0 +1,171 @@
+// Package embedded is the whole shop in one process: the four services, each with a SQLite file of its own, the
+// in-process transport between them, and the two simulators with their books. It needs no server and no network but
+// the loopback interface; the services' code is the same that runs on Postgres and RabbitMQ.
+//
+// What was answered or committed is on the disk: killing the process at any moment, or the machine losing its power,
+// loses nothing and doubles nothing. After a start in the same folder everything goes on.
+package embedded
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"slices"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
+	"gorm.io/gorm"
+
+	"github.com/quadrille-dev/quadrille/pkg/chassis"
+	"github.com/quadrille-dev/quadrille/pkg/events"
+	"github.com/quadrille-dev/quadrille/pkg/events/inprocess"
+	"github.com/quadrille-dev/quadrille/sims/carrier"
+	"github.com/quadrille-dev/quadrille/sims/processor"
+)
+
+// Config says where the shop is and how it behaves.
+type Config struct {
+	// Dir is the folder of all data. It is made if it is not there, and belongs to one running shop.
+	Dir string
+	// Addresses are where to listen. All must be given.
+	Addresses Addresses
+	// Environ holds the services' settings, and CARRIER_HANDOVER_DELAY and CARRIER_DELIVERY_DELAY, as NAME=value. What
+	// the shop decides by itself is not read: addresses of databases, of a broker and of outside parties, and their keys.
+	Environ []string
+	// Without names services that stay closed. What the others publish waits for them.
+	Without []string
+	// OnReady, if set, is called once all services answer that they are ready.
+	OnReady func(Addresses)
+}
+
+// Run opens the shop and blocks until ctx ends, then closes it in order: the services finish what is under way, and
+// then the simulators. It returns at once if an address is taken, a setting is wrong, or the folder is in use.
+func Run(ctx context.Context, cfg Config) (err error) {
+	set, err := parseSettings(cfg.Environ)
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(cfg.Dir, 0o700); err != nil {
+		return err
+	}
+	unlock, err := lockFolder(ctx, cfg.Dir)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, unlock()) }()
+	at := cfg.Addresses
+	listeners, err := listen(&at, cfg.Without)
+	if err != nil {
+		return err
+	}
+	defer closeAll(listeners)
+	databases, hub, err := openBooks(ctx, cfg.Dir, set)
+	defer func() {
+		for _, db := range databases {
+			err = errors.Join(err, chassis.CloseDatabase(db))
+		}
+	}()
+	if err != nil {
+		return err
+	}
+	secret := rand.Text() // between the carrier and us, of this run
+
+	stopSims, err := startSims(ctx, cfg.Dir, set, secret, at, listeners)
+	if err != nil {
+		return err
+	}
+	running, ctx := errgroup.WithContext(ctx)
+	var open []*doorman
+	for _, s := range set.services(at, secret) {
+		if slices.Contains(cfg.Without, s.name) {
+			continue
+		}
+		own := set.shared
+		own.Listener = listeners[s.name]
+		door := &doorman{Transport: hub.Transport(), opened: make(chan struct{})}
+		open = append(open, door)
+		running.Go(func() error {
+			if err := s.run(ctx, own, databases[s.name], door); err != nil {
+				return fmt.Errorf("%s: %w", s.name, err)
+			}
+			return nil
+		})
+	}
+	running.Go(func() error { return serveQueues(ctx, hub, set.shared.OpsToken.Reveal(), listeners["broker"]) })
+	running.Go(func() error {
+		for _, door := range open {
+			select {
+			case <-door.opened:
+			case <-ctx.Done():
+				return nil
+			}
+		}
+		if cfg.OnReady != nil {
+			cfg.OnReady(at)
+		}
+		return nil
+	})
+	return errors.Join(running.Wait(), stopSims())
+}
+
+// doorman is a service's transport that tells when the service begins to consume: it is ready then, since it has
+// listened for some time.
+type doorman struct {
+	events.Transport
+	once   sync.Once
+	opened chan struct{}
+}
+
+// Consume implements events.Transport.
+func (d *doorman) Consume(ctx context.Context, consumers []events.Consumer) error {
+	d.once.Do(func() { close(d.opened) })
+	return d.Transport.Consume(ctx, consumers)
+}
+
+// openBooks opens the services' databases and has them join a hub, all before the first one runs. It answers what it
+// has opened even if it fails.
+func openBooks(ctx context.Context, dir string, set settings) (map[string]*gorm.DB, *inprocess.Hub, error) {
+	topologies, err := set.topologies()
+	if err != nil {
+		return nil, nil, err
+	}
+	databases := map[string]*gorm.DB{}
+	hub := inprocess.NewHub(inprocess.Config{})
+	for _, t := range topologies {
+		db, err := openDatabase(dir, t.Service)
+		if err != nil {
+			return databases, nil, err
+		}
+		databases[t.Service] = db
+		if err := hub.Join(ctx, db, t); err != nil {
+			return databases, nil, err
+		}
+	}
+	return databases, hub, nil
+}
+
+// startSims opens the outside world. It outlives ctx: whoever called it stops it.
+func startSims(ctx context.Context, dir string, set settings, secret string, at Addresses, listeners map[string]net.Listener) (stop func() error, err error) {
+	cards, err := processor.New(processor.Config{Dir: dir, Key: stripeKey, OpsToken: set.shared.OpsToken.Reveal()})
+	if err != nil {
+		return nil, err
+	}
+	parcels, err := carrier.New(carrier.Config{
+		Dir: dir, HandoverDelay: set.sims.HandoverDelay, DeliveryDelay: set.sims.DeliveryDelay,
+		WebhookURL: "http://" + at.Shipping + "/webhooks/carrier", WebhookSecret: secret, OpsToken: set.shared.OpsToken.Reveal(),
+	})
+	if err != nil {
+		return nil, errors.Join(err, cards.Close())
+	}
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	var serving errgroup.Group
+	serving.Go(func() error { return cards.Serve(ctx, listeners["processor"], listeners["processor-ops"]) })
+	serving.Go(func() error { return parcels.Serve(ctx, listeners["carrier"], listeners["carrier-ops"]) })
+	return func() error {
+		cancel()
+		return errors.Join(serving.Wait(), parcels.Close(), cards.Close())
+	}, nil
+}

@@ -1,0 +1,137 @@
+package embedded
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"gorm.io/gorm"
+
+	"github.com/quadrille-dev/quadrille/pkg/chassis"
+	"github.com/quadrille-dev/quadrille/pkg/events"
+	"github.com/quadrille-dev/quadrille/services/inventory"
+	"github.com/quadrille-dev/quadrille/services/order"
+	"github.com/quadrille-dev/quadrille/services/payment"
+	"github.com/quadrille-dev/quadrille/services/shipping"
+)
+
+// stripeKey opens the processor, which listens to this machine only.
+const stripeKey = "sk_test_quadrille"
+
+// DefaultToken opens /ops unless OPS_TOKEN says otherwise.
+const DefaultToken = "let-me-see"
+
+// own are the variables that the shop does not leave to the environment: it is made of one piece.
+var own = []string{
+	"HTTP_ADDR", "DATABASE_URL", "DATABASE_MAX_CONNS", "AMQP_URL", "STRIPE_URL", "STRIPE_KEY", "CARRIER_URL", "CARRIER_WEBHOOK_SECRET",
+}
+
+// settings are what the environment says to the parts of the shop.
+type settings struct {
+	shared    chassis.Config
+	order     order.Config
+	inventory inventory.Config
+	payment   payment.Config
+	shipping  shipping.Config
+	sims      simSettings
+}
+
+// simSettings are those of the simulators. They are read as a service's are.
+type simSettings struct {
+	chassis.Config
+	HandoverDelay time.Duration `env:"CARRIER_HANDOVER_DELAY" envDefault:"1s"`
+	DeliveryDelay time.Duration `env:"CARRIER_DELIVERY_DELAY" envDefault:"1s"`
+}
+
+// Validate reports what is wrong with the simulators' own settings.
+func (s simSettings) Validate() error {
+	if s.HandoverDelay < 0 || s.DeliveryDelay < 0 {
+		return errors.New("CARRIER_HANDOVER_DELAY and CARRIER_DELIVERY_DELAY must not be negative")
+	}
+	return nil
+}
+
+func parseSettings(environ []string) (s settings, err error) {
+	environ = slices.DeleteFunc(slices.Clone(environ), func(variable string) bool {
+		name, _, _ := strings.Cut(variable, "=")
+		return slices.Contains(own, name)
+	})
+	// The services' programs cannot do without these addresses; here nobody ever looks at them.
+	shared := chassis.Config{
+		HTTPAddr: "127.0.0.1:0", DatabaseURL: "postgres://none.invalid/", AMQPURL: "amqp://none.invalid/",
+		Audit: true, OpsToken: DefaultToken,
+	}
+	const outside = "http://none.invalid"
+	var errs [5]error
+	s.order, errs[0] = chassis.ParseEnv(order.Config{Config: shared}, environ)
+	s.inventory, errs[1] = chassis.ParseEnv(inventory.Config{Config: shared, SeedCatalogue: true}, environ)
+	s.payment, errs[2] = chassis.ParseEnv(payment.Config{Config: shared, StripeURL: outside, StripeKey: stripeKey}, environ)
+	s.shipping, errs[3] = chassis.ParseEnv(shipping.Config{Config: shared, CarrierURL: outside, CarrierWebhookSecret: "none"}, environ)
+	s.sims, errs[4] = chassis.ParseEnv(simSettings{Config: shared}, environ)
+	s.shared = s.order.Config
+
+	// A mistake in what all share is one mistake.
+	var mistakes []string
+	for _, err := range errs {
+		if err != nil {
+			mistakes = append(mistakes, strings.Split(err.Error(), "\n")...)
+		}
+	}
+	slices.Sort(mistakes)
+	if mistakes = slices.Compact(mistakes); len(mistakes) > 0 {
+		return s, fmt.Errorf("settings: %s", strings.Join(mistakes, "; "))
+	}
+	return s, nil
+}
+
+// topologies is what the services subscribe to.
+func (s settings) topologies() ([]events.Topology, error) {
+	var (
+		all  []events.Topology
+		errs []error
+	)
+	for service, subscriptions := range map[string][]events.Subscription{
+		"order":     order.Subscriptions(nil),
+		"inventory": inventory.Subscriptions(nil),
+		"payment":   payment.Subscriptions(nil),
+		"shipping":  shipping.Subscriptions(nil),
+	} {
+		t, err := events.TopologyOf(events.Config{Service: service, RetryLadder: s.shared.RetryLadder}, subscriptions...)
+		all, errs = append(all, t), append(errs, err)
+	}
+	return all, errors.Join(errs...)
+}
+
+type service struct {
+	name string
+	run  func(ctx context.Context, shared chassis.Config, db *gorm.DB, transport events.Transport) error
+}
+
+// services tells each where the others of the outside world are.
+func (s settings) services(at Addresses, secret string) []service {
+	return []service{
+		{"order", func(ctx context.Context, shared chassis.Config, db *gorm.DB, transport events.Transport) error {
+			cfg := s.order
+			cfg.Config = shared
+			return order.Run(ctx, cfg, db, transport)
+		}},
+		{"inventory", func(ctx context.Context, shared chassis.Config, db *gorm.DB, transport events.Transport) error {
+			cfg := s.inventory
+			cfg.Config = shared
+			return inventory.Run(ctx, cfg, db, transport)
+		}},
+		{"payment", func(ctx context.Context, shared chassis.Config, db *gorm.DB, transport events.Transport) error {
+			cfg := s.payment
+			cfg.Config, cfg.StripeURL = shared, "http://"+at.Processor
+			return payment.Run(ctx, cfg, db, transport)
+		}},
+		{"shipping", func(ctx context.Context, shared chassis.Config, db *gorm.DB, transport events.Transport) error {
+			cfg := s.shipping
+			cfg.Config, cfg.CarrierURL, cfg.CarrierWebhookSecret = shared, "http://"+at.Carrier, chassis.Secret(secret)
+			return shipping.Run(ctx, cfg, db, transport)
+		}},
+	}
+}
