@@ -78,7 +78,11 @@ func upCommand() *cobra.Command {
 					greet(out, describe(chosen, dir, token))
 				}
 			}
-			return up(cmd.Context(), embedded.Config{Dir: dir, Addresses: at, Without: without}, tell, cmd.ErrOrStderr())
+			err := up(cmd.Context(), embedded.Config{Dir: dir, Addresses: at, Without: without}, tell, cmd.ErrOrStderr())
+			if err == nil && !asJSON && !quiet {
+				fmt.Fprintln(out, "\nThe shop is closed. What was under way goes on at the next start.")
+			}
+			return err
 		},
 	}
 	f := cmd.Flags()

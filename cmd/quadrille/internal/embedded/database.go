@@ -29,6 +29,15 @@ func openDatabase(dir, service string) (*gorm.DB, error) {
 	return db, nil
 }
 
+// endLease ends the lease under which an earlier process sent what is in the outbox, so that this one need not wait for
+// it to run out. Only who has locked the folder knows that the other is gone.
+func endLease(ctx context.Context, db *gorm.DB) error {
+	if !db.WithContext(ctx).Migrator().HasTable("outbox_lease") {
+		return nil // there was none
+	}
+	return db.WithContext(ctx).Exec("update outbox_lease set expires_at = '0001-01-01 00:00:00.000000+00:00'").Error
+}
+
 // lockFolder makes the folder this process' own until it ends, however it ends. The lock is one that SQLite takes on a
 // file of its own, so it works on every system.
 func lockFolder(ctx context.Context, dir string) (unlock func() error, err error) {

@@ -15,6 +15,7 @@ import (
 	"os"
 	"slices"
 	"sync"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 	"gorm.io/gorm"
@@ -37,7 +38,7 @@ type Config struct {
 	Environ []string
 	// Without names services that stay closed. What the others publish waits for them.
 	Without []string
-	// OnReady, if set, is called once all services answer that they are ready.
+	// OnReady, if set, is called once all services are ready.
 	OnReady func(Addresses)
 }
 
@@ -103,7 +104,8 @@ func Run(ctx context.Context, cfg Config) (err error) {
 				return nil
 			}
 		}
-		if cfg.OnReady != nil {
+		awaitCatalogue(ctx, databases["inventory"], databases["order"])
+		if cfg.OnReady != nil && ctx.Err() == nil {
 			cfg.OnReady(at)
 		}
 		return nil
@@ -140,6 +142,9 @@ func openBooks(ctx context.Context, dir string, set settings) (map[string]*gorm.
 			return databases, nil, err
 		}
 		databases[t.Service] = db
+		if err := endLease(ctx, db); err != nil {
+			return databases, nil, fmt.Errorf("%s: %w", t.Service, err)
+		}
 		if err := hub.Join(ctx, db, t); err != nil {
 			return databases, nil, err
 		}
@@ -168,4 +173,27 @@ func startSims(ctx context.Context, dir string, set settings, secret string, at 
 		cancel()
 		return errors.Join(serving.Wait(), parcels.Close(), cards.Close())
 	}, nil
+}
+
+// awaitCatalogue lets the products that inventory has put into its catalogue reach the order service, so that the very
+// first order finds them. It waits for two seconds at most, as one of the two may be closed.
+func awaitCatalogue(ctx context.Context, inventory, order *gorm.DB) {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		// They leave the one only after they have arrived at the other.
+		var leaving, arrived int64
+		left := inventory.WithContext(ctx).Table("outbox").Where("type like 'product.%'").Count(&leaving).Error
+		taken := order.WithContext(ctx).Table("stored_inbox").Where("type like 'product.%' and dead_at is null").Count(&arrived).Error
+		if left == nil && taken == nil && leaving+arrived == 0 {
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+	}
 }
