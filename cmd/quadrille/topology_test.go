@@ -12,9 +12,13 @@ import (
 	"github.com/quadrille-dev/quadrille/pkg/testservers"
 )
 
+// TestMain lets the tests' own program be quadrille, so that a test can kill it.
 func TestMain(m *testing.M) {
+	if os.Getenv("TEST_IS_QUADRILLE") != "" {
+		main()
+	}
 	// A shop that runs on this machine is not the one under test.
-	for _, name := range []string{"AMQP_URL", "OPS_TOKEN", "RETRY_LADDER"} {
+	for _, name := range []string{"AMQP_URL", "BROKER_OPS_URL", "OPS_TOKEN", "RETRY_LADDER"} {
 		os.Unsetenv(name)
 	}
 	testservers.Main(m)

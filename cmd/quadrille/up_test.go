@@ -1,0 +1,317 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+const upPatience = 2 * time.Minute
+
+// upProcess is quadrille up in a process of its own.
+type upProcess struct {
+	description
+	cmd *exec.Cmd
+	log *bytes.Buffer
+}
+
+// startUp returns once the shop is open. It ends with the test.
+func startUp(t *testing.T, dir string, args ...string) *upProcess {
+	t.Helper()
+	p := &upProcess{log: &bytes.Buffer{}}
+	p.cmd = exec.Command(os.Args[0], append([]string{"up", "--json", "--free-ports", "--data", dir}, args...)...)
+	p.cmd.Env = append(os.Environ(), "TEST_IS_QUADRILLE=yes", "RETRY_LADDER=50ms,100ms,200ms,500ms,1s,2s",
+		"CARRIER_HANDOVER_DELAY=20ms", "CARRIER_DELIVERY_DELAY=20ms", "LOG_LEVEL=error")
+	p.cmd.Stderr = p.log
+	out, err := p.cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { p.kill() })
+	line, err := bufio.NewReader(out).ReadBytes('\n')
+	if err != nil {
+		t.Fatalf("quadrille up did not open: %v, %v\n%s", err, p.cmd.Wait(), p.log)
+	}
+	if err := json.Unmarshal(line, &p.description); err != nil {
+		t.Fatalf("quadrille up said %q: %v", line, err)
+	}
+	return p
+}
+
+// again starts the shop on the same ports, in the same folder.
+func (p *upProcess) again(t *testing.T) *upProcess {
+	t.Helper()
+	var args []string
+	for flag, address := range p.Addresses {
+		args = append(args, "--"+flag, address)
+	}
+	return startUp(t, p.Data, args...)
+}
+
+func (p *upProcess) kill() {
+	_ = p.cmd.Process.Kill() // it may have ended
+	_ = p.cmd.Wait()
+}
+
+// stop ends the shop as Ctrl-C does.
+func (p *upProcess) stop(t *testing.T) {
+	t.Helper()
+	if err := p.cmd.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.cmd.Wait(); err != nil {
+		t.Errorf("the shop did not close in order: %v\n%s", err, p.log)
+	}
+}
+
+// ledger waits until nothing is under way, and checks all books.
+func (p *upProcess) ledger(t *testing.T) {
+	t.Helper()
+	args := append(strings.Fields(ledgerFlags(p.description)), "--token", p.Token, "--settled", "--wait", upPatience.String(), "--confirm", "1s")
+	var out bytes.Buffer
+	if status := run(t.Context(), append([]string{"ledger"}, args...), &out, &out); status != 0 {
+		t.Errorf("the ledger's status is %d:\n%s", status, &out)
+	}
+}
+
+// ask sends a request and answers status and body; an error is a shop that is away.
+func ask(ctx context.Context, method, url, body string, header ...string) (int, []byte, error) {
+	request, err := http.NewRequestWithContext(ctx, method, url, strings.NewReader(body))
+	if err != nil {
+		return 0, nil, err
+	}
+	request.Header.Set("Content-Type", "application/json")
+	for i := 0; i+1 < len(header); i += 2 {
+		request.Header.Set(header[i], header[i+1])
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return 0, nil, err
+	}
+	defer response.Body.Close()
+	answer, err := io.ReadAll(response.Body)
+	return response.StatusCode, answer, err
+}
+
+func until(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), upPatience)
+	defer cancel()
+	for !ok() {
+		select {
+		case <-time.After(10 * time.Millisecond):
+		case <-ctx.Done():
+			t.Fatalf("waited in vain: %s", what)
+		}
+	}
+}
+
+// The greeting's three curls do what it says, the first one at once, and its ledger is clean.
+func TestUp_TheCurlsThatItPrintsWork(t *testing.T) {
+	t.Parallel()
+	p := startUp(t, t.TempDir())
+	var text bytes.Buffer
+	greet(&text, p.description)
+
+	type curl struct{ method, url, body string }
+	var curls []curl
+	for _, command := range regexp.MustCompile(`(?m)^  curl -s ((?:.*\\\n)*.*(?:\n {9}.*)*)`).FindAllStringSubmatch(text.String(), -1) {
+		c := curl{http.MethodGet, regexp.MustCompile(`http://[^\s']+`).FindString(command[1]), ""}
+		if data := regexp.MustCompile(`(?s)-d '(.*)'`).FindStringSubmatch(command[1]); data != nil {
+			c.method, c.body = http.MethodPost, data[1]
+		}
+		curls = append(curls, c)
+	}
+	if len(curls) != 3 {
+		t.Fatalf("%d curls in\n%s", len(curls), &text)
+	}
+	status, answer, err := ask(t.Context(), curls[0].method, curls[0].url, curls[0].body, "Idempotency-Key", "my-first-order")
+	if err != nil || status != http.StatusAccepted {
+		t.Fatalf("the first order: %d %v %s", status, err, answer)
+	}
+	until(t, "the order is completed", func() bool {
+		status, answer, err = ask(t.Context(), curls[1].method, curls[1].url, "")
+		return err == nil && status == http.StatusOK && bytes.Contains(answer, []byte(`"state":"completed"`))
+	})
+	status, answer, err = ask(t.Context(), curls[2].method, curls[2].url, "")
+	if err != nil || status != http.StatusOK || !bytes.Contains(answer, []byte(`"onHand":999`)) {
+		t.Errorf("the stock: %d %v %s", status, err, answer)
+	}
+	p.ledger(t)
+	p.stop(t)
+}
+
+func TestUp_SaysWhatIsWrong(t *testing.T) {
+	t.Parallel()
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	inUse := startUp(t, t.TempDir())
+	at := taken.Addr().String()
+	for _, test := range []struct {
+		says   string
+		status int
+		args   []string
+	}{
+		{"order: somebody listens on " + at + " already", 1, []string{"--order-addr", at}},
+		{"carrier-ops: somebody listens on " + at + " already", 1, []string{"--carrier-ops-addr", at}},
+		{"is in use by another shop", 1, []string{"--data", inUse.Data}},
+		{"not a directory", 1, []string{"--data", file}},
+		{"missing port", 1, []string{"--order-addr", "localhost"}},
+		{"the services are order, inventory", 2, []string{"--without", "cheese"}},
+		{"exclude each other", 2, []string{"--json", "--quiet"}},
+		{"unknown flag", 2, []string{"--colour"}},
+	} {
+		var out bytes.Buffer
+		args := append([]string{"up", "--free-ports", "--data", t.TempDir()}, test.args...)
+		if status := run(t.Context(), args, io.Discard, &out); status != test.status || !strings.Contains(out.String(), test.says) {
+			t.Errorf("quadrille up %v: status %d, want %d, and %q does not say %q", test.args, status, test.status, &out, test.says)
+		}
+	}
+}
+
+// A service that is closed misses nothing: what it should hear is there when it opens, also after the process is killed.
+func TestUp_WhatAClosedServiceShouldHearWaitsForIt(t *testing.T) {
+	t.Parallel()
+	p := startUp(t, t.TempDir(), "--without", "payment")
+	shop := &client{t: t, up: p}
+	order := shop.place("fan", "pm_card_visa")
+	until(t, "the order is reserved", func() bool { return shop.state(order) == "reserved" })
+	p.kill()
+	p = p.again(t)
+	until(t, "the order is completed", func() bool { return shop.state(order) == "completed" })
+	p.ledger(t)
+}
+
+// Killing the process at any moment loses nothing and doubles nothing. Customers repeat what was not answered, under the
+// same key.
+func TestUp_KilledAgainAndAgain_LosesAndDoublesNothing(t *testing.T) {
+	t.Parallel()
+	p := startUp(t, t.TempDir())
+	ordering, done := context.WithCancel(t.Context())
+	var customers sync.WaitGroup
+	var mu sync.Mutex
+	var orders []string
+	shop := &client{t: t, up: p}
+	for range 4 {
+		customers.Go(func() {
+			for ordering.Err() == nil {
+				story := rand.IntN(4)
+				id := shop.place([]string{"fan", "fan", "chandelier", "gloves"}[story], []string{"pm_card_visa", "pm_card_chargeDeclined", "pm_card_visa", "pm_card_visa"}[story])
+				if story == 3 {
+					shop.cancel(id)
+				}
+				mu.Lock()
+				orders = append(orders, id)
+				mu.Unlock()
+			}
+		})
+	}
+	for range 20 {
+		time.Sleep(time.Duration(rand.IntN(300)) * time.Millisecond) // any moment is to be hit, not a certain one
+		p.kill()
+		p = p.again(t)
+	}
+	done()
+	customers.Wait()
+
+	for _, id := range orders {
+		until(t, "order "+id+" ends", func() bool {
+			state := shop.state(id)
+			return state == "completed" || state == "cancelled"
+		})
+	}
+	var placed struct {
+		Entries struct{ Orders []json.RawMessage }
+	}
+	status, answer, err := ask(t.Context(), http.MethodGet, p.Order+"/ops/books", "", "Authorization", "Bearer "+p.Token)
+	if err != nil || status != http.StatusOK {
+		t.Fatalf("books: %d %v", status, err)
+	}
+	if err := json.Unmarshal(answer, &placed); err != nil {
+		t.Fatal(err)
+	}
+	if len(placed.Entries.Orders) != len(orders) {
+		t.Errorf("%d orders were taken, %d are in the books", len(orders), len(placed.Entries.Orders))
+	}
+	t.Logf("%d orders", len(orders))
+	p.ledger(t)
+	p.stop(t)
+}
+
+// client is a customer who asks again until there is an answer. The shop may be away, and come back at the same place.
+type client struct {
+	t  *testing.T
+	up *upProcess
+}
+
+func (c *client) place(sku, method string) (id string) {
+	body := fmt.Sprintf(`{"customerId":"ada","items":[{"sku":%q,"quantity":1}],"paymentMethod":%q,
+		"shippingAddress":{"name":"Ada","street":"1 Ball Street","city":"Vienna","postalCode":"1010","country":"AT"}}`, sku, method)
+	var o struct{ ID string }
+	c.insist(http.MethodPost, "/api/v1/orders", body, http.StatusAccepted, &o)
+	return o.ID
+}
+
+func (c *client) cancel(id string) {
+	c.insist(http.MethodPost, "/api/v1/orders/"+id+"/cancel", "", 0, nil)
+}
+
+func (c *client) state(id string) string {
+	var o struct{ State string }
+	c.insist(http.MethodGet, "/api/v1/orders/"+id, "", http.StatusOK, &o)
+	return o.State
+}
+
+// insist asks until it is answered with less than 500. Zero wants any such status.
+func (c *client) insist(method, path, body string, want int, into any) {
+	key := uuid.NewString()
+	deadline := time.Now().Add(upPatience)
+	for {
+		status, answer, err := ask(context.Background(), method, c.up.Order+path, body, "Idempotency-Key", key)
+		if err == nil && status < 500 && status != http.StatusConflict || status == http.StatusConflict && want == 0 {
+			if want != 0 && status != want {
+				c.t.Errorf("%s %s: %d %s", method, path, status, answer)
+			} else if into != nil {
+				if err := json.Unmarshal(answer, into); err != nil {
+					c.t.Error(err)
+				}
+			}
+			return
+		}
+		if time.Now().After(deadline) {
+			c.t.Errorf("%s %s: no answer: %d %v", method, path, status, err)
+			return
+		}
+		if errors.Is(err, syscall.ECONNREFUSED) {
+			time.Sleep(5 * time.Millisecond) // nobody is there to be waited for
+		}
+	}
+}
