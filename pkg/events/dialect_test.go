@@ -133,6 +133,21 @@ func TestSQLite_WritersOfOneHandleTakeTurns(t *testing.T) {
 	if n := applied(t, db, "o"); n != 10 {
 		t.Errorf("%d of 10 transactions committed", n)
 	}
+
+	// A statement by itself is a writer as well.
+	writer, alone := db.Begin(), make(chan error, 1)
+	go func() { alone <- apply(db, "alone") }()
+	select {
+	case err := <-alone:
+		t.Errorf("a statement did not wait for its turn: %v", err)
+	case <-time.After(50 * time.Millisecond):
+	}
+	if err := writer.Commit().Error; err != nil {
+		t.Fatal(err)
+	}
+	if err := receive(t, alone, "the statement"); err != nil {
+		t.Error(err)
+	}
 }
 
 // A file that cannot be written is no event's fault.

@@ -67,6 +67,12 @@ func (p *pool) BeginTx(ctx context.Context, opts *sql.TxOptions) (gorm.ConnPool,
 	return &transaction{ConnPool: inner, plugin: p.plugin, done: done}, nil
 }
 
+// ExecContext runs a statement that is a transaction by itself.
+func (p *pool) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
+	defer p.plugin.turns.take(ctx)()
+	return p.ConnPool.ExecContext(ctx, query, args...)
+}
+
 // GetDBConn lets gorm.DB.DB see through the pool.
 func (p *pool) GetDBConn() (*sql.DB, error) {
 	switch inner := p.ConnPool.(type) {
