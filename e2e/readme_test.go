@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -43,6 +44,36 @@ func TestReadme_FirstOrder(t *testing.T) {
 	for _, test := range regexp.MustCompile("`(Test\\w+)[`/…]").FindAllStringSubmatch(string(readme), -1) {
 		if !testExists(t, test[1]) {
 			t.Errorf("the README names %s, which does not exist", test[1])
+		}
+	}
+}
+
+// What the README shows of the demo is what it prints, line by line, except for the times.
+func TestReadme_Demo(t *testing.T) {
+	readme, err := os.ReadFile("../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := regexp.MustCompile("(?s)```console\n(  \\+0.000s.*?)\n```").FindSubmatch(readme)
+	if found == nil {
+		t.Fatal("the README shows nothing of the demo any more")
+	}
+	cmd := exec.CommandContext(t.Context(), shop.Quadrille, "demo", "--story", "undeliverable", "--wait", patience.String(),
+		"--against", "http://127.0.0.1", "--order-url", shop.Order, "--inventory-url", shop.Inventory, "--payment-url", shop.Payment,
+		"--shipping-url", shop.Shipping, "--processor-url", shop.Processor, "--carrier-url", shop.Carrier)
+	cmd.Env = append(os.Environ(), "OPS_TOKEN="+shop.Token, "RETRY_LADDER="+shop.RetryLadder, "COLUMNS=100")
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
+	offset := regexp.MustCompile(`\+\d+\.\d+s`)
+	printed := map[string]bool{}
+	for line := range strings.Lines(string(out)) {
+		printed[offset.ReplaceAllString(strings.TrimSpace(line), "+")] = true
+	}
+	for line := range strings.Lines(string(found[1])) {
+		if line = offset.ReplaceAllString(strings.TrimSpace(line), "+"); line != "" && !printed[line] {
+			t.Errorf("the demo does not print %q:\n%s", line, out)
 		}
 	}
 }

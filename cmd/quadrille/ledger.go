@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"os"
 	"slices"
 	"strings"
@@ -22,16 +21,6 @@ const ledgerHelp = `Check the whole shop from outside: the books of all services
 
 Exit status: 0 clean; 1 something does not add up, or, with --settled, something is still under way;
 2 wrong usage; 3 clean as far as checked, but something could not be checked.`
-
-// partyFlags are where the books are, by default on this machine.
-var partyFlags = []struct{ party, flag, variable, address string }{
-	{ledger.Order, "order-url", "ORDER_URL", "http://127.0.0.1:8081"},
-	{ledger.Inventory, "inventory-url", "INVENTORY_URL", "http://127.0.0.1:8082"},
-	{ledger.Payment, "payment-url", "PAYMENT_URL", "http://127.0.0.1:8083"},
-	{ledger.Shipping, "shipping-url", "SHIPPING_URL", "http://127.0.0.1:8084"},
-	{ledger.Processor, "processor-url", "PROCESSOR_OPS_URL", "http://127.0.0.1:8093"},
-	{ledger.Carrier, "carrier-url", "CARRIER_OPS_URL", "http://127.0.0.1:8094"},
-}
 
 type ledgerOptions struct {
 	urls           map[string]*string // by party
@@ -51,7 +40,7 @@ type ledgerOptions struct {
 }
 
 func ledgerCommand() *cobra.Command {
-	o := ledgerOptions{urls: map[string]*string{}}
+	var o ledgerOptions
 	cmd := &cobra.Command{
 		Use:   "ledger",
 		Short: "Check that nothing was lost and nothing done twice",
@@ -74,9 +63,7 @@ func ledgerCommand() *cobra.Command {
 	}
 	f := cmd.Flags()
 	f.SortFlags = false
-	for _, p := range partyFlags {
-		o.urls[p.party] = f.String(p.flag, cmp.Or(os.Getenv(p.variable), p.address), fmt.Sprintf("where %s serves /ops/books (%s)", p.party, p.variable))
-	}
+	o.urls = shopFlags(f)
 	// The two secrets have no default that --help would print.
 	f.StringVar(&o.token, "token", "", "the operators' token (OPS_TOKEN)")
 	f.StringVar(&o.amqpURL, "amqp-url", "", "the broker; without it, dead letters are not checked (AMQP_URL)")

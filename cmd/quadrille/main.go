@@ -1,4 +1,5 @@
-// Command quadrille opens the shop in one process, declares what the services need on a broker, and checks their books.
+// Command quadrille opens the shop in one process, plays stories on it, declares what the services need on a broker, and
+// checks their books.
 package main
 
 import (
@@ -69,6 +70,6 @@ func command() *cobra.Command {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(upCommand(), topologyCommand(), ledgerCommand())
+	root.AddCommand(upCommand(), demoCommand(), topologyCommand(), ledgerCommand())
 	return root
 }

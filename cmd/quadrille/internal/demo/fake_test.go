@@ -1,0 +1,97 @@
+package demo
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"sync"
+	"testing"
+	"time"
+)
+
+// fakeShop answers all services and both simulators at one address, from what a test puts in.
+type fakeShop struct {
+	url string
+
+	mu    sync.Mutex
+	order orderView
+	books map[string]map[string]any // of each service, by its name
+	rules map[string]rule           // switched on, by id
+	ever  int                       // how many were ever switched on
+	token string
+}
+
+func newFakeShop(t *testing.T) *fakeShop {
+	t.Helper()
+	f := &fakeShop{books: map[string]map[string]any{}, rules: map[string]rule{}, token: "secret"}
+	mux := http.NewServeMux()
+	handle := func(pattern string, answer func(r *http.Request) (int, any)) {
+		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
+			f.mu.Lock()
+			defer f.mu.Unlock()
+			status, body := answer(r)
+			w.WriteHeader(status)
+			if body != nil {
+				_ = json.NewEncoder(w).Encode(body) // a client that left
+			}
+		})
+	}
+	handle("GET /{service}/readyz", func(*http.Request) (int, any) { return http.StatusOK, nil })
+	handle("GET /{service}/ops/books", func(r *http.Request) (int, any) {
+		if book, known := f.books[r.PathValue("service")]; known {
+			return http.StatusOK, book
+		}
+		return http.StatusServiceUnavailable, nil
+	})
+	handle("GET /order/api/v1/orders/{id}", func(*http.Request) (int, any) { return http.StatusOK, f.order })
+	handle("POST /order/api/v1/orders", func(*http.Request) (int, any) { return http.StatusAccepted, f.order })
+	handle("GET /inventory/api/v1/products/{sku}", func(*http.Request) (int, any) {
+		return http.StatusOK, product{OnHand: 3}
+	})
+	handle("GET /{simulator}/ops/switches", func(r *http.Request) (int, any) {
+		if r.Header.Get("Authorization") != "Bearer "+f.token {
+			return http.StatusUnauthorized, nil
+		}
+		return http.StatusOK, map[string]any{"rules": []any{}}
+	})
+	handle("POST /{simulator}/ops/switches", func(r *http.Request) (int, any) {
+		var made rule
+		if err := json.NewDecoder(r.Body).Decode(&made); err != nil {
+			return http.StatusUnprocessableEntity, nil
+		}
+		f.ever++
+		id := string(rune('a' + f.ever))
+		f.rules[id] = made
+		return http.StatusCreated, map[string]string{"id": id}
+	})
+	handle("DELETE /{simulator}/ops/switches/{id}", func(r *http.Request) (int, any) {
+		delete(f.rules, r.PathValue("id"))
+		return http.StatusNoContent, nil
+	})
+	server := httptest.NewServer(mux)
+	t.Cleanup(server.Close)
+	f.url = server.URL
+	return f
+}
+
+func (f *fakeShop) shop() Shop {
+	return Shop{
+		Order: f.url + "/order", Inventory: f.url + "/inventory", Payment: f.url + "/payment", Shipping: f.url + "/shipping",
+		Processor: f.url + "/processor", Carrier: f.url + "/carrier", Token: f.token,
+	}
+}
+
+// change is made while nobody reads.
+func (f *fakeShop) change(do func()) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	do()
+}
+
+// book is a service's, with these events.
+func book(service string, audited bool, at time.Time, outbox, published []map[string]any) map[string]any {
+	return map[string]any{
+		"service": service, "at": at,
+		"events": map[string]any{"audited": audited, "outbox": append([]map[string]any{}, outbox...), "published": append([]map[string]any{}, published...)},
+	}
+}

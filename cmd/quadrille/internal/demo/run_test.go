@@ -1,0 +1,190 @@
+package demo
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/quadrille-dev/quadrille/cmd/quadrille/internal/ledger"
+)
+
+// open is a shop with these books of the simulators, and an order that has ended so.
+func open(t *testing.T, o orderView) *fakeShop {
+	t.Helper()
+	f := newFakeShop(t)
+	f.order = o
+	f.books["processor"] = map[string]any{"paymentIntents": []any{}}
+	f.books["carrier"] = map[string]any{"shipments": []any{}}
+	return f
+}
+
+// ordering places an order for something that is on the shelf.
+func ordering(ctx context.Context, s *stage) error {
+	s.sku, s.goods["hat-1"] = "hat-1", good{"hat", 3}
+	return s.place(ctx, s.request(1))
+}
+
+func playing(f *fakeShop, stories ...Story) Config {
+	return Config{
+		Shop: f.shop(), Stories: stories, Patience: 300 * time.Millisecond,
+		Ledger: func(context.Context, []string) (ledger.Report, error) { return ledger.Report{Clean: true}, nil },
+	}
+}
+
+func TestRun_SaysWhatIsNotAsExpected(t *testing.T) {
+	t.Parallel()
+	ended := orderView{ID: "1", State: cancelled, Reason: "out_of_stock", Message: "Nothing was charged.", Total: money{1999, "EUR"}}
+	for name, c := range map[string]struct {
+		expect ending
+		want   []string // what is said
+		status int
+	}{
+		"all is well": {ending{state: cancelled, reason: "out_of_stock", says: "Nothing", parcel: noParcel}, nil, 0},
+		"another end": {
+			ending{state: completed, captures: 1, kept: true, parcel: "delivered", sold: 1},
+			[]string{
+				"the order's state: expected completed, found cancelled", "its reason: expected none, found out_of_stock",
+				"charges at the processor: expected 1, found 0", "taken at the processor: expected 19.99 EUR, found 0.00 EUR",
+				"the parcel at the carrier: expected delivered, found none", "pieces on the shelf: expected 2, found 3",
+			},
+			1,
+		},
+		"another message": {
+			ending{state: cancelled, reason: "out_of_stock", says: "Sorry", parcel: noParcel},
+			[]string{`the customer should be told "Sorry", and is told "Nothing was charged."`},
+			1,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var out bytes.Buffer
+			o, err := Run(t.Context(), playing(open(t, ended), Story{Name: "one", Title: "One", expect: c.expect, play: ordering}), NewText(&out, 120, false))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if o.Status() != c.status {
+				t.Errorf("status %d, want %d", o.Status(), c.status)
+			}
+			for _, line := range c.want {
+				if !strings.Contains(out.String(), line+"\n") {
+					t.Errorf("%q is not said:\n%s", line, out.String())
+				}
+			}
+		})
+	}
+}
+
+func TestRun_MendsWhatAStoryLeavesBroken(t *testing.T) {
+	t.Parallel()
+	f := open(t, orderView{ID: "1", State: cancelled})
+	breaks := Story{Name: "breaks", play: func(ctx context.Context, s *stage) error {
+		if _, err := s.breaks(ctx, s.client.shop.Processor, rule{Action: "down"}); err != nil {
+			return err
+		}
+		return errors.New("and fails")
+	}}
+	o, err := Run(t.Context(), playing(f, breaks), NewJSON(&bytes.Buffer{}))
+	if err != nil || o.Failed != 1 || o.Status() != 1 {
+		t.Errorf("%+v, %v", o, err)
+	}
+	if f.ever != 1 || len(f.rules) != 0 {
+		t.Errorf("%d switched on, left: %+v", f.ever, f.rules)
+	}
+}
+
+func TestRun_MendsWhenItIsStopped(t *testing.T) {
+	t.Parallel()
+	f := open(t, orderView{ID: "1", State: "pending"})
+	ctx, stop := context.WithCancel(t.Context())
+	waits := Story{Name: "waits", play: func(ctx context.Context, s *stage) error {
+		if _, err := s.placeInto(ctx, s.request(1), s.client.shop.Processor, "create", rule{Action: "hold"}); err != nil {
+			return err
+		}
+		if diff := cmp.Diff([]rule{{Match: match{OrderID: "1"}, Action: "hold"}}, f.inForce()); diff != "" {
+			t.Errorf("in force once the order is placed (-want +got):\n%s", diff)
+		}
+		stop()
+		return s.awaitState(ctx, shipped)
+	}}
+	_, err := Run(ctx, playing(f, waits, Story{Name: "never", play: func(context.Context, *stage) error {
+		t.Error("a story was played after the end")
+		return nil
+	}}), NewJSON(&bytes.Buffer{}))
+	if err == nil || !strings.Contains(err.Error(), "stopped") {
+		t.Errorf("error %v", err)
+	}
+	if left := f.inForce(); f.ever != 2 || len(left) != 0 {
+		t.Errorf("%d switched on, left: %+v", f.ever, left)
+	}
+}
+
+func (f *fakeShop) inForce() (rules []rule) {
+	f.change(func() {
+		for _, r := range f.rules {
+			rules = append(rules, r)
+		}
+	})
+	return rules
+}
+
+func TestRun_LeavesOutWhatItCannotKill(t *testing.T) {
+	t.Parallel()
+	var out bytes.Buffer
+	o, err := Run(t.Context(), playing(open(t, orderView{}), killed), NewText(&out, 100, false))
+	if err != nil || o.Skipped != 1 || o.Played != 0 || o.Status() != 0 || !strings.Contains(out.String(), "Left out") {
+		t.Errorf("%+v, %v:\n%s", o, err, out.String())
+	}
+}
+
+func TestRun_SaysBeforeTheFirstStoryThatItCannotPlay(t *testing.T) {
+	t.Parallel()
+	f := open(t, orderView{})
+	c := playing(f, Story{Name: "never", play: func(context.Context, *stage) error {
+		t.Error("a story was played")
+		return nil
+	}})
+	c.Shop.Token = "wrong"
+	if _, err := Run(t.Context(), c, NewJSON(&bytes.Buffer{})); err == nil || !strings.Contains(err.Error(), "token") {
+		t.Errorf("with a wrong token: %v", err)
+	}
+	c.Shop.Shipping = "http://127.0.0.1:1"
+	if _, err := Run(t.Context(), c, NewJSON(&bytes.Buffer{})); err == nil || !strings.Contains(err.Error(), "no shop there") {
+		t.Errorf("without a shop: %v", err)
+	}
+}
+
+func TestOutcome_FailsWithTheLedger(t *testing.T) {
+	t.Parallel()
+	clean, gaps, off := &ledger.Report{}, &ledger.Report{NotChecked: []string{"x"}}, &ledger.Report{Findings: []ledger.Finding{{}}}
+	for want, outcomes := range map[int][]Outcome{
+		0: {{Played: 1, Report: clean}, {Skipped: 1}},
+		1: {{Played: 1, Failed: 1, Report: clean}, {Played: 1, Report: off}, {Played: 1, Err: errors.New("no books")}},
+		3: {{Played: 1, Report: gaps}},
+	} {
+		for _, o := range outcomes {
+			if got := o.Status(); got != want {
+				t.Errorf("%+v: status %d, want %d", o, got, want)
+			}
+		}
+	}
+}
+
+func TestPick_TellsStoriesInTheirOwnOrder(t *testing.T) {
+	t.Parallel()
+	picked, err := Pick("twice", "happy", "twice")
+	if err != nil || len(picked) != 2 || picked[0].Name != "happy" || picked[1].Name != "twice" {
+		t.Errorf("%+v, %v", picked, err)
+	}
+	if all, err := Pick(); err != nil || len(all) != len(Names()) {
+		t.Errorf("%d of %d, %v", len(all), len(Names()), err)
+	}
+	_, err = Pick("happy", "sad")
+	if err == nil || !strings.Contains(err.Error(), `"sad"`) || !strings.Contains(err.Error(), strings.Join(Names(), ", ")) {
+		t.Errorf("an unknown one: %v", err)
+	}
+}

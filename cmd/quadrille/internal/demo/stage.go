@@ -1,0 +1,259 @@
+package demo
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// stage is where one story plays: what it has done so far, and the hands to do more.
+type stage struct {
+	client   *client
+	rows     *timeline
+	patience time.Duration
+
+	req    orderRequest
+	key    string          // the idempotency key of its one order
+	goods  map[string]good // on the shelf, by sku
+	sku    string          // the one that the ending looks at
+	faults []*fault
+	feed   *feed
+	stop   func() // ends the feed
+}
+
+// good is a product of the story's own.
+type good struct {
+	name  string // as in 2 × name
+	units int    // before it was ordered
+}
+
+// What one piece of every product costs.
+const (
+	price    = 1999
+	currency = "EUR"
+)
+
+// Payment methods, as Stripe's test mode knows them.
+const (
+	pays     = "pm_card_visa"
+	declines = "pm_card_chargeDeclined"
+)
+
+// request is a good order: a card that pays, an address that exists.
+func (s *stage) request(quantity int) orderRequest {
+	return orderRequest{
+		CustomerID: "demo-" + uuid.NewString(), Items: []item{{s.sku, quantity}}, PaymentMethod: pays,
+		ShippingAddress: address{"Ada", "1 Ball Street", "Vienna", "1010", "AT"},
+	}
+}
+
+// stock puts a new product on the shelf and waits until it can be ordered. The first one is looked at in the end.
+func (s *stage) stock(ctx context.Context, name string, units int) (sku string, err error) {
+	sku = strings.ReplaceAll(strings.ToLower(name), " ", "-") + "-" + uuid.NewString()[:8]
+	at := s.client.shop.Inventory + "/api/v1/products/" + sku
+	if err := s.insist(ctx, http.MethodPut, at, map[string]any{"name": name, "price": money{price, currency}}); err != nil {
+		return "", err
+	}
+	if err := s.insist(ctx, http.MethodPost, at+"/supply", map[string]any{"quantity": units}); err != nil {
+		return "", err
+	}
+	// The order service hears of it by an event. An order for this and for something that does not exist is refused;
+	// once the refusal names only the other, this one can be ordered.
+	probe := s.request(1)
+	probe.Items = []item{{sku, 1}, {"no-such-product", 1}}
+	err = s.eventually(ctx, "the order service to hear of the product "+sku, func(ctx context.Context) (bool, string, error) {
+		a, err := s.client.do(ctx, http.MethodPost, s.client.shop.Order+"/api/v1/orders", probe, "Idempotency-Key", uuid.NewString())
+		return err == nil && a.status == http.StatusUnprocessableEntity && !bytes.Contains(a.body, []byte("items[0].sku")), "", err
+	})
+	if s.sku == "" {
+		s.sku = sku
+	}
+	s.goods[sku] = good{strings.ToLower(name), units}
+	return sku, err
+}
+
+// insist sends a request that makes something new.
+func (s *stage) insist(ctx context.Context, method, url string, body any) error {
+	a, err := s.client.do(ctx, method, url, body)
+	if err == nil && a.status != http.StatusCreated {
+		err = &statusError{method + " " + url, a}
+	}
+	return err
+}
+
+// place orders, once, however often it has to ask, and starts to follow the order.
+func (s *stage) place(ctx context.Context, req orderRequest) error {
+	s.orders(req)
+	var a answer
+	err := s.eventually(ctx, "the order to be accepted", func(ctx context.Context) (_ bool, _ string, err error) {
+		a, err = s.send(ctx)
+		if passing(a, err) {
+			return false, string(a.body), err
+		}
+		return true, "", err
+	})
+	if err != nil {
+		return err
+	}
+	return s.follow(ctx, a)
+}
+
+// orders says what the customer is about to order.
+func (s *stage) orders(req orderRequest) {
+	s.req, s.key = req, uuid.NewString()
+	var items []string
+	total := money{0, currency}
+	for _, i := range req.Items {
+		total.Amount += int64(i.Quantity) * price
+		items = append(items, fmt.Sprintf("%d × %s", i.Quantity, s.goods[i.SKU].name))
+	}
+	s.act("customer", "orders "+strings.Join(items, " and ")+", for "+total.String())
+}
+
+func (s *stage) send(ctx context.Context) (answer, error) {
+	return s.client.do(ctx, http.MethodPost, s.client.shop.Order+"/api/v1/orders", s.req, "Idempotency-Key", s.key)
+}
+
+// follow starts the feed with the answer to the order.
+func (s *stage) follow(ctx context.Context, accepted answer) error {
+	if accepted.status != http.StatusAccepted {
+		return &statusError{"POST /api/v1/orders", accepted}
+	}
+	var o orderView
+	if err := json.Unmarshal(accepted.body, &o); err != nil {
+		return fmt.Errorf("POST /api/v1/orders: %w", err)
+	}
+	s.feed = newFeed(s.client, s.rows, o, func(event string) string {
+		return strings.ReplaceAll(meaning[event], "%s", o.Total.String())
+	})
+	ctx, cancel := context.WithCancel(ctx)
+	ended := make(chan struct{})
+	go func() {
+		s.feed.run(ctx)
+		close(ended)
+	}()
+	s.stop = func() {
+		cancel()
+		<-ended
+	}
+	return nil
+}
+
+func (s *stage) id() string {
+	if s.feed == nil {
+		return ""
+	}
+	return s.feed.id
+}
+
+// act is a row about something that was done from outside.
+func (s *stage) act(who, what string) {
+	s.rows.add(Row{Kind: KindAction, At: time.Now(), Who: who, What: what})
+	if s.feed == nil {
+		s.rows.flush(time.Now())
+	}
+}
+
+// cancel asks until there is an answer, and tells it.
+func (s *stage) cancel(ctx context.Context, want int) error {
+	s.act("customer", "asks to cancel")
+	var a answer
+	err := s.eventually(ctx, "an answer to the cancellation", func(ctx context.Context) (_ bool, _ string, err error) {
+		a, err = s.client.do(ctx, http.MethodPost, s.client.shop.Order+"/api/v1/orders/"+s.id()+"/cancel", nil)
+		return err == nil && a.status < 500, string(a.body), err
+	})
+	if err != nil {
+		return err
+	}
+	if a.status != want {
+		return fmt.Errorf("the cancellation should be answered %d: %w", want, &statusError{"it was answered", a})
+	}
+	if a.status == http.StatusConflict {
+		var problem struct {
+			Detail string `json:"detail"`
+		}
+		if err := json.Unmarshal(a.body, &problem); err != nil {
+			return fmt.Errorf("the refusal: %w", err)
+		}
+		s.act(order, "answers 409: "+problem.Detail)
+	}
+	return nil
+}
+
+// awaitState blocks until the order is in the state.
+func (s *stage) awaitState(ctx context.Context, state string) error {
+	return s.eventually(ctx, "the order to be "+state, func(context.Context) (bool, string, error) {
+		o := s.feed.view()
+		if o.ended() && o.State != state {
+			return false, "", fmt.Errorf("the order should be %s, and is %s: %s", state, o.State, o.Message)
+		}
+		return o.State == state, "it is " + o.State, nil
+	})
+}
+
+// awaitPayment blocks until the payment service has brought the order's payment into the state.
+func (s *stage) awaitPayment(ctx context.Context, state string) error {
+	return s.eventually(ctx, "the payment to be "+state, func(ctx context.Context) (bool, string, error) {
+		var p struct {
+			State string `json:"state"`
+		}
+		err := s.client.get(ctx, s.client.shop.Payment+"/api/v1/payments/"+s.id(), &p)
+		return err == nil && p.State == state, "it is " + p.State, nil
+	})
+}
+
+// catchUp blocks until everything that has happened so far is shown.
+func (s *stage) catchUp(ctx context.Context) error {
+	now := time.Now()
+	return s.eventually(ctx, "the books to be read", func(context.Context) (bool, string, error) {
+		return s.feed.shows(now), "", nil
+	})
+}
+
+// errPatience is that something did not happen in time.
+var errPatience = errors.New("it did not happen in time")
+
+// eventually asks until the answer is yes. What is still so in the end is told. An error ends it, unless it says that
+// the shop is away, which may be for a moment.
+func (s *stage) eventually(ctx context.Context, what string, ask func(ctx context.Context) (yes bool, still string, err error)) error {
+	deadline := time.Now().Add(s.patience)
+	for {
+		yes, still, err := ask(ctx)
+		switch {
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case away(err):
+			still = err.Error()
+		case err != nil:
+			return err
+		case yes:
+			return nil
+		}
+		if time.Now().After(deadline) {
+			if still != "" {
+				still = ": " + still
+			}
+			return fmt.Errorf("waited %v for %s%s: %w", s.patience, what, still, errPatience)
+		}
+		if err := wait(ctx, 20*time.Millisecond); err != nil {
+			return err
+		}
+	}
+}
+
+// away says that nobody answered, or that whoever answered could not help at the moment.
+func away(err error) bool {
+	var (
+		network *url.Error
+		status  *statusError
+	)
+	return errors.As(err, &network) || errors.As(err, &status) && status.answer.status >= 500
+}

@@ -1,0 +1,7 @@
+//go:build !windows
+
+package demo
+
+import "os"
+
+func understandsColours(*os.File) bool { return true }
