@@ -1,14 +1,17 @@
-# What one does in this repository. "make" alone lists it.
+# What one does in this repository. "make" alone lists it. ARGS='…' is passed on to the command.
 #
 # "work" is the go command's pattern for every package of every module in go.work.
 
 .DEFAULT_GOAL := help
-.PHONY: help test lint fmt generate up down clean e2e
+.PHONY: help demo test lint fmt generate up-embedded up down clean e2e
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-test: ## run all tests on real servers, which are found or started; ARGS='-run TestX -v' goes to go test
+demo: ## tell nine stories of an order on a shop of its own, and prove the books; needs Go only
+	@go run ./cmd/quadrille demo $(ARGS)
+
+test: ## run all tests on real servers, which are found or started
 	scripts/test $(ARGS)
 
 lint: ## check formatting, vet, staticcheck, who imports whom, and that each module stands alone
@@ -20,6 +23,9 @@ fmt: ## format all Go code with gofumpt
 
 generate: ## run go generate everywhere
 	go generate work
+
+up-embedded: ## open the whole shop in one process on the usual ports, until Ctrl-C; needs Go only
+	@go run ./cmd/quadrille up $(ARGS)
 
 up: ## build and start the shop in Docker, wait until it is healthy, say where it is
 	scripts/up
