@@ -85,6 +85,7 @@ func TestCancelledDuringTheCharge_GivesTheMoneyBack(t *testing.T) {
 	held.await(t)
 	wantRequested(t, id)
 	wantRequested(t, id)
+	awaitShipment(t, id, "cancelled")
 	held.mend(t)
 
 	o := wantCancelledByCustomer(t, id, sku, 3)
@@ -104,6 +105,7 @@ func TestCancelledDuringADeclinedCharge_IsDeclined(t *testing.T) {
 	id := shop.place(t, req)
 	held.await(t)
 	wantRequested(t, id)
+	awaitShipment(t, id, "cancelled")
 	held.mend(t)
 
 	if o := shop.await(t, id, "cancelled"); o.Reason != "card_declined" {
@@ -121,6 +123,7 @@ func TestCancelledDuringTheBooking_CancelsTheParcel(t *testing.T) {
 	id := shop.place(t, orderOf(sku, 2))
 	held.await(t)
 	wantRequested(t, id)
+	awaitShipment(t, id, "booking_cancel")
 	held.mend(t)
 
 	wantCancelledByCustomer(t, id, sku, 3)
@@ -221,6 +224,7 @@ func TestCancelledAfterAHandOverThatNobodyHasHeardOf_IsDelivered(t *testing.T) {
 
 func TestCancelledTwentyTimesAtOnce_IsAskedForOnce(t *testing.T) {
 	sku := shop.stock(t, "opera-glass", 1)
+	shop.misbehave(t, shop.Carrier, fault("hand_over", "hold", "", 0)) // else the parcel might be gone before the wish arrives
 	held := shop.misbehave(t, shop.Processor, fault("confirm", "hold", "before", 1))
 	id := shop.place(t, orderOf(sku, 1))
 	held.await(t)
@@ -259,6 +263,15 @@ func wantTooLate(t *testing.T, id, because string) {
 		!strings.Contains(string(a.body), "too-late-to-cancel") {
 		t.Errorf("asked to cancel when it is %s: %d %s", because, a.status, a.body)
 	}
+}
+
+// awaitShipment blocks until shipping has the order's shipment in the state.
+func awaitShipment(t *testing.T, id, state string) {
+	t.Helper()
+	shop.eventually(t, "the shipment is "+state, func() bool {
+		a, err := shop.do(http.MethodGet, shop.Shipping+"/api/v1/shipments/"+id, nil)
+		return err == nil && strings.Contains(string(a.body), `"state":"`+state+`"`)
+	})
 }
 
 // away ends a service without warning, until back or the end of the test.

@@ -24,7 +24,9 @@ type Books struct {
 // bus are read as well, so that they agree.
 func (r *Router) ServeBooks(db *gorm.DB, bus *events.Bus, entries func(tx *gorm.DB) (any, error)) {
 	r.Ops.GET("/books", Handle(func(c *gin.Context) error {
-		books, err := readBooks(c.Request.Context(), db, bus, entries)
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(c.Request.Context()), booksTime)
+		defer cancel()
+		books, err := readBooks(ctx, db, bus, entries)
 		if err != nil {
 			return err
 		}
@@ -33,6 +35,9 @@ func (r *Router) ServeBooks(db *gorm.DB, bus *events.Bus, entries func(tx *gorm.
 		return nil
 	}))
 }
+
+// booksTime is how long reading the books may take: longer than other requests, shorter than the server's patience.
+const booksTime = 50 * time.Second
 
 func readBooks(ctx context.Context, db *gorm.DB, bus *events.Bus, entries func(tx *gorm.DB) (any, error)) (books Books, err error) {
 	snapshot := &sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true}

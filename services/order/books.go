@@ -15,21 +15,23 @@ type bookedOrder struct {
 	PlacedAt     time.Time `json:"placedAt"`
 	WaitingSince time.Time `json:"waitingSince"`
 	WaitingFor   string    `json:"waitingFor,omitempty"`
+	StallsAt     time.Time `json:"stallsAt,omitzero"` // when it will have waited for too long
 	Stalled      bool      `json:"stalled"`
 }
 
 // readBooks lists every order.
-func readBooks(tx *gorm.DB) (any, error) {
-	orders, err := findAll(tx.Order("id"))
+func (s *Service) readBooks(tx *gorm.DB) (any, error) {
+	orders, err := findAll(tx.Omit("items", "ship_to").Order("id"))
 	if err != nil {
 		return nil, err
 	}
 	lines := make([]bookedOrder, len(orders))
 	for i, o := range orders {
 		wait, _ := o.WaitsFor()
+		stallsAt, _ := o.StallsAt(s.patience)
 		lines[i] = bookedOrder{
 			OrderID: o.ID, State: o.State(), Reason: o.Why(), Total: o.Total, PlacedAt: o.PlacedAt,
-			WaitingSince: o.WaitingSince, WaitingFor: wait.Fact, Stalled: o.Stalled,
+			WaitingSince: o.WaitingSince, WaitingFor: wait.Fact, StallsAt: stallsAt, Stalled: o.Stalled,
 		}
 	}
 	return map[string]any{"orders": lines}, nil

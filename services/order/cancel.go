@@ -13,11 +13,15 @@ func (s *Service) cancel(ctx context.Context, orderID string) (o *Order, err err
 		if o, err = lockOrder(tx, orderID); err != nil {
 			return err
 		}
+		var noted []Entry
+		if o.Seen.DeadlineAsked && !o.Seen.CustomerAsked && o.State() == Cancelling {
+			noted = []Entry{{At: now(), Words: customerNoted}}
+		}
 		var refusal error
 		_, err := s.apply(ctx, tx, o, func(o *Order) (facts []Fact) {
 			facts, refusal = o.Cancel()
 			return facts
-		})
+		}, noted...)
 		if err != nil {
 			return err
 		}

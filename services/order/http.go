@@ -50,7 +50,7 @@ type (
 	}
 	entryResponse struct {
 		At    time.Time `json:"at"`
-		Event string    `json:"event"`
+		Event string    `json:"event,omitempty"`
 		What  string    `json:"what"`
 	}
 )

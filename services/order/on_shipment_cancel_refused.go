@@ -15,10 +15,10 @@ func (s *Service) OnShipmentCancelRefused(ctx context.Context, tx *gorm.DB, e ev
 	switch e.Event.Because {
 	case contracts.BecauseDispatched:
 		return s.change(ctx, tx, e.Event.OrderID, (*Order).CancelRefusedDispatched,
-			heard(e, "too late to cancel: the parcel had left"))
+			heard(e, refusedAsLeft))
 	case contracts.BecausePaid:
 		return s.change(ctx, tx, e.Event.OrderID, (*Order).CancelRefusedPaid,
-			heard(e, "not cancelled after all: the payment was made in time"))
+			heard(e, refusedAsPaidFor))
 	default:
 		return events.Permanent(fmt.Errorf("order %s: cancellation refused because of %q", e.Event.OrderID, e.Event.Because))
 	}

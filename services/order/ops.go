@@ -45,7 +45,8 @@ func (s *Service) opsRoutes(ops *gin.RouterGroup) {
 	ops.GET("/orders/:orderId", chassis.Handle(s.getFacts))
 }
 
-// listWaiting answers orders that have not ended, those first that have waited longest.
+// listWaiting answers orders that have not ended, those first that have waited longest; with ?stalled=true, those only
+// that have waited for too long.
 func (s *Service) listWaiting(c *gin.Context) error {
 	page, err := chassis.ParsePage(c)
 	if err != nil {
@@ -54,7 +55,14 @@ func (s *Service) listWaiting(c *gin.Context) error {
 	if page.After != nil && uuid.Validate(page.After.Key) != nil {
 		return chassis.BadRequest("", chassis.FieldError{Field: "cursor", Detail: "must be the nextCursor of an earlier answer"})
 	}
-	orders, err := listWaiting(s.db.WithContext(c.Request.Context()), page.After, page.Fetch())
+	f := waitingFilter{After: page.After, Limit: page.Fetch()}
+	switch stalled := c.Query("stalled"); stalled {
+	case "", "true":
+		f.Stalled = stalled != ""
+	default:
+		return chassis.BadRequest("", chassis.FieldError{Field: "stalled", Detail: "must be true, or left out"})
+	}
+	orders, err := listWaiting(s.db.WithContext(c.Request.Context()), f)
 	if err != nil {
 		return err
 	}
@@ -93,21 +101,21 @@ func waitingOf(o *Order) waitingResponse {
 	return r
 }
 
-// seenOf lists the facts that the order has seen, each with the time of the first event that says so.
+// seenOf lists the facts that the order has seen, each with the time of the first line of the history that says so.
 func seenOf(o *Order, history []Entry) []seenResponse {
-	refused := contracts.ShipmentCancelRefused{}.EventType() // proves what it was refused for
 	seen := []seenResponse{}
 	for _, f := range []struct {
 		name string
 		seen bool
-		by   []string // types of events; the requests to cancel are told apart by their words
+		by   []string // types of events, or words
 	}{
 		{"reserved", o.Seen.Reserved, []string{contracts.InventoryReserved{}.EventType()}},
-		{"paid", o.Seen.Paid, []string{contracts.PaymentProcessed{}.EventType(), refused}},
-		{"dispatched", o.Seen.Dispatched, []string{contracts.ShipmentDispatched{}.EventType(), refused}},
+		{"paid", o.Seen.Paid, []string{contracts.PaymentProcessed{}.EventType(), refusedAsPaidFor}},
+		{"booked", o.ShipmentID != "", []string{contracts.ShipmentCreated{}.EventType(), contracts.ShipmentDispatched{}.EventType()}},
+		{"dispatched", o.Seen.Dispatched, []string{contracts.ShipmentDispatched{}.EventType(), refusedAsLeft}},
 		{"delivered", o.Seen.Delivered, []string{contracts.ShipmentDelivered{}.EventType()}},
 		{"shipment failed", o.Seen.ShipmentFailed, []string{contracts.ShipmentFailed{}.EventType()}},
-		{"customer asked to cancel", o.Seen.CustomerAsked, []string{customerAsked}},
+		{"customer asked to cancel", o.Seen.CustomerAsked, []string{customerAsked, customerNoted}},
 		{"deadline asked to cancel", o.Seen.DeadlineAsked, []string{deadlineAsked}},
 		{"cancelled", o.Seen.Cancelled, []string{contracts.OrderCancelled{}.EventType()}},
 	} {
@@ -115,7 +123,10 @@ func seenOf(o *Order, history []Entry) []seenResponse {
 			continue
 		}
 		r := seenResponse{Fact: f.name}
-		if i := slices.IndexFunc(history, func(e Entry) bool { return slices.Contains(f.by, e.EventType) || slices.Contains(f.by, e.Words) }); i >= 0 {
+		i := slices.IndexFunc(history, func(e Entry) bool {
+			return slices.Contains(f.by, e.EventType) || slices.Contains(f.by, e.Words)
+		})
+		if i >= 0 {
 			at := history[i].At.UTC()
 			r.At = &at
 		}

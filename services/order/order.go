@@ -24,7 +24,7 @@ type Order struct {
 	Seen
 	Confirmed    bool      // order.confirmed has been told
 	Reason       Reason    // why it was cancelled; empty until it is
-	WaitingSince time.Time // when its state last changed
+	WaitingSince time.Time // when it last got on
 	Stalled      bool      // that it has waited for too long since then has been told
 
 	// Details; no rule looks at them.

@@ -28,7 +28,7 @@ func Run(ctx context.Context, cfg Config, db *gorm.DB, transport events.Transpor
 		Checks: map[string]chassis.Check{"database": chassis.DatabaseCheck(db), "bus": bus.Ready},
 	})
 	s.Routes(router)
-	router.ServeBooks(db, bus, readBooks)
+	router.ServeBooks(db, bus, s.readBooks)
 	return chassis.Run(ctx, cfg.Config, router, bus.Run, s.Watch, chassis.PruneIdempotencyKeys(db))
 }
 

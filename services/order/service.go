@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"reflect"
+	"slices"
 	"time"
 
 	"gorm.io/gorm"
@@ -19,13 +20,6 @@ import (
 type Service struct {
 	db       *gorm.DB
 	patience Patience
-}
-
-// Patience says how long an order waits for others.
-type Patience struct {
-	Payment time.Duration // after that, an order that is not paid is asked to be cancelled
-	Shop    time.Duration // after that, an order that waits for one of our services has stalled
-	Carrier time.Duration // and one that waits for the hand-over or the delivery
 }
 
 // New makes the service. db needs the bus' plugin, see events.New, before anything is published.
@@ -66,7 +60,7 @@ func (s *Service) apply(ctx context.Context, tx *gorm.DB, o *Order, rule func(*O
 		return false, nil
 	}
 
-	if o.State() != was.State() {
+	if gotOn(&was, o, facts) {
 		o.WaitingSince, o.Stalled = now(), false
 	}
 	o.Version++
@@ -87,6 +81,13 @@ func (s *Service) apply(ctx context.Context, tx *gorm.DB, o *Order, rule func(*O
 		slog.InfoContext(ctx, "order "+string(state), "order_id", o.ID, "was", string(was.State()), "reason", string(o.Why()))
 	}
 	return changed, nil
+}
+
+// gotOn says whether the order waits for something else than before.
+func gotOn(was, is *Order, facts []Fact) bool {
+	before, _ := was.WaitsFor()
+	after, _ := is.WaitsFor()
+	return was.State() != is.State() || before != after || slices.Contains(facts, CustomerCancelRequested)
 }
 
 // heard is the line of the history for a received event.
@@ -117,10 +118,13 @@ func (s *Service) publish(ctx context.Context, tx *gorm.DB, o *Order, facts []Fa
 	return entries, nil
 }
 
-// In words, the two requests to cancel, which are events of one type.
+// The words of what cannot be told by the type of its event.
 const (
-	customerAsked = "the customer asked to cancel"
-	deadlineAsked = "asked to cancel, because it is still not paid"
+	customerAsked    = "the customer asked to cancel"
+	customerNoted    = "the customer asked to cancel; the deadline's request is answered first"
+	deadlineAsked    = "asked to cancel, because it is still not paid"
+	refusedAsLeft    = "too late to cancel: the parcel had left"
+	refusedAsPaidFor = "not cancelled after all: the payment was made in time"
 )
 
 // event is a fact as the others hear it, and in words for the customer.

@@ -174,20 +174,32 @@ func listOrders(tx *gorm.DB, f orderFilter) ([]*Order, error) {
 	return findAll(q)
 }
 
-// listWaiting answers orders that have not ended, those first that have waited longest. After is the last one that is
-// known already, if any.
-func listWaiting(tx *gorm.DB, after *chassis.Cursor, limit int) ([]*Order, error) {
-	q := tx.Where("state NOT IN ?", ended)
-	if after != nil {
-		q = q.Where("(waiting_since, id) > (?, ?)", after.Time, after.Key)
-	}
-	return findAll(q.Order("waiting_since, id").Limit(limit))
+// waitingFilter chooses orders that have not ended.
+type waitingFilter struct {
+	Stalled bool
+	After   *chassis.Cursor // the last one that is known already, if any
+	Limit   int
 }
 
-// listOverdue answers orders in one of the states that have waited since before, and of which nobody was told.
-func listOverdue(tx *gorm.DB, states []State, before time.Time, limit int) ([]*Order, error) {
-	return findAll(tx.Where("state IN ? AND NOT stalled AND waiting_since < ?", states, before).
-		Order("waiting_since").Limit(limit))
+// listWaiting answers those first that have waited longest.
+func listWaiting(tx *gorm.DB, f waitingFilter) ([]*Order, error) {
+	q := tx.Where("state NOT IN ?", []State{Completed, Cancelled})
+	if f.Stalled {
+		q = q.Where("stalled")
+	}
+	if f.After != nil {
+		q = q.Where("(waiting_since, id) > (?, ?)", f.After.Time, f.After.Key)
+	}
+	return findAll(q.Order("waiting_since, id").Limit(f.Limit))
+}
+
+// listOverdue answers orders that have waited for too long and of which nobody was told: for the shop since before
+// shop, for the carrier since before carrier. See Order.StallsAt.
+func listOverdue(tx *gorm.DB, shop, carrier time.Time, limit int) ([]*Order, error) {
+	const waitsForCarrier = "(state = 'shipped' OR state = 'paid' AND shipment_id <> '')"
+	return findAll(tx.Where("state NOT IN ? AND NOT stalled", []State{Completed, Cancelled}).
+		Where(waitsForCarrier+" AND waiting_since < ? OR NOT "+waitsForCarrier+" AND waiting_since < ?", carrier, shop).
+		Order("waiting_since, id").Limit(limit))
 }
 
 func findAll(q *gorm.DB) ([]*Order, error) {

@@ -1,6 +1,9 @@
 package order
 
-import "fmt"
+import (
+	"fmt"
+	"time"
+)
 
 // Milestone is a fact that an order is to hear on its way, and the service that tells it.
 type Milestone struct {
@@ -11,12 +14,33 @@ type Milestone struct {
 // way is what an order hears if nothing goes wrong.
 var way = []struct {
 	Milestone
-	seen func(Seen) bool
+	seen func(*Order) bool
 }{
-	{Milestone{"reserved", "inventory"}, func(s Seen) bool { return s.Reserved }},
-	{Milestone{"paid", "payment"}, func(s Seen) bool { return s.Paid }},
-	{Milestone{"dispatched", "shipping"}, func(s Seen) bool { return s.Dispatched }},
-	{Milestone{"delivered", "shipping"}, func(s Seen) bool { return s.Delivered }},
+	{Milestone{"reserved", "inventory"}, func(o *Order) bool { return o.Seen.Reserved }},
+	{Milestone{"paid", "payment"}, func(o *Order) bool { return o.Seen.Paid }},
+	{Milestone{"booked", "shipping"}, func(o *Order) bool { return o.ShipmentID != "" }},
+	{Milestone{"dispatched", "shipping"}, func(o *Order) bool { return o.Seen.Dispatched }},
+	{Milestone{"delivered", "shipping"}, func(o *Order) bool { return o.Seen.Delivered }},
+}
+
+// Patience says how long an order waits for others.
+type Patience struct {
+	Payment time.Duration // after that, an order that is not paid is asked to be cancelled
+	Shop    time.Duration // after that, an order that waits for one of our services has stalled
+	Carrier time.Duration // and one that waits for the hand-over or the delivery
+}
+
+// StallsAt is when the order will have waited for longer than it should; false if it has ended.
+func (o *Order) StallsAt(p Patience) (time.Time, bool) {
+	wait, waits := o.WaitsFor()
+	switch {
+	case !waits:
+		return time.Time{}, false
+	case wait.Fact == "dispatched" || wait.Fact == "delivered":
+		return o.WaitingSince.Add(p.Carrier), true
+	default:
+		return o.WaitingSince.Add(p.Shop), true
+	}
 }
 
 // WaitsFor is what must be heard for the order to go on; false if it has ended. In the place of what it waits for,
@@ -32,7 +56,7 @@ func (o *Order) WaitsFor() (Milestone, bool) {
 	default:
 		next := 0
 		for i, m := range way {
-			if m.seen(o.Seen) {
+			if m.seen(o) {
 				next = i + 1
 			}
 		}
@@ -44,7 +68,7 @@ func (o *Order) WaitsFor() (Milestone, bool) {
 func (o *Order) Overtaken() []Milestone {
 	var missing, overtaken []Milestone
 	for _, m := range way {
-		if m.seen(o.Seen) {
+		if m.seen(o) {
 			overtaken, missing = append(overtaken, missing...), nil
 		} else {
 			missing = append(missing, m.Milestone)
@@ -89,6 +113,9 @@ func (o *Order) cancelling() string {
 	case Undeliverable:
 		return "The carrier cannot deliver to your address. You are getting your money back."
 	case ByDeadline:
+		if o.Seen.Paid {
+			return "Your payment came late. We are finding out whether it came in time for the order to go on."
+		}
 		return "Your payment has not been made in time. The order will be cancelled, unless the payment turns out to be made."
 	default:
 		return "You asked to cancel. That is not certain yet: we are finding out whether your parcel can still be stopped."
@@ -108,8 +135,13 @@ func (o *Order) cancelled() string {
 	case Undeliverable:
 		return "Cancelled, because the carrier cannot deliver to your address." + money
 	case ByDeadline:
+		if o.Seen.CustomerAsked {
+			return "Cancelled, as you asked; the payment was not made in time, either." + money
+		}
 		return "Cancelled, because the payment was not made in time." + money
-	default:
+	case ByCustomer:
 		return "Cancelled, as you asked." + money
+	default:
+		return "Cancelled." + money
 	}
 }

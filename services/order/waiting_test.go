@@ -3,6 +3,7 @@ package order
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -17,10 +18,11 @@ func TestWaitsFor_NamesWhatIsMissingAndWhoTellsIt(t *testing.T) {
 	}{
 		{nil, "reserved", "inventory", nil},
 		{[]step{reserved}, "paid", "payment", nil},
-		{[]step{reserved, processed}, "dispatched", "shipping", nil},
-		{[]step{processed}, "dispatched", "shipping", []string{"reserved"}},
-		{[]step{dispatched}, "delivered", "shipping", []string{"reserved", "paid"}},
-		{[]step{delivered}, "", "", []string{"reserved", "paid", "dispatched"}},
+		{[]step{reserved, processed}, "booked", "shipping", nil},
+		{[]step{reserved, processed, booked}, "dispatched", "shipping", nil},
+		{[]step{processed, booked}, "dispatched", "shipping", []string{"reserved"}},
+		{[]step{booked, dispatched}, "delivered", "shipping", []string{"reserved", "paid"}},
+		{[]step{booked, delivered}, "", "", []string{"reserved", "paid", "dispatched"}},
 		{[]step{reserved, cancel}, "cancelled", "shipping", nil},
 		{[]step{deadline}, "cancelled", "shipping", nil},
 		{[]step{reserved, processed, undeliverable}, "cancelled", "payment", nil},
@@ -37,6 +39,32 @@ func TestWaitsFor_NamesWhatIsMissingAndWhoTellsIt(t *testing.T) {
 		}
 		if diff := cmp.Diff(c.overtaken, overtaken); diff != "" {
 			t.Errorf("%v: overtaken (-want +got)\n%s", names(c.steps), diff)
+		}
+	}
+}
+
+var booked = step{"booked", func(o *Order) []Fact { o.ShipmentID = "shp_1"; return nil }}
+
+func TestStallsAt_IsPatientWithTheCarrierOnly(t *testing.T) {
+	t.Parallel()
+	p := Patience{Shop: time.Minute, Carrier: time.Hour}
+	for _, c := range []struct {
+		steps []step
+		after time.Duration
+	}{
+		{nil, p.Shop},
+		{[]step{reserved}, p.Shop},
+		{[]step{reserved, processed}, p.Shop}, // it waits for our own shipping
+		{[]step{reserved, processed, booked}, p.Carrier},
+		{[]step{reserved, processed, booked, dispatched}, p.Carrier},
+		{[]step{reserved, processed, booked, cancel}, p.Shop},
+		{[]step{short}, 0},
+	} {
+		o, _ := run(c.steps...)
+		o.WaitingSince = time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)
+		at, waits := o.StallsAt(p)
+		if waits != (c.after > 0) || waits && at != o.WaitingSince.Add(c.after) {
+			t.Errorf("%v: stalls at %v, %t", names(c.steps), at, waits)
 		}
 	}
 }
@@ -61,6 +89,9 @@ func TestMessage_SaysWhatIsHappeningAndWhy(t *testing.T) {
 		{[]step{cancel, voidedCustomer}, []string{"as you asked", "Nothing was charged"}},
 		{[]step{cancel, refundedCustomer}, []string{"as you asked", "got your money back"}},
 		{[]step{deadline, voidedDeadline}, []string{"not made in time", "Nothing was charged"}},
+		{[]step{deadline, processed}, []string{"payment came late"}},
+		{[]step{deadline, cancel, voidedDeadline}, []string{"as you asked", "not made in time", "Nothing was charged"}},
+		{[]step{{"voided", func(o *Order) []Fact { return o.PaymentVoided("") }}}, []string{"Cancelled. Nothing was charged"}},
 		{[]step{reserved, processed, undeliverable, refundedAddress}, []string{"cannot deliver", "got your money back"}},
 	} {
 		o, _ := run(c.steps...)

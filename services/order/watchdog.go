@@ -9,14 +9,7 @@ import (
 	"gorm.io/gorm"
 )
 
-// The states by whom an order in them waits for. It is the carrier who is slow if a parcel is, and that is normal.
-var (
-	waitsForShop    = []State{Pending, Reserved, Cancelling}
-	waitsForCarrier = []State{Paid, Shipped}
-	ended           = []State{Completed, Cancelled}
-)
-
-// overdueBatch bounds how many orders are looked at in one go.
+// overdueBatch bounds how many orders are looked for at once.
 const overdueBatch = 100
 
 // Watch announces orders that have waited for longer than they should, until ctx ends. It changes nothing about them,
@@ -28,7 +21,7 @@ func (s *Service) Watch(ctx context.Context) error {
 	defer ticker.Stop()
 	for {
 		if err := s.announceOverdue(ctx); err != nil && ctx.Err() == nil {
-			slog.WarnContext(ctx, "stalled orders were not looked for", "error", err)
+			slog.WarnContext(ctx, "stalled orders were not all announced", "error", err)
 		}
 		select {
 		case <-ticker.C:
@@ -38,33 +31,44 @@ func (s *Service) Watch(ctx context.Context) error {
 	}
 }
 
+// announceOverdue announces all there are, however many.
 func (s *Service) announceOverdue(ctx context.Context) error {
-	var errs []error
-	for _, w := range []struct {
-		states   []State
-		patience time.Duration
-	}{{waitsForShop, s.patience.Shop}, {waitsForCarrier, s.patience.Carrier}} {
-		before := now().Add(-w.patience)
-		overdue, err := listOverdue(s.db.WithContext(ctx), w.states, before, overdueBatch)
-		errs = append(errs, err)
-		for _, o := range overdue {
-			errs = append(errs, s.announce(ctx, o.ID, o.State()))
-		}
-	}
-	return errors.Join(errs...)
-}
-
-// announce tells of one order, if it is still in the state in which it has waited.
-func (s *Service) announce(ctx context.Context, orderID string, waitedIn State) error {
-	return s.db.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
-		o, err := lockOrder(tx, orderID)
-		if err != nil || o.State() != waitedIn || o.Stalled {
+	for {
+		overdue, err := listOverdue(s.db.WithContext(ctx), now().Add(-s.patience.Shop), now().Add(-s.patience.Carrier), overdueBatch)
+		if err != nil {
 			return err
 		}
-		wait, _ := o.WaitsFor()
-		slog.WarnContext(ctx, "order stalled", "order_id", o.ID, "state", string(o.State()),
-			"waiting_for", wait.Fact, "from", wait.From, "since", o.WaitingSince)
-		_, err = s.apply(ctx, tx, o, (*Order).Overdue)
+		var errs []error
+		for _, o := range overdue {
+			errs = append(errs, s.announce(ctx, o.ID))
+		}
+		if err := errors.Join(errs...); err != nil || len(overdue) < overdueBatch {
+			return err
+		}
+	}
+}
+
+// announce tells of one order, if it has not got on meanwhile.
+func (s *Service) announce(ctx context.Context, orderID string) error {
+	var stalled *Order
+	err := s.db.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
+		o, err := lockOrder(tx, orderID)
+		if err != nil {
+			return err
+		}
+		if at, waits := o.StallsAt(s.patience); !waits || now().Before(at) {
+			return nil
+		}
+		changed, err := s.apply(ctx, tx, o, (*Order).Overdue)
+		if changed {
+			stalled = o
+		}
 		return err
 	})
+	if err == nil && stalled != nil {
+		wait, _ := stalled.WaitsFor()
+		slog.WarnContext(ctx, "order stalled", "order_id", orderID, "state", string(stalled.State()),
+			"waiting_for", wait.Fact, "from", wait.From, "since", stalled.WaitingSince)
+	}
+	return err
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/quadrille-dev/quadrille/contracts"
+	"github.com/quadrille-dev/quadrille/pkg/events"
 	"github.com/quadrille-dev/quadrille/pkg/events/eventstest"
 	"github.com/quadrille-dev/quadrille/services/order"
 )
@@ -36,6 +37,7 @@ func TestWatch_AnnouncesAStalledOrderOnceUntilItGoesOn(t *testing.T) {
 	s := newShopWith(t, order.Patience{Payment: time.Hour, Shop: time.Millisecond, Carrier: time.Hour})
 	id, paid, ended := s.place(t), s.place(t), s.place(t)
 	s.deliver(t, contracts.PaymentProcessed{OrderID: paid, PaymentID: "pi_1"})
+	s.deliver(t, contracts.ShipmentCreated{OrderID: paid, ShipmentID: "shp_1"})
 	s.deliver(t, contracts.PaymentVoided{OrderID: ended, Reason: contracts.ReasonCustomer})
 	s.watch(t, 5)
 
@@ -61,14 +63,55 @@ func TestWatch_AnnouncesAStalledOrderOnceUntilItGoesOn(t *testing.T) {
 func TestWatch_HasPatienceOfItsOwnWithTheCarrier(t *testing.T) {
 	t.Parallel()
 	s := newShopWith(t, order.Patience{Payment: time.Hour, Shop: time.Hour, Carrier: time.Millisecond})
-	pending, paid := s.place(t), s.place(t)
+	pending, paid, unbooked := s.place(t), s.place(t), s.place(t)
 	s.deliver(t, contracts.PaymentProcessed{OrderID: paid, PaymentID: "pi_1"})
+	s.deliver(t, contracts.ShipmentCreated{OrderID: paid, ShipmentID: "shp_1"})
+	s.deliver(t, contracts.PaymentProcessed{OrderID: unbooked, PaymentID: "pi_2"})
 	s.watch(t, 1)
 	stalled := eventstest.Decode[contracts.OrderStalled](t, s.tr.WaitFor(t, "order.stalled.v1", paid))
 	if stalled.WaitingFor != "dispatched" || stalled.From != "shipping" {
 		t.Errorf("order.stalled says %+v", stalled)
 	}
 	s.wantTold(t, pending, "order.created.v1")
+	s.wantTold(t, unbooked, "order.created.v1", "order.confirmed.v1")
+}
+
+func TestWatch_AnnouncesAllThereAre(t *testing.T) {
+	t.Parallel()
+	s := newShopWith(t, order.Patience{Payment: time.Hour, Shop: time.Hour, Carrier: time.Hour})
+	const orders = 230 // more than are looked for at once
+	for range orders {
+		s.place(t)
+	}
+	if err := s.db.Exec("UPDATE orders SET waiting_since = ?", time.Now().Add(-2*time.Hour)).Error; err != nil {
+		t.Fatal(err)
+	}
+	s.watch(t, 1)
+	s.eventually(t, "all are announced", func() bool {
+		var stalled int64
+		return s.db.Table("orders").Where("stalled").Count(&stalled).Error == nil && stalled == orders
+	})
+}
+
+// The customer's own request, which had to wait for the answer to the deadline's, is not late from the beginning.
+func TestStalled_EndsWhenTheCustomersRequestGoesOut(t *testing.T) {
+	t.Parallel()
+	s := newShopWith(t, order.Patience{Payment: time.Hour, Shop: time.Hour, Carrier: time.Hour})
+	id := s.place(t)
+	s.deliver(t, contracts.OrderPaymentDeadlinePassed{OrderID: id})
+	if err := s.db.Exec("UPDATE orders SET waiting_since = ?", time.Now().Add(-2*time.Hour)).Error; err != nil {
+		t.Fatal(err)
+	}
+	s.watch(t, 1)
+	s.tr.WaitFor(t, "order.stalled.v1", id)
+	s.cancel(t, id)
+	if got := s.get(t, id); got.History[len(got.History)-1].What != "the customer asked to cancel; the deadline's request is answered first" {
+		t.Errorf("the wish left no trace: %+v", got.History)
+	}
+	s.deliver(t, contracts.ShipmentCancelRefused{OrderID: id, Because: contracts.BecausePaid})
+	if got := s.get(t, id); got.State != order.Cancelling || strings.Contains(got.Message, "longer") {
+		t.Errorf("%s: %s", got.State, got.Message)
+	}
 }
 
 func TestOps_ShowWhichFactsAreMissingAndSinceWhen(t *testing.T) {
@@ -113,6 +156,24 @@ func TestOps_ShowWhichFactsAreMissingAndSinceWhen(t *testing.T) {
 	wantProblem(t, s.call(t, http.MethodGet, "/ops/orders/"+id, ""), http.StatusUnauthorized)
 }
 
+func TestOps_TellTheRefusalsApart(t *testing.T) {
+	t.Parallel()
+	s := newShop(t)
+	id := s.place(t)
+	at := time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)
+	tell := func(eto events.ETO) {
+		s.deliver(t, eto, eventstest.WithTime(at))
+		at = at.Add(time.Hour)
+	}
+	tell(contracts.ShipmentCancelRefused{OrderID: id, Because: contracts.BecausePaid})
+	tell(contracts.ShipmentCancelRefused{OrderID: id, Because: contracts.BecauseDispatched})
+	got := decode[struct{ Seen []struct{ Fact, At string } }](t, s.ops(t, "/orders/"+id), http.StatusOK)
+	want := []struct{ Fact, At string }{{"paid", "2026-05-01T12:00:00Z"}, {"dispatched", "2026-05-01T13:00:00Z"}}
+	if diff := cmp.Diff(want, got.Seen); diff != "" {
+		t.Errorf("seen (-want +got)\n%s", diff)
+	}
+}
+
 func TestOps_ListOrdersThatWaitLongestFirst(t *testing.T) {
 	t.Parallel()
 	s := newShop(t)
@@ -142,6 +203,13 @@ func TestOps_ListOrdersThatWaitLongestFirst(t *testing.T) {
 	}
 	if diff := cmp.Diff([]string{"reserved", "reserved", "paid"}, facts); diff != "" {
 		t.Errorf("waiting for (-want +got)\n%s", diff)
+	}
+	wantProblem(t, s.ops(t, "/orders?stalled=perhaps"), http.StatusBadRequest)
+	if err := s.db.Exec("UPDATE orders SET stalled = true WHERE id = ?", second).Error; err != nil {
+		t.Fatal(err)
+	}
+	if got := decode[page](t, s.ops(t, "/orders?stalled=true"), http.StatusOK); len(got.Items) != 1 || got.Items[0].ID != second {
+		t.Errorf("stalled: %+v", got.Items)
 	}
 	wantProblem(t, s.ops(t, "/orders?cursor=bm9uc2Vuc2U"), http.StatusBadRequest)
 	wantProblem(t, s.ops(t, "/orders?cursor=eyJrIjoibm9uc2Vuc2UifQ"), http.StatusBadRequest)

@@ -24,6 +24,9 @@ type delivery struct {
 // WithID gives the event an id, so that it can be delivered more than once. Default: a new one.
 func WithID(id string) DeliverOption { return func(d *delivery) { d.env.ID = id } }
 
+// WithTime sets when the event happened. Default: now.
+func WithTime(at time.Time) DeliverOption { return func(d *delivery) { d.env.Time = at } }
+
 // WithTenant names whose data the event is. Default: none.
 func WithTenant(id string) DeliverOption { return func(d *delivery) { d.env.TenantID = id } }
 
