@@ -6,7 +6,7 @@
 .PHONY: help demo test lint fmt generate up-embedded up down clean e2e
 
 help: ## list these targets
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: ## tell nine stories of an order on a shop of its own, and prove the books; needs Go only
 	@go run ./cmd/quadrille demo $(ARGS)

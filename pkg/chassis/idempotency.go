@@ -42,8 +42,8 @@ type IdempotencyOptions struct {
 // A key that was seen with the same method, path and body gets the stored reply again, with the header
 // Idempotency-Replayed: true, for at least a day (see [PruneIdempotencyKeys]). With another request, it is 422.
 // While the first request is still running, in whatever instance, it is 409; on SQLite, which runs one transaction at
-// a time, the second waits for the first and then gets its reply. If work fails, everything is rolled back,
-// nothing is remembered, and the error is returned, for [Handle] to map.
+// a time, the second waits for the first and then gets its reply, or 503 if that takes too long. If work fails,
+// everything is rolled back, nothing is remembered, and the error is returned, for [Handle] to map.
 //
 // Work must not touch anything that a rollback does not undo. Call this after [DecodeJSON] and the checks that need no
 // database; the reply is sent after the commit.

@@ -49,9 +49,9 @@ func migrate(ctx context.Context, db *gorm.DB, files fs.FS, table string) error 
 		return fmt.Errorf("migrate: %w", err)
 	}
 	options := []goose.ProviderOption{goose.WithTableName(table), goose.WithDisableGlobalRegistry(true)}
-	apply, dialect := up, goose.DialectPostgres
+	dialect := goose.DialectPostgres
 	if onSQLite(db) {
-		apply, dialect, files = upSQLite, goose.DialectSQLite3, sqliteFiles{files}
+		dialect, files = goose.DialectSQLite3, sqliteFiles{files}
 	} else {
 		options = append(options, goose.WithSessionLocker(migrationLock{}))
 	}
@@ -59,8 +59,12 @@ func migrate(ctx context.Context, db *gorm.DB, files fs.FS, table string) error 
 	if errors.Is(err, goose.ErrNoMigrations) {
 		return nil
 	}
-	if err == nil {
-		err = apply(ctx, provider)
+	switch {
+	case err != nil:
+	case onSQLite(db):
+		err = upSQLite(ctx, pool, provider, table)
+	default:
+		err = up(ctx, provider)
 	}
 	if err != nil {
 		return fmt.Errorf("migrate: %w", err)

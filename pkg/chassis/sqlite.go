@@ -4,7 +4,9 @@ package chassis
 
 import (
 	"context"
+	"database/sql"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"path"
@@ -48,19 +50,26 @@ func sqliteIsBusy(err error) bool {
 }
 
 // upSQLite migrates. SQLite has no lock that outlives a transaction and dies with its session, so two processes may
-// begin with the same file. Its transaction lets one of them apply it; the other fails, sees that somebody has gone on
-// meanwhile, and looks again.
-func upSQLite(ctx context.Context, provider *goose.Provider) error {
-	for {
-		before, _ := provider.GetDBVersion(ctx)
-		err := up(ctx, provider)
+// begin with the same file. A version can be recorded only once, in the file's transaction: whoever comes second is
+// rolled back, sees that somebody has gone on meanwhile, and looks again.
+func upSQLite(ctx context.Context, pool *sql.DB, provider *goose.Provider, table string) error {
+	once := fmt.Sprintf("create unique index if not exists %[1]s_once on %[1]s (version_id)", table)
+	var failed error
+	for last := int64(-1); ; {
+		version, err := provider.GetDBVersion(ctx)
+		if failed != nil && (err != nil || version == last) {
+			return failed
+		}
+		if err == nil {
+			_, err = pool.ExecContext(ctx, once)
+		}
+		if err == nil {
+			err = up(ctx, provider)
+		}
 		if err == nil {
 			return nil
 		}
-		after, versionErr := provider.GetDBVersion(ctx)
-		if versionErr != nil || after == before {
-			return err
-		}
+		failed, last = err, version
 	}
 }
 

@@ -1,0 +1,60 @@
+package embedded
+
+import (
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestSettings_ComeFromTheEnvironment(t *testing.T) {
+	t.Parallel()
+	s, err := parseSettings([]string{
+		"ORDER_PAYMENT_DEADLINE=3s", "RETRY_LADDER=1s,2s", "CARRIER_HANDOVER_DELAY=0s", "CARRIER_DELIVERY_DELAY=7ms", "OPS_TOKEN=open",
+		"AUDIT=off", "SEED_CATALOGUE=off",
+		// Of a shop of another kind, and none of this one's business.
+		"DATABASE_URL=sqlite://", "AMQP_URL=nonsense", "HTTP_ADDR=nonsense", "STRIPE_URL=https://api.stripe.com", "STRIPE_KEY=sk_live_1",
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	topologies, err := s.topologies()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, topology := range topologies {
+		if ladder := topology.Queues[0].Ladder; len(ladder) != 2 || ladder[1] != 2*time.Second {
+			t.Errorf("%s has the ladder %v", topology.Service, ladder)
+		}
+	}
+	if s.order.PaymentDeadline != 3*time.Second || s.sims.DeliveryDelay != 7*time.Millisecond || s.shared.OpsToken.Reveal() != "open" ||
+		s.shared.Audit || s.inventory.SeedCatalogue {
+		t.Errorf("settings %+v", s)
+	}
+	if s.payment.StripeKey.Reveal() != stripeKey || strings.Contains(s.payment.StripeURL, "stripe.com") {
+		t.Errorf("real cards would be charged at %s", s.payment.StripeURL)
+	}
+}
+
+func TestSettings_HaveDefaultsForFirstContact(t *testing.T) {
+	t.Parallel()
+	s, err := parseSettings(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !s.shared.Audit || !s.inventory.SeedCatalogue || s.shared.OpsToken.Reveal() != DefaultToken || s.sims.HandoverDelay != time.Second {
+		t.Errorf("settings %+v", s)
+	}
+}
+
+func TestSettings_MistakesAreSaidOnceAndTogether(t *testing.T) {
+	t.Parallel()
+	_, err := parseSettings([]string{"RETRY_LADDER=5s,1s", "CARRIER_DELIVERY_DELAY=-1s", "ORDER_STALLED_AFTER=soon"})
+	if err == nil {
+		t.Fatal("no mistake was found")
+	}
+	for _, name := range []string{"RETRY_LADDER", "CARRIER_DELIVERY_DELAY", "ORDER_STALLED_AFTER"} {
+		if n := strings.Count(err.Error(), name); n != 1 {
+			t.Errorf("%s is named %d times in %q", name, n, err)
+		}
+	}
+}
