@@ -96,9 +96,7 @@ func embeddedShop(ctx context.Context) (_ *Shop, stop func(), err error) {
 	stop = func() {
 		if err := p.end(syscall.SIGTERM); err != nil {
 			fmt.Fprintf(os.Stderr, "e2e: quadrille up did not stop cleanly: %v; its log is in %s\n", err, dir)
-			return
 		}
-		_ = os.RemoveAll(dir)
 	}
 	if err := build(ctx, dir, map[string]string{"quadrille": "cmd/quadrille"}); err != nil {
 		return nil, stop, err

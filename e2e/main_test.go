@@ -13,7 +13,7 @@ var shop *Shop
 
 func TestMain(m *testing.M) { os.Exit(run(m)) }
 
-func run(m *testing.M) int {
+func run(m *testing.M) (code int) {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
 	start := startProcesses
@@ -24,9 +24,14 @@ func run(m *testing.M) int {
 		start = embeddedShop
 	}
 	s, stop, err := start(ctx)
-	if stop != nil {
-		defer stop()
-	}
+	defer func() {
+		if stop != nil {
+			stop()
+		}
+		if code == 0 && s.Logs != "" {
+			_ = os.RemoveAll(s.Logs) // of interest only if something went wrong
+		}
+	}()
 	if err == nil {
 		err = s.awaitReady(ctx)
 	}
@@ -35,8 +40,7 @@ func run(m *testing.M) int {
 		return 1
 	}
 	shop = s
-	code := m.Run()
-	if code != 0 {
+	if code = m.Run(); code != 0 {
 		return code
 	}
 	// Whatever the stories did, the books of everybody agree.

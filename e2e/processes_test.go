@@ -33,6 +33,9 @@ type process struct {
 func (p *process) start(settings ...string) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.running != nil {
+		return fmt.Errorf("start %s: it runs", p.name)
+	}
 	log, err := os.OpenFile(p.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 	if err != nil {
 		return err
