@@ -12,6 +12,7 @@ import (
 	"slices"
 	"sync"
 	"syscall"
+	"time"
 )
 
 // embeddedProcess is quadrille up as a process, on the same ports and in the same folder at every start.
@@ -52,14 +53,17 @@ func (p *embeddedProcess) start(args []string, settings ...string) (o embeddedOp
 	if err := cmd.Start(); err != nil {
 		return o, err
 	}
-	p.running = cmd
+	hangs := time.AfterFunc(patience, func() { _ = cmd.Process.Kill() })
 	line, err := bufio.NewReader(out).ReadBytes('\n')
+	hangs.Stop()
+	if err == nil {
+		err = json.Unmarshal(line, &o)
+	}
 	if err != nil {
-		return o, fmt.Errorf("quadrille up did not open: %w (log: %s)", errors.Join(err, cmd.Wait()), log.Name())
+		err = errors.Join(err, cmd.Process.Kill(), cmd.Wait())
+		return o, fmt.Errorf("quadrille up did not open: %w (log: %s)", err, log.Name())
 	}
-	if err := json.Unmarshal(line, &o); err != nil {
-		return o, fmt.Errorf("quadrille up said %q: %w", line, err)
-	}
+	p.running = cmd
 	if p.ports == nil {
 		for flag, address := range o.Addresses {
 			p.ports = append(p.ports, "--"+flag, address)

@@ -60,9 +60,8 @@ func startUp(t *testing.T, dir string, args ...string) *upProcess {
 }
 
 // again starts the shop on the same ports, in the same folder.
-func (p *upProcess) again(t *testing.T) *upProcess {
+func (p *upProcess) again(t *testing.T, args ...string) *upProcess {
 	t.Helper()
-	var args []string
 	for flag, address := range p.Addresses {
 		args = append(args, "--"+flag, address)
 	}
@@ -207,6 +206,44 @@ func TestUp_WhatAClosedServiceShouldHearWaitsForIt(t *testing.T) {
 	p.kill()
 	p = p.again(t)
 	until(t, "the order is completed", func() bool { return shop.state(order) == "completed" })
+	p.ledger(t)
+}
+
+// The carrier's reports wait, too, whoever answers meanwhile where shipping listened.
+func TestUp_ReportsWaitForAClosedShipping(t *testing.T) {
+	t.Parallel()
+	p := startUp(t, t.TempDir())
+	shop := &client{t: t, up: p}
+	hold := `{"match":{"operation":"webhook_dispatched"},"action":"hold"}`
+	if status, body, err := ask(t.Context(), http.MethodPost, p.Carrier+"/ops/switches", hold, "Authorization", "Bearer "+p.Token); err != nil || status != http.StatusCreated {
+		t.Fatalf("%v: %d %s", err, status, body)
+	}
+	order := shop.place("fan", "pm_card_visa")
+	until(t, "the parcel has been handed over", func() bool {
+		_, books, err := ask(t.Context(), http.MethodGet, p.Carrier+"/ops/books", "", "Authorization", "Bearer "+p.Token)
+		return err == nil && strings.Contains(string(books), `"state":"d`) // dispatched or delivered
+	})
+	p.kill()
+
+	listener, err := net.Listen("tcp", p.Addresses["shipping-addr"])
+	if err != nil {
+		t.Fatal(err)
+	}
+	somebody := &http.Server{Handler: http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("somebody else was told") })}
+	go func() { _ = somebody.Serve(listener) }()
+	p = p.again(t, "--without", "shipping")
+	shop.up = p
+	other := shop.place("gloves", "pm_card_visa")
+	until(t, "another order is paid", func() bool { return shop.state(other) == "paid" })
+	p.kill()
+	if err := somebody.Close(); err != nil {
+		t.Error(err)
+	}
+	p = p.again(t)
+	shop.up = p
+	for _, id := range []string{order, other} {
+		until(t, "the order is completed", func() bool { return shop.state(id) == "completed" })
+	}
 	p.ledger(t)
 }
 

@@ -22,6 +22,10 @@ func (d *dialect) setMark(ctx context.Context, tx *gorm.DB, reaction, eventID st
 	if err != nil {
 		return false, d.inboxError(err)
 	}
+	// A driver that was interrupted need not know whether it has done anything: "no row" would be taken for a duplicate.
+	if err := ctx.Err(); err != nil {
+		return false, err
+	}
 	n, err := r.RowsAffected()
 	return n > 0, err
 }

@@ -64,6 +64,9 @@ func (o outbox) exec(ctx context.Context, query string, args ...any) (affected b
 	if err != nil {
 		return false, err
 	}
+	if err := ctx.Err(); err != nil {
+		return false, err // as in setMark
+	}
 	n, err := r.RowsAffected()
 	return n > 0, err
 }

@@ -2,6 +2,8 @@ package events_test
 
 import (
 	"context"
+	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"fmt"
 	"strings"
@@ -459,5 +461,55 @@ func TestCleanup_ForgetsOldMarksInBoundedBatches(t *testing.T) {
 	}
 	if n := scan[int](t, db, "select max(n) from batches"); n != 1000 {
 		t.Errorf("one statement deleted %d marks", n)
+	}
+}
+
+// interrupted is a pool whose transactions do not write the first inbox mark but wait until its context has ended, and
+// then say that nothing was wrong and no row affected, as drivers for SQLite may.
+type interrupted struct {
+	gorm.ConnPool
+	once sync.Once
+}
+
+func (p *interrupted) GetDBConn() (*sql.DB, error) { return p.ConnPool.(*sql.DB), nil }
+
+func (p *interrupted) BeginTx(ctx context.Context, opts *sql.TxOptions) (gorm.ConnPool, error) {
+	tx, err := p.ConnPool.(*sql.DB).BeginTx(ctx, opts)
+	return &interruptedTx{tx, p}, err
+}
+
+type interruptedTx struct {
+	*sql.Tx
+	pool *interrupted
+}
+
+func (t *interruptedTx) ExecContext(ctx context.Context, query string, args ...any) (r sql.Result, err error) {
+	if strings.Contains(query, "into inbox") {
+		t.pool.once.Do(func() {
+			<-ctx.Done()
+			r = driver.RowsAffected(0)
+		})
+	}
+	if r != nil {
+		return r, nil
+	}
+	return t.Tx.ExecContext(ctx, query, args...)
+}
+
+func TestReaction_InterruptedBeforeItsMarkIsNoDuplicate(t *testing.T) {
+	t.Parallel()
+	db, tr := database(t), eventstest.NewTransport()
+	effects(t, db)
+	db.ConnPool = &interrupted{ConnPool: db.ConnPool}
+	db.Statement.ConnPool = db.ConnPool
+	start(t, db, tr, config(), on(func(_ context.Context, tx *gorm.DB, e events.Received[orderCreated]) error {
+		return apply(tx, e.Event.OrderID)
+	}, events.Timeout(50*time.Millisecond)))
+	once := eventstest.WithID("event-1")
+	if v := tr.Deliver(t, orderCreated{OrderID: "o"}, once); v.Action != events.Retry || applied(t, db, "o") != 0 {
+		t.Errorf("verdict %+v", v)
+	}
+	if v := tr.Deliver(t, orderCreated{OrderID: "o"}, once); v.Action != events.Done || applied(t, db, "o") != 1 {
+		t.Errorf("verdict %+v, applied %d times", v, applied(t, db, "o"))
 	}
 }

@@ -100,8 +100,11 @@ func findPayment(db *gorm.DB, orderID string) (paymentRow, error) {
 func keepIntent(db *gorm.DB, orderID, intentID string) (string, error) {
 	update := db.Model(&paymentRow{}).Where("order_id = ? AND intent_id = ''", orderID).
 		UpdateColumn("intent_id", intentID)
-	if update.Error != nil || update.RowsAffected == 1 {
-		return intentID, update.Error
+	if err := errors.Join(update.Error, db.Statement.Context.Err()); err != nil {
+		return "", err // a driver that was interrupted need not know whether it has done anything
+	}
+	if update.RowsAffected == 1 {
+		return intentID, nil
 	}
 	row, err := findPayment(db, orderID)
 	return row.IntentID, err

@@ -38,10 +38,10 @@ type Book[E any] struct {
 // first. What a crash left of an unfinished last line is cut off and logged: nobody was told that it happened. A line
 // in the middle that cannot be read is an error, as is an error of apply.
 func Open[E any](path string, log *slog.Logger, apply func(E) error) (*Book[E], error) {
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, fmt.Errorf("make the book's folder: %w", err)
 	}
-	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o644)
+	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("open the book: %w", err)
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"os"
 	"path/filepath"
 	"strings"
 
@@ -17,7 +18,11 @@ import (
 
 // openDatabase opens the SQLite file of one service, with the settings that chassis.UseDatabase asks for.
 func openDatabase(dir, service string) (*gorm.DB, error) {
-	address, err := fileURL(filepath.Join(dir, service+".db"), "_txlock=immediate&"+
+	file := filepath.Join(dir, service+".db")
+	if err := keepPrivate(file); err != nil {
+		return nil, fmt.Errorf("%s: %w", service, err)
+	}
+	address, err := fileURL(file, "_txlock=immediate&"+
 		"_pragma=busy_timeout(5000)&_pragma=journal_mode(wal)&_pragma=synchronous(full)&_pragma=foreign_keys(on)")
 	if err != nil {
 		return nil, err
@@ -27,6 +32,16 @@ func openDatabase(dir, service string) (*gorm.DB, error) {
 		return nil, fmt.Errorf("%s: %w", service, err)
 	}
 	return db, nil
+}
+
+// keepPrivate makes the file, if it is not there, readable to its owner only, wherever the folder is. SQLite gives the
+// files beside it the same mode.
+func keepPrivate(file string) error {
+	f, err := os.OpenFile(file, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return err
+	}
+	return f.Close()
 }
 
 // endLease ends the lease under which an earlier process sent what is in the outbox, so that this one need not wait for

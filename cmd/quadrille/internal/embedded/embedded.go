@@ -49,6 +49,9 @@ func Run(ctx context.Context, cfg Config) (err error) {
 	if err != nil {
 		return err
 	}
+	if err := checkExposure(&cfg.Addresses, cfg.Environ); err != nil {
+		return err
+	}
 	if err := os.MkdirAll(cfg.Dir, 0o700); err != nil {
 		return err
 	}
@@ -74,11 +77,16 @@ func Run(ctx context.Context, cfg Config) (err error) {
 	}
 	secret := rand.Text() // between the carrier and us, of this run
 
-	stopSims, err := startSims(ctx, cfg.Dir, set, secret, at, listeners)
+	webhook := "http://" + at.Shipping + "/webhooks/carrier"
+	if slices.Contains(cfg.Without, "shipping") {
+		webhook = "" // so that the carrier's reports wait, whoever listens there now
+	}
+	sims, err := startSims(ctx, cfg.Dir, set, webhook, secret, listeners)
 	if err != nil {
 		return err
 	}
 	running, ctx := errgroup.WithContext(ctx)
+	running.Go(func() error { return sims.failed(ctx) })
 	var open []*doorman
 	for _, s := range set.services(at, secret) {
 		if slices.Contains(cfg.Without, s.name) {
@@ -110,7 +118,7 @@ func Run(ctx context.Context, cfg Config) (err error) {
 		}
 		return nil
 	})
-	return errors.Join(running.Wait(), stopSims())
+	return errors.Join(running.Wait(), sims.stop())
 }
 
 // doorman is a service's transport that tells when the service begins to consume: it is ready then, since it has
@@ -152,27 +160,51 @@ func openBooks(ctx context.Context, dir string, set settings) (map[string]*gorm.
 	return databases, hub, nil
 }
 
+// outside is the world outside the shop: both simulators at work.
+type outside struct {
+	ended chan struct{} // both have stopped serving
+	err   error         // why, once that is so
+	stop  func() error
+}
+
 // startSims opens the outside world. It outlives ctx: whoever called it stops it.
-func startSims(ctx context.Context, dir string, set settings, secret string, at Addresses, listeners map[string]net.Listener) (stop func() error, err error) {
+func startSims(ctx context.Context, dir string, set settings, webhook, secret string, listeners map[string]net.Listener) (*outside, error) {
 	cards, err := processor.New(processor.Config{Dir: dir, Key: stripeKey, OpsToken: set.shared.OpsToken.Reveal()})
 	if err != nil {
 		return nil, err
 	}
 	parcels, err := carrier.New(carrier.Config{
 		Dir: dir, HandoverDelay: set.sims.HandoverDelay, DeliveryDelay: set.sims.DeliveryDelay,
-		WebhookURL: "http://" + at.Shipping + "/webhooks/carrier", WebhookSecret: secret, OpsToken: set.shared.OpsToken.Reveal(),
+		WebhookURL: webhook, WebhookSecret: secret, OpsToken: set.shared.OpsToken.Reveal(),
 	})
 	if err != nil {
 		return nil, errors.Join(err, cards.Close())
 	}
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	var serving errgroup.Group
+	serving, ctx := errgroup.WithContext(ctx) // if one ends, both do
 	serving.Go(func() error { return cards.Serve(ctx, listeners["processor"], listeners["processor-ops"]) })
 	serving.Go(func() error { return parcels.Serve(ctx, listeners["carrier"], listeners["carrier-ops"]) })
-	return func() error {
+	o := &outside{ended: make(chan struct{})}
+	go func() {
+		o.err = serving.Wait()
+		close(o.ended)
+	}()
+	o.stop = func() error {
 		cancel()
-		return errors.Join(serving.Wait(), parcels.Close(), cards.Close())
-	}, nil
+		<-o.ended
+		return errors.Join(o.err, parcels.Close(), cards.Close())
+	}
+	return o, nil
+}
+
+// failed blocks until ctx ends or a simulator has stopped serving by itself.
+func (o *outside) failed(ctx context.Context) error {
+	select {
+	case <-ctx.Done():
+		return nil
+	case <-o.ended:
+		return errors.New("a simulator has stopped") // stop says why
+	}
 }
 
 // awaitCatalogue lets the products that inventory has put into its catalogue reach the order service, so that the very

@@ -4,7 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"runtime"
 	"slices"
+	"strings"
 	"syscall"
 )
 
@@ -48,7 +50,7 @@ func listen(a *Addresses, closed []string) (listeners map[string]net.Listener, e
 			continue
 		}
 		l, err := net.Listen("tcp", *n.Address)
-		if errors.Is(err, syscall.EADDRINUSE) {
+		if addressInUse(err) {
 			err = fmt.Errorf("%s: somebody listens on %s already; give another --%s-addr, or --free-ports", n.Name, *n.Address, n.Name)
 		} else if err != nil {
 			err = fmt.Errorf("%s: %w", n.Name, err)
@@ -64,6 +66,36 @@ func listen(a *Addresses, closed []string) (listeners map[string]net.Listener, e
 		return nil, errors.Join(errs...)
 	}
 	return listeners, nil
+}
+
+// windowsAddressInUse is WSAEADDRINUSE, which package syscall does not take for its EADDRINUSE.
+const windowsAddressInUse = syscall.Errno(10048)
+
+func addressInUse(err error) bool {
+	return errors.Is(err, syscall.EADDRINUSE) || runtime.GOOS == "windows" && errors.Is(err, windowsAddressInUse)
+}
+
+// checkExposure refuses to open the shop to other machines with a token that everybody knows.
+func checkExposure(a *Addresses, environ []string) error {
+	chosen := slices.ContainsFunc(environ, func(variable string) bool {
+		return strings.HasPrefix(variable, "OPS_TOKEN=") && variable != "OPS_TOKEN="
+	})
+	for _, n := range a.Each() {
+		if !chosen && !loopback(*n.Address) {
+			return fmt.Errorf("%s: other machines could reach %s, and everybody knows the operators' token: choose one with OPS_TOKEN",
+				n.Name, *n.Address)
+		}
+	}
+	return nil
+}
+
+func loopback(address string) bool {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return true // listening will say what is wrong with it
+	}
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
 // closeAll closes what nobody has closed yet.

@@ -2,6 +2,7 @@ package embedded
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"slices"
@@ -18,8 +19,8 @@ import (
 	"github.com/quadrille-dev/quadrille/services/shipping"
 )
 
-// stripeKey opens the processor, which listens to this machine only.
-const stripeKey = "sk_test_quadrille"
+// stripeKey opens the processor to this process.
+var stripeKey = "sk_test_" + rand.Text()
 
 // DefaultToken opens /ops unless OPS_TOKEN says otherwise.
 const DefaultToken = "let-me-see"
@@ -68,7 +69,7 @@ func parseSettings(environ []string) (s settings, err error) {
 	var errs [5]error
 	s.order, errs[0] = chassis.ParseEnv(order.Config{Config: shared}, environ)
 	s.inventory, errs[1] = chassis.ParseEnv(inventory.Config{Config: shared, SeedCatalogue: true}, environ)
-	s.payment, errs[2] = chassis.ParseEnv(payment.Config{Config: shared, StripeURL: outside, StripeKey: stripeKey}, environ)
+	s.payment, errs[2] = chassis.ParseEnv(payment.Config{Config: shared, StripeURL: outside, StripeKey: chassis.Secret(stripeKey)}, environ)
 	s.shipping, errs[3] = chassis.ParseEnv(shipping.Config{Config: shared, CarrierURL: outside, CarrierWebhookSecret: "none"}, environ)
 	s.sims, errs[4] = chassis.ParseEnv(simSettings{Config: shared}, environ)
 	s.shared = s.order.Config
