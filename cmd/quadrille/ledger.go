@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"slices"
 	"strings"
@@ -20,7 +21,7 @@ import (
 const ledgerHelp = `Check the whole shop from outside: the books of all services and simulators, and the broker's queues.
 
 Exit status: 0 clean; 1 something does not add up, or, with --settled, something is still under way;
-2 wrong usage; 3 clean as far as checked, but something could not be checked.`
+2 wrong usage; 3 clean as far as checked, but something could not be checked, or nothing could be told.`
 
 type ledgerOptions struct {
 	urls           map[string]*string // by party
@@ -56,9 +57,15 @@ func ledgerCommand() *cobra.Command {
 			l := ledger.New(cfg)
 			defer l.Close()
 			if o.every > 0 {
-				return watch(cmd.Context(), l, o.every, o.listen, cmd.ErrOrStderr())
+				err = watch(cmd.Context(), l, o.every, o.listen, cmd.ErrOrStderr())
+			} else {
+				err = checkOnce(cmd, l, o.json)
 			}
-			return checkOnce(cmd, l, o.json)
+			var status *exitError
+			if err != nil && !errors.As(err, &status) {
+				return &exitError{ledger.StatusNotChecked, err} // 1 is for what does not add up
+			}
+			return err
 		},
 	}
 	f := cmd.Flags()
@@ -148,10 +155,10 @@ func (o ledgerOptions) config() (ledger.Config, func(), error) {
 func checkOnce(cmd *cobra.Command, l *ledger.Ledger, asJSON bool) error {
 	report, err := l.Check(cmd.Context())
 	if errors.Is(err, context.Canceled) {
-		return &exitError{ledger.StatusNotChecked, errors.New("stopped before the check was complete")}
+		return errors.New("stopped before the check was complete")
 	}
 	if err != nil {
-		return &exitError{ledger.StatusNotChecked, err}
+		return err
 	}
 	if asJSON {
 		encoder := json.NewEncoder(cmd.OutOrStdout())
@@ -162,7 +169,7 @@ func checkOnce(cmd *cobra.Command, l *ledger.Ledger, asJSON bool) error {
 		err = report.WriteText(cmd.OutOrStdout())
 	}
 	if err != nil {
-		return err
+		return fmt.Errorf("the outcome cannot be told: %w", err)
 	}
 	if status := report.Status(); status != ledger.StatusClean {
 		return &exitError{status: status}

@@ -6,12 +6,14 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"regexp"
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -237,6 +239,8 @@ func TestLedger_SettledFailsWhileSomethingIsUnderWay(t *testing.T) {
 	t.Parallel()
 	books := shopBooks(t, 1299)
 	books["order"]["entries"].(obj)["orders"].([]obj)[0]["state"] = "shipped"
+	log := books["order"]["events"].(obj)
+	log["published"] = log["published"].([]obj)[:1]
 	flags := append(serveShop(t, always(books)), brokerWithTopology(t)...)
 	if status, out, _ := runQuadrille(t, flags...); status != 0 || !strings.Contains(out, "1 order, 0 events") {
 		t.Errorf("status %d\n%s", status, out)
@@ -272,6 +276,34 @@ func TestLedger_SaysWhatIsWrongWithItsUse(t *testing.T) {
 	}
 }
 
+func TestLedger_WhatCannotBeToldIsNoFinding(t *testing.T) {
+	t.Parallel()
+	flags := serveShop(t, always(shopBooks(t, 1299)))
+	for _, more := range [][]string{nil, {"--json"}} {
+		var errOut bytes.Buffer
+		if status := run(t.Context(), append(flags, more...), fullDisk{}, &errOut); status != 3 || !strings.Contains(errOut.String(), "no space") {
+			t.Errorf("%v: status %d, %s", more, status, &errOut)
+		}
+	}
+}
+
+func TestLedgerEvery_NeedsAPortOfItsOwn(t *testing.T) {
+	t.Parallel()
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	flags := append(serveShop(t, always(shopBooks(t, 1299))), "--every", "1s", "--listen", taken.Addr().String())
+	if status, _, errOut := runQuadrille(t, flags...); status != 3 || !strings.Contains(errOut, "in use") {
+		t.Errorf("status %d, %s", status, errOut)
+	}
+}
+
+type fullDisk struct{}
+
+func (fullDisk) Write([]byte) (int, error) { return 0, syscall.ENOSPC }
+
 func TestLedger_HelpTellsNoSecret(t *testing.T) {
 	t.Setenv("OPS_TOKEN", "geheim")
 	t.Setenv("AMQP_URL", "amqp://u:geheim@localhost")
@@ -296,14 +328,11 @@ func TestRun_StatusOfOtherFailures(t *testing.T) {
 
 // It is the one test of the metrics, because they are the process's.
 func TestLedgerEvery_ServesMetricsAndLogsEachFindingOnce(t *testing.T) {
-	var wrong atomic.Bool
-	right, off := shopBooks(t, 1299), shopBooks(t, 1300)
-	flags := serveShop(t, func() map[string]obj {
-		if wrong.Load() {
-			return off
-		}
-		return right
-	})
+	var shown atomic.Pointer[map[string]obj]
+	right, off, silent := shopBooks(t, 1299), shopBooks(t, 1300), shopBooks(t, 1299)
+	delete(silent, "processor")
+	shown.Store(&right)
+	flags := serveShop(t, func() map[string]obj { return *shown.Load() })
 
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
@@ -374,11 +403,18 @@ func TestLedgerEvery_ServesMetricsAndLogsEachFindingOnce(t *testing.T) {
 	if got := scrape("/livez"); !strings.Contains(got, "alive") {
 		t.Errorf("livez says %q", got)
 	}
-	wrong.Store(true)
+	shown.Store(&off)
 	until("found", shows(`quadrille_ledger_findings{kind="money"} 1`))
 	first := timestamp(metrics)
 	until("checked again", func() bool { return timestamp(scrape("/metrics")) != first })
-	wrong.Store(false)
+	shown.Store(&silent)
+	until("in the dark", shows("quadrille_ledger_not_checked 2"))
+	if !strings.Contains(metrics, `quadrille_ledger_findings{kind="money"} 1`) {
+		t.Errorf("what was found is taken for well\n%s", metrics)
+	}
+	shown.Store(&off)
+	until("seen again", shows("quadrille_ledger_not_checked 1"))
+	shown.Store(&right)
 	until("well again", shows(`quadrille_ledger_findings{kind="money"} 0`))
 
 	stop()
@@ -393,7 +429,7 @@ func TestLedgerEvery_ServesMetricsAndLogsEachFindingOnce(t *testing.T) {
 	if n := strings.Count(logs.String(), "the books do not add up"); n != 1 || !strings.Contains(logs.String(), "order-1") {
 		t.Errorf("logged %d times\n%s", n, logs)
 	}
-	if n := strings.Count(logs.String(), `"not checked"`); n != 1 {
+	if n := strings.Count(logs.String(), `"not checked"`); n != 2 { // the broker, and for a while the processor
 		t.Errorf("what is not checked was logged %d times\n%s", n, logs)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"os"
 	"strings"
 	"time"
@@ -20,6 +21,11 @@ import (
 
 // watch checks every interval until ctx ends, and serves the outcome at listen.
 func watch(ctx context.Context, l *ledger.Ledger, every time.Duration, listen string, logs io.Writer) error {
+	listener, err := net.Listen("tcp", listen)
+	if err != nil {
+		return err
+	}
+	defer listener.Close()
 	format := os.Getenv("LOG_FORMAT")
 	if format == "" {
 		format = "json"
@@ -41,7 +47,7 @@ func watch(ctx context.Context, l *ledger.Ledger, every time.Duration, listen st
 		return err
 	}
 	router := chassis.NewRouter(chassis.RouterConfig{Service: "ledger"})
-	cfg := chassis.Config{HTTPAddr: listen, ShutdownTimeout: 5 * time.Second}
+	cfg := chassis.Config{Listener: listener, ShutdownTimeout: 5 * time.Second}
 	return chassis.Run(ctx, cfg, router, func(ctx context.Context) error {
 		known := notebook{}
 		ticker := time.NewTicker(every)
@@ -69,9 +75,11 @@ func watch(ctx context.Context, l *ledger.Ledger, every time.Duration, listen st
 type gauges struct {
 	findings, underWay, notChecked, orders metric.Int64Gauge
 	lastCheck                              metric.Float64Gauge
+	last                                   map[string]int64 // findings, by kind
 }
 
 func newGauges(meter metric.Meter) (g gauges, err error) {
+	g.last = map[string]int64{}
 	var errs [5]error
 	g.findings, errs[0] = meter.Int64Gauge("quadrille.ledger.findings",
 		metric.WithDescription("Orders, products, events and queues that do not add up, by kind."))
@@ -94,7 +102,11 @@ func (g gauges) record(ctx context.Context, r ledger.Report) {
 		found[f.Kind] += int64(f.Count())
 	}
 	for _, kind := range ledger.Kinds {
-		g.findings.Record(ctx, found[kind], metric.WithAttributes(attribute.String("kind", kind)))
+		// While somebody does not answer, what was found before is not known to be well.
+		if r.Judged(kind) || found[kind] > g.last[kind] {
+			g.findings.Record(ctx, found[kind], metric.WithAttributes(attribute.String("kind", kind)))
+			g.last[kind] = found[kind]
+		}
 	}
 	for state, n := range r.Checked.Orders {
 		g.orders.Record(ctx, int64(n), metric.WithAttributes(attribute.String("state", state)))
@@ -104,7 +116,7 @@ func (g gauges) record(ctx context.Context, r ledger.Report) {
 	g.lastCheck.Record(ctx, float64(r.At.UnixMilli())/1000)
 }
 
-// notebook remembers what the log has been told: each finding once, until it is gone.
+// notebook remembers what the log has been told: each finding once, until it is known to be gone.
 type notebook map[string]bool
 
 const loggedLimit = 10
@@ -129,6 +141,11 @@ func (n notebook) log(ctx context.Context, r ledger.Report) {
 		there[what] = true
 		if !n[what] {
 			slog.WarnContext(ctx, "not checked", "what", gap)
+		}
+	}
+	for key := range n {
+		if kind, _, _ := strings.Cut(key, "|"); !r.Judged(kind) {
+			there[key] = true
 		}
 	}
 	if len(there) == 0 && len(n) > 0 {

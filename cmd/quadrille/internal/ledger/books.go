@@ -50,7 +50,7 @@ type list[T any] struct {
 }
 
 func (l *list[T]) UnmarshalJSON(b []byte) error {
-	l.given = true
+	l.given = string(b) != "null"
 	return json.Unmarshal(b, &l.items)
 }
 
@@ -110,6 +110,7 @@ type (
 		PlacedAt     time.Time `json:"placedAt"`
 		WaitingSince time.Time `json:"waitingSince,omitzero"`
 		WaitingFor   string    `json:"waitingFor"`
+		StallsAt     time.Time `json:"stallsAt,omitzero"` // when it will have waited for too long; not once it has ended
 		Stalled      bool      `json:"stalled"`
 	}
 )
@@ -279,6 +280,17 @@ func (b books) buses() map[string]serviceBus {
 type serviceBus struct {
 	at time.Time
 	bus
+}
+
+// logBegin is when the oldest event that is listed was published; as long as none is, the log is about to begin.
+func (b serviceBus) logBegin() time.Time {
+	begin := b.at
+	for _, p := range b.Published.items {
+		if p.At.Before(begin) {
+			begin = p.At
+		}
+	}
+	return begin
 }
 
 func (b books) has(party string) bool {

@@ -3,6 +3,7 @@ package ledger
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -104,10 +105,10 @@ func honest(t testing.TB) *forge {
 		reservation{"young", reserved, []item{{"tea", 1}}},
 	)
 	f.payment.Entries.Payments = listOf(
-		payment{OrderID: "kept", State: "charged", Amount: euros(1000), Captured: 1000},
-		payment{OrderID: "returned", State: "refunded", Amount: euros(500), Captured: 500, Refunded: 500},
+		payment{OrderID: "kept", State: "charged", Amount: euros(1000), Captured: 1000, PaymentID: "pi_kept"},
+		payment{OrderID: "returned", State: "refunded", Amount: euros(500), Captured: 500, Refunded: 500, PaymentID: "pi_returned"},
 		payment{OrderID: "short", State: "voided", Amount: euros(900)},
-		payment{OrderID: "young", State: "charged", Amount: euros(100), Captured: 100},
+		payment{OrderID: "young", State: "charged", Amount: euros(100), Captured: 100, PaymentID: "pi_young"},
 	)
 	f.shipping.Entries.Shipments = listOf(
 		shipment{"kept", delivered, "shp_kept"},
@@ -134,7 +135,7 @@ func honest(t testing.TB) *forge {
 		"order.created young", "inventory.reserved young", "payment.processed young",
 	} {
 		name, subject, _ := strings.Cut(story, " ")
-		f.publish(name+".v1", subject, 10*time.Minute)
+		f.publish(name+".v1", subject, time.Hour)
 	}
 	f.order.Events.Outbox.items = append(f.order.Events.Outbox.items, unpublished{
 		ID: "scheduled", Type: "order.payment_deadline_passed.v1", Subject: "kept", CreatedAt: noon.Add(-time.Hour), AvailableAt: noon.Add(time.Hour),
@@ -190,6 +191,18 @@ func (f *forge) take(service, reaction, id string, age time.Duration) {
 
 func (f *forge) shop(only ...string) *shop {
 	return arrange(f.books, terms{queues: f.queues, limit: limit, only: only})
+}
+
+// unpublish takes an event out of its publisher's log.
+func (f *forge) unpublish(kind, subject string) {
+	log := &f.bus(publisherOf(kind)).Published
+	log.items = slices.DeleteFunc(log.items, func(p published) bool { return p.Type == kind && p.Subject == subject })
+}
+
+// forget takes all marks of a subscription away.
+func (f *forge) forget(service, reaction string) {
+	marks := &f.bus(service).Taken
+	marks.items = slices.DeleteFunc(marks.items, func(m taken) bool { return m.Reaction == reaction })
 }
 
 // edit changes the entry with an id.

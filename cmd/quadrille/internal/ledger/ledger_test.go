@@ -159,6 +159,7 @@ func TestCheck_SettledWaitsForTheEnd(t *testing.T) {
 		f.editProduct("tea", func(p *product) { p.OnHand, p.Reserved = 7, 0 })
 		f.editShipment("young", func(s *shipment) { s.State, s.ShipmentID = delivered, "shp_young" })
 		f.editParcel("shp_young", func(p *parcel) { p.State = delivered })
+		f.publish("order.completed.v1", "young", 0)
 	}
 	tn, cfg := serve(t, func(reading int64, f *forge) {
 		if reading >= 5 {
@@ -219,10 +220,14 @@ func TestCheck_NamesWhoCannotBeRead(t *testing.T) {
 			change: func(cfg *Config) { cfg.URLs[Shipping] = cfg.URLs[Payment] }, once: true,
 			says: []string{"without shipping", `serves the books of "payment"`},
 		},
-		"another path":      {change: func(cfg *Config) { cfg.URLs[Shipping] += "x" }, once: true, says: []string{"404"}},
-		"a page":            {answer: "<html>", once: true, says: []string{"does not serve shipping's books"}},
-		"no books":          {answer: "{}", once: true, says: []string{`serves the books of ""`}},
-		"books with holes":  {answer: `{"service":"shipping","events":{"outbox":[]},"entries":{"shipments":[]}}`, once: true, says: []string{"lists are missing"}},
+		"another path":     {change: func(cfg *Config) { cfg.URLs[Shipping] += "x" }, once: true, says: []string{"404"}},
+		"a page":           {answer: "<html>", once: true, says: []string{"does not serve shipping's books"}},
+		"no books":         {answer: "{}", once: true, says: []string{`serves the books of ""`}},
+		"books with holes": {answer: `{"service":"shipping","events":{"outbox":[]},"entries":{"shipments":[]}}`, once: true, says: []string{"lists are missing"}},
+		"books of nulls": {
+			answer: `{"service":"shipping","events":{"outbox":[],"published":[],"taken":[]},"entries":{"shipments":null}}`, once: true,
+			says: []string{"lists are missing"},
+		},
 		"half an answer":    {answer: `{"service":"shipping",`, says: []string{"unexpected EOF"}},
 		"other kinds":       {answer: `{"service":7}`, once: true, says: []string{"does not serve shipping's books"}},
 		"broker away":       {change: func(cfg *Config) { cfg.Depths = func(context.Context) (map[string]int, error) { return nil, errAway } }, says: []string{"dead-letters (without broker): connection refused"}},

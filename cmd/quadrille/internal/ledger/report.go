@@ -15,7 +15,7 @@ import (
 const (
 	StatusClean      = 0
 	StatusFindings   = 1 // or not settled, if that was asked for
-	StatusNotChecked = 3 // clean as far as checked
+	StatusNotChecked = 3 // clean as far as checked; or not checked at all
 )
 
 // Report is the outcome of a check. Its lists are never null.
@@ -27,8 +27,12 @@ type Report struct {
 	UnderWay   UnderWay  `json:"underWay"`
 	NotChecked []string  `json:"notChecked"`
 
-	settled bool // was asked for
+	settled  bool     // was asked for
+	unjudged []string // kinds
 }
+
+// Judged says whether everybody answered who has a say in a kind of findings. If not, some may be hidden.
+func (r Report) Judged(kind string) bool { return !slices.Contains(r.unjudged, kind) }
 
 // Checked sums up what the books say. What was not read is left out.
 type Checked struct {
@@ -143,6 +147,9 @@ func summarize(s *shop, found []Mismatch, confirmed func(Mismatch) bool, cfg Con
 	r := Report{
 		At: s.at.UTC(), Checked: s.checked(), Findings: group(sure), UnderWay: s.underWay(), NotChecked: s.notChecked(cfg),
 		settled: cfg.Settled,
+	}
+	for _, g := range s.missing {
+		r.unjudged = append(r.unjudged, s.kindsFrom(g.party)...)
 	}
 	r.UnderWay.Unconfirmed = group(unsure)
 	r.Clean = r.Status() == StatusClean
@@ -313,6 +320,14 @@ func (s *shop) notChecked(cfg Config) []string {
 			gaps = append(gaps, fmt.Sprintf("events that %s may have forgotten: %d were published before %s, the age of its oldest marks",
 				service, n, s.traffic.buses[service].TakenSince.Format(time.RFC3339)))
 		}
+	}
+	for _, q := range s.queues {
+		if n := s.traffic.tooEarly[q.String()]; n > 0 {
+			gaps = append(gaps, fmt.Sprintf("events that %s may be too new for: %d were published before its first mark", q, n))
+		}
+	}
+	if n := s.untoldBeforeLog(); n > 0 {
+		gaps = append(gaps, fmt.Sprintf("orders older than the log: %d were placed before order's begins, so nobody knows whether they were told", n))
 	}
 	if len(s.only) > 0 {
 		for _, id := range s.only {

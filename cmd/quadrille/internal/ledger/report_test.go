@@ -58,15 +58,22 @@ func TestReport_NamesWhatItCouldNotCheck(t *testing.T) {
 	f := honest(t)
 	f.payment.Events.Audited, f.payment.Events.Published = false, listOf[published]()
 	f.inventory.Events.TakenSince = noon.Add(-20 * time.Minute)
-	f.publish("order.created.v1", "kept-2", time.Hour, "inventory.order-created")
+	f.publish("order.created.v1", "kept-1", time.Hour, "inventory.order-created")
 	f.publish("shipment.delivered.v1", "kept-2", 2*time.Hour)
 	f.take(Order, "shipment-failed", "before-auditing", 3*time.Hour)
+	f.publish("inventory.released.v1", "kept-2", 2*time.Hour, "order.inventory-released")
+	f.order.Entries.Orders.items = append(f.order.Entries.Orders.items, order{
+		OrderID: "kept-2", State: "shipped", PlacedAt: noon.Add(-2 * time.Hour), StallsAt: noon.Add(time.Hour),
+	})
 	r := reportOf(f, Config{})
 	if len(r.Findings) > 0 || r.Status() != StatusNotChecked || r.Clean {
 		t.Errorf("got %+v", r)
 	}
-	for i, want := range []string{"events of payment: auditing is off", "inventory may have forgotten: 1 ", "1 were taken before", "dead-letters (without broker)"} {
-		if len(r.NotChecked) != 4 || !strings.Contains(r.NotChecked[i], want) {
+	for i, want := range []string{
+		"events of payment: auditing is off", "inventory may have forgotten: 1 ", "order.inventory-released may be too new for: 1 ",
+		"orders older than the log: 1 ", "1 were taken before", "dead-letters (without broker)",
+	} {
+		if len(r.NotChecked) != 6 || !strings.Contains(r.NotChecked[i], want) {
 			t.Fatalf("%q does not say %q", r.NotChecked, want)
 		}
 	}
@@ -77,11 +84,11 @@ func TestReport_GroupsOrdersAndNamesTenToPeople(t *testing.T) {
 	f := empty(t)
 	for i := range 22 {
 		f.order.Entries.Orders.items = append(f.order.Entries.Orders.items, order{
-			OrderID: fmt.Sprintf("order-%02d", i), State: completed, Total: euros(100), PlacedAt: noon,
+			OrderID: fmt.Sprintf("order-%02d", i), State: completed, Total: euros(100), PlacedAt: noon.Add(-time.Minute),
 		})
 		f.addIntent(intent{ID: "pi", OrderID: fmt.Sprintf("order-%02d", i), Amount: 100, Currency: "eur", Captures: 1})
 	}
-	f.inventory, f.payment = nil, nil
+	f.inventory, f.payment, f.shipping = nil, nil, nil
 	r := reportOf(f, Config{Depths: noDepths})
 	rules := map[string]int{}
 	for _, finding := range r.Findings {

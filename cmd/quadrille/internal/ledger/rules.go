@@ -20,9 +20,11 @@ const (
 var rules = []rule{
 	{kind: Money, from: []string{Processor}, judge: capturedOnce},
 	{kind: Money, from: []string{Order, Processor}, judge: moneyFitsOrder},
+	{kind: Money, from: []string{Order, Payment}, judge: paymentEnds},
 	{kind: Money, from: []string{Order, Payment, Processor}, judge: paymentAgrees},
 	{kind: Parcel, from: []string{Carrier}, judge: oneParcel},
 	{kind: Parcel, from: []string{Order, Carrier}, judge: parcelFitsOrder},
+	{kind: Parcel, from: []string{Order, Shipping}, judge: shippingEnds},
 	{kind: Parcel, from: []string{Order, Shipping, Carrier}, judge: shippingAgrees},
 	{kind: Stock, from: []string{Inventory}, general: true, judge: stockAddsUp},
 	{kind: Stock, from: []string{Order, Inventory}, judge: stockFitsOrder},
@@ -30,6 +32,7 @@ var rules = []rule{
 	{kind: Outbox, from: services, partly: true, judge: outboxDrains},
 	{kind: Events, from: services, partly: true, judge: eventsTaken},
 	{kind: Events, from: services, partly: true, judge: toldOnce},
+	{kind: Events, from: []string{Order}, judge: beginAndEndTold},
 	{kind: Events, from: services, partly: true, general: true, judge: marksHaveEvents},
 	{kind: DeadLetters, from: []string{broker}, general: true, judge: deadLetters},
 }

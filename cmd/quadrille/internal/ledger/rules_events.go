@@ -124,6 +124,73 @@ func toldOnce(s *shop) (found []Mismatch) {
 	return found
 }
 
+// The events with which every order begins, and with one of which it ends.
+const (
+	orderCreated   = "order.created.v1"
+	orderCompleted = "order.completed.v1"
+	orderCancelled = "order.cancelled.v1"
+)
+
+// beginAndEndTold: every order was announced, and so was the end of one that has ended, and no other end. More than
+// once is toldOnce's to find.
+func beginAndEndTold(s *shop) (found []Mismatch) {
+	s.eachUntold(func(o order, kind string, beforeLog bool) {
+		if !beforeLog {
+			found = append(found, Mismatch{
+				Rule: "untold", What: fmt.Sprintf("order never told an order's %s", kind), Order: o.OrderID, Detail: o.State,
+			})
+		}
+	})
+	told := s.toldByOrder()
+	for id, o := range s.orders {
+		for kind, state := range map[string]string{orderCompleted: completed, orderCancelled: cancelled} {
+			if told[event{kind: kind, subject: id}] && o.State != state {
+				found = append(found, Mismatch{
+					Rule: "told-wrongly", What: fmt.Sprintf("order told an %s of an order that is not %s", kind, state), Order: id, Detail: o.State,
+				})
+			}
+		}
+	}
+	return found
+}
+
+// toldByOrder has the type and order of all that the order service has told, or will.
+func (s *shop) toldByOrder() map[event]bool {
+	bus := s.traffic.buses[Order]
+	told := make(map[event]bool, len(bus.Published.items))
+	for _, p := range bus.Published.items {
+		told[event{kind: p.Type, subject: p.Subject}] = true
+	}
+	for _, row := range bus.Outbox.items {
+		told[event{kind: row.Type, subject: row.Subject}] = true
+	}
+	return told
+}
+
+// eachUntold shows what the order service has not told of an order although it should have. BeforeLog says that its
+// log begins after the order was placed, so that nothing follows from that.
+func (s *shop) eachUntold(show func(o order, kind string, beforeLog bool)) {
+	bus := s.traffic.buses[Order]
+	if !bus.Audited {
+		return
+	}
+	told, begin := s.toldByOrder(), bus.logBegin()
+	for id, o := range s.orders {
+		due := []string{orderCreated}
+		switch o.State {
+		case completed:
+			due = append(due, orderCompleted)
+		case cancelled:
+			due = append(due, orderCancelled)
+		}
+		for _, kind := range due {
+			if !told[event{kind: kind, subject: id}] {
+				show(o, kind, o.PlacedAt.Before(begin))
+			}
+		}
+	}
+}
+
 // marksHaveEvents: what was taken has been published.
 func marksHaveEvents(s *shop) (found []Mismatch) {
 	s.eachGhost(func(q events.Queue, m taken, beforeLog bool) {
@@ -149,12 +216,9 @@ func (s *shop) eachGhost(show func(q events.Queue, m taken, beforeLog bool)) {
 		if !bus.Audited {
 			continue
 		}
-		l := log{ids: make(map[string]bool, len(bus.Published.items)), begin: bus.at}
+		l := log{ids: make(map[string]bool, len(bus.Published.items)), begin: bus.logBegin()}
 		for _, p := range bus.Published.items {
 			l.ids[p.ID] = true
-			if p.At.Before(l.begin) {
-				l.begin = p.At
-			}
 		}
 		for _, row := range bus.Outbox.items {
 			l.ids[row.ID] = true
@@ -188,22 +252,50 @@ func (s *shop) olderThanLogs() (n int) {
 	return n
 }
 
-// deadLetters: no message has been given up. The orders named are those whose event the reaction has not taken.
+// untoldBeforeLog counts the orders of which the order service may have told before auditing was switched on.
+func (s *shop) untoldBeforeLog() int {
+	orders := map[string]bool{}
+	s.eachUntold(func(o order, _ string, beforeLog bool) {
+		if beforeLog {
+			orders[o.OrderID] = true
+		}
+	})
+	return len(orders)
+}
+
+// deliveryTime is how long a delivery takes at most unless it fails: what has not been taken by then may be dead.
+const deliveryTime = time.Minute
+
+// deadLetters: no message has been given up. Which ones were, the broker does not say; those that may be are named.
 func deadLetters(s *shop) (found []Mismatch) {
 	for _, q := range s.queues {
 		name := rabbitmq.DeadLetterQueueName(q)
 		if s.depths[name] == 0 {
 			continue
 		}
-		m := Mismatch{Rule: "dead", What: name + " holds dead letters", Detail: plural(s.depths[name], "message")}
-		found = append(found, m)
-		for _, d := range s.traffic.untaken {
-			if d.queue.String() == q.String() {
-				found = append(found, Mismatch{
-					Rule: m.Rule, What: m.What, Order: d.order(), SKU: d.sku(), ref: d.id, Detail: "has not been taken: event " + d.id,
-				})
-			}
-		}
+		found = append(found, Mismatch{
+			Rule: "dead", What: name + " holds dead letters", Detail: plural(s.depths[name], "message") + s.perhapsOf(q),
+		})
 	}
 	return found
+}
+
+// perhapsOf names what the dead letters of a subscription may be about.
+func (s *shop) perhapsOf(q events.Queue) string {
+	var subjects []string
+	for _, d := range s.traffic.untaken {
+		if d.queue.String() == q.String() && d.age > deliveryTime {
+			subjects = append(subjects, d.subject)
+		}
+	}
+	slices.Sort(subjects)
+	subjects = slices.Compact(subjects)
+	if len(subjects) == 0 {
+		return ""
+	}
+	text := ", perhaps of " + strings.Join(subjects[:min(len(subjects), namedLimit)], ", ")
+	if more := len(subjects) - namedLimit; more > 0 {
+		text += fmt.Sprintf(" and %d more", more)
+	}
+	return text
 }

@@ -73,21 +73,24 @@ func moneyFitsOrder(s *shop) (found []Mismatch) {
 	return found
 }
 
-// paymentAgrees: once an order has ended, payment believes what the processor knows.
+// paymentAgrees: once an order has ended, payment believes what the processor knows, and of the same intent.
 func paymentAgrees(s *shop) (found []Mismatch) {
 	for id, o := range s.orders {
 		if !o.terminal() {
 			continue
 		}
 		var captured, refunded int64
+		p, another := s.payments[id], false
 		for _, in := range s.intents[id] {
 			captured, refunded = captured+in.captured(), refunded+in.refunded()
+			another = another || in.Captures > 0 && in.ID != p.PaymentID
 		}
-		if p := s.payments[id]; p.Captured != captured || p.Refunded != refunded {
+		if p.Captured != captured || p.Refunded != refunded || another {
 			found = append(found, Mismatch{
 				Rule: "payment-disagrees", What: "payment and the processor disagree about a finished order", Order: id,
-				Detail: fmt.Sprintf("payment (%s): captured %d, refunded %d; processor: %s", orNone(p.State), p.Captured, p.Refunded, paid(s.intents[id])),
-				lag:    s.mayLag(o),
+				Detail: fmt.Sprintf("payment (%s): captured %d, refunded %d (%s); processor: %s",
+					orNone(p.State), p.Captured, p.Refunded, orNone(p.PaymentID), paid(s.intents[id])),
+				lag: s.mayLag(o),
 			})
 		}
 	}
@@ -108,9 +111,9 @@ func paid(intents []intent) string {
 	return strings.Join(parts, "; ")
 }
 
-func orNone(state string) string {
-	if state == "" {
+func orNone(text string) string {
+	if text == "" {
 		return "none"
 	}
-	return state
+	return text
 }

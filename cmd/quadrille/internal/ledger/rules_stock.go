@@ -49,7 +49,8 @@ func stockAddsUp(s *shop) (found []Mismatch) {
 	return found
 }
 
-// stockFitsOrder: the stock of a completed order has left, that of a cancelled one is neither set aside nor gone.
+// stockFitsOrder: the stock of a completed order has left, that of a cancelled one is neither set aside nor gone, and
+// never will be.
 func stockFitsOrder(s *shop) (found []Mismatch) {
 	for id, o := range s.orders {
 		r := s.reservations[id]
@@ -61,6 +62,8 @@ func stockFitsOrder(s *shop) (found []Mismatch) {
 			m.Rule, m.What = "cancelled-reserved", "the stock of a cancelled order is still set aside"
 		case o.State == cancelled && r.State == committed:
 			m.Rule, m.What = "cancelled-left", "the stock of a cancelled order has left"
+		case o.terminal() && !o.endsAs(r.State, stockEnd):
+			m.Rule, m.What = "not-ended", "an order has ended, and inventory has not heard of it"
 		default:
 			continue
 		}

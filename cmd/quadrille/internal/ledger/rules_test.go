@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -109,7 +110,51 @@ func TestRules_NameEachImbalanceWithItsOrders(t *testing.T) {
 		},
 		"payment knows nothing of a charge": {
 			func(f *forge) { f.editPayment("kept", func(p *payment) { p.OrderID = "somebody" }) },
+			[]string{"money/not-ended kept", "money/payment-disagrees kept"},
+		},
+		"payment believes in another intent": {
+			func(f *forge) { f.editPayment("kept", func(p *payment) { p.PaymentID = "pi_other" }) },
 			[]string{"money/payment-disagrees kept"},
+		},
+		"payment believes in the intent that was declined": {
+			func(f *forge) { f.editPayment("returned", func(p *payment) { p.PaymentID = "pi_declined" }) },
+			[]string{"money/payment-disagrees returned"},
+		},
+		"payment has another amount": {
+			func(f *forge) { f.editPayment("kept", func(p *payment) { p.Amount.Amount = 999 }) },
+			[]string{"money/amount kept"},
+		},
+		"payment has another currency": {
+			func(f *forge) { f.editPayment("returned", func(p *payment) { p.Amount.Currency = "USD" }) },
+			[]string{"money/amount returned"},
+		},
+		"completed, the payment not told so": {
+			func(f *forge) { f.editPayment("kept", func(p *payment) { p.State = "charging" }) },
+			[]string{"money/not-ended kept"},
+		},
+		"completed, the payment given back": {
+			func(f *forge) { f.editPayment("kept", func(p *payment) { p.State = "refunded" }) },
+			[]string{"money/not-ended kept"},
+		},
+		"cancelled, the payment still waits": {
+			func(f *forge) { f.editPayment("short", func(p *payment) { p.State = "waiting" }) },
+			[]string{"money/not-ended short"},
+		},
+		"cancelled, the refund under way for ever": {
+			func(f *forge) { f.editPayment("returned", func(p *payment) { p.State = "refunding" }) },
+			[]string{"money/not-ended returned"},
+		},
+		"cancelled, payment never heard of it": {
+			func(f *forge) { f.editPayment("short", func(p *payment) { p.OrderID = "somebody" }) },
+			[]string{"money/not-ended short"},
+		},
+		"cancelled, before payment met it": {
+			func(f *forge) { f.editPayment("short", func(p *payment) { p.Amount = money{} }) },
+			nil,
+		},
+		"cancelled, declined": {
+			func(f *forge) { f.editPayment("short", func(p *payment) { p.State = "failed" }) },
+			nil,
 		},
 
 		// parcel
@@ -155,7 +200,26 @@ func TestRules_NameEachImbalanceWithItsOrders(t *testing.T) {
 		},
 		"shipping believes in a parcel": {
 			func(f *forge) { f.editShipment("returned", func(s *shipment) { s.State = dispatched }) },
-			[]string{"parcel/shipping-disagrees returned"},
+			[]string{"parcel/not-ended returned", "parcel/shipping-disagrees returned"},
+		},
+		"completed, shipping not told so": {
+			func(f *forge) {
+				f.editShipment("kept", func(s *shipment) { s.State = dispatched })
+				f.editParcel("shp_kept", func(p *parcel) { p.State = dispatched })
+			},
+			[]string{"parcel/completed-undelivered kept", "parcel/not-ended kept"},
+		},
+		"cancelled, shipping still waits": {
+			func(f *forge) { f.editShipment("short", func(s *shipment) { s.State = "waiting" }) },
+			[]string{"parcel/not-ended short"},
+		},
+		"cancelled, shipping never heard of it": {
+			func(f *forge) { f.editShipment("short", func(s *shipment) { s.OrderID = "somebody" }) },
+			[]string{"parcel/not-ended short"},
+		},
+		"cancelled, undeliverable": {
+			func(f *forge) { f.editShipment("returned", func(s *shipment) { s.State = "failed" }) },
+			nil,
 		},
 
 		// stock
@@ -209,6 +273,18 @@ func TestRules_NameEachImbalanceWithItsOrders(t *testing.T) {
 			},
 			[]string{"stock/cancelled-left returned"},
 		},
+		"cancelled, inventory never heard of it": {
+			func(f *forge) { f.editReservation("short", func(r *reservation) { r.OrderID = "somebody" }) },
+			[]string{"stock/not-ended short"},
+		},
+		"cancelled, inventory still does not know it": {
+			func(f *forge) { f.editReservation("short", func(r *reservation) { r.State = "none" }) },
+			[]string{"stock/not-ended short"},
+		},
+		"cancelled, before inventory met it": {
+			func(f *forge) { f.editReservation("short", func(r *reservation) { r.State = "tombstone" }) },
+			nil,
+		},
 		"stock for an order that does not exist": {
 			func(f *forge) {
 				f.inventory.Entries.Reservations.items = append(f.inventory.Entries.Reservations.items, reservation{"stranger", reserved, []item{{"tea", 1}}})
@@ -231,6 +307,22 @@ func TestRules_NameEachImbalanceWithItsOrders(t *testing.T) {
 				f.editOrder("young", func(o *order) { o.PlacedAt, o.WaitingSince = noon.Add(-time.Hour), noon.Add(-time.Second) })
 			},
 			nil,
+		},
+		"waiting for a carrier who takes his time": {
+			func(f *forge) {
+				f.editOrder("young", func(o *order) { o.PlacedAt, o.StallsAt = noon.Add(-70*time.Hour), noon.Add(2*time.Hour) })
+			},
+			nil,
+		},
+		"to be announced as stalled just now": {
+			func(f *forge) { f.editOrder("young", func(o *order) { o.StallsAt = noon.Add(-announceGrace) }) },
+			nil,
+		},
+		"not announced as stalled": {
+			func(f *forge) {
+				f.editOrder("young", func(o *order) { o.StallsAt = noon.Add(-announceGrace - time.Second) })
+			},
+			[]string{"unfinished/overdue young"},
 		},
 		"a state that nobody knows": {
 			func(f *forge) { f.editOrder("young", func(o *order) { o.State = "lost" }) },
@@ -272,6 +364,38 @@ func TestRules_NameEachImbalanceWithItsOrders(t *testing.T) {
 			func(f *forge) { f.publish("order.created.v1", "lonely", limit, "payment.order-created") },
 			nil,
 		},
+		"published before the subscription's first mark": {
+			func(f *forge) { f.publish("order.created.v1", "lonely", 2*time.Hour, "payment.order-created") },
+			nil,
+		},
+		"a dead subscription": {
+			func(f *forge) {
+				f.forget(Inventory, "order-created")
+				f.editReservation("short", func(r *reservation) { r.State = reserved })
+			},
+			[]string{
+				"events/not-taken kept", "events/not-taken returned", "events/not-taken short", "events/not-taken young",
+				"stock/cancelled-reserved short", "stock/reserved tea",
+			},
+		},
+		"a service that has done nothing since it was there": {
+			func(f *forge) {
+				f.shipping.Events.Taken, f.shipping.Events.Published = listOf[taken](), listOf[published]()
+				f.order.Events.Taken = listOf(slices.DeleteFunc(f.order.Events.Taken.items, func(m taken) bool {
+					return strings.HasPrefix(m.Reaction, "shipment-")
+				})...)
+				f.payment.Events.Taken = listOf(slices.DeleteFunc(f.payment.Events.Taken.items, func(m taken) bool {
+					return strings.HasPrefix(m.Reaction, "shipment-")
+				})...)
+				f.inventory.Events.Taken = listOf(slices.DeleteFunc(f.inventory.Events.Taken.items, func(m taken) bool {
+					return strings.HasPrefix(m.Reaction, "shipment-")
+				})...)
+			},
+			[]string{
+				"events/not-taken kept", "events/not-taken kept", "events/not-taken returned", "events/not-taken returned",
+				"events/not-taken returned", "events/not-taken short", "events/not-taken short", "events/not-taken young", "events/not-taken young",
+			},
+		},
 		"taken twice": {
 			func(f *forge) {
 				f.take(Order, "payment-voided", f.publish("payment.voided.v1", "short", time.Minute), 0)
@@ -299,6 +423,53 @@ func TestRules_NameEachImbalanceWithItsOrders(t *testing.T) {
 			},
 			[]string{"events/told-twice kept"},
 		},
+		"an order that was never told": {
+			func(f *forge) {
+				f.unpublish("order.created.v1", "young")
+				f.forget(Inventory, "order-created")
+				f.forget(Payment, "order-created")
+				f.forget(Shipping, "order-created")
+				for _, id := range []string{"kept", "returned", "short"} {
+					f.unpublish("order.created.v1", id)
+					f.order.Events.Outbox.items = append(f.order.Events.Outbox.items, unpublished{
+						ID: id, Type: "order.created.v1", Subject: id, CreatedAt: noon,
+					})
+				}
+			},
+			[]string{"events/untold young"},
+		},
+		"an end that was never told": {
+			func(f *forge) { f.unpublish("order.completed.v1", "kept") },
+			[]string{"events/untold kept"},
+		},
+		"an end that is about to be told": {
+			func(f *forge) {
+				f.unpublish("order.completed.v1", "kept")
+				f.order.Events.Outbox.items = append(f.order.Events.Outbox.items, unpublished{
+					ID: "p", Type: "order.completed.v1", Subject: "kept", CreatedAt: noon,
+				})
+			},
+			nil,
+		},
+		"an end that was not told in the log's time": {
+			func(f *forge) {
+				f.unpublish("order.completed.v1", "kept")
+				f.editOrder("kept", func(o *order) { o.PlacedAt = noon.Add(-2 * time.Hour) })
+			},
+			nil,
+		},
+		"an end that may have been told without a log": {
+			func(f *forge) { f.order.Events.Audited, f.order.Events.Published = false, listOf[published]() },
+			nil,
+		},
+		"both ends told": {
+			func(f *forge) { f.publish("order.cancelled.v1", "kept", time.Minute) },
+			[]string{"events/told-wrongly kept"},
+		},
+		"an end told of an order under way": {
+			func(f *forge) { f.publish("order.completed.v1", "young", time.Minute) },
+			[]string{"events/told-wrongly young"},
+		},
 		"published twice under one id": {
 			func(f *forge) {
 				f.order.Events.Published.items = append(f.order.Events.Published.items, f.order.Events.Published.items[0])
@@ -309,11 +480,11 @@ func TestRules_NameEachImbalanceWithItsOrders(t *testing.T) {
 		// dead letters
 		"dead letters": {
 			func(f *forge) {
-				f.publish("payment.voided.v1", "short", time.Minute, "order.payment-voided")
+				f.publish("payment.voided.v1", "short", 2*time.Minute, "order.payment-voided")
 				f.depths["order.payment-voided.dlq"] = 1
 				f.depths["order.payment-voided.q"] = 7
 			},
-			[]string{"dead-letters/dead", "dead-letters/dead short"},
+			[]string{"dead-letters/dead"},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -330,6 +501,35 @@ func TestRules_NameEachImbalanceWithItsOrders(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+func TestRules_SayWhatDeadLettersMayBeAbout(t *testing.T) {
+	t.Parallel()
+	f := honest(t)
+	f.depths["order.payment-voided.dlq"] = 2
+	detail := func() string {
+		t.Helper()
+		found := judge(f.shop())
+		if diff := cmp.Diff([]string{"dead-letters/dead"}, findings(found)); diff != "" {
+			t.Fatal(diff)
+		}
+		return found[0].Detail
+	}
+	f.publish("payment.voided.v1", "on-its-way", time.Second, "order.payment-voided")
+	if got := detail(); got != "2 messages" {
+		t.Errorf("got %q", got)
+	}
+	f.publish("payment.voided.v1", "one", 2*time.Minute, "order.payment-voided")
+	f.publish("payment.voided.v1", "another", 3*time.Minute, "order.payment-voided")
+	if got := detail(); got != "2 messages, perhaps of another, one" {
+		t.Errorf("got %q", got)
+	}
+	for i := range 10 {
+		f.publish("payment.voided.v1", fmt.Sprintf("some-%d", i), time.Hour/5, "order.payment-voided")
+	}
+	if got := detail(); !strings.HasSuffix(got, ", some-7 and 2 more") {
+		t.Errorf("got %q", got)
 	}
 }
 
@@ -358,6 +558,13 @@ func TestRules_WaitForTheEventsUnderWay(t *testing.T) {
 			},
 			[]string{"stock/completed-kept kept?"},
 		},
+		"published before the first of its kind was taken, and not overdue": {
+			func(f *forge) {
+				f.publish("shipment.cancel_refused.v1", "kept", time.Minute, "order.shipment-cancel-refused")
+				f.publish("shipment.cancel_refused.v1", "young", time.Second)
+			},
+			[]string{"stock/completed-kept kept?"},
+		},
 		"in the outbox": {
 			func(f *forge) {
 				f.shipping.Events.Outbox = listOf(unpublished{ID: "p", Type: "shipment.cancel_refused.v1", Subject: "kept", CreatedAt: noon})
@@ -375,6 +582,14 @@ func TestRules_WaitForTheEventsUnderWay(t *testing.T) {
 				f.publish("shipment.cancel_refused.v1", "kept", 2*limit, "order.shipment-cancel-refused")
 			},
 			[]string{"events/not-taken kept", "stock/completed-kept kept"},
+		},
+		"for everybody's part": {
+			func(f *forge) {
+				f.publish("order.cancelled.v1", "short", time.Minute, "payment.order-cancelled", "shipping.order-cancelled")
+				f.editPayment("short", func(p *payment) { p.State = "waiting" })
+				f.editShipment("short", func(s *shipment) { s.State = "waiting" })
+			},
+			[]string{"events/told-twice short", "money/not-ended short?", "parcel/not-ended short?", "stock/completed-kept kept"},
 		},
 		"nor for those scheduled for later": {func(*forge) {}, []string{"stock/completed-kept kept"}},
 		"in doubt, if they cannot be seen": {

@@ -37,12 +37,14 @@ type delivery struct {
 type traffic struct {
 	buses    map[string]serviceBus
 	marks    map[string]map[string]int // by subscription and event
+	firstOf  map[string]time.Time      // the oldest mark of a subscription, and the oldest thing that a service did
 	underWay map[string]event          // neither taken everywhere nor overdue anywhere, by id
 	pending  map[string]bool           // orders with an event under way
 	blind    bool                      // there may be more under way than is seen
 
 	untaken   []delivery
 	forgotten map[string]int // deliveries too old for a service's marks, by service
+	tooEarly  map[string]int // deliveries from before a subscription took anything, by subscription
 	published int
 	due, done int // deliveries: all that subscribers are owed, and those taken
 }
@@ -51,7 +53,7 @@ type traffic struct {
 func follow(buses map[string]serviceBus, t terms) traffic {
 	tr := traffic{
 		buses: buses, marks: map[string]map[string]int{}, underWay: map[string]event{}, pending: map[string]bool{},
-		forgotten: map[string]int{},
+		forgotten: map[string]int{}, tooEarly: map[string]int{}, firstOf: map[string]time.Time{},
 	}
 	for _, service := range services {
 		bus, read := buses[service]
@@ -62,6 +64,11 @@ func follow(buses map[string]serviceBus, t terms) traffic {
 				tr.marks[subscription] = map[string]int{}
 			}
 			tr.marks[subscription][m.EventID]++
+			tr.note(subscription, m.At)
+			tr.note(service, m.At)
+		}
+		for _, p := range bus.Published.items {
+			tr.note(service, p.At)
 		}
 	}
 	readers := map[string][]events.Queue{}
@@ -99,6 +106,8 @@ func (tr *traffic) deliver(e event, q events.Queue, at, now time.Time, limit tim
 		tr.done++
 	case at.Before(tr.buses[q.Service].TakenSince):
 		tr.forgotten[q.Service]++
+	case now.Sub(at) > limit && tr.beforeSubscribing(q, at):
+		tr.tooEarly[q.String()]++
 	default:
 		tr.due++
 		d := delivery{e, q, now.Sub(at), now.Sub(at) > limit}
@@ -107,6 +116,23 @@ func (tr *traffic) deliver(e event, q events.Queue, at, now time.Time, limit tim
 			tr.isUnderWay(e)
 		}
 	}
+}
+
+func (tr *traffic) note(who string, did time.Time) {
+	if first, before := tr.firstOf[who]; !before || did.Before(first) {
+		tr.firstOf[who] = did
+	}
+}
+
+// beforeSubscribing says whether an event may be older than the subscription. A subscription that has never taken
+// anything is taken for as old as its service, and for dead rather than new; so is a service that has never done
+// anything.
+func (tr *traffic) beforeSubscribing(q events.Queue, at time.Time) bool {
+	first, took := tr.firstOf[q.String()]
+	if !took {
+		first = tr.firstOf[q.Service]
+	}
+	return at.Before(first)
 }
 
 func (tr *traffic) isUnderWay(e event) {
