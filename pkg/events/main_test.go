@@ -33,7 +33,7 @@ func TestMain(m *testing.M) {
 	}
 }
 
-const patience = 30 * time.Second
+const patience = 2 * time.Minute
 
 // orderCreated has readers, orderSeen is an announcement; both are the service order's.
 type orderCreated struct {

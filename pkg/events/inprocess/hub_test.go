@@ -19,7 +19,7 @@ import (
 	"github.com/quadrille-dev/quadrille/pkg/events"
 )
 
-const patience = 30 * time.Second
+const patience = 2 * time.Minute
 
 // eachKind runs a test on databases of each kind.
 func eachKind(t *testing.T, test func(t *testing.T, k kind)) {
