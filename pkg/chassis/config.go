@@ -41,6 +41,9 @@ type Config struct {
 	// DefaultTenant is whose data a request without X-Tenant-ID is about.
 	DefaultTenant string `env:"DEFAULT_TENANT" envDefault:"default"`
 
+	// MaxRequests, if set, is how many requests are served at once; the others wait for their turn. It keeps a service
+	// that shares its processors and connections with much else from giving all of them to those who ask.
+	MaxRequests int
 	// Listener, if set, is served instead of HTTPAddr. Run closes it.
 	Listener net.Listener
 	// OnListen, if set, is called with the address once the server accepts connections.

@@ -40,7 +40,7 @@ func Run(ctx context.Context, cfg Config, router *Router, runners ...func(ctx co
 	defer stopRunners()
 
 	server := &http.Server{
-		Handler:           router,
+		Handler:           takeTurns(cfg.MaxRequests, router),
 		BaseContext:       func(net.Listener) context.Context { return detached },
 		ReadHeaderTimeout: 5 * time.Second,
 		ReadTimeout:       30 * time.Second,
@@ -81,6 +81,22 @@ func Run(ctx context.Context, cfg Config, router *Router, runners ...func(ctx co
 	httpErr := drain(detached, server, cfg.ShutdownTimeout/2)
 	stopRunners()
 	return errors.Join(httpErr, waitUntil(deadline, &group))
+}
+
+// takeTurns lets n requests through at once. Who has gone away while waiting is not served.
+func takeTurns(n int, next http.Handler) http.Handler {
+	if n <= 0 {
+		return next
+	}
+	turns := make(chan struct{}, n)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		select {
+		case turns <- struct{}{}:
+			defer func() { <-turns }()
+			next.ServeHTTP(w, r)
+		case <-r.Context().Done():
+		}
+	})
 }
 
 func drain(ctx context.Context, server *http.Server, timeout time.Duration) error {

@@ -117,3 +117,44 @@ func TestRun_ReportsAnAddressInUse(t *testing.T) {
 		t.Error("no error")
 	}
 }
+
+func TestRun_ServesOnTheGivenListenerNoMoreRequestsAtOnceThanItMay(t *testing.T) {
+	t.Parallel()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	inside, finish := make(chan struct{}, 10), make(chan struct{})
+	router := chassis.NewRouter(chassis.RouterConfig{})
+	router.GET("/work", func(c *gin.Context) {
+		inside <- struct{}{}
+		<-finish
+		c.String(http.StatusOK, "done")
+	})
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	cfg := chassis.Config{HTTPAddr: "not looked at", Listener: listener, MaxRequests: 2}
+	go func() { ended <- chassis.Run(ctx, cfg, router) }()
+
+	answers := make(chan string, 5)
+	for range 5 {
+		go func() { answers <- get(t, "http://"+listener.Addr().String()+"/work") }()
+	}
+	<-inside
+	<-inside
+	select {
+	case <-inside:
+		t.Error("a third request is served beside two")
+	case <-time.After(50 * time.Millisecond):
+	}
+	close(finish)
+	for range 5 {
+		if got := <-answers; got != "done" {
+			t.Errorf("answer %q", got)
+		}
+	}
+	stop()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}

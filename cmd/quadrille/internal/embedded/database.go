@@ -16,6 +16,13 @@ import (
 	"github.com/quadrille-dev/quadrille/pkg/chassis"
 )
 
+// All services share the processors of one machine with everything else here. Requests are not to take all of them, nor
+// all connections: orders are to get on while many ask how they are.
+const (
+	maxRequests = 8 // of one service at once
+	maxConns    = 16
+)
+
 // openDatabase opens the SQLite file of one service, with the settings that chassis.UseDatabase asks for.
 func openDatabase(dir, service string) (*gorm.DB, error) {
 	file := filepath.Join(dir, service+".db")
@@ -27,7 +34,7 @@ func openDatabase(dir, service string) (*gorm.DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	db, err := chassis.UseDatabase(sqlite.Open(address), chassis.DatabaseOptions{MaxConns: 6})
+	db, err := chassis.UseDatabase(sqlite.Open(address), chassis.DatabaseOptions{MaxConns: maxConns})
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", service, err)
 	}

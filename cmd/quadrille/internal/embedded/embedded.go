@@ -93,7 +93,7 @@ func Run(ctx context.Context, cfg Config) (err error) {
 			continue
 		}
 		own := set.shared
-		own.Listener = listeners[s.name]
+		own.Listener, own.MaxRequests = listeners[s.name], maxRequests
 		door := &doorman{Transport: hub.Transport(), opened: make(chan struct{})}
 		open = append(open, door)
 		running.Go(func() error {
