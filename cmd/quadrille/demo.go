@@ -8,7 +8,9 @@ import (
 	"net"
 	"net/url"
 	"os"
+	"os/signal"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -21,7 +23,8 @@ const demoHelp = `Play short stories on a shop, show what happens as it happens,
 
 Stories: %s.
 
-Without --against, on a shop that is started for it and deleted afterwards. Stories break things on purpose, with the
+Without --against, on a shop that is started for it and deleted afterwards; of the environment's settings, that one has
+LOG_LEVEL and LOG_FORMAT only. Stories break things on purpose, with the
 simulators' switches, and mend them again. On a shop of yours, they add a few products and orders, and one story stops
 the card processor for everybody for a second or two.
 
@@ -56,7 +59,7 @@ func demoCommand() *cobra.Command {
 	f.StringVar(&o.against, "against", "", "play on the shop of this host, say http://127.0.0.1; its ports are the usual ones, unless given below")
 	o.urls = shopFlags(f)
 	f.StringVar(&o.token, "token", "", "the operators' token (OPS_TOKEN)")
-	f.StringVar(&o.ladder, "retry-ladder", os.Getenv("RETRY_LADDER"), "as in topology apply (RETRY_LADDER)")
+	f.StringVar(&o.ladder, "retry-ladder", os.Getenv("RETRY_LADDER"), "as in topology apply (with --against: RETRY_LADDER)")
 	f.StringSliceVar(&o.stories, "story", nil, "play only this one; may be repeated")
 	f.DurationVar(&o.wait, "wait", 30*time.Second, "how long to wait for anything that should happen")
 	f.BoolVar(&o.json, "json", false, "answer in JSON, one object a line")
@@ -77,23 +80,30 @@ func (o demoOptions) run(cmd *cobra.Command, given func(flag string) bool) error
 	if o.wait <= 0 {
 		return wrongUsage("--wait must be positive")
 	}
+	if !given("against") && !given("retry-ladder") {
+		o.ladder = "" // RETRY_LADDER is about a shop that is there
+	}
 	topologies, err := parseTopologies(o.ladder)
 	if err != nil {
 		return wrongUsage("%w", err)
 	}
+	signal.Ignore(syscall.SIGPIPE) // if nobody reads any more, writing is an error, and what was started is ended
 	var shop demo.Shop
 	if given("against") {
 		if shop, err = o.shop(given); err != nil {
 			return err
 		}
 	} else {
+		if given("token") {
+			return wrongUsage("--token needs --against")
+		}
 		for _, p := range partyFlags {
 			if given(p.flag) {
 				return wrongUsage("--%s needs --against", p.flag)
 			}
 		}
 		var stop func()
-		if shop, stop, err = startEmbedded(ctx); err != nil {
+		if shop, stop, err = startEmbedded(ctx, o.ladder); err != nil {
 			return err
 		}
 		defer stop()
@@ -115,10 +125,7 @@ func (o demoOptions) run(cmd *cobra.Command, given func(flag string) bool) error
 		},
 	}
 	width, colours := demo.Terminal(cmd.OutOrStdout(), os.Getenv)
-	var screen interface {
-		demo.Screen
-		Err() error
-	}
+	var screen demo.Screen
 	if o.json {
 		screen = demo.NewJSON(cmd.OutOrStdout())
 	} else {
@@ -126,10 +133,10 @@ func (o demoOptions) run(cmd *cobra.Command, given func(flag string) bool) error
 	}
 	outcome, err := demo.Run(ctx, cfg, screen)
 	switch {
+	case errors.Is(err, syscall.EPIPE):
+		return &exitError{status: 1} // whoever has seen enough need not be told
 	case err != nil:
 		return err
-	case screen.Err() != nil:
-		return screen.Err()
 	case outcome.Status() != 0:
 		return &exitError{status: outcome.Status()}
 	}

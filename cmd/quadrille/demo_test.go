@@ -16,6 +16,7 @@ func TestDemo_IsUsedWrongly(t *testing.T) {
 	}{
 		"a story that there is not": {[]string{"--story", "sad"}, "happy, out-of-stock"},
 		"an address, but no host":   {[]string{"--order-url", "http://127.0.0.1:1"}, "--against"},
+		"a token, but no host":      {[]string{"--token", "x"}, "--against"},
 		"a host that is none":       {[]string{"--against", "127.0.0.1", "--token", "x"}, "--against"},
 		"a host with a port":        {[]string{"--against", "http://127.0.0.1:8081", "--token", "x"}, "without a port"},
 		"a service's URL that is none": {

@@ -47,6 +47,7 @@ func upCommand() *cobra.Command {
 		asJSON    bool
 		quiet     bool
 		without   []string
+		temporary string
 	)
 	cmd := &cobra.Command{
 		Use:   "up",
@@ -78,7 +79,13 @@ func upCommand() *cobra.Command {
 					greet(out, describe(chosen, dir, token))
 				}
 			}
-			err := up(cmd.Context(), embedded.Config{Dir: dir, Addresses: at, Without: without}, tell, cmd.ErrOrStderr())
+			ctx := cmd.Context()
+			if temporary != "" {
+				var end func()
+				ctx, end = whileStdinIsOpen(ctx, cmd.InOrStdin(), temporary)
+				defer end()
+			}
+			err := up(ctx, embedded.Config{Dir: dir, Addresses: at, Without: without}, tell, cmd.ErrOrStderr())
 			if err == nil && !asJSON && !quiet {
 				fmt.Fprintln(out, "\nThe shop is closed. What was under way goes on at the next start.")
 			}
@@ -95,6 +102,8 @@ func upCommand() *cobra.Command {
 	f.StringSliceVar(&without, "without", nil, "leave a service closed, as if it were down; what it should hear waits for it")
 	f.BoolVar(&asJSON, "json", false, "once the shop is open, print its URLs as one line of JSON and nothing else")
 	f.BoolVar(&quiet, "quiet", false, "print nothing")
+	f.StringVar(&temporary, temporaryFlag, "", "for quadrille demo: close once the standard input closes, and delete this folder")
+	_ = f.MarkHidden(temporaryFlag) // which is there
 	return cmd
 }
 
@@ -163,6 +172,11 @@ func describe(at embedded.Addresses, dir, token string) description {
 
 // greet says where the shop is, and what to try first.
 func greet(out io.Writer, d description) {
+	// A token of one's own stays out of terminals and histories; the ledger reads the same variable.
+	token, tokenFlag := "that of OPS_TOKEN", ""
+	if d.Token == embedded.DefaultToken {
+		token, tokenFlag = d.Token, " --token "+d.Token
+	}
 	fmt.Fprintf(out, `The shop is open, and keeps its books in %[9]s. Ctrl-C closes it.
 
   order      %[1]s/api/v1/orders
@@ -170,7 +184,7 @@ func greet(out io.Writer, d description) {
   payment    %[3]s/api/v1/payments/{orderId}
   shipping   %[4]s/api/v1/shipments/{orderId}
   simulators %[5]s/ops/books (card processor), %[6]s/ops/books (carrier)
-  operators' token: %[8]s
+  operators' token: %[10]s
 
 Order something:
 
@@ -186,8 +200,8 @@ See what became of it, and of the stock:
 
 Send the same order twice, kill this process in the middle and start it again: nothing happens twice. To prove it:
 
-  quadrille ledger --token %[8]s%[7]s
-`, d.Order, d.Inventory, d.Payment, d.Shipping, d.Processor, d.Carrier, ledgerFlags(d), d.Token, d.Data)
+  quadrille ledger%[8]s%[7]s
+`, d.Order, d.Inventory, d.Payment, d.Shipping, d.Processor, d.Carrier, ledgerFlags(d), tokenFlag, d.Data, token)
 }
 
 // ledgerFlags are what the ledger has to be told about a shop that is not where it looks by itself.

@@ -2,7 +2,6 @@ package demo
 
 import (
 	"context"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -23,7 +22,7 @@ type feed struct {
 	id     string
 	rows   *timeline
 	words  func(event string) string
-	done   map[string]bool // rows that the timeline has
+	done   map[string]bool // rows that the timeline has, by where they come from
 	now    func() time.Time
 
 	mu     sync.Mutex
@@ -52,22 +51,26 @@ func (f *feed) run(ctx context.Context) {
 	both.Go(func() {
 		for {
 			began := f.now()
-			f.readBooks(ctx)
-			f.show(began.Add(-settle))
+			// What is shown has both. If somebody does not answer, it has what there is.
+			state, books := f.readOrder(ctx), f.readBooks(ctx)
+			f.show(began.Add(-settle), state && books)
 			if wait(ctx, max(bookPause, 2*f.now().Sub(began))) != nil {
 				return
 			}
 		}
 	})
 	both.Wait()
-	f.show(f.now())
+	f.show(f.now(), true)
 }
 
-func (f *feed) show(until time.Time) {
+// show shows what is known until then; complete says that it is everything.
+func (f *feed) show(until time.Time, complete bool) {
 	f.rows.flush(until)
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.shown = until
+	if complete {
+		f.shown = until
+	}
 }
 
 // shows says whether everything until then has been shown.
@@ -84,43 +87,32 @@ func (f *feed) view() orderView {
 	return f.last
 }
 
-// readOrder notices a new state. A shop that does not answer is no news.
-func (f *feed) readOrder(ctx context.Context) {
+// readOrder notices new states. A shop that does not answer is no news, and false.
+func (f *feed) readOrder(ctx context.Context) bool {
 	o, err := f.client.order(ctx, f.id)
 	if err != nil {
-		return
+		return false
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if o.State != f.last.State {
-		r := Row{Kind: KindState, At: f.now(), Who: order, State: o.State, Reason: o.Reason, What: o.Message}
-		if cause, known := causeOf(o); known {
-			r.At, r.After = cause.At.Add(-f.ahead[publisher(cause.Event)]), cause.Event
+	if len(o.History) < len(f.last.History) {
+		return true // a newer answer has overtaken this one
+	}
+	f.last = o
+	for _, s := range o.steps() {
+		key := s.state + s.cause.Event + s.cause.At.String()
+		if f.done[key] {
+			continue
+		}
+		f.done[key] = true
+		r := Row{Kind: KindState, At: f.now(), Who: order, State: s.state}
+		r.Reason, r.What = o.told(s)
+		if s.cause.Event != "" {
+			r.At, r.After = s.cause.At.Add(-f.ahead[publisher(s.cause.Event)]), s.cause.Event
 		}
 		f.rows.add(r)
 	}
-	f.last = o
-}
-
-// causes are the events that bring an order into a state.
-var causes = map[string][]string{
-	"pending":    {"order.created"},
-	"reserved":   {"inventory.reserved"},
-	"paid":       {"payment.processed"},
-	"shipped":    {"shipment.dispatched", "shipment.cancel_refused"},
-	"completed":  {"shipment.delivered"},
-	"cancelling": {"order.cancel_requested", "shipment.failed"},
-	"cancelled":  {"order.cancelled"},
-}
-
-// causeOf is the line of the order's history from which its state follows.
-func causeOf(o orderView) (entry, bool) {
-	for _, h := range o.History {
-		if slices.Contains(causes[o.State], bare(h.Event)) {
-			return h, true
-		}
-	}
-	return entry{}, false
+	return true
 }
 
 // bus is the part of a service's books that lists its events.
@@ -154,8 +146,9 @@ const (
 )
 
 // readBooks takes the order's events from the books of all services, be they published or still in the outbox; where
-// auditing is off, from the order's own history, which has only those that the order hears of.
-func (f *feed) readBooks(ctx context.Context) {
+// auditing is off, from the order's own history, which has only those that the order hears of. It says whether everybody
+// answered.
+func (f *feed) readBooks(ctx context.Context) (complete bool) {
 	var all sync.WaitGroup
 	books := make([]bus, 4)
 	for i, url := range []string{f.client.shop.Order, f.client.shop.Inventory, f.client.shop.Payment, f.client.shop.Shipping} {
@@ -169,8 +162,11 @@ func (f *feed) readBooks(ctx context.Context) {
 	all.Wait()
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	complete = true
 	for _, b := range books {
-		if b.Service != "" {
+		if b.Service == "" {
+			complete = false
+		} else {
 			f.audits[b.Service] = b.Events.Audited
 			f.ahead[b.Service] = ahead(b.At, began, f.now())
 		}
@@ -192,6 +188,7 @@ func (f *feed) readBooks(ctx context.Context) {
 			f.happened(service, event{Type: h.Event, Subject: f.id, At: h.At}, h.Event+h.At.String())
 		}
 	}
+	return complete
 }
 
 func (f *feed) happened(service string, e event, key string) {

@@ -19,7 +19,7 @@ func fed(t *testing.T, f *fakeShop) (*feed, func() []string) {
 	return fd, func() []string {
 		fd.readOrder(t.Context())
 		fd.readBooks(t.Context())
-		fd.show(time.Now().Add(time.Hour))
+		fd.show(time.Now().Add(time.Hour), true)
 		all := shown
 		shown = nil
 		return all
@@ -66,7 +66,7 @@ func TestFeed_TakesTheHistoryWhereAuditingIsOff(t *testing.T) {
 	f.books[order] = book(order, false, now, []map[string]any{{"id": uuid.NewString(), "type": "order.created.v1", "subject": "1", "createdAt": now}}, nil)
 	f.books[inventory] = book(inventory, true, now, nil, []map[string]any{{"id": reservedID, "type": "inventory.reserved.v1", "subject": "1", "at": now}})
 	_, read := fed(t, f)
-	if diff := cmp.Diff([]string{"order order.created.v1", "inventory inventory.reserved.v1", "order reserved"}, read()); diff != "" {
+	if diff := cmp.Diff([]string{"order order.created.v1", "order pending", "inventory inventory.reserved.v1", "order reserved"}, read()); diff != "" {
 		t.Errorf("shown (-want +got):\n%s", diff)
 	}
 	if again := read(); len(again) > 0 {

@@ -27,6 +27,8 @@ type Screen interface {
 	Row(s Story, orderID string, r Row, since time.Duration)
 	End(s Story, r Result)
 	Verdict(o Outcome)
+	// Err is the first error of whatever it is shown on. Once there is one, the demo ends.
+	Err() error
 }
 
 // Result is how a story ended.
@@ -74,7 +76,8 @@ func (o Outcome) Status() int {
 }
 
 // Run plays the stories, one after the other, and has the ledger check what they left behind. It blocks until then. Its
-// error is that the shop cannot be played on, or that ctx has ended; it has tried to switch all faults off by then, and says if it could not.
+// error is that the shop cannot be played on, that the screen is gone, or that ctx has ended; it has tried to switch all
+// faults off by then, and says if it could not.
 func Run(ctx context.Context, c Config, screen Screen) (Outcome, error) {
 	began := time.Now()
 	if c.Stories == nil {
@@ -83,7 +86,12 @@ func Run(ctx context.Context, c Config, screen Screen) (Outcome, error) {
 	shop := newClient(c.Shop)
 	defer shop.close()
 	screen.Open(c)
-	if err := shop.check(ctx); err != nil {
+	if err := screen.Err(); err != nil {
+		return Outcome{}, err
+	}
+	if err := shop.check(ctx); ctx.Err() != nil {
+		return Outcome{}, stopped("")
+	} else if err != nil {
 		return Outcome{}, err
 	}
 	var (
@@ -96,7 +104,12 @@ func Run(ctx context.Context, c Config, screen Screen) (Outcome, error) {
 		if ctx.Err() != nil {
 			return o, stopped(r.Broken)
 		}
-		screen.End(story, r)
+		if screen.Err() == nil {
+			screen.End(story, r)
+		}
+		if err := screen.Err(); err != nil {
+			return o, unseen(err, r.Broken)
+		}
 		switch {
 		case r.Skipped != "":
 			o.Skipped++
@@ -121,7 +134,7 @@ func Run(ctx context.Context, c Config, screen Screen) (Outcome, error) {
 	}
 	o.Took = time.Since(began)
 	screen.Verdict(o)
-	return o, nil
+	return o, screen.Err()
 }
 
 // stopped says what a demo that is stopped leaves behind.
@@ -132,14 +145,29 @@ func stopped(broken string) error {
 	return errors.New("stopped; nothing is left switched off or held back")
 }
 
+// unseen says what a demo leaves behind that nobody can see any more.
+func unseen(err error, broken string) error {
+	if broken != "" {
+		return fmt.Errorf("stopped, because of %v; %s", err, broken)
+	}
+	return err
+}
+
 // perform plays one story to its end.
 func perform(ctx context.Context, shop *client, patience time.Duration, story Story, screen Screen) (r Result) {
 	if story.Kills && shop.shop.Kill == nil {
 		return Result{Skipped: "this shop cannot be killed from here; without --against, the demo starts one that can"}
 	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
 	began := time.Now()
 	s := &stage{client: shop, patience: patience, goods: map[string]good{}}
-	s.rows = &timeline{show: func(row Row, since time.Duration) { screen.Row(story, s.id(), row, since) }}
+	s.rows = &timeline{show: func(row Row, since time.Duration) {
+		screen.Row(story, s.id(), row, since)
+		if screen.Err() != nil {
+			cancel() // nobody sees the rest
+		}
+	}}
 
 	err := story.play(ctx, s)
 	if err == nil {

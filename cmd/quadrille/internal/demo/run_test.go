@@ -18,6 +18,9 @@ func open(t *testing.T, o orderView) *fakeShop {
 	t.Helper()
 	f := newFakeShop(t)
 	f.order = o
+	for _, service := range []string{order, inventory, payment, shipping} {
+		f.books[service] = book(service, true, time.Now(), nil, nil)
+	}
 	f.books["processor"] = map[string]any{"paymentIntents": []any{}}
 	f.books["carrier"] = map[string]any{"shipments": []any{}}
 	return f
@@ -186,5 +189,42 @@ func TestPick_TellsStoriesInTheirOwnOrder(t *testing.T) {
 	_, err = Pick("happy", "sad")
 	if err == nil || !strings.Contains(err.Error(), `"sad"`) || !strings.Contains(err.Error(), strings.Join(Names(), ", ")) {
 		t.Errorf("an unknown one: %v", err)
+	}
+}
+
+// fullScreen takes some lines, and then no more.
+type fullScreen struct{ lines int }
+
+func (f *fullScreen) Write(b []byte) (int, error) {
+	if f.lines--; f.lines < 0 {
+		return 0, errFull
+	}
+	return len(b), nil
+}
+
+var errFull = errors.New("full")
+
+func TestRun_EndsOnceNobodySeesIt(t *testing.T) {
+	t.Parallel()
+	f := open(t, orderView{ID: "1", State: pending})
+	endless := Story{Name: "endless", play: func(ctx context.Context, s *stage) error {
+		if _, err := s.placeInto(ctx, s.request(1), s.client.shop.Processor, "create", rule{Action: "hold"}); err != nil {
+			return err
+		}
+		<-ctx.Done()
+		return ctx.Err()
+	}}
+	never := Story{Name: "never", play: func(context.Context, *stage) error {
+		t.Error("a story was played to nobody")
+		return nil
+	}}
+	// A story's headline is one line, and so is a row: it ends with the headline, the first row and the second one.
+	for lines := range 3 {
+		if _, err := Run(t.Context(), playing(f, endless, never), NewJSON(&fullScreen{lines})); !errors.Is(err, errFull) {
+			t.Errorf("after %d lines: %v", lines, err)
+		}
+	}
+	if left := f.inForce(); len(left) != 0 {
+		t.Errorf("still broken: %+v", left)
 	}
 }

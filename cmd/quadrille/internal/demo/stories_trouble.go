@@ -160,8 +160,7 @@ var killed = Story{
 	About: "At the worst moment: the processor has taken the money, and its answer has not arrived. Then kill -9: whatever " +
 		"was only in memory is gone. Will the customer pay twice, or pay for nothing?",
 	Moral: "After the start payment found its own note that it had asked for the money, asked the processor what had become " +
-		"of it instead of charging again, and the dance went on where it had stopped. (If it paused: nobody sends events in " +
-		"the place of a service that was killed before its lease has run out.)",
+		"of it instead of charging again, and the dance went on where it had stopped.",
 	Kills:  true,
 	expect: ending{state: completed, captures: 1, kept: true, parcel: "delivered", sold: 1},
 	play: func(ctx context.Context, s *stage) error {

@@ -102,7 +102,7 @@ func colourOfState(state string) string {
 	switch state {
 	case completed:
 		return "1;" + green
-	case cancelled, "cancelling":
+	case cancelled, cancelling:
 		return "1;" + yellow
 	default:
 		return bold

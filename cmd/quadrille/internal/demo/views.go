@@ -42,7 +42,11 @@ type (
 		Reason  string  `json:"reason"`
 		Message string  `json:"message"`
 		Total   money   `json:"total"`
-		History []entry `json:"history"`
+		History []entry `json:"history"` // oldest first
+
+		Shipment struct {
+			Tracking string `json:"tracking"`
+		} `json:"shipment"`
 	}
 	entry struct {
 		At    time.Time `json:"at"`
@@ -51,12 +55,15 @@ type (
 	}
 )
 
-// The states of an order that a story waits for or ends in.
+// The states of an order.
 const (
-	reserved  = "reserved"
-	shipped   = "shipped"
-	completed = "completed"
-	cancelled = "cancelled"
+	pending    = "pending"
+	reserved   = "reserved"
+	paid       = "paid"
+	shipped    = "shipped"
+	completed  = "completed"
+	cancelling = "cancelling"
+	cancelled  = "cancelled"
 )
 
 func (o orderView) ended() bool { return o.State == completed || o.State == cancelled }

@@ -1,0 +1,195 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// demoProcess is quadrille demo as users run it, with a folder of its own for temporary files.
+type demoProcess struct {
+	cmd       *exec.Cmd
+	out       *bufio.Reader
+	reader    io.Closer // of what it prints
+	errOut    *bytes.Buffer
+	temporary string
+	ended     <-chan struct{} // once neither the demo nor any process that it started is left
+}
+
+// build makes the program: the tests' own one is it only if its environment says so, which the demo's shop does not see.
+func build(t *testing.T) (program string) {
+	t.Helper()
+	program = filepath.Join(t.TempDir(), "quadrille")
+	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", program, ".").CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	return program
+}
+
+func startDemo(t *testing.T, program string, environ []string, args ...string) *demoProcess {
+	t.Helper()
+	p := &demoProcess{errOut: &bytes.Buffer{}, temporary: t.TempDir()}
+	// All of them inherit the end of a pipe, which closes with the last one.
+	alive, inherited, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan struct{})
+	p.ended = ended
+	p.cmd = exec.Command(program, append([]string{"demo"}, args...)...)
+	p.cmd.ExtraFiles = []*os.File{inherited}
+	p.cmd.Env = append(append(os.Environ(), environ...), "TMPDIR="+p.temporary)
+	p.cmd.Stderr = p.errOut
+	out, err := p.cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.out, p.reader = bufio.NewReader(out), out
+	if err := p.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = p.cmd.Process.Kill() }) // it may have ended
+	inherited.Close()
+	go func() {
+		_, _ = io.Copy(io.Discard, alive)
+		alive.Close()
+		close(ended)
+	}()
+	return p
+}
+
+// reads blocks until the demo prints a line with these words.
+func (p *demoProcess) reads(t *testing.T, words string) {
+	t.Helper()
+	for {
+		line, err := p.out.ReadString('\n')
+		if err != nil {
+			t.Fatalf("it ended before it said %q: %v", words, err)
+		}
+		if strings.Contains(line, words) {
+			return
+		}
+	}
+}
+
+func (p *demoProcess) signal(t *testing.T, s os.Signal) {
+	t.Helper()
+	if err := p.cmd.Process.Signal(s); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (p *demoProcess) gone() bool {
+	select {
+	case <-p.ended:
+		return true
+	default:
+		return false
+	}
+}
+
+func (p *demoProcess) files(t *testing.T) []string {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(p.temporary, "*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return files
+}
+
+func TestDemo_LeavesNothingBehindHoweverItEnds(t *testing.T) {
+	t.Parallel()
+	program := build(t)
+	for name, end := range map[string]func(t *testing.T, p *demoProcess){
+		"nobody reads on": func(t *testing.T, p *demoProcess) {
+			p.reads(t, "Quadrille")
+			p.reader.Close()
+		},
+		"it is killed": func(t *testing.T, p *demoProcess) {
+			p.reads(t, "does not answer")
+			p.signal(t, os.Kill)
+		},
+		"its terminal is closed": func(t *testing.T, p *demoProcess) {
+			p.reads(t, "does not answer")
+			p.signal(t, syscall.SIGHUP)
+		},
+		"Ctrl-C while the shop opens": func(t *testing.T, p *demoProcess) {
+			until(t, "the demo has a folder", func() bool { return len(p.files(t)) > 0 })
+			p.signal(t, os.Interrupt)
+		},
+		"Ctrl-C again and again": func(t *testing.T, p *demoProcess) {
+			p.reads(t, "does not answer")
+			until(t, "the demo and its shop have ended", func() bool {
+				_ = p.cmd.Process.Signal(os.Interrupt) // until it is gone
+				return p.gone()
+			})
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			// Long enough to be ended in the first story.
+			p := startDemo(t, program, nil, "--story", "cancelled,too-late,processor-away,twice,killed")
+			end(t, p)
+			if p.cmd.Wait() == nil {
+				t.Error("its status says that all is well")
+			}
+			until(t, "the demo and its shop have ended", p.gone)
+			if left := p.files(t); len(left) > 0 {
+				t.Errorf("left behind: %v", left)
+			}
+			said := p.errOut.String()
+			if strings.Contains(said, "EOF") || strings.Contains(said, "pipe") {
+				t.Errorf("it says %q", said)
+			}
+			if strings.HasPrefix(name, "Ctrl-C while") && !strings.Contains(said, "stopped") {
+				t.Errorf("it does not say that it was stopped: %q", said)
+			}
+		})
+	}
+}
+
+func TestDemo_ItsShopDoesNotObeyTheEnvironment(t *testing.T) {
+	t.Parallel()
+	p := startDemo(t, build(t), []string{
+		"ORDER_PAYMENT_DEADLINE=1ms", "RETRY_LADDER=soon", "AUDIT=off", "OPS_TOKEN=secret", "CARRIER_HANDOVER_DELAY=1h",
+		"OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:1",
+	}, "--story", "happy")
+	out, err := io.ReadAll(p.out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.cmd.Wait(); err != nil {
+		t.Errorf("%v: %s\n%s", err, p.errOut, out)
+	}
+}
+
+func TestDemoEnviron_HasTheSystemTheLogsAndTheDemosOwn(t *testing.T) {
+	t.Parallel()
+	theirs := map[string]string{
+		"PATH": "/bin", "TMPDIR": "", "LOG_LEVEL": "debug", "RETRY_LADDER": "1h", "AUDIT": "off", "OPS_TOKEN": "secret",
+	}
+	lookup := func(name string) (string, bool) {
+		value, set := theirs[name]
+		return value, set
+	}
+	own := []string{"AUDIT=on", "CARRIER_DELIVERY_DELAY=1s", "CARRIER_HANDOVER_DELAY=1s", "LOG_LEVEL=debug", "PATH=/bin"}
+	for ladder, want := range map[string][]string{
+		"":      slices.Concat(own, []string{"TMPDIR="}),
+		"1s,2s": slices.Concat(own, []string{"RETRY_LADDER=1s,2s", "TMPDIR="}),
+	} {
+		got := demoEnviron(lookup, ladder)
+		slices.Sort(got)
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("with the ladder %q (-want +got):\n%s", ladder, diff)
+		}
+	}
+}
