@@ -10,34 +10,10 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/quadrille-dev/quadrille/cmd/quadrille/internal/topology"
 	"github.com/quadrille-dev/quadrille/pkg/events"
 	"github.com/quadrille-dev/quadrille/pkg/events/rabbitmq"
-	"github.com/quadrille-dev/quadrille/services/inventory"
-	"github.com/quadrille-dev/quadrille/services/order"
-	"github.com/quadrille-dev/quadrille/services/payment"
-	"github.com/quadrille-dev/quadrille/services/shipping"
 )
-
-// topologies derives what every service needs from its table of subscriptions.
-func topologies(ladder []time.Duration) ([]events.Topology, error) {
-	var (
-		all  []events.Topology
-		errs []error
-	)
-	for _, s := range []struct {
-		service       string
-		subscriptions []events.Subscription
-	}{
-		{"order", order.Subscriptions(nil)},
-		{"inventory", inventory.Subscriptions(nil)},
-		{"payment", payment.Subscriptions(nil)},
-		{"shipping", shipping.Subscriptions(nil)},
-	} {
-		t, err := events.TopologyOf(events.Config{Service: s.service, RetryLadder: ladder}, s.subscriptions...)
-		all, errs = append(all, t), append(errs, err)
-	}
-	return all, errors.Join(errs...)
-}
 
 func topologyCommand() *cobra.Command {
 	var ladder string
@@ -106,5 +82,5 @@ func parseTopologies(ladder string) ([]events.Topology, error) {
 	if err != nil {
 		return nil, err
 	}
-	return topologies(delays)
+	return topology.All(delays)
 }

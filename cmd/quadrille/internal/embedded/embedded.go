@@ -20,6 +20,7 @@ import (
 	"golang.org/x/sync/errgroup"
 	"gorm.io/gorm"
 
+	"github.com/quadrille-dev/quadrille/cmd/quadrille/internal/topology"
 	"github.com/quadrille-dev/quadrille/pkg/chassis"
 	"github.com/quadrille-dev/quadrille/pkg/events"
 	"github.com/quadrille-dev/quadrille/pkg/events/inprocess"
@@ -138,7 +139,7 @@ func (d *doorman) Consume(ctx context.Context, consumers []events.Consumer) erro
 // openBooks opens the services' databases and has them join a hub, all before the first one runs. It answers what it
 // has opened even if it fails.
 func openBooks(ctx context.Context, dir string, set settings) (map[string]*gorm.DB, *inprocess.Hub, error) {
-	topologies, err := set.topologies()
+	topologies, err := topology.All(set.shared.RetryLadder)
 	if err != nil {
 		return nil, nil, err
 	}

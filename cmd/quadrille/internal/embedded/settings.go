@@ -88,24 +88,6 @@ func parseSettings(environ []string) (s settings, err error) {
 	return s, nil
 }
 
-// topologies is what the services subscribe to.
-func (s settings) topologies() ([]events.Topology, error) {
-	var (
-		all  []events.Topology
-		errs []error
-	)
-	for service, subscriptions := range map[string][]events.Subscription{
-		"order":     order.Subscriptions(nil),
-		"inventory": inventory.Subscriptions(nil),
-		"payment":   payment.Subscriptions(nil),
-		"shipping":  shipping.Subscriptions(nil),
-	} {
-		t, err := events.TopologyOf(events.Config{Service: service, RetryLadder: s.shared.RetryLadder}, subscriptions...)
-		all, errs = append(all, t), append(errs, err)
-	}
-	return all, errors.Join(errs...)
-}
-
 type service struct {
 	name string
 	run  func(ctx context.Context, shared chassis.Config, db *gorm.DB, transport events.Transport) error

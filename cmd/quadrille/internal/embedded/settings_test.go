@@ -4,6 +4,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/quadrille-dev/quadrille/cmd/quadrille/internal/topology"
 )
 
 func TestSettings_ComeFromTheEnvironment(t *testing.T) {
@@ -17,13 +19,13 @@ func TestSettings_ComeFromTheEnvironment(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	topologies, err := s.topologies()
+	topologies, err := topology.All(s.shared.RetryLadder)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, topology := range topologies {
-		if ladder := topology.Queues[0].Ladder; len(ladder) != 2 || ladder[1] != 2*time.Second {
-			t.Errorf("%s has the ladder %v", topology.Service, ladder)
+	for _, service := range topologies {
+		if ladder := service.Queues[0].Ladder; len(ladder) != 2 || ladder[1] != 2*time.Second {
+			t.Errorf("%s has the ladder %v", service.Service, ladder)
 		}
 	}
 	if s.order.PaymentDeadline != 3*time.Second || s.sims.DeliveryDelay != 7*time.Millisecond || s.shared.OpsToken.Reveal() != "open" ||

@@ -8,11 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/quadrille-dev/quadrille/cmd/quadrille/internal/topology"
 	"github.com/quadrille-dev/quadrille/pkg/events"
-	inventoryservice "github.com/quadrille-dev/quadrille/services/inventory"
-	orderservice "github.com/quadrille-dev/quadrille/services/order"
-	paymentservice "github.com/quadrille-dev/quadrille/services/payment"
-	shippingservice "github.com/quadrille-dev/quadrille/services/shipping"
 )
 
 const limit = 15 * time.Minute
@@ -22,26 +19,17 @@ var noon = time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
 
 func topologies(t testing.TB) []events.Topology {
 	t.Helper()
-	var all []events.Topology
-	for service, subscriptions := range map[string][]events.Subscription{
-		Order:     orderservice.Subscriptions(nil),
-		Inventory: inventoryservice.Subscriptions(nil),
-		Payment:   paymentservice.Subscriptions(nil),
-		Shipping:  shippingservice.Subscriptions(nil),
-	} {
-		topology, err := events.TopologyOf(events.Config{Service: service}, subscriptions...)
-		if err != nil {
-			t.Fatal(err)
-		}
-		all = append(all, topology)
+	all, err := topology.All(nil)
+	if err != nil {
+		t.Fatal(err)
 	}
 	return all
 }
 
 func queues(t testing.TB) (all []events.Queue) {
 	t.Helper()
-	for _, topology := range topologies(t) {
-		all = append(all, topology.Queues...)
+	for _, service := range topologies(t) {
+		all = append(all, service.Queues...)
 	}
 	return all
 }

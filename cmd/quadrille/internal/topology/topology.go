@@ -1,0 +1,34 @@
+// Package topology knows all services of the shop, and what each needs on a broker.
+package topology
+
+import (
+	"errors"
+	"time"
+
+	"github.com/quadrille-dev/quadrille/pkg/events"
+	"github.com/quadrille-dev/quadrille/services/inventory"
+	"github.com/quadrille-dev/quadrille/services/order"
+	"github.com/quadrille-dev/quadrille/services/payment"
+	"github.com/quadrille-dev/quadrille/services/shipping"
+)
+
+// All derives what every service needs from its table of subscriptions. A nil ladder is the library's default.
+func All(ladder []time.Duration) ([]events.Topology, error) {
+	var (
+		all  []events.Topology
+		errs []error
+	)
+	for _, s := range []struct {
+		service       string
+		subscriptions []events.Subscription
+	}{
+		{"order", order.Subscriptions(nil)},
+		{"inventory", inventory.Subscriptions(nil)},
+		{"payment", payment.Subscriptions(nil)},
+		{"shipping", shipping.Subscriptions(nil)},
+	} {
+		t, err := events.TopologyOf(events.Config{Service: s.service, RetryLadder: ladder}, s.subscriptions...)
+		all, errs = append(all, t), append(errs, err)
+	}
+	return all, errors.Join(errs...)
+}
