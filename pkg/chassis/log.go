@@ -10,8 +10,9 @@ import (
 	"github.com/quadrille-dev/quadrille/pkg/events"
 )
 
-// NewLogger returns a logger that writes format ("text", anything else is JSON) to w, and adds to every line logged
-// with a context its trace_id, span_id and correlation_id.
+// NewLogger returns a logger that writes format ("text", anything else is JSON) to w. To every line logged with a
+// context it adds, where there is one, the trace_id, span_id, correlation_id, and in reactions event_id and event_type,
+// unless the line says so itself.
 func NewLogger(w io.Writer, level slog.Level, format string) *slog.Logger {
 	opts := &slog.HandlerOptions{Level: level}
 	if format == "text" {
@@ -23,11 +24,24 @@ func NewLogger(w io.Writer, level slog.Level, format string) *slog.Logger {
 type contextHandler struct{ slog.Handler }
 
 func (h contextHandler) Handle(ctx context.Context, r slog.Record) error {
-	if span := trace.SpanContextFromContext(ctx); span.IsValid() {
-		r.AddAttrs(slog.String("trace_id", span.TraceID().String()), slog.String("span_id", span.SpanID().String()))
+	said := map[string]bool{}
+	r.Attrs(func(a slog.Attr) bool {
+		said[a.Key] = true
+		return true
+	})
+	add := func(key, value string) {
+		if value != "" && !said[key] {
+			r.AddAttrs(slog.String(key, value))
+		}
 	}
-	if id := events.CorrelationID(ctx); id != "" {
-		r.AddAttrs(slog.String("correlation_id", id))
+	if span := trace.SpanContextFromContext(ctx); span.IsValid() {
+		add("trace_id", span.TraceID().String())
+		add("span_id", span.SpanID().String())
+	}
+	add("correlation_id", events.CorrelationID(ctx))
+	if event, ok := events.FromContext(ctx); ok {
+		add("event_id", event.ID)
+		add("event_type", event.Type)
 	}
 	return h.Handler.Handle(ctx, r)
 }

@@ -28,6 +28,7 @@ type Bus struct {
 	topology      Topology
 	relay         *relay
 	metrics       *metrics
+	tracing       tracing
 
 	started   atomic.Bool
 	consuming atomic.Bool
@@ -67,11 +68,12 @@ func New(db *gorm.DB, transport Transport, cfg Config, subscriptions ...Subscrip
 		b.subscriptions = append(b.subscriptions, s)
 	}
 	o := outbox{db: sqlDB, sql: d, turns: b.turns, holder: cfg.Instance, audit: cfg.Audit, limit: max(cfg.LeaseTTL, 5*time.Second)}
-	if b.metrics, err = newMetrics(cfg, o); err != nil {
+	if b.metrics, err = newMetrics(cfg, o, transport); err != nil {
 		return nil, fmt.Errorf("events: metrics: %w", err)
 	}
-	b.relay = newRelay(cfg, o, transport, b.metrics)
-	if err := db.Use(&plugin{cfg: cfg, sql: d, turns: b.turns, wake: b.relay.wake}); err != nil {
+	b.tracing = newTracing(cfg, transport)
+	b.relay = newRelay(cfg, o, transport, b.metrics, b.tracing)
+	if err := db.Use(&plugin{cfg: cfg, sql: d, turns: b.turns, tracing: b.tracing, wake: b.relay.wake}); err != nil {
 		return nil, fmt.Errorf("events: this database handle has a bus already: %w", err)
 	}
 	return b, nil

@@ -9,6 +9,9 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"go.opentelemetry.io/otel"
+	"go.opentelemetry.io/otel/metric"
+	"go.opentelemetry.io/otel/trace"
 )
 
 // Config says who the service is and how patient it is. Only Service is required; every zero field takes the
@@ -64,6 +67,9 @@ type Config struct {
 	OnDeadLetter func(ctx context.Context, d DeadLetter)
 	// Logger receives the library's log lines. Default: slog.Default().
 	Logger *slog.Logger
+	// TracerProvider makes the library's spans, MeterProvider its instruments. Defaults: OpenTelemetry's global ones.
+	TracerProvider trace.TracerProvider
+	MeterProvider  metric.MeterProvider
 
 	// Now, NewID and Jitter are the clock, the source of ids and that of randomness in [0, 1); replaceable for
 	// tests and simulation. Defaults: time.Now, UUIDv7, math/rand.
@@ -91,6 +97,12 @@ func (c Config) withDefaults() Config {
 	or(&c.ReplayWindow, 21*24*time.Hour)
 	or(&c.CleanupInterval, time.Minute)
 	or(&c.Logger, slog.Default())
+	if c.TracerProvider == nil {
+		c.TracerProvider = otel.GetTracerProvider()
+	}
+	if c.MeterProvider == nil {
+		c.MeterProvider = otel.GetMeterProvider()
+	}
 	if c.OnDeadLetter == nil {
 		log := c.Logger
 		c.OnDeadLetter = func(ctx context.Context, d DeadLetter) {

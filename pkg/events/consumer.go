@@ -29,33 +29,38 @@ type consumption struct {
 // handle takes one delivery to its verdict. It blocks while the database or an outside party is away.
 func (c *consumption) handle(d Delivery) Verdict {
 	now := c.bus.cfg.Now
+	c.bus.metrics.received(c.work, c.queue)
 	var env Envelope
 	if err := json.Unmarshal(d.Body, &env); err != nil {
-		return c.dead(d, Metadata{}, DeadUndecodable, fmt.Errorf("not an event: %w", err))
+		return c.dead(c.work, d, Metadata{}, DeadUndecodable, fmt.Errorf("not an event: %w", err))
 	}
+	ctx := withEvent(c.work, env.Metadata)
 	if env.Type != c.eventType {
 		err := fmt.Errorf("event type is %q, this reaction knows %q", env.Type, c.eventType)
-		return c.dead(d, env.Metadata, DeadIncompatible, err)
+		return c.dead(ctx, d, env.Metadata, DeadIncompatible, err)
 	}
 
 	pause := backoff{first: 100 * time.Millisecond, most: 5 * time.Second, jitter: c.bus.cfg.Jitter}
 	var pausedAt time.Time
 	for {
 		started := now()
-		err := c.attempt(env, d.Attempt)
-		c.bus.metrics.handled(c.work, c.reaction, now().Sub(started), err)
+		traceParent, err := c.attempt(ctx, env, d)
+		c.bus.metrics.handled(ctx, c.queue, now().Sub(started), err)
 		if err == nil {
+			c.bus.metrics.done(ctx, c.queue, now().Sub(env.Time))
 			return Verdict{Action: Done}
 		}
 		if c.work.Err() != nil {
 			return Verdict{Action: GiveBack, Err: err}
 		}
 		if decided(err) || !isUnavailable(err) && !databaseAway(c.work, c.bus.sql, c.bus.sqlDB, err) {
-			return c.failed(d, env.Metadata, err)
+			v := c.failed(ctx, d, env.Metadata, err)
+			v.TraceParent = traceParent
+			return v
 		}
 		if pausedAt.IsZero() {
 			pausedAt = started
-			c.bus.cfg.Logger.WarnContext(c.work, "reaction pauses", "queue", c.queue.String(), "event_id", env.ID, "error", err)
+			c.bus.cfg.Logger.WarnContext(ctx, "reaction pauses", "queue", c.queue.String(), "event_id", env.ID, "error", err)
 		}
 		if now().Sub(pausedAt) > c.bus.cfg.PauseLimit || sleep(c.stop, pause.next()) != nil {
 			return Verdict{Action: GiveBack, Err: err}
@@ -73,7 +78,7 @@ func decided(err error) bool {
 }
 
 // failed turns an error into the next rung of the ladder, or the end of it.
-func (c *consumption) failed(d Delivery, m Metadata, err error) Verdict {
+func (c *consumption) failed(ctx context.Context, d Delivery, m Metadata, err error) Verdict {
 	var (
 		permanent   *permanentError
 		undecodable *undecodableError
@@ -81,36 +86,36 @@ func (c *consumption) failed(d Delivery, m Metadata, err error) Verdict {
 	)
 	switch {
 	case errors.As(err, &undecodable):
-		return c.dead(d, m, DeadUndecodable, err)
+		return c.dead(ctx, d, m, DeadUndecodable, err)
 	case errors.As(err, &permanent):
-		return c.dead(d, m, DeadPermanent, err)
+		return c.dead(ctx, d, m, DeadPermanent, err)
 	case d.Attempt > len(c.queue.Ladder):
-		return c.dead(d, m, DeadFailed, err)
+		return c.dead(ctx, d, m, DeadFailed, err)
 	}
 	v := Verdict{Action: Retry, Delay: c.queue.Ladder[d.Attempt-1], Err: err, Attempt: d.Attempt, FirstFailedAt: c.firstFailure(d)}
 	if errors.As(err, &after) {
 		v.Delay = after.delay
 	}
-	c.bus.metrics.retried(c.work, c.reaction)
-	c.bus.cfg.Logger.WarnContext(c.work, "reaction failed", "queue", c.queue.String(), "event_id", m.ID, "event_type", m.Type,
+	c.bus.metrics.retried(ctx, c.queue)
+	c.bus.cfg.Logger.WarnContext(ctx, "reaction failed", "queue", c.queue.String(), "event_id", m.ID, "event_type", m.Type,
 		"subject", m.Subject, "correlation_id", m.CorrelationID, "attempt", d.Attempt, "again_in", v.Delay, "error", err)
 	return v
 }
 
-func (c *consumption) dead(d Delivery, m Metadata, reason DeadReason, err error) Verdict {
-	c.bus.metrics.dead(c.work, c.reaction, reason)
-	c.tell(DeadLetter{Queue: c.queue, Metadata: m, Body: d.Body, Reason: reason, Attempts: d.Attempt, Err: err})
+func (c *consumption) dead(ctx context.Context, d Delivery, m Metadata, reason DeadReason, err error) Verdict {
+	c.bus.metrics.dead(ctx, c.queue, reason)
+	c.tell(ctx, DeadLetter{Queue: c.queue, Metadata: m, Body: d.Body, Reason: reason, Attempts: d.Attempt, Err: err})
 	return Verdict{Action: Dead, Reason: reason, Err: err, Attempt: d.Attempt, FirstFailedAt: c.firstFailure(d)}
 }
 
 // tell calls the hook. One that panics must not take the process down, again and again with the same delivery.
-func (c *consumption) tell(d DeadLetter) {
+func (c *consumption) tell(ctx context.Context, d DeadLetter) {
 	defer func() {
 		if p := recover(); p != nil {
-			c.bus.cfg.Logger.ErrorContext(c.work, "OnDeadLetter panicked", "panic", p, "dead_letter", d.Error())
+			c.bus.cfg.Logger.ErrorContext(ctx, "OnDeadLetter panicked", "panic", p, "dead_letter", d.Error())
 		}
 	}()
-	c.bus.cfg.OnDeadLetter(c.work, d)
+	c.bus.cfg.OnDeadLetter(ctx, d)
 }
 
 func (c *consumption) firstFailure(d Delivery) time.Time {
@@ -120,33 +125,33 @@ func (c *consumption) firstFailure(d Delivery) time.Time {
 	return d.FirstFailedAt
 }
 
-// attempt runs the reaction once. A panic is a failure.
-func (c *consumption) attempt(env Envelope, attempt int) (err error) {
-	ctx := WithTenantID(WithCausationID(WithCorrelationID(c.work, env.CorrelationID), env.ID), env.TenantID)
-	ctx, span := startProcess(ctx, c.queue, env.Metadata, attempt)
+// attempt runs the reaction once. A panic is a failure. traceParent is that of its span.
+func (c *consumption) attempt(ctx context.Context, env Envelope, d Delivery) (traceParent string, err error) {
+	ctx, span := c.bus.tracing.process(ctx, c.queue, env.Metadata, d)
+	traceParent = traceParentOf(ctx)
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
 		}
 		cancel()
-		endSpan(span, err)
+		endSpan(span, errorType(err), err)
 	}()
 
 	if c.via {
 		// The inbox insert comes after the outside call here; look first, so that a duplicate does not call again.
 		if seen, err := c.bus.sql.hasMark(ctx, c.bus.sqlDB, c.reaction, env.ID); err != nil || seen {
-			return err
+			return traceParent, err
 		}
 	}
-	apply, err := c.prepare(ctx, env, attempt)
+	apply, err := c.prepare(ctx, env, d.Attempt)
 	if err != nil {
-		return err
+		return traceParent, err
 	}
 	for try := 0; ; try++ {
 		err = c.apply(ctx, env, apply)
 		if !c.bus.sql.contention(err) || try == contentionRetries {
-			return err
+			return traceParent, err
 		}
 	}
 }

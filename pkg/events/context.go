@@ -8,6 +8,7 @@ const (
 	correlationKey contextKey = iota
 	causationKey
 	tenantKey
+	eventKey
 )
 
 // WithCorrelationID returns a context that names the business flow its work belongs to.
@@ -36,6 +37,18 @@ func WithTenantID(ctx context.Context, id string) context.Context {
 
 // TenantID returns the tenant's id, or "" if the context names none.
 func TenantID(ctx context.Context) string { return contextString(ctx, tenantKey) }
+
+// FromContext returns what the envelope says of the event that a reaction was called for; false outside reactions.
+func FromContext(ctx context.Context) (Metadata, bool) {
+	m, ok := ctx.Value(eventKey).(Metadata)
+	return m, ok
+}
+
+// withEvent returns the context of what happens because of an event, in the trace of its creation.
+func withEvent(ctx context.Context, m Metadata) context.Context {
+	ctx = WithTenantID(WithCausationID(WithCorrelationID(ctx, m.CorrelationID), m.ID), m.TenantID)
+	return withTraceParent(context.WithValue(ctx, eventKey, m), m.TraceParent, m.TraceState)
+}
 
 func contextString(ctx context.Context, key contextKey) string {
 	s, _ := ctx.Value(key).(string)

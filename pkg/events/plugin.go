@@ -16,10 +16,11 @@ import (
 const pluginName = "quadrille:events"
 
 type plugin struct {
-	cfg   Config
-	sql   *dialect
-	turns turns
-	wake  func()
+	cfg     Config
+	sql     *dialect
+	turns   turns
+	tracing tracing
+	wake    func()
 }
 
 func (p *plugin) Name() string { return pluginName }

@@ -50,7 +50,7 @@ func Publish(ctx context.Context, tx *gorm.DB, eto ETO, opts ...PublishOption) e
 	return nil
 }
 
-func publish(ctx context.Context, tx *gorm.DB, eto ETO, opts []PublishOption) error {
+func publish(ctx context.Context, tx *gorm.DB, eto ETO, opts []PublishOption) (err error) {
 	t, err := transactionOf(tx)
 	if err != nil {
 		return err
@@ -83,7 +83,8 @@ func publish(ctx context.Context, tx *gorm.DB, eto ETO, opts []PublishOption) er
 	if cfg.SchemaBase != "" {
 		env.DataSchema = strings.TrimSuffix(cfg.SchemaBase, "/") + "/" + env.Type + ".json"
 	}
-	injectTrace(ctx, &env.Metadata)
+	ctx, span := t.plugin.tracing.create(ctx, &env.Metadata)
+	defer func() { endSpan(span, errorType(err), err) }()
 	body, err := json.Marshal(env)
 	if err != nil {
 		return err

@@ -80,7 +80,7 @@ func TestReaction_ErrorIsItsVerdict(t *testing.T) {
 			cfg.RetryLadder = ladder
 			start(t, db, tr, cfg, returns(c.err))
 			got := tr.Deliver(t, orderCreated{OrderID: "o"}, eventstest.OnAttempt(c.attempt))
-			if diff := cmp.Diff(c.want, got, cmpopts.IgnoreFields(events.Verdict{}, "Err", "FirstFailedAt")); diff != "" {
+			if diff := cmp.Diff(c.want, got, cmpopts.IgnoreFields(events.Verdict{}, "Err", "FirstFailedAt", "TraceParent")); diff != "" {
 				t.Error(diff)
 			}
 			if c.err != nil && (!errors.Is(got.Err, errNo) || got.FirstFailedAt.IsZero()) {

@@ -6,6 +6,8 @@ import (
 	"log/slog"
 	"sync/atomic"
 	"time"
+
+	"go.opentelemetry.io/otel/trace"
 )
 
 var (
@@ -26,6 +28,7 @@ type relay struct {
 	transport Transport
 	log       *slog.Logger
 	metrics   *metrics
+	tracing   tracing
 
 	wakeups chan struct{} // something was committed
 	landed  chan *flight  // a batch has its outcome
@@ -42,9 +45,9 @@ type relay struct {
 	brokerErr atomic.Pointer[error] // why the last batch did not reach the broker, for Ready
 }
 
-func newRelay(cfg Config, o outbox, t Transport, m *metrics) *relay {
+func newRelay(cfg Config, o outbox, t Transport, m *metrics, tr tracing) *relay {
 	return &relay{
-		cfg: cfg, outbox: o, transport: t, metrics: m, log: cfg.Logger.With("component", "relay"),
+		cfg: cfg, outbox: o, transport: t, metrics: m, tracing: tr, log: cfg.Logger.With("component", "relay"),
 		wakeups: make(chan struct{}, 1), landed: make(chan *flight, maxFlights),
 		brokerDelay: backoff{first: 100 * time.Millisecond, most: 5 * time.Second, jitter: cfg.Jitter},
 	}
@@ -301,16 +304,14 @@ func (f *flight) fly(ctx context.Context, r *relay) {
 			f.err = errTooLate
 			break
 		}
-		timed, cancel := context.WithTimeout(ctx, r.cfg.PublishTimeout)
-		outcomes := r.transport.Publish(timed, messages)
-		cancel()
-		for i, row := range rows {
-			if outcomes[i] == nil {
+		for i, outcome := range r.publish(ctx, rows, messages) {
+			row := rows[i]
+			if outcome == nil {
 				done = append(done, row.id)
 				continue
 			}
 			stopped[row.subject] = true
-			f.settle(ctx, r, row, outcomes[i])
+			f.settle(ctx, r, row, outcome)
 		}
 	}
 	if len(f.holds) > 0 {
@@ -319,10 +320,26 @@ func (f *flight) fly(ctx context.Context, r *relay) {
 	if len(done) == 0 {
 		return
 	}
-	r.metrics.published(ctx, len(done))
 	if err := r.outbox.done(ctx, f.generation, done, r.cfg.Now()); err != nil {
 		f.err = errors.Join(f.err, err)
 	}
+}
+
+// publish hands rows to the broker and answers what became of each.
+func (r *relay) publish(ctx context.Context, rows []row, messages []Message) (outcomes []error) {
+	spans := make([]trace.Span, len(rows))
+	for i, m := range messages {
+		spans[i] = r.tracing.publish(ctx, m.Metadata, isScheduled(rows[i].createdAt, m.Time))
+	}
+	timed, cancel := context.WithTimeout(ctx, r.cfg.PublishTimeout)
+	defer cancel()
+	outcomes = r.transport.Publish(timed, messages)
+	now := r.cfg.Now()
+	for i, outcome := range outcomes {
+		endSpan(spans[i], sendError(outcome), outcome)
+		r.metrics.published(ctx, messages[i].Type, outcome, now.Sub(rows[i].createdAt))
+	}
+	return outcomes
 }
 
 // settle decides what becomes of a row that the broker did not take.
@@ -333,7 +350,6 @@ func (f *flight) settle(ctx context.Context, r *relay, row row, outcome error) {
 	case errors.Is(outcome, ErrUnroutable):
 		// Patience grows with age, so that a missing queue costs little and one that appears is found soon.
 		h.until = now.Add(min(max(now.Sub(row.createdAt)/2, 500*time.Millisecond), 15*time.Second))
-		r.metrics.unroutable(ctx)
 	case h.refused && row.refusals+1 >= r.cfg.RefusalLimit:
 		h.parked = true
 		r.metrics.parked(ctx)

@@ -2,129 +2,189 @@ package events
 
 import (
 	"context"
+	"errors"
 	"time"
 
-	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
-	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/propagation"
+	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 	"go.opentelemetry.io/otel/trace"
 )
 
-// OpenTelemetry's conventions for messaging are still moving, so every name of theirs is in this file.
+// OpenTelemetry's conventions for messaging are still in development. Every name that we take from them is in this
+// file, in the version imported above; metrics.go has the instruments.
 
 const scope = "github.com/quadrille-dev/quadrille/pkg/events"
 
+// Instruments that the conventions name, and attributes of ours.
+const (
+	sentMessages     = "messaging.client.sent.messages"
+	consumedMessages = "messaging.client.consumed.messages"
+	processDuration  = "messaging.process.duration"
+
+	attemptKey    = attribute.Key("events.attempt")     // 1 for the first
+	linkReasonKey = attribute.Key("events.link.reason") // one of the following
+)
+
+// Why a span is linked to what came before it, beside being its child.
+const (
+	linkRetry     = "retry"     // to the attempt that failed
+	linkReplay    = "replay"    // to the attempt that sent it to the dead letters
+	linkScheduled = "scheduled" // to the creation, long ago
+)
+
+// Values of error.type.
+const (
+	errorUnroutable  = "unroutable"  // no queue wants it
+	errorRefused     = "refused"     // by the broker
+	errorUnconfirmed = "unconfirmed" // no answer
+	errorPermanent   = "permanent"   // the reaction said so
+	errorUndecodable = "undecodable" // not this ETO
+	errorUnavailable = "unavailable" // the database or an outside party is away
+	errorTimeout     = "timeout"     // the reaction's
+	errorOther       = "_OTHER"      // as the conventions call it
+)
+
 var w3c propagation.TraceContext
 
-// injectTrace stores the trace context of ctx in an envelope.
-func injectTrace(ctx context.Context, m *Metadata) {
+// traceParentOf is the trace context of ctx on one line, "" if there is none.
+func traceParentOf(ctx context.Context) string {
+	carrier := propagation.MapCarrier{}
+	w3c.Inject(ctx, carrier)
+	return carrier["traceparent"]
+}
+
+// withTraceParent returns ctx in the trace of a stored context; ctx as it is if that is not one.
+func withTraceParent(ctx context.Context, parent, state string) context.Context {
+	return w3c.Extract(ctx, propagation.MapCarrier{"traceparent": parent, "tracestate": state})
+}
+
+// tracing makes the spans of an event's way: create when it is published in a transaction, publish when the relay sends
+// it, process for each attempt of a reaction. The context of create travels with the event, and the other two are its
+// children, so that what an event leads to is one trace with it. Those that come late are linked as well.
+// docs/adr/0001-parents-and-links.md has the reasons.
+type tracing struct {
+	tracer  trace.Tracer
+	names   Names
+	service string
+}
+
+func newTracing(cfg Config, names Names) tracing {
+	return tracing{tracer: cfg.TracerProvider.Tracer(scope), names: names, service: cfg.Service}
+}
+
+func (t tracing) start(ctx context.Context, operation string, kind trace.SpanKind, opType attribute.KeyValue, destination string,
+	m Metadata, more ...trace.SpanStartOption,
+) (context.Context, trace.Span) {
+	more = append(more, trace.WithSpanKind(kind), trace.WithAttributes(
+		semconv.MessagingSystemKey.String(t.names.System()),
+		semconv.MessagingOperationName(operation),
+		opType,
+		semconv.MessagingDestinationName(destination),
+		semconv.MessagingMessageID(m.ID),
+		semconv.MessagingMessageConversationID(m.CorrelationID),
+		semconv.CloudEventsEventID(m.ID),
+		semconv.CloudEventsEventSource(m.Source),
+		semconv.CloudEventsEventType(m.Type),
+		semconv.CloudEventsEventSubject(m.Subject),
+	))
+	return t.tracer.Start(ctx, operation+" "+destination, more...)
+}
+
+// create opens the span of an event's creation and stores its context in the envelope.
+func (t tracing) create(ctx context.Context, m *Metadata) (context.Context, trace.Span) {
+	ctx, span := t.start(ctx, "create", trace.SpanKindProducer, semconv.MessagingOperationTypeCreate,
+		t.names.Destination(t.service, m.Type), *m)
 	carrier := propagation.MapCarrier{}
 	w3c.Inject(ctx, carrier)
 	m.TraceParent, m.TraceState = carrier["traceparent"], carrier["tracestate"]
+	return ctx, span
 }
 
-// startProcess opens the span of one attempt of a reaction, as a child of the event's creation.
-func startProcess(ctx context.Context, q Queue, m Metadata, attempt int) (context.Context, trace.Span) {
-	ctx = w3c.Extract(ctx, propagation.MapCarrier{"traceparent": m.TraceParent, "tracestate": m.TraceState})
-	return otel.Tracer(scope).Start(ctx, "process "+q.String(), trace.WithSpanKind(trace.SpanKindConsumer),
-		trace.WithAttributes(
-			attribute.String("messaging.operation.type", "process"),
-			attribute.String("messaging.destination.name", q.String()),
-			attribute.String("messaging.message.id", m.ID),
-			attribute.String("messaging.message.conversation_id", m.CorrelationID),
-			attribute.Int("quadrille.attempt", attempt),
-		))
+// publish opens the span of one sending.
+func (t tracing) publish(ctx context.Context, m Metadata, scheduled bool) trace.Span {
+	ctx = withTraceParent(ctx, m.TraceParent, m.TraceState)
+	var late []trace.SpanStartOption
+	if scheduled {
+		late = linked(trace.SpanContextFromContext(ctx), linkScheduled)
+	}
+	_, span := t.start(ctx, "publish", trace.SpanKindClient, semconv.MessagingOperationTypeSend,
+		t.names.Destination(t.service, m.Type), m, late...)
+	return span
 }
 
-func endSpan(span trace.Span, err error) {
-	if err != nil {
+// process opens the span of one attempt of a reaction. ctx is in the event's trace.
+func (t tracing) process(ctx context.Context, q Queue, m Metadata, d Delivery) (context.Context, trace.Span) {
+	options := []trace.SpanStartOption{trace.WithAttributes(
+		semconv.MessagingConsumerGroupName(q.String()),
+		attemptKey.Int(d.Attempt),
+	)}
+	if d.TraceParent != "" {
+		reason := linkRetry
+		if d.DeadReason != "" {
+			reason = linkReplay
+		}
+		before := trace.SpanContextFromContext(withTraceParent(context.Background(), d.TraceParent, ""))
+		options = append(options, linked(before, reason)...)
+	}
+	return t.start(ctx, "process", trace.SpanKindConsumer, semconv.MessagingOperationTypeProcess, t.names.Source(q), m, options...)
+}
+
+func linked(to trace.SpanContext, reason string) []trace.SpanStartOption {
+	if !to.IsValid() {
+		return nil
+	}
+	return []trace.SpanStartOption{trace.WithLinks(trace.Link{
+		SpanContext: to, Attributes: []attribute.KeyValue{linkReasonKey.String(reason)},
+	})}
+}
+
+// endSpan ends the span of something that failed if kind is not empty, which is its error.type.
+func endSpan(span trace.Span, kind string, err error) {
+	if kind != "" {
+		span.SetAttributes(semconv.ErrorTypeKey.String(kind))
 		span.RecordError(err)
-		span.SetStatus(codes.Error, "reaction failed")
+		span.SetStatus(codes.Error, kind)
 	}
 	span.End()
 }
 
-// metrics are the library's instruments. The meter provider is the global one.
-type metrics struct {
-	publishedC, unroutableC, parkedC, retriedC, deadC metric.Int64Counter
-	duration                                          metric.Float64Histogram
-	gauges                                            metric.Registration
-	service                                           attribute.KeyValue
-}
-
-func newMetrics(cfg Config, o outbox) (*metrics, error) {
-	meter := otel.Meter(scope)
-	m := &metrics{service: attribute.String("service", cfg.Service)}
-	var errs []error
-	counter := func(c *metric.Int64Counter, name, description string) {
-		var err error
-		*c, err = meter.Int64Counter(name, metric.WithDescription(description))
-		errs = append(errs, err)
+// sendError is the error.type of an outcome of Transport.Publish.
+func sendError(outcome error) string {
+	switch {
+	case outcome == nil:
+		return ""
+	case errors.Is(outcome, ErrUnroutable):
+		return errorUnroutable
+	case errors.Is(outcome, ErrRefused):
+		return errorRefused
+	default:
+		return errorUnconfirmed
 	}
-	counter(&m.publishedC, "events.published", "Events that the broker has confirmed and not returned.")
-	counter(&m.unroutableC, "events.unroutable", "Attempts to publish a required event that no queue was bound to.")
-	counter(&m.parkedC, "events.parked", "Events that were parked because the broker refuses them.")
-	counter(&m.retriedC, "events.retried", "Deliveries that failed and will be tried again.")
-	counter(&m.deadC, "events.dead", "Deliveries that went to the dead letters.")
-	var err error
-	m.duration, err = meter.Float64Histogram("events.handle.duration", metric.WithUnit("s"),
-		metric.WithDescription("Duration of one attempt of a reaction."))
-	errs = append(errs, err)
+}
 
-	oldest, err := meter.Float64ObservableGauge("events.outbox.oldest", metric.WithUnit("s"),
-		metric.WithDescription("Age of the oldest event that is due and not yet published, whatever it waits for."))
-	errs = append(errs, err)
-	rows, err := meter.Int64ObservableGauge("events.outbox.rows", metric.WithDescription("Rows in the outbox, by state."))
-	errs = append(errs, err)
-	for _, err := range errs {
-		if err != nil {
-			return nil, err
-		}
+// errorType is the error.type of a reaction's failure. There are few, whatever goes wrong.
+func errorType(err error) string {
+	var (
+		permanent   *permanentError
+		undecodable *undecodableError
+	)
+	switch {
+	case err == nil:
+		return ""
+	case errors.As(err, &permanent):
+		return errorPermanent
+	case errors.As(err, &undecodable):
+		return errorUndecodable
+	case isUnavailable(err):
+		return errorUnavailable
+	case errors.Is(err, context.DeadlineExceeded):
+		return errorTimeout
+	default:
+		return errorOther
 	}
-	m.gauges, err = meter.RegisterCallback(func(ctx context.Context, obs metric.Observer) error {
-		s, err := o.stats(ctx, cfg.Now())
-		if err != nil {
-			return err
-		}
-		obs.ObserveFloat64(oldest, s.oldest.Seconds(), metric.WithAttributes(m.service))
-		for state, n := range map[string]int64{"waiting": s.waiting, "held": s.held, "parked": s.parked} {
-			obs.ObserveInt64(rows, n, metric.WithAttributes(m.service, attribute.String("state", state)))
-		}
-		return nil
-	}, oldest, rows)
-	return m, err
 }
 
-func (m *metrics) close() { _ = m.gauges.Unregister() }
-
-func (m *metrics) published(ctx context.Context, n int) {
-	m.publishedC.Add(ctx, int64(n), metric.WithAttributes(m.service))
-}
-
-func (m *metrics) unroutable(ctx context.Context) {
-	m.unroutableC.Add(ctx, 1, metric.WithAttributes(m.service))
-}
-
-func (m *metrics) parked(ctx context.Context) {
-	m.parkedC.Add(ctx, 1, metric.WithAttributes(m.service))
-}
-
-func (m *metrics) retried(ctx context.Context, reaction string) {
-	m.retriedC.Add(ctx, 1, metric.WithAttributes(m.service, attribute.String("reaction", reaction)))
-}
-
-func (m *metrics) dead(ctx context.Context, reaction string, reason DeadReason) {
-	m.deadC.Add(ctx, 1, metric.WithAttributes(m.service,
-		attribute.String("reaction", reaction), attribute.String("reason", string(reason))))
-}
-
-func (m *metrics) handled(ctx context.Context, reaction string, d time.Duration, err error) {
-	outcome := "ok"
-	if err != nil {
-		outcome = "error"
-	}
-	m.duration.Record(ctx, d.Seconds(), metric.WithAttributes(m.service,
-		attribute.String("reaction", reaction), attribute.String("outcome", outcome)))
-}
+// isScheduled says that a row became due later than it was written. Databases keep microseconds, or milliseconds.
+func isScheduled(dueSince, written time.Time) bool { return dueSince.Sub(written) > time.Millisecond }

@@ -26,6 +26,18 @@ type Transport interface {
 
 	// Close releases connections. It blocks for seconds at most.
 	Close() error
+
+	Names
+}
+
+// Names says what a transport's messaging system calls things, for telemetry.
+type Names interface {
+	// System is the messaging system: "rabbitmq".
+	System() string
+	// Destination is where events of a type are sent to: "order.events:order.created.v1".
+	Destination(publisher, eventType string) string
+	// Source is where the deliveries of a queue come from: "order.events:order.created.v1:inventory.order-created.q".
+	Source(q Queue) string
 }
 
 // Outcomes of Transport.Publish and Transport.Check; compare with errors.Is.
@@ -49,6 +61,8 @@ type Delivery struct {
 	Attempt       int       // 1 for the first
 	FirstFailedAt time.Time // zero until it failed
 	LastError     string
+	TraceParent   string     // of the attempt that failed last
+	DeadReason    DeadReason // set if it comes back from the dead letters
 }
 
 // Consumer is one subscription as a transport sees it.
@@ -70,7 +84,8 @@ type Verdict struct {
 	Err    error         // Retry, Dead, GiveBack: what went wrong
 	// FirstFailedAt is set for Retry and Dead.
 	FirstFailedAt time.Time
-	Attempt       int // deliveries so far that count
+	Attempt       int    // deliveries so far that count
+	TraceParent   string // of this attempt, for the next one
 }
 
 // Action is what a transport does with a delivery.

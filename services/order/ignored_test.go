@@ -3,7 +3,6 @@ package order_test
 import (
 	"testing"
 
-	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/sdk/metric"
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 
@@ -13,8 +12,7 @@ import (
 
 // TestIgnored_CountsEventsThatChangeNothing is not parallel: the counter is the process's.
 func TestIgnored_CountsEventsThatChangeNothing(t *testing.T) {
-	reader := metric.NewManualReader()
-	otel.SetMeterProvider(metric.NewMeterProvider(metric.WithReader(reader)))
+	reader := meters()
 	s := newShop(t)
 	id := s.place(t)
 	for _, step := range []struct {

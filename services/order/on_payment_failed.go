@@ -11,6 +11,7 @@ import (
 
 // OnPaymentFailed cancels the order.
 func (s *Service) OnPaymentFailed(ctx context.Context, tx *gorm.DB, e events.Received[contracts.PaymentFailed]) error {
+	countRefusal(ctx, e.Type)
 	return s.change(ctx, tx, e.Event.OrderID, func(o *Order) []Fact {
 		o.DeclineCode = e.Event.Code
 		return o.PaymentFailed()

@@ -12,6 +12,7 @@ import (
 
 // OnShipmentCancelRefused takes the order on to the fact that made the cancellation too late.
 func (s *Service) OnShipmentCancelRefused(ctx context.Context, tx *gorm.DB, e events.Received[contracts.ShipmentCancelRefused]) error {
+	countRefusal(ctx, e.Type)
 	switch e.Event.Because {
 	case contracts.BecauseDispatched:
 		return s.change(ctx, tx, e.Event.OrderID, (*Order).CancelRefusedDispatched,

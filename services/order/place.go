@@ -53,7 +53,7 @@ func (s *Service) place(ctx context.Context, tx *gorm.DB, req placeRequest) (*Or
 	if err != nil {
 		return nil, nil, err
 	}
-	if err := insertOrder(tx, o); err != nil {
+	if err := insertOrder(ctx, tx, o); err != nil {
 		return nil, nil, err
 	}
 	if err := insertHistory(tx, history); err != nil {

@@ -2,6 +2,7 @@ package order
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"gorm.io/gorm"
@@ -12,7 +13,7 @@ import (
 
 // Run brings the tables up to date and serves until ctx ends, then stops in order. The database and the transport
 // remain the caller's to close.
-func Run(ctx context.Context, cfg Config, db *gorm.DB, transport events.Transport) error {
+func Run(ctx context.Context, cfg Config, db *gorm.DB, transport events.Transport) (err error) {
 	if err := Migrate(ctx, db); err != nil {
 		return err
 	}
@@ -23,6 +24,11 @@ func Run(ctx context.Context, cfg Config, db *gorm.DB, transport events.Transpor
 	if err != nil {
 		return err
 	}
+	stop, err := s.Measure()
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, stop()) }()
 	router := chassis.NewRouter(chassis.RouterConfig{
 		Service: "order", OpsToken: cfg.OpsToken, DefaultTenant: cfg.DefaultTenant,
 		Checks: map[string]chassis.Check{"database": chassis.DatabaseCheck(db), "bus": bus.Ready},

@@ -78,6 +78,9 @@ func (s *Service) apply(ctx context.Context, tx *gorm.DB, o *Order, rule func(*O
 		return false, err
 	}
 	if state := o.State(); state != was.State() {
+		if state.Ended() {
+			countEnd(ctx, o, now())
+		}
 		slog.InfoContext(ctx, "order "+string(state), "order_id", o.ID, "was", string(was.State()), "reason", string(o.Why()))
 	}
 	return changed, nil

@@ -1,6 +1,7 @@
 package order
 
 import (
+	"context"
 	"embed"
 	"errors"
 	"fmt"
@@ -23,8 +24,9 @@ var errUnknownOrder = errors.New("unknown order")
 
 // An orderRow is an order and the state that follows from it, stored to be searched for.
 type orderRow struct {
-	Order orderColumns `gorm:"embedded"`
-	State State
+	Order       orderColumns `gorm:"embedded"`
+	State       State
+	TraceParent string // of the request that placed it
 }
 
 // orderColumns has the fields of Order in the same order, so that Go converts one into the other.
@@ -84,8 +86,9 @@ func (r orderRow) order() *Order {
 
 func rowOf(o *Order) orderRow { return orderRow{Order: orderColumns(*o), State: o.State()} }
 
-func insertOrder(tx *gorm.DB, o *Order) error {
+func insertOrder(ctx context.Context, tx *gorm.DB, o *Order) error {
 	row := rowOf(o)
+	row.TraceParent = chassis.TraceParent(ctx)
 	if err := tx.Create(&row).Error; err != nil {
 		return fmt.Errorf("insert order %s: %w", o.ID, err)
 	}
@@ -111,6 +114,21 @@ func findOrder(tx *gorm.DB, id string) (*Order, error) {
 		return nil, fmt.Errorf("read order %s: %w", id, err)
 	}
 	return row.order(), nil
+}
+
+// findTrace answers the trace context that the order was placed in; "" if there is none, or no such order.
+func findTrace(tx *gorm.DB, id string) (string, error) {
+	if uuid.Validate(id) != nil {
+		return "", nil
+	}
+	var rows []orderRow
+	if err := tx.Select("trace_parent").Where("id = ?", id).Find(&rows).Error; err != nil {
+		return "", fmt.Errorf("read trace of order %s: %w", id, err)
+	}
+	if len(rows) == 0 {
+		return "", nil
+	}
+	return rows[0].TraceParent, nil
 }
 
 // changing are the columns that rules may change. What was ordered, and for how much, stays.
@@ -200,6 +218,34 @@ func listOverdue(tx *gorm.DB, shop, carrier time.Time, limit int) ([]*Order, err
 	return findAll(tx.Where("state NOT IN ? AND NOT stalled", []State{Completed, Cancelled}).
 		Where(waitsForCarrier+" AND waiting_since < ? OR NOT "+waitsForCarrier+" AND waiting_since < ?", carrier, shop).
 		Order("waiting_since, id").Limit(limit))
+}
+
+// openGroup is how many of the orders that have not ended have seen the same.
+type openGroup struct {
+	Seen    `gorm:"embedded"`
+	Booked  bool
+	Stalled bool
+	Count   int64
+}
+
+// order is one of the group, as far as it is known.
+func (g openGroup) order() *Order {
+	o := &Order{Seen: g.Seen, Stalled: g.Stalled}
+	if g.Booked {
+		o.ShipmentID = "booked"
+	}
+	return o
+}
+
+func countOpen(tx *gorm.DB) ([]openGroup, error) {
+	const seen = "reserved, paid, dispatched, delivered, shipment_failed, cancelled, customer_asked, deadline_asked, stalled"
+	var groups []openGroup
+	err := tx.Model(&orderRow{}).Where("state NOT IN ?", []State{Completed, Cancelled}).
+		Select(seen + ", shipment_id <> '' AS booked, count(*) AS count").Group(seen + ", shipment_id <> ''").Scan(&groups).Error
+	if err != nil {
+		return nil, fmt.Errorf("count open orders: %w", err)
+	}
+	return groups, nil
 }
 
 func findAll(q *gorm.DB) ([]*Order, error) {

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"gorm.io/gorm"
+
+	"github.com/quadrille-dev/quadrille/pkg/chassis"
 )
 
 // overdueBatch bounds how many orders are looked for at once.
@@ -50,8 +52,14 @@ func (s *Service) announceOverdue(ctx context.Context) error {
 
 // announce tells of one order, if it has not got on meanwhile.
 func (s *Service) announce(ctx context.Context, orderID string) error {
+	traceParent, err := findTrace(s.db.WithContext(ctx), orderID)
+	if err != nil {
+		return err
+	}
+	ctx, span := chassis.ContinueTrace(ctx, traceParent, "watch order")
+	defer span.End()
 	var stalled *Order
-	err := s.db.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
+	err = s.db.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
 		o, err := lockOrder(tx, orderID)
 		if err != nil {
 			return err

@@ -7,6 +7,7 @@ import (
 
 	"gorm.io/gorm"
 
+	"github.com/quadrille-dev/quadrille/pkg/chassis"
 	"github.com/quadrille-dev/quadrille/pkg/events"
 )
 
@@ -40,6 +41,8 @@ func (s *Service) OnCarrierNotice(ctx context.Context, n Notice) error {
 			return errUnknownOrder
 		}
 		ctx := events.WithTenantID(events.WithCorrelationID(events.WithCausationID(ctx, n.ID), r.CorrelationID), r.TenantID)
+		ctx, span := chassis.ContinueTrace(ctx, r.TraceParent, "carrier notice "+string(n.Type))
+		defer span.End()
 		return s.change(ctx, tx, n.Reference, func(sh *Shipment) []Fact {
 			if sh.State == Cancelled || sh.State == Failed {
 				slog.ErrorContext(ctx, "the carrier has a parcel that must not leave",

@@ -42,7 +42,7 @@ func (s *Service) change(ctx context.Context, tx *gorm.DB, orderID string, rule 
 		chassis.Ignored(ctx, "shipping", orderID, string(shipment.State))
 		return nil
 	}
-	if err := storeShipment(tx, shipment, s.now()); err != nil {
+	if err := storeShipment(ctx, tx, shipment, s.now()); err != nil {
 		return fmt.Errorf("store shipment of order %s: %w", orderID, err)
 	}
 	if shipment.State != before.State {

@@ -11,6 +11,7 @@ import (
 	"gorm.io/gorm"
 	"gorm.io/gorm/clause"
 
+	"github.com/quadrille-dev/quadrille/pkg/chassis"
 	"github.com/quadrille-dev/quadrille/pkg/events"
 )
 
@@ -35,6 +36,7 @@ type shipmentRow struct {
 	// The flow that the order belongs to, for what the carrier's notices cause: they cannot name it.
 	CorrelationID string
 	TenantID      string
+	TraceParent   string // of the last fact that changed the shipment
 	CreatedAt     time.Time
 	UpdatedAt     time.Time
 }
@@ -69,15 +71,16 @@ func lockShipment(ctx context.Context, tx *gorm.DB, orderID string, now time.Tim
 	return row, err
 }
 
-// storeShipment writes what rules may change. The caller holds the row's lock.
-func storeShipment(tx *gorm.DB, s Shipment, now time.Time) error {
+// storeShipment writes what rules may change, in the trace of ctx. The caller holds the row's lock.
+func storeShipment(ctx context.Context, tx *gorm.DB, s Shipment, now time.Time) error {
 	row := shipmentRow{
 		OrderID: s.OrderID, State: s.State, OrderSeen: s.OrderSeen, PaymentSeen: s.PaymentSeen,
 		Address: s.Address, Items: s.Items, ParcelID: s.ParcelID, Tracking: s.Tracking,
-		Detail: s.Detail, Reason: s.Reason, UpdatedAt: now,
+		Detail: s.Detail, Reason: s.Reason, TraceParent: chassis.TraceParent(ctx), UpdatedAt: now,
 	}
 	return exactlyOne(tx.Model(&row).
-		Select("State", "OrderSeen", "PaymentSeen", "Address", "Items", "ParcelID", "Tracking", "Detail", "Reason", "UpdatedAt").
+		Select("State", "OrderSeen", "PaymentSeen", "Address", "Items", "ParcelID", "Tracking", "Detail", "Reason",
+			"TraceParent", "UpdatedAt").
 		UpdateColumns(row))
 }
 

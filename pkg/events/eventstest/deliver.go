@@ -19,6 +19,7 @@ type delivery struct {
 	env      events.Envelope
 	reaction string
 	attempt  int
+	before   events.Verdict
 }
 
 // WithID gives the event an id, so that it can be delivered more than once. Default: a new one.
@@ -33,8 +34,18 @@ func WithTenant(id string) DeliverOption { return func(d *delivery) { d.env.Tena
 // WithCorrelation names the business flow the event belongs to. Default: none.
 func WithCorrelation(id string) DeliverOption { return func(d *delivery) { d.env.CorrelationID = id } }
 
+// Enveloped gives the event this metadata, as if it came from there.
+func Enveloped(e events.Envelope) DeliverOption {
+	return func(d *delivery) { d.env.Metadata = e.Metadata }
+}
+
 // OnAttempt makes it the nth delivery of the event to the reaction. Default: 1.
 func OnAttempt(n int) DeliverOption { return func(d *delivery) { d.attempt = n } }
+
+// Following makes it the delivery that comes after this verdict: the next attempt, or a replay from the dead letters.
+func Following(v events.Verdict) DeliverOption {
+	return func(d *delivery) { d.attempt, d.before = v.Attempt+1, v }
+}
 
 // To names the reaction, for a service that has several to this type of event.
 func To(reaction string) DeliverOption { return func(d *delivery) { d.reaction = reaction } }
@@ -73,7 +84,10 @@ func (tr *Transport) deliver(eto events.ETO, opts []DeliverOption) (events.Verdi
 		return events.Verdict{}, err
 	}
 	defer a.running.Done()
-	return a.Handle(events.Delivery{Body: body, Attempt: d.attempt}), nil
+	return a.Handle(events.Delivery{
+		Body: body, Attempt: d.attempt,
+		FirstFailedAt: d.before.FirstFailedAt, TraceParent: d.before.TraceParent, DeadReason: d.before.Reason,
+	}), nil
 }
 
 // attachedTo waits for the one consumer of a type and reserves it against the end of Consume.

@@ -159,6 +159,19 @@ func (tr *Transport) Check(context.Context, events.Topology) error { return nil 
 // Close does nothing.
 func (tr *Transport) Close() error { return nil }
 
+// System implements events.Names.
+func (tr *Transport) System() string { return "eventstest" }
+
+// Destination implements events.Names: publisher and event type.
+func (tr *Transport) Destination(publisher, eventType string) string {
+	return publisher + ":" + eventType
+}
+
+// Source implements events.Names: publisher, event type and reaction.
+func (tr *Transport) Source(q events.Queue) string {
+	return tr.Destination(q.Publisher, q.Type) + ":" + q.String()
+}
+
 // notify wakes await. The caller holds the lock.
 func (tr *Transport) notify() {
 	close(tr.changed)

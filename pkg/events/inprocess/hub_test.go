@@ -339,13 +339,13 @@ func TestDeadLetters_SayWhatHappened(t *testing.T) {
 		var revived journal
 		consume(t, hub, q, 1, func(d events.Delivery) events.Verdict {
 			if d.Attempt == 1 {
-				return events.Verdict{Action: events.Retry, Err: errors.New("at first"), FirstFailedAt: failedAt, Attempt: 1}
+				return events.Verdict{Action: events.Retry, Err: errors.New("at first"), FirstFailedAt: failedAt, Attempt: 1, TraceParent: "t"}
 			}
 			if d.LastError == "at last \uFFFD" {
 				revived.add(string(d.Body))
 				return events.Verdict{}
 			}
-			if d.LastError != "at first" || !d.FirstFailedAt.Equal(failedAt) {
+			if d.LastError != "at first" || !d.FirstFailedAt.Equal(failedAt) || d.TraceParent != "t" {
 				t.Errorf("delivered %+v", d)
 			}
 			return events.Verdict{

@@ -62,6 +62,7 @@ type storedEvent struct {
 	Attempts      int       // deliveries so far that count
 	FirstFailedAt *time.Time
 	LastError     string
+	TraceParent   string // of the last attempt
 	DeadAt        *time.Time
 	DeadReason    string
 }
@@ -69,7 +70,7 @@ type storedEvent struct {
 func (storedEvent) TableName() string { return "stored_inbox" }
 
 func (e storedEvent) delivery() events.Delivery {
-	d := events.Delivery{Body: []byte(e.Body), Attempt: e.Attempts + 1, LastError: e.LastError}
+	d := events.Delivery{Body: []byte(e.Body), Attempt: e.Attempts + 1, LastError: e.LastError, TraceParent: e.TraceParent}
 	if e.FirstFailedAt != nil {
 		d.FirstFailedAt = *e.FirstFailedAt
 	}
@@ -137,7 +138,10 @@ func (m mailbox) prepare(ctx context.Context) error {
 				return err
 			}
 		}
-		return nil
+		if tx.Migrator().HasColumn(&storedEvent{}, "trace_parent") {
+			return nil
+		}
+		return tx.Exec("alter table stored_inbox add column trace_parent text not null default ''").Error
 	})
 }
 
@@ -213,7 +217,7 @@ func (m mailbox) settle(ctx context.Context, e storedEvent, v events.Verdict, no
 	if failedAt.IsZero() {
 		failedAt = now
 	}
-	changes := map[string]any{"attempts": e.Attempts + 1, "first_failed_at": failedAt.UTC(), "last_error": ""}
+	changes := map[string]any{"attempts": e.Attempts + 1, "first_failed_at": failedAt.UTC(), "last_error": "", "trace_parent": v.TraceParent}
 	if v.Err != nil {
 		changes["last_error"] = plainText(v.Err.Error())
 	}

@@ -88,3 +88,16 @@ func (t *Transport) Consume(ctx context.Context, consumers []events.Consumer) er
 	supervisors.Wait()
 	return nil
 }
+
+// System implements events.Names.
+func (t *Transport) System() string { return "inprocess" }
+
+// Destination implements events.Names: publisher and event type.
+func (t *Transport) Destination(publisher, eventType string) string {
+	return publisher + ":" + eventType
+}
+
+// Source implements events.Names: publisher, event type and reaction.
+func (t *Transport) Source(q events.Queue) string {
+	return t.Destination(q.Publisher, q.Type) + ":" + q.String()
+}

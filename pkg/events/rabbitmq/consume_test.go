@@ -64,7 +64,7 @@ func TestConsume_ClimbsTheLadderInOrderIntoTheDeadLetters(t *testing.T) {
 		if first.IsZero() {
 			first = time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC)
 		}
-		v := events.Verdict{Action: events.Retry, Err: fmt.Errorf("failure %d", d.Attempt), FirstFailedAt: first, Attempt: d.Attempt}
+		v := events.Verdict{Action: events.Retry, Err: fmt.Errorf("failure %d", d.Attempt), FirstFailedAt: first, Attempt: d.Attempt, TraceParent: fmt.Sprintf("attempt %d", d.Attempt)}
 		if d.Attempt <= len(q.Ladder) {
 			v.Delay = q.Ladder[d.Attempt-1]
 		} else {
@@ -83,6 +83,7 @@ func TestConsume_ClimbsTheLadderInOrderIntoTheDeadLetters(t *testing.T) {
 		if i > 0 {
 			want.FirstFailedAt = time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC)
 			want.LastError = fmt.Sprintf("failure %d", i)
+			want.TraceParent = fmt.Sprintf("attempt %d", i)
 			if waited := got.at.Sub(before.at); waited < q.Ladder[i-1] {
 				t.Errorf("attempt %d came after %v", got.Attempt, waited)
 			}
@@ -101,7 +102,7 @@ func TestConsume_ClimbsTheLadderInOrderIntoTheDeadLetters(t *testing.T) {
 	}
 	want := amqp.Table{
 		"retry-attempt": int64(4), "retry-first-failed-at": "2026-01-02T03:04:05.000000006Z", "retry-last-error": "failure 4",
-		"dead-reason": "failed", "dead-queue": QueueName(q), "traceparent": "00-1-2-01",
+		"dead-reason": "failed", "dead-queue": QueueName(q), "traceparent": "00-1-2-01", "retry-traceparent": "attempt 4",
 	}
 	ours := cmpopts.IgnoreMapEntries(func(name string, _ any) bool {
 		return name == "dead-at" || name == headerNumber || name == "x-delivery-count"
@@ -125,12 +126,13 @@ func TestForwarded(t *testing.T) {
 	d := amqp.Delivery{
 		Headers: amqp.Table{
 			"x-death": []any{}, "X-First-Death-Queue": "q", "CC": []any{"other"}, "traceparent": "00",
-			"retry-attempt": int32(2), "retry-first-failed-at": "2026-01-02T03:04:05Z", "retry-last-error": "e",
+			"retry-attempt": int32(2), "retry-first-failed-at": "2026-01-02T03:04:05Z", "retry-last-error": "e", "retry-traceparent": "t", "dead-reason": "permanent",
 		},
 		UserId: "somebody", Expiration: "1000", Priority: 1, ReplyTo: "r",
 	}
 	received := deliveryOf(d)
-	if received.Attempt != 3 || received.LastError != "e" || received.FirstFailedAt.Year() != 2026 {
+	if received.Attempt != 3 || received.LastError != "e" || received.FirstFailedAt.Year() != 2026 ||
+		received.TraceParent != "t" || received.DeadReason != events.DeadPermanent {
 		t.Errorf("got %+v", received)
 	}
 
@@ -141,7 +143,7 @@ func TestForwarded(t *testing.T) {
 	want := amqp.Publishing{
 		Headers: amqp.Table{
 			"traceparent": "00", "retry-attempt": int64(3), "retry-first-failed-at": "2026-01-02T03:04:05Z",
-			"retry-last-error": strings.Repeat("é", 512),
+			"retry-last-error": strings.Repeat("é", 512), "dead-reason": "permanent",
 		},
 		DeliveryMode: amqp.Persistent, Priority: 1, ReplyTo: "r",
 	}

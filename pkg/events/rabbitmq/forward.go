@@ -16,6 +16,10 @@ func deliveryOf(d amqp.Delivery) events.Delivery {
 		r.FirstFailedAt, _ = time.Parse(time.RFC3339Nano, s)
 	}
 	r.LastError, _ = d.Headers[headerLastError].(string)
+	r.TraceParent, _ = d.Headers[headerRetryTrace].(string)
+	if reason, ok := d.Headers[headerDeadReason].(string); ok {
+		r.DeadReason = events.DeadReason(reason)
+	}
 	return r
 }
 
@@ -53,6 +57,10 @@ func forwarded(q events.Queue, d amqp.Delivery, received events.Delivery, v even
 		failedAt = now
 	}
 	headers[headerFirstFailedAt] = stamp(failedAt)
+	delete(headers, headerRetryTrace)
+	if v.TraceParent != "" {
+		headers[headerRetryTrace] = v.TraceParent
+	}
 	headers[headerLastError] = ""
 	if v.Err != nil {
 		headers[headerLastError] = cut(v.Err.Error(), maxErrorText)

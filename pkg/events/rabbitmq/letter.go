@@ -14,6 +14,7 @@ const (
 	headerAttempt       = "retry-attempt"         // deliveries so far that count; the next one's Attempt is one more
 	headerFirstFailedAt = "retry-first-failed-at" // RFC 3339, UTC
 	headerLastError     = "retry-last-error"      // shortened to a KiB
+	headerRetryTrace    = "retry-traceparent"     // of the last attempt
 
 	headerDeadReason = "dead-reason" // an events.DeadReason
 	headerDeadQueue  = "dead-queue"  // the queue it came from

@@ -33,6 +33,19 @@ func RungName(q events.Queue, delay time.Duration) string {
 	return q.String() + ".retry." + short(delay)
 }
 
+// System implements events.Names.
+func (t *Transport) System() string { return "rabbitmq" }
+
+// Destination implements events.Names: exchange and routing key, in the form that OpenTelemetry's conventions for RabbitMQ give.
+func (t *Transport) Destination(publisher, eventType string) string {
+	return ExchangeName(publisher) + ":" + eventType
+}
+
+// Source implements events.Names: exchange, routing key and queue.
+func (t *Transport) Source(q events.Queue) string {
+	return t.Destination(q.Publisher, q.Type) + ":" + QueueName(q)
+}
+
 // short is Go's notation without zero parts: 2m, not 2m0s.
 func short(d time.Duration) string {
 	s := strings.Replace(d.String(), "h0m", "h", 1)
