@@ -21,8 +21,8 @@ import (
 // in a process, and the function it returns at the end: that sends what is buffered, and blocks until then or until its
 // context ends.
 //
-// Spans are exported only if OTEL_TRACES_EXPORTER or an OTLP endpoint is set; trace ids exist either way, for logs and
-// events. Metrics are always on /metrics, and pushed as well if OTEL_METRICS_EXPORTER says so.
+// Spans are made and exported only if OTEL_TRACES_EXPORTER or an OTLP endpoint is set; trace ids exist either way, for
+// logs and events, which then say that they are not sampled. Metrics are always on /metrics, and pushed as well if OTEL_METRICS_EXPORTER says so.
 func Telemetry(ctx context.Context, service, version string) (shutdown func(context.Context) error, err error) {
 	otel.SetTextMapPropagator(propagation.NewCompositeTextMapPropagator(propagation.TraceContext{}, propagation.Baggage{}))
 	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) { slog.Warn("telemetry", "error", err) }))
@@ -44,6 +44,9 @@ func Telemetry(ctx context.Context, service, version string) (shutdown func(cont
 			return nil, fmt.Errorf("telemetry: traces: %w", err)
 		}
 		tracing = append(tracing, trace.WithBatcher(exporter))
+	} else {
+		// Ids without the cost of spans that nobody will see.
+		tracing = append(tracing, trace.WithSampler(trace.NeverSample()))
 	}
 	scraped, err := prometheus.New(prometheus.WithoutScopeInfo())
 	if err != nil {
