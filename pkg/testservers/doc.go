@@ -3,6 +3,8 @@
 //   - [Database] and [Template.Database] return the URL of a database that no other test sees; the second is cloned
 //     from one that was prepared once, which is much faster than migrating for every test.
 //   - [AMQP] and [Topology.AMQP] return the URL of a virtual host: of a test's own, or prepared once per package.
+//   - [User] returns such a URL for somebody who may do little there.
+//   - [Authority] puts TLS before either of them.
 //   - [OwnDatabase] and [OwnBroker] start whole servers for tests that stop them.
 //   - [QueueDepths] says what lies in a virtual host's queues.
 //

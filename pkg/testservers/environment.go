@@ -53,7 +53,7 @@ var broker = sync.OnceValues(func() (rabbit, error) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), operationTimeout)
 	defer cancel()
-	if err := b.sweepVHosts(ctx); err != nil {
+	if err := errors.Join(b.sweepVHosts(ctx), b.sweepUsers(ctx)); err != nil {
 		return rabbit{}, fmt.Errorf("test virtual hosts need RabbitMQ's management API, which does not answer at %s (set %s): %w",
 			redact(b.management.String()), envManagement, err)
 	}

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"fmt"
 	"net"
+	"net/http"
 	"net/url"
 	"os"
 	"os/exec"
@@ -44,11 +45,17 @@ func TestSweep_DeletesWhatAKilledTestLeft(t *testing.T) {
 	if err := b.createVHost(t.Context(), left); err != nil {
 		t.Fatal(err)
 	}
+	if err := b.createUser(t.Context(), left, "password", left, "", "", ""); err != nil {
+		t.Fatal(err)
+	}
 
 	if err := sweepDatabases(t.Context(), server); err != nil {
 		t.Fatal(err)
 	}
 	if err := b.sweepVHosts(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.sweepUsers(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	address, err := withDatabase(server, left)
@@ -61,6 +68,9 @@ func TestSweep_DeletesWhatAKilledTestLeft(t *testing.T) {
 	}
 	if _, err := b.queueNames(t.Context(), left); err == nil {
 		t.Error("the virtual host is still there")
+	}
+	if err := b.call(t.Context(), http.MethodGet, []string{"users", left}, nil, nil); err == nil {
+		t.Error("the user is still there")
 	}
 }
 

@@ -56,7 +56,11 @@ func (b rabbit) createVHost(ctx context.Context, name string) error {
 }
 
 func (b rabbit) deleteVHost(ctx context.Context, name string) error {
-	err := b.call(ctx, http.MethodDelete, []string{"vhosts", name}, nil, nil)
+	return ignoreMissing(b.call(ctx, http.MethodDelete, []string{"vhosts", name}, nil, nil))
+}
+
+// ignoreMissing makes deleting what is gone already a success.
+func ignoreMissing(err error) error {
 	if status, ok := errors.AsType[statusError](err); ok && status.code == http.StatusNotFound {
 		return nil
 	}
