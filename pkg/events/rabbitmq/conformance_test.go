@@ -21,7 +21,7 @@ import (
 
 func TestConformance(t *testing.T) { eventstest.Run(t, world{}) }
 
-// world is RabbitMQ with Postgres, a proxy before each.
+// world is RabbitMQ with Postgres, a proxy before each. Everybody has their own user, with the least of rights.
 type world struct{}
 
 func (world) Stage(t *testing.T) eventstest.Stage {
@@ -40,7 +40,8 @@ type stage struct {
 
 func (s *stage) Apply(t testing.TB, topologies ...events.Topology) {
 	t.Helper()
-	if err := rabbitmq.Apply(t.Context(), s.broker, topologies...); err != nil {
+	admin := as(t, s.broker, rabbitmq.TopologyPermissions(topologies...))
+	if err := rabbitmq.Apply(t.Context(), admin, topologies...); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -48,7 +49,7 @@ func (s *stage) Apply(t testing.TB, topologies ...events.Topology) {
 func (s *stage) Process(t testing.TB, service string) eventstest.Process {
 	t.Helper()
 	database, databaseLink := through(t, s.database(service))
-	broker, brokerLink := through(t, s.broker)
+	broker, brokerLink := through(t, as(t, s.broker, rabbitmq.ServicePermissions(service)))
 	tr, err := rabbitmq.New(broker, rabbitmq.Config{
 		Name: service, DialTimeout: 2 * time.Second, WriteTimeout: 2 * time.Second, ConfirmTimeout: 5 * time.Second,
 		Logger: slog.New(slog.NewTextHandler(t.Output(), nil)),
@@ -58,6 +59,12 @@ func (s *stage) Process(t testing.TB, service string) eventstest.Process {
 	}
 	t.Cleanup(func() { _ = tr.Close() })
 	return eventstest.Process{DB: open(t, database), Transport: tr, Database: databaseLink, Broker: brokerLink}
+}
+
+// as is the broker for a user who may do this and no more. The suite shows that it is enough.
+func as(t testing.TB, broker string, may rabbitmq.Permissions) string {
+	t.Helper()
+	return testservers.User(t, broker, may.Configure, may.Write, may.Read)
 }
 
 func (s *stage) Observe(t testing.TB, service string) *gorm.DB {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -73,16 +74,18 @@ func (d *dialer) dialOne(ctx context.Context, url, purpose string) (*link, error
 	properties.SetClientConnectionName(d.cfg.Name + " " + purpose)
 
 	l := &link{}
+	var socket *boundedConn
 	unwatch := func() bool { return true }
 	config := amqp.Config{
 		Heartbeat:  d.cfg.Heartbeat,
 		Properties: properties,
 		Dial: func(network, address string) (net.Conn, error) {
-			socket, err := (&net.Dialer{}).DialContext(ctx, network, address)
+			conn, err := (&net.Dialer{}).DialContext(ctx, network, address)
 			if err != nil {
 				return nil, err
 			}
-			l.socket = &boundedConn{socket, d.cfg.WriteTimeout}
+			socket = &boundedConn{Conn: conn, timeout: d.cfg.WriteTimeout}
+			l.socket = socket
 			// amqp091 knows no context: closing the socket is what ends its handshake.
 			unwatch = context.AfterFunc(ctx, l.drop)
 			return l.socket, nil
@@ -96,8 +99,11 @@ func (d *dialer) dialOne(ctx context.Context, url, purpose string) (*link, error
 		err = errors.Join(context.Cause(ctx), err)
 	}
 	if err != nil {
-		if l.socket != nil {
+		if socket != nil {
 			l.drop()
+			if strings.HasPrefix(url, "amqp:") && socket.heardNoAMQP() {
+				err = fmt.Errorf("%w: no broker answers in plain text there; for TLS the address begins with amqps://", err)
+			}
 		}
 		return nil, err
 	}
@@ -168,6 +174,15 @@ func (l *link) channel(ctx context.Context) (ch *amqp.Channel, err error) {
 type boundedConn struct {
 	net.Conn
 	timeout time.Duration
+	first   atomic.Int32 // the first byte heard, plus one
+}
+
+func (c *boundedConn) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	if n > 0 && c.first.Load() == 0 {
+		c.first.Store(int32(b[0]) + 1)
+	}
+	return n, err
 }
 
 func (c *boundedConn) Write(b []byte) (int, error) {
@@ -175,4 +190,11 @@ func (c *boundedConn) Write(b []byte) (int, error) {
 		return 0, err
 	}
 	return c.Conn.Write(b)
+}
+
+// heardNoAMQP says whether the peer has hung up without a word, or with an alert of TLS.
+func (c *boundedConn) heardNoAMQP() bool {
+	const tlsAlert = 21
+	first := c.first.Load()
+	return first == 0 || first == tlsAlert+1
 }

@@ -29,10 +29,12 @@ package rabbitmq
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net/url"
+	"os"
 	"strings"
 	"time"
 
@@ -45,7 +47,11 @@ import (
 type Config struct {
 	// Name shows in the broker's lists of connections and consumers: "inventory/7f3a". Default: "quadrille".
 	Name string
-	// TLS is for amqps addresses. Default: the system's certificates, or what the address's query names.
+	// CAFile names a PEM file with the authorities that may vouch for the broker, instead of the system's. It is read
+	// by New, and goes with amqps addresses only.
+	CAFile string
+	// TLS is for amqps addresses, for what CAFile does not say. Default: TLS 1.2 or later, the system's certificates or
+	// what the address's query names, the address's host as the broker's name.
 	TLS *tls.Config
 	// DialTimeout bounds the connection to one address, handshake included. Default: 10s.
 	DialTimeout time.Duration
@@ -106,15 +112,39 @@ func New(address string, cfg Config) (*Transport, error) {
 	urls := strings.Split(address, ",")
 	for i, u := range urls {
 		urls[i] = strings.TrimSpace(u)
-		if _, err := amqp.ParseURI(urls[i]); err != nil {
+		if uri, err := amqp.ParseURI(urls[i]); err != nil {
 			errs = append(errs, fmt.Errorf("address %d: %w", i+1, withoutSecret(err)))
+		} else if cfg.CAFile != "" && uri.Scheme != "amqps" {
+			errs = append(errs, fmt.Errorf("address %d: a CA file goes with amqps, not %s", i+1, uri.Scheme))
 		}
+	}
+	if cfg.CAFile != "" {
+		cfg.TLS, err = trusting(cfg.CAFile, cfg.TLS)
+		errs = append(errs, err)
 	}
 	if err := errors.Join(errs...); err != nil {
 		return nil, fmt.Errorf("rabbitmq: configuration: %w", err)
 	}
 	d := &dialer{urls: urls, cfg: cfg}
 	return &Transport{cfg: cfg, dialer: d, publisher: newPublisher(d)}, nil
+}
+
+// trusting is cfg, or a new one, with the authorities in file.
+func trusting(file string, cfg *tls.Config) (*tls.Config, error) {
+	content, err := os.ReadFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("CA file: %w", err)
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(content) {
+		return nil, fmt.Errorf("CA file: %s holds no certificate in PEM", file)
+	}
+	if cfg == nil {
+		cfg = &tls.Config{MinVersion: tls.VersionTLS12}
+	}
+	cfg = cfg.Clone()
+	cfg.RootCAs = pool
+	return cfg, nil
 }
 
 // withoutSecret takes the address, which may hold a password, out of an error.
