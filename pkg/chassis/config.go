@@ -22,10 +22,15 @@ type Config struct {
 	HTTPAddr string `env:"HTTP_ADDR" envDefault:":8080"`
 	// DatabaseURL is a postgres:// URL. Required.
 	DatabaseURL Secret `env:"DATABASE_URL"`
+	// MigrateDatabaseURL leads to the same database as a role that may change tables, if that of DatabaseURL may not.
+	// It is used at the start only; see AsOwner.
+	MigrateDatabaseURL Secret `env:"MIGRATE_DATABASE_URL"`
 	// DatabaseMaxConns bounds the connection pool of this instance.
 	DatabaseMaxConns int `env:"DATABASE_MAX_CONNS" envDefault:"20"`
 	// AMQPURL is an amqp:// or amqps:// URL. Required.
 	AMQPURL Secret `env:"AMQP_URL"`
+	// AMQPCAFile names a PEM file with the authorities that may vouch for an amqps:// broker, instead of the system's.
+	AMQPCAFile string `env:"AMQP_CA_FILE"`
 	// Audit keeps published events in the append-only event_log. "on" or "off".
 	Audit bool `env:"AUDIT" envDefault:"off"`
 	// OpsToken opens the endpoints under /ops. Without one they refuse everybody.
@@ -94,6 +99,9 @@ func (c Config) validate() error {
 	}
 	if err := checkURL(c.DatabaseURL, "postgres", "postgresql"); err != nil {
 		wrong("DATABASE_URL %w", err)
+	}
+	if err := checkURL(c.MigrateDatabaseURL, "postgres", "postgresql"); c.MigrateDatabaseURL != "" && err != nil {
+		wrong("MIGRATE_DATABASE_URL %w", err)
 	}
 	if err := checkURL(c.AMQPURL, "amqp", "amqps"); err != nil {
 		wrong("AMQP_URL %w", err)

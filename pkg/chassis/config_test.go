@@ -89,6 +89,14 @@ func TestParseEnv_ReportsEveryMistakeOnce(t *testing.T) {
 	}
 }
 
+func TestParseEnv_ChecksTheOwnersURLIfThereIsOne(t *testing.T) {
+	t.Parallel()
+	_, err := chassis.ParseEnv(sampleDefaults(), append(complete, "MIGRATE_DATABASE_URL=mysql://hunter2"))
+	if err == nil || err.Error() != "MIGRATE_DATABASE_URL must be a URL that starts with postgres://" {
+		t.Errorf("got %v", err)
+	}
+}
+
 func TestSecret_ShowsItselfOnlyWhenRevealed(t *testing.T) {
 	t.Parallel()
 	const secret = chassis.Secret("hunter2")

@@ -228,3 +228,51 @@ func TestMigrate_NeedsNoFilesOfTheService(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+func TestAsOwner_ChangesTablesForARoleThatMayNot(t *testing.T) {
+	t.Parallel()
+	server := testservers.OwnDatabase(t)
+	owner := server.URL()
+	admin := open(t, owner, chassis.DatabaseOptions{MaxConns: 1})
+	for _, statement := range []string{
+		"create role serving login", "alter default privileges grant select, insert, update, delete on tables to serving",
+	} {
+		if err := admin.Exec(statement).Error; err != nil {
+			t.Fatal(err)
+		}
+	}
+	u, err := url.Parse(owner)
+	if err != nil {
+		t.Fatal(err)
+	}
+	u.User = url.User("serving")
+	db := open(t, u.String(), chassis.DatabaseOptions{})
+	migrate := func(ctx context.Context, db *gorm.DB) error { return chassis.Migrate(ctx, db, things) }
+
+	if err := chassis.AsOwner(t.Context(), chassis.Config{}, db, migrate); err == nil {
+		t.Error("the role may change tables by itself")
+	}
+	cfg := chassis.Config{MigrateDatabaseURL: chassis.Secret(owner)}
+	for range 2 {
+		if err := chassis.AsOwner(t.Context(), cfg, db, migrate); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := db.Exec("insert into things (name) values ('fan')").Error; err != nil {
+		t.Error(err)
+	}
+	if err := db.Exec("drop table things").Error; err == nil {
+		t.Error("the role that serves has dropped a table")
+	}
+	waitUntil(t, "the owner is gone", func() bool {
+		var others int
+		err := admin.Raw(`select count(*) from pg_stat_activity
+			where usename <> 'serving' and backend_type = 'client backend' and pid <> pg_backend_pid()`).Scan(&others).Error
+		return err == nil && others == 0
+	})
+
+	cfg.MigrateDatabaseURL = "postgres://owner:hunter2@%/"
+	if err := chassis.AsOwner(t.Context(), cfg, db, migrate); err == nil || !strings.Contains(err.Error(), "MIGRATE_DATABASE_URL") || strings.Contains(err.Error(), "hunter2") {
+		t.Errorf("got %v", err)
+	}
+}

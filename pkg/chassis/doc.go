@@ -3,7 +3,7 @@
 // It knows nothing about what a service does.
 //
 // A service's main is one line, [Main]; its run function opens the database ([OpenDatabase]), migrates it
-// ([Migrate]), puts its handlers on a [Router] and blocks in [Run].
+// ([AsOwner], [Migrate]), puts its handlers on a [Router] and blocks in [Run].
 //
 // What it promises:
 //

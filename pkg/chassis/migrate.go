@@ -38,6 +38,20 @@ func Migrate(ctx context.Context, db *gorm.DB, files fs.FS) error {
 	return migrate(ctx, db, files, "schema_migrations")
 }
 
+// AsOwner calls change with a handle whose role may change tables, and blocks until it is done. That is the role of
+// cfg.MigrateDatabaseURL, for which it opens a connection and closes it afterwards, so that db, which serves requests,
+// may belong to a role that can do no more than read and write rows. If none is set, change gets db.
+func AsOwner(ctx context.Context, cfg Config, db *gorm.DB, change func(ctx context.Context, db *gorm.DB) error) error {
+	if cfg.MigrateDatabaseURL == "" {
+		return change(ctx, db)
+	}
+	owner, err := OpenDatabase(ctx, cfg.MigrateDatabaseURL, DatabaseOptions{MaxConns: 2})
+	if err != nil {
+		return fmt.Errorf("MIGRATE_DATABASE_URL: %w", err)
+	}
+	return errors.Join(change(ctx, owner), CloseDatabase(owner))
+}
+
 func migrate(ctx context.Context, db *gorm.DB, files fs.FS, table string) error {
 	if info, err := fs.Stat(files, "migrations"); err == nil && info.IsDir() {
 		if files, err = fs.Sub(files, "migrations"); err != nil {

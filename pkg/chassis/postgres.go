@@ -4,10 +4,13 @@ package chassis
 
 import (
 	"context"
+	"crypto/tls"
 	"database/sql"
 	"database/sql/driver"
 	"errors"
+	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"slices"
 	"strconv"
@@ -27,7 +30,7 @@ import (
 func openPostgres(url Secret, opts DatabaseOptions) (*sql.DB, error) {
 	cfg, err := pgx.ParseConfig(url.Reveal())
 	if err != nil {
-		return nil, errors.New("DATABASE_URL is not a valid connection string")
+		return nil, wrongURL(err)
 	}
 	for name, value := range map[string]string{
 		"timezone":                            "UTC",
@@ -45,6 +48,17 @@ func openPostgres(url Secret, opts DatabaseOptions) (*sql.DB, error) {
 	// The wrapping struct leaves out the tracer's other hooks: a span for each statement is enough.
 	cfg.Tracer = struct{ pgx.QueryTracer }{otelpgx.NewTracer(otelpgx.WithMeterProvider(noop.NewMeterProvider()))}
 	return stdlib.OpenDB(*cfg, stdlib.OptionAfterConnect(readTimesAsUTC)), nil
+}
+
+// wrongURL says what it can without quoting the URL, which the parser's error does, perhaps with the password.
+func wrongURL(err error) error {
+	if file, ok := errors.AsType[*fs.PathError](err); ok {
+		return fmt.Errorf("the URL names a file that cannot be used: %w", file)
+	}
+	if strings.HasSuffix(err.Error(), "unable to add CA to cert pool)") {
+		return errors.New("the file that the URL names as sslrootcert holds no certificate in PEM")
+	}
+	return errors.New("the URL is not a valid connection string")
 }
 
 func postgresDialector(pool *sql.DB) gorm.Dialector {
@@ -99,8 +113,12 @@ func (migrationLock) SessionUnlock(ctx context.Context, conn *sql.Conn) error {
 	return errors.Join(resetErr, err)
 }
 
-// refusesLogin tells whether waiting will not help: the database is there and does not let us in.
+// refusesLogin tells whether waiting will not help: the database is there and does not let us in, or is not the one
+// that we trust.
 func refusesLogin(err error) bool {
+	if _, untrusted := errors.AsType[*tls.CertificateVerificationError](err); untrusted {
+		return true
+	}
 	code := sqlState(err)
 	return strings.HasPrefix(code, "28") || code == "3D000"
 }

@@ -14,7 +14,7 @@ import (
 // Run brings the tables up to date and serves until ctx ends, then stops in order. The database and the transport
 // remain the caller's to close.
 func Run(ctx context.Context, cfg Config, db *gorm.DB, transport events.Transport) (err error) {
-	if err := Migrate(ctx, db); err != nil {
+	if err := chassis.AsOwner(ctx, cfg.Config, db, Migrate); err != nil {
 		return err
 	}
 	s := New(db, Patience{Payment: cfg.PaymentDeadline, Shop: cfg.StalledAfter, Carrier: cfg.CarrierStalledAfter})

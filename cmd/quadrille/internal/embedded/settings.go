@@ -27,7 +27,8 @@ const DefaultToken = "let-me-see"
 
 // own are the variables that the shop does not leave to the environment: it is made of one piece.
 var own = []string{
-	"HTTP_ADDR", "DATABASE_URL", "DATABASE_MAX_CONNS", "AMQP_URL", "STRIPE_URL", "STRIPE_KEY", "CARRIER_URL", "CARRIER_WEBHOOK_SECRET",
+	"HTTP_ADDR", "DATABASE_URL", "MIGRATE_DATABASE_URL", "DATABASE_MAX_CONNS", "AMQP_URL", "AMQP_CA_FILE",
+	"STRIPE_URL", "STRIPE_KEY", "CARRIER_URL", "CARRIER_WEBHOOK_SECRET",
 }
 
 // settings are what the environment says to the parts of the shop.

@@ -17,7 +17,7 @@ func run(ctx context.Context, cfg inventory.Config) error {
 	if err != nil {
 		return err
 	}
-	transport, err := rabbitmq.New(cfg.AMQPURL.Reveal(), rabbitmq.Config{Name: "inventory"})
+	transport, err := rabbitmq.New(cfg.AMQPURL.Reveal(), rabbitmq.Config{Name: "inventory", CAFile: cfg.AMQPCAFile})
 	if err != nil {
 		return errors.Join(err, chassis.CloseDatabase(db))
 	}

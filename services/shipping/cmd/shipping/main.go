@@ -17,7 +17,7 @@ func run(ctx context.Context, cfg shipping.Config) error {
 	if err != nil {
 		return err
 	}
-	transport, err := rabbitmq.New(cfg.AMQPURL.Reveal(), rabbitmq.Config{Name: "shipping"})
+	transport, err := rabbitmq.New(cfg.AMQPURL.Reveal(), rabbitmq.Config{Name: "shipping", CAFile: cfg.AMQPCAFile})
 	if err != nil {
 		return errors.Join(err, chassis.CloseDatabase(db))
 	}
