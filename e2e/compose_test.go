@@ -25,7 +25,7 @@ func composeShop(ctx context.Context) (*Shop, func(), error) {
 		return def
 	}
 	compose := func(env []string, args ...string) error {
-		cmd := exec.Command("docker", append([]string{"compose", "--project-directory", ".."}, args...)...)
+		cmd := exec.Command("docker", append(append([]string{"compose", "--project-directory", ".."}, composeFiles()...), args...)...)
 		cmd.Env = append(os.Environ(), env...)
 		out, err := cmd.CombinedOutput()
 		if err != nil {
@@ -41,7 +41,7 @@ func composeShop(ctx context.Context) (*Shop, func(), error) {
 		Processor: url("PROCESSOR_OPS_URL", "http://127.0.0.1:8093"),
 		Carrier:   url("CARRIER_OPS_URL", "http://127.0.0.1:8094"),
 		Token:     url("OPS_TOKEN", "let-me-see"),
-		AMQP:      url("AMQP_URL", "amqp://quadrille:quadrille@127.0.0.1:5672/"),
+		Servers:   composeServers(),
 		Kill:      func(name string) error { return compose(nil, "kill", "-s", "KILL", name) },
 		Start:     func(name string) error { return compose(nil, "start", name) },
 		Restart: func(name string, env ...string) error {

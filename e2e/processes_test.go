@@ -15,8 +15,6 @@ import (
 	"syscall"
 	"testing"
 	"time"
-
-	"github.com/quadrille-dev/quadrille/pkg/testservers"
 )
 
 // process is one program of the shop.
@@ -93,11 +91,14 @@ func startProcesses(ctx context.Context) (_ *Shop, stop func(), err error) {
 	}
 
 	suite := &suiteTB{cleanup: func(f func()) { cleanups = append(cleanups, f) }}
-	amqp := testservers.AMQP(suite)
+	servers, err := processServers(suite)
+	if err != nil {
+		return nil, stop, err
+	}
 
 	ladder := "RETRY_LADDER=" + delays
 	apply := exec.CommandContext(ctx, filepath.Join(dir, "quadrille"), "topology", "apply")
-	apply.Env = append(os.Environ(), "AMQP_URL="+amqp, ladder)
+	apply.Env = append(os.Environ(), "AMQP_URL="+servers.Broker["topology"], ladder)
 	if out, err := apply.CombinedOutput(); err != nil {
 		return nil, stop, fmt.Errorf("topology apply: %w\n%s", err, out)
 	}
@@ -121,7 +122,8 @@ func startProcesses(ctx context.Context) (_ *Shop, stop func(), err error) {
 		},
 	}
 	for _, service := range []string{"order", "inventory", "payment", "shipping"} {
-		env[service] = append(env[service], "DATABASE_URL="+testservers.Database(suite), "AMQP_URL="+amqp, ladder, "AUDIT=on")
+		env[service] = append(env[service], ladder, "AUDIT=on")
+		env[service] = append(env[service], servers.addresses(service)...)
 	}
 
 	processes := map[string]*process{}
@@ -151,7 +153,7 @@ func startProcesses(ctx context.Context) (_ *Shop, stop func(), err error) {
 	http := func(i int) string { return "http://" + at(i) }
 	return &Shop{
 		Order: http(0), Inventory: http(1), Payment: http(2), Shipping: http(3), Processor: http(6), Carrier: http(7), Token: token,
-		AMQP: amqp, RetryLadder: delays,
+		Servers: servers, RetryLadder: delays,
 		Kill:  func(name string) error { return processes[name].end(syscall.SIGKILL) },
 		Start: func(name string) error { return processes[name].start() },
 		Restart: func(name string, env ...string) error {

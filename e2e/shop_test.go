@@ -23,7 +23,8 @@ type Shop struct {
 	Processor, Carrier                  string // the simulators' operator URLs
 	Token                               string
 	Broker                              string                                 // the broker's operators' side, where it is no RabbitMQ
-	AMQP, RetryLadder                   string                                 // the broker, and what was declared on it
+	Servers                             Servers                                // none, if the shop is one process
+	RetryLadder                         string                                 // what was declared on the broker
 	Kill, Start                         func(name string) error                // SIGKILL a program; start it again
 	Restart                             func(name string, env ...string) error // stop it, start it with these settings
 	Logs                                string                                 // folder, if there is one

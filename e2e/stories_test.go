@@ -247,7 +247,7 @@ func (s *Shop) ledger(args ...string) (report string, err error) {
 	cmd.Env = append(os.Environ(),
 		"ORDER_URL="+s.Order, "INVENTORY_URL="+s.Inventory, "PAYMENT_URL="+s.Payment, "SHIPPING_URL="+s.Shipping,
 		"PROCESSOR_OPS_URL="+s.Processor, "CARRIER_OPS_URL="+s.Carrier, "OPS_TOKEN="+s.Token,
-		"AMQP_URL="+s.AMQP, "BROKER_OPS_URL="+s.Broker, "RETRY_LADDER="+s.RetryLadder)
+		"AMQP_URL="+s.Servers.Broker["monitor"], "AMQP_CA_FILE="+s.Servers.CAFile, "BROKER_OPS_URL="+s.Broker, "RETRY_LADDER="+s.RetryLadder)
 	out, err := cmd.CombinedOutput()
 	return string(out), err
 }

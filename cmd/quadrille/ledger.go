@@ -27,6 +27,7 @@ type ledgerOptions struct {
 	urls           map[string]*string // by party
 	token          string
 	amqpURL        string
+	amqpCA         string
 	brokerURL      string
 	ladder         string
 	orders         []string
@@ -74,6 +75,7 @@ func ledgerCommand() *cobra.Command {
 	// The two secrets have no default that --help would print.
 	f.StringVar(&o.token, "token", "", "the operators' token (OPS_TOKEN)")
 	f.StringVar(&o.amqpURL, "amqp-url", "", "the broker; without it, dead letters are not checked (AMQP_URL)")
+	f.StringVar(&o.amqpCA, "amqp-ca-file", os.Getenv("AMQP_CA_FILE"), caFileUsage)
 	f.StringVar(&o.brokerURL, "broker-url", os.Getenv("BROKER_OPS_URL"), "in the place of --amqp-url, the broker inside quadrille up (BROKER_OPS_URL)")
 	f.StringVar(&o.ladder, "retry-ladder", os.Getenv("RETRY_LADDER"), "as in topology apply; it names queues (RETRY_LADDER)")
 	f.StringSliceVar(&o.orders, "order", nil, "check only what concerns these orders; may be repeated")
@@ -144,7 +146,7 @@ func (o ledgerOptions) config() (ledger.Config, func(), error) {
 	case url == "":
 		return cfg, func() {}, nil
 	}
-	transport, err := rabbitmq.New(url, rabbitmq.Config{Name: "ledger"})
+	transport, err := rabbitmq.New(url, rabbitmq.Config{Name: "ledger", CAFile: o.amqpCA})
 	if err != nil {
 		return fail("--amqp-url: %w", err)
 	}

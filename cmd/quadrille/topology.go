@@ -22,8 +22,8 @@ func topologyCommand() *cobra.Command {
 		"delays between the attempts of a reaction, separated by commas; all services must use the same (RETRY_LADDER)")
 
 	var (
-		url  string
-		wait time.Duration
+		url, ca string
+		wait    time.Duration
 	)
 	apply := &cobra.Command{
 		Use:   "apply",
@@ -39,7 +39,12 @@ func topologyCommand() *cobra.Command {
 			}
 			ctx, cancel := context.WithTimeout(cmd.Context(), wait)
 			defer cancel()
-			if err := rabbitmq.Apply(ctx, url, all...); err != nil {
+			transport, err := rabbitmq.New(url, rabbitmq.Config{Name: "topology", CAFile: ca})
+			if err != nil {
+				return err
+			}
+			defer transport.Close()
+			if err := transport.Apply(ctx, all...); err != nil {
 				return err
 			}
 			queues := 0
@@ -51,6 +56,7 @@ func topologyCommand() *cobra.Command {
 		},
 	}
 	apply.Flags().StringVar(&url, "amqp-url", os.Getenv("AMQP_URL"), "the broker (AMQP_URL)")
+	apply.Flags().StringVar(&ca, "amqp-ca-file", os.Getenv("AMQP_CA_FILE"), caFileUsage)
 	apply.Flags().DurationVar(&wait, "wait", 2*time.Minute, "how long to wait for the broker")
 
 	show := &cobra.Command{
@@ -72,9 +78,11 @@ func topologyCommand() *cobra.Command {
 			return w.Flush()
 		},
 	}
-	cmd.AddCommand(apply, show)
+	cmd.AddCommand(apply, show, definitionsCommand())
 	return cmd
 }
+
+const caFileUsage = "authorities that may vouch for an amqps:// broker, in PEM, instead of the system's (AMQP_CA_FILE)"
 
 // parseTopologies reads the ladder; an empty one is the library's default.
 func parseTopologies(ladder string) ([]events.Topology, error) {

@@ -2,9 +2,13 @@ package main
 
 import (
 	"bytes"
+	"encoding/json"
+	"errors"
 	"os"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/quadrille-dev/quadrille/contracts"
 	"github.com/quadrille-dev/quadrille/pkg/events"
@@ -18,8 +22,13 @@ func TestMain(m *testing.M) {
 		main()
 	}
 	// A shop that runs on this machine is not the one under test.
-	for _, name := range []string{"AMQP_URL", "BROKER_OPS_URL", "OPS_TOKEN", "RETRY_LADDER"} {
+	for _, name := range []string{"AMQP_URL", "AMQP_CA_FILE", "BROKER_OPS_URL", "OPS_TOKEN", "RETRY_LADDER"} {
 		os.Unsetenv(name)
+	}
+	for _, variable := range os.Environ() {
+		if name, _, _ := strings.Cut(variable, "="); strings.HasPrefix(name, "RABBITMQ_PASSWORD_") {
+			os.Unsetenv(name)
+		}
 	}
 	testservers.Main(m)
 }
@@ -76,6 +85,72 @@ func TestTopologyApply_SaysWhatIsWrong(t *testing.T) {
 		_, err := quadrille(t, args...)
 		if err == nil || !strings.Contains(err.Error(), says) {
 			t.Errorf("quadrille %v: %v does not say %q", args, err, says)
+		}
+	}
+}
+
+func TestTopologyDefinitions_AreTheFileThatTheBrokerLoads(t *testing.T) {
+	t.Parallel()
+	file, err := os.ReadFile("../../deploy/rabbitmq/definitions.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := quadrille(t, "topology", "definitions")
+	if diff := cmp.Diff(string(file), out); err != nil || diff != "" {
+		t.Errorf("%v; make generate brings the file up to date (-file +now):\n%s", err, diff)
+	}
+}
+
+func TestTopologyDefinitions_TakePasswordsFromTheEnvironmentAndHideThem(t *testing.T) {
+	t.Setenv("RABBITMQ_PASSWORD_ORDER", "hunter2")
+	before, err := os.ReadFile("../../deploy/rabbitmq/definitions.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var notes bytes.Buffer
+	cmd := command()
+	cmd.SetArgs([]string{"topology", "definitions", "--vhost", "shop"})
+	var out bytes.Buffer
+	cmd.SetOut(&out)
+	cmd.SetErr(&notes)
+	if err := cmd.ExecuteContext(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	type definitions struct {
+		Users []struct {
+			Name string
+			Hash string `json:"password_hash"`
+		}
+		Permissions []struct{ VHost string }
+	}
+	var was, is definitions
+	if err := errors.Join(json.Unmarshal(before, &was), json.Unmarshal(out.Bytes(), &is)); err != nil {
+		t.Fatal(err)
+	}
+	for i, user := range is.Users {
+		if changed := user.Hash != was.Users[i].Hash; changed != (user.Name == "order") {
+			t.Errorf("%s: a new password is %v", user.Name, changed)
+		}
+	}
+	if is.Permissions[0].VHost != "shop" {
+		t.Errorf("the permissions are for %s", is.Permissions[0].VHost)
+	}
+	if strings.Contains(out.String(), "hunter2") || strings.Contains(notes.String(), "order") || !strings.Contains(notes.String(), "payment") {
+		t.Errorf("it says %q", notes.String())
+	}
+}
+
+func TestTopologyApply_TrustsTheAuthorityItIsGiven(t *testing.T) {
+	t.Parallel()
+	authority := testservers.NewAuthority(t)
+	url := authority.AMQP(t, testservers.AMQP(t))
+	if out, err := quadrille(t, "topology", "apply", "--amqp-url", url, "--amqp-ca-file", authority.File()); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	stranger := testservers.NewAuthority(t).File()
+	for says, file := range map[string]string{"unknown authority": stranger, "no such file": stranger + ".missing"} {
+		if _, err := quadrille(t, "topology", "apply", "--amqp-url", url, "--amqp-ca-file", file); err == nil || !strings.Contains(err.Error(), says) {
+			t.Errorf("%v does not say %q", err, says)
 		}
 	}
 }

@@ -1,11 +1,13 @@
 #!/usr/bin/env bash
-# Runs once, on an empty data folder: a role and a database for every service, each closed to the others.
+# Runs once, on an empty data folder: a database for every service, with two roles for which the others' are closed.
 set -euo pipefail
 
+sql() { psql -v ON_ERROR_STOP=1 -U "$POSTGRES_USER" "$@"; }
+
 for service in order inventory payment shipping; do
-  psql -v ON_ERROR_STOP=1 -U "$POSTGRES_USER" -d postgres -v name="$service" -v password="$SERVICE_DB_PASSWORD" <<'SQL'
-create role :"name" login password :'password';
-create database :"name" owner :"name";
-revoke all on database :"name" from public;
-SQL
+  password=POSTGRES_PASSWORD_${service^^}
+  owner_password=${password}_OWNER
+  sql -d postgres -v name="$service" <<<'create database :"name";'
+  sql -d "$service" -f /etc/quadrille/service.sql -v service="$service" -v password="${!password}" \
+    -v owner="${service}_owner" -v owner_password="${!owner_password}"
 done
