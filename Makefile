@@ -3,7 +3,7 @@
 # "work" is the go command's pattern for every package of every module in go.work.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint fmt generate up-embedded up down clean e2e
+.PHONY: help demo test lint fmt generate up-embedded up up-tls down clean e2e
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -29,6 +29,9 @@ up-embedded: ## open the whole shop in one process on the usual ports, until Ctr
 
 up: ## build and start the shop in Docker, wait until it is healthy, say where it is
 	scripts/up
+
+up-tls: ## the same with TLS to RabbitMQ and Postgres, after making certificates for them
+	scripts/up --tls
 
 down: ## stop the shop; its data stays
 	docker compose down

@@ -134,10 +134,27 @@ func (t *Transport) Apply(ctx context.Context, topologies ...events.Topology) er
 			})
 		}
 	}
-	if err := errors.Join(append(a.refused, a.err)...); err != nil {
+	if err := errors.Join(append(briefly(a.refused), a.err)...); err != nil {
 		return fmt.Errorf("rabbitmq: apply topology: %w", err)
 	}
 	return nil
+}
+
+// briefly leaves one of the refusals of a user who may not declare: what one is told they are all told.
+func briefly(refused []error) []error {
+	var rest, denied []error
+	for _, err := range refused {
+		var e *amqp.Error
+		if errors.As(err, &e) && e.Code == amqp.AccessRefused {
+			denied = append(denied, err)
+		} else {
+			rest = append(rest, err)
+		}
+	}
+	if len(denied) > 1 {
+		denied = []error{fmt.Errorf("%w (and %d more that this user may not declare)", denied[0], len(denied)-1)}
+	}
+	return append(rest, denied...)
 }
 
 // Check implements events.Transport. It sees exchanges and queues; AMQP has no way to ask for bindings.

@@ -50,6 +50,15 @@ func TestApply_NamesEveryMismatchAndDeclaresTheRest(t *testing.T) {
 	}
 }
 
+func TestApply_SaysOnceThatItsUserMayNot(t *testing.T) {
+	t.Parallel()
+	url := broker(t)
+	err := Apply(t.Context(), testservers.User(t, url, "", "", ""), topologyOf(orderCreated(time.Second)))
+	if err == nil || strings.Count(err.Error(), "ACCESS_REFUSED") != 1 || !strings.Contains(err.Error(), "more that this user may not declare") {
+		t.Errorf("got %v", err)
+	}
+}
+
 func TestCheck_NamesWhatIsMissing(t *testing.T) {
 	t.Parallel()
 	first, second := orderCreated(time.Second), orderCreated(time.Second)
