@@ -32,7 +32,7 @@ func measured(t *testing.T, reader sdkmetric.Reader) map[string]float64 {
 				name := m.Name
 				for _, a := range attributes.ToSlice() { // sorted by key
 					if a.Key != "service" && a.Key != "messaging.system" {
-						name += fmt.Sprintf(" %s=%s", a.Key, a.Value.Emit())
+						name += fmt.Sprintf(" %s=%s", a.Key, a.Value.String())
 					}
 				}
 				got[name] += value

@@ -49,7 +49,7 @@ func spans(t *testing.T, r *tracetest.SpanRecorder, operation string, n int) []s
 func text(s sdktrace.ReadOnlySpan, key attribute.Key) string {
 	set := attribute.NewSet(s.Attributes()...)
 	v, _ := set.Value(key)
-	return v.Emit()
+	return v.String()
 }
 
 func link(s sdktrace.ReadOnlySpan) (to trace.SpanID, why string) {
@@ -126,7 +126,7 @@ func TestTracing_FollowsAnEventFromItsCreationToItsEffect(t *testing.T) {
 		}
 		got := map[attribute.Key]string{}
 		for _, a := range c.span.Attributes() {
-			got[a.Key] = a.Value.Emit()
+			got[a.Key] = a.Value.String()
 		}
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("%s: %s", c.span.Name(), diff)

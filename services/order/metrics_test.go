@@ -99,7 +99,7 @@ func measured(t *testing.T, reader sdkmetric.Reader) map[string]int64 {
 
 func seriesOf(name string, attributes []attribute.KeyValue) string {
 	for _, a := range attributes {
-		name += fmt.Sprintf(" %s=%s", a.Key, a.Value.Emit())
+		name += fmt.Sprintf(" %s=%s", a.Key, a.Value.String())
 	}
 	return name
 }
