@@ -115,8 +115,8 @@ func (c Config) validate() error {
 	if c.LogFormat != "json" && c.LogFormat != "text" {
 		wrong("LOG_FORMAT must be json or text")
 	}
-	if !tenantPattern.MatchString(c.DefaultTenant) {
-		wrong("DEFAULT_TENANT must match %s", tenantPattern)
+	if !ValidID(c.DefaultTenant) {
+		wrong("DEFAULT_TENANT must match %s", idPattern)
 	}
 	if len(c.RetryLadder) == 0 || slices.Min(c.RetryLadder) <= 0 || !slices.IsSorted(c.RetryLadder) {
 		wrong("RETRY_LADDER must be positive durations in rising order")

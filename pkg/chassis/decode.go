@@ -22,7 +22,7 @@ func DecodeJSON(c *gin.Context, v any) error {
 		return NewProblem(http.StatusUnsupportedMediaType, "unsupported-media-type",
 			"The body has an unsupported type", "Content-Type must be application/json.")
 	}
-	body, err := requestBody(c)
+	body, err := ReadBody(c)
 	if err != nil {
 		return err
 	}
@@ -63,8 +63,9 @@ func undecodable(err error) *Problem {
 
 const bodyKey = "chassis.body"
 
-// requestBody reads the body once; decoding and fingerprinting both need it.
-func requestBody(c *gin.Context) ([]byte, error) {
+// ReadBody reads the request's body, once: whoever asks again gets the same bytes. It returns a [*Problem]: 413 if the body
+// is larger than the router allows, 400 if the client does not send all of it.
+func ReadBody(c *gin.Context) ([]byte, error) {
 	if body, ok := c.Get(bodyKey); ok {
 		return body.([]byte), nil
 	}

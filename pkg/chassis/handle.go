@@ -40,7 +40,7 @@ func fail(c *gin.Context, err error) {
 		return
 	}
 	p := *problemFor(err)
-	p.Instance = c.Request.URL.Path
+	p.Instance = c.Request.URL.EscapedPath()
 	p.CorrelationID = events.CorrelationID(ctx)
 	p.write(c.Writer)
 	if p.Status >= http.StatusInternalServerError {

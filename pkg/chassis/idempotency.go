@@ -190,7 +190,7 @@ func idempotencyKey(header http.Header, required bool) (string, error) {
 }
 
 func fingerprint(c *gin.Context) ([]byte, error) {
-	body, err := requestBody(c)
+	body, err := ReadBody(c)
 	if err != nil {
 		return nil, err
 	}

@@ -19,10 +19,7 @@ import (
 	"github.com/quadrille-dev/quadrille/pkg/events"
 )
 
-var (
-	correlationPattern = regexp.MustCompile(`^[!-~]{1,128}$`)
-	tenantPattern      = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
-)
+var correlationPattern = regexp.MustCompile(`^[!-~]{1,128}$`)
 
 // identify puts the ids of the flow, the cause and the tenant into the context, where events.Publish finds them.
 // A correlation id that is unusable is replaced; the request's own id is the cause of what it publishes.
@@ -48,8 +45,8 @@ func identify(defaultTenant string) gin.HandlerFunc {
 
 // requireTenant refuses a tenant that cannot be one: guessing whose data is meant would be worse.
 func requireTenant(c *gin.Context) {
-	if !tenantPattern.MatchString(events.TenantID(c.Request.Context())) {
-		fail(c, BadRequest("", FieldError{"X-Tenant-ID", "must match " + tenantPattern.String()}))
+	if !ValidID(events.TenantID(c.Request.Context())) {
+		fail(c, BadRequest("", FieldError{"X-Tenant-ID", "must match " + idPattern.String()}))
 	}
 }
 

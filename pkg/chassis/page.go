@@ -15,7 +15,8 @@ const (
 	maxPageLimit     = 100
 )
 
-// Cursor is the position of a row in a list. Lists in order of time use both parts, others the key alone.
+// Cursor is the position of a row in a list, whose key is an id (see [ValidID]). Lists in order of time use both parts,
+// others the key alone.
 // Clients see it as an opaque string.
 type Cursor struct {
 	Time time.Time `json:"t,omitzero"`
@@ -45,7 +46,7 @@ func ParsePage(c *gin.Context) (Page, error) {
 		if err == nil {
 			err = json.Unmarshal(text, &page.After)
 		}
-		if err != nil || page.After == nil || page.After.Key == "" {
+		if err != nil || page.After == nil || !ValidID(page.After.Key) {
 			return Page{}, BadRequest("", FieldError{"cursor", "must be the nextCursor of an earlier answer"})
 		}
 	}

@@ -23,7 +23,7 @@ type Problem struct {
 	Status int `json:"status"`
 	// Detail explains this occurrence.
 	Detail string `json:"detail,omitempty"`
-	// Instance is the path that was asked for.
+	// Instance is the path that was asked for, escaped as it came.
 	Instance string `json:"instance,omitempty"`
 	// CorrelationID finds this occurrence in logs and events.
 	CorrelationID string `json:"correlationId,omitempty"`

@@ -94,6 +94,9 @@ func TestRouter_AnswersEveryFailureAsAProblem(t *testing.T) {
 		t.Errorf("the causes are in the log %d times: %s", n, &log)
 	}
 	wantProblem(t, do(router, http.MethodGet, "/nowhere", ""), 404, "not-found")
+	if p := wantProblem(t, do(router, http.MethodGet, "/no%20where", ""), 404, "not-found"); p.Instance != "/no%20where" {
+		t.Errorf("the instance is %q, which is no URI", p.Instance)
+	}
 	wantProblem(t, do(router, http.MethodDelete, "/api/v1/bug", ""), 405, "method-not-allowed")
 }
 
@@ -120,6 +123,27 @@ func TestRouter_PutsIdsIntoTheContextAndTheAnswer(t *testing.T) {
 	}
 	for _, tenant := range []string{"../x", "-a", "a b", strings.Repeat("a", 65)} {
 		wantProblem(t, do(router, http.MethodGet, "/api/v1/ids", "", "X-Tenant-ID", tenant), 400, "bad-request")
+	}
+}
+
+func TestPathID_IsUnknownIfNothingCanHaveIt(t *testing.T) {
+	t.Parallel()
+	router := chassis.NewRouter(chassis.RouterConfig{})
+	router.API.GET("/things/:id", chassis.Handle(func(c *gin.Context) error {
+		id, err := chassis.PathID(c, "id")
+		if err != nil {
+			return err
+		}
+		c.String(http.StatusOK, id)
+		return nil
+	}))
+	for _, id := range []string{"a", "01a1fca4-9f9a-7341-b2e0-9dd5a3855120", "A.b_c-9", strings.Repeat("a", 64)} {
+		if rec := do(router, http.MethodGet, "/api/v1/things/"+id, ""); rec.Code != http.StatusOK || rec.Body.String() != id {
+			t.Errorf("%s: %d %s", id, rec.Code, rec.Body)
+		}
+	}
+	for _, id := range []string{"%00", "a%00b", "%ff", "a%20b", ".", "-a", "%C3%A9", strings.Repeat("a", 65), "a%0A"} {
+		wantProblem(t, do(router, http.MethodGet, "/api/v1/things/"+id, ""), 404, "not-found")
 	}
 }
 
@@ -277,7 +301,7 @@ func TestList_WalksThroughEverythingOnce(t *testing.T) {
 			t.Errorf("%q: pages of %v: %v", query, sizes, seen)
 		}
 	}
-	for _, query := range []string{"limit=0", "limit=101", "limit=x", "cursor=!", "cursor=bnVsbA", "cursor=e30"} {
+	for _, query := range []string{"limit=0", "limit=101", "limit=x", "cursor=!", "cursor=bnVsbA", "cursor=e30", "cursor=eyJrIjoiXHUwMDAwIn0"} {
 		if p := wantProblem(t, do(router, http.MethodGet, "/api/v1/rows?"+query, ""), 400, "bad-request"); len(p.Errors) != 1 {
 			t.Errorf("%s: %+v", query, p)
 		}

@@ -78,10 +78,7 @@ const (
 	maxSupply = 1_000_000   // at once
 )
 
-var (
-	validID       = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
-	validCurrency = regexp.MustCompile(`^[A-Z]{3}$`)
-)
+var validCurrency = regexp.MustCompile(`^[A-Z]{3}$`)
 
 func (s *Service) putProduct(c *gin.Context) error {
 	sku := c.Param("sku")
@@ -107,7 +104,7 @@ func (s *Service) putProduct(c *gin.Context) error {
 }
 
 func (s *Service) deleteProduct(c *gin.Context) error {
-	sku, err := idParam(c, "sku")
+	sku, err := chassis.PathID(c, "sku")
 	if err != nil {
 		return err
 	}
@@ -130,7 +127,7 @@ func (s *Service) transact(c *gin.Context, sku string, rule func(*Product) ([]Fa
 
 // supplyProduct adds stock once, however often it is repeated under one Idempotency-Key.
 func (s *Service) supplyProduct(c *gin.Context) error {
-	sku, err := idParam(c, "sku")
+	sku, err := chassis.PathID(c, "sku")
 	if err != nil {
 		return err
 	}
@@ -171,7 +168,7 @@ func (s *Service) listProducts(c *gin.Context) error {
 }
 
 func (s *Service) getProduct(c *gin.Context) error {
-	sku, err := idParam(c, "sku")
+	sku, err := chassis.PathID(c, "sku")
 	if err != nil {
 		return err
 	}
@@ -184,7 +181,7 @@ func (s *Service) getProduct(c *gin.Context) error {
 }
 
 func (s *Service) getReservation(c *gin.Context) error {
-	orderID, err := idParam(c, "orderId")
+	orderID, err := chassis.PathID(c, "orderId")
 	if err != nil {
 		return err
 	}
@@ -203,20 +200,11 @@ func (s *Service) getReservation(c *gin.Context) error {
 	return nil
 }
 
-// idParam is a part of the path that names something. What cannot be a name is not known, either.
-func idParam(c *gin.Context, name string) (string, error) {
-	id := c.Param(name)
-	if !validID.MatchString(id) {
-		return "", chassis.NotFound("this cannot be the id of anything")
-	}
-	return id, nil
-}
-
 // check answers what is wrong with the request.
 func (r putProductRequest) check(sku string) (wrong []chassis.FieldError) {
 	refuse := func(field, detail string) { wrong = append(wrong, chassis.FieldError{Field: field, Detail: detail}) }
-	if !validID.MatchString(sku) {
-		refuse("sku", "must be 1 to 64 letters, digits, dots, dashes and underscores")
+	if !chassis.ValidID(sku) {
+		refuse("sku", "must be 1 to 64 letters, digits, dots, dashes and underscores, and begin with a letter or a digit")
 	}
 	if strings.TrimSpace(r.Name) == "" || utf8.RuneCountInString(r.Name) > maxName || strings.ContainsFunc(r.Name, unicode.IsControl) {
 		refuse("name", "must be 1 to 200 characters, none of them a control character")

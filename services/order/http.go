@@ -7,9 +7,9 @@ import (
 	"net/http"
 	"slices"
 	"time"
+	"unicode/utf8"
 
 	"github.com/gin-gonic/gin"
-	"github.com/google/uuid"
 	"gorm.io/gorm"
 
 	"github.com/quadrille-dev/quadrille/pkg/chassis"
@@ -128,12 +128,12 @@ func (s *Service) listOrders(c *gin.Context) error {
 		f.Before = page.After.Key
 	}
 	switch {
-	case !plain(f.CustomerID):
-		return chassis.BadRequest("", chassis.FieldError{Field: "customerId", Detail: "may not contain control characters"})
+	case !plain(f.CustomerID) || utf8.RuneCountInString(f.CustomerID) > maxCustomerID:
+		return chassis.BadRequest("", chassis.FieldError{
+			Field: "customerId", Detail: fmt.Sprintf("must be up to %d characters, none of them a control character", maxCustomerID),
+		})
 	case f.State != "" && !slices.Contains(States, f.State):
 		return chassis.BadRequest("", chassis.FieldError{Field: "status", Detail: fmt.Sprintf("must be one of %v", States)})
-	case f.Before != "" && uuid.Validate(f.Before) != nil:
-		return chassis.BadRequest("", chassis.FieldError{Field: "cursor", Detail: "must be the nextCursor of an earlier answer"})
 	}
 	orders, err := listOrders(s.db.WithContext(c.Request.Context()), f)
 	if err != nil {

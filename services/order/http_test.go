@@ -262,7 +262,7 @@ func TestList_RefusesWhatItDoesNotKnow(t *testing.T) {
 	s := newShop(t)
 	for _, query := range []string{
 		"?status=lost", "?status=Pending", "?limit=0", "?limit=101", "?limit=x", "?cursor=!", "?cursor=eA", "?cursor=IngiCg",
-		"?customerId=a%00b",
+		"?customerId=a%00b", "?customerId=" + strings.Repeat("a", 101),
 	} {
 		wantProblem(t, s.call(t, http.MethodGet, "/api/v1/orders"+query, ""), http.StatusBadRequest)
 	}

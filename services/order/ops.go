@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/gin-gonic/gin"
-	"github.com/google/uuid"
 
 	"github.com/quadrille-dev/quadrille/contracts"
 	"github.com/quadrille-dev/quadrille/pkg/chassis"
@@ -51,9 +50,6 @@ func (s *Service) listWaiting(c *gin.Context) error {
 	page, err := chassis.ParsePage(c)
 	if err != nil {
 		return err
-	}
-	if page.After != nil && uuid.Validate(page.After.Key) != nil {
-		return chassis.BadRequest("", chassis.FieldError{Field: "cursor", Detail: "must be the nextCursor of an earlier answer"})
 	}
 	f := waitingFilter{After: page.After, Limit: page.Fetch()}
 	switch stalled := c.Query("stalled"); stalled {

@@ -71,6 +71,8 @@ func refuse(mistakes []Mistake) error {
 	return chassis.Unprocessable(fields...)
 }
 
+const maxCustomerID = 100 // characters
+
 var country = regexp.MustCompile(`^[A-Z]{2}$`)
 
 // mistakes is what can be said of a request without looking anything up.
@@ -86,7 +88,7 @@ func (r placeRequest) mistakes() []Mistake {
 			found = append(found, Mistake{field, "may not contain control characters"})
 		}
 	}
-	text("customerId", r.CustomerID, 100)
+	text("customerId", r.CustomerID, maxCustomerID)
 	text("shippingAddress.name", r.ShippingAddress.Name, 200)
 	text("shippingAddress.street", r.ShippingAddress.Street, 200)
 	text("shippingAddress.city", r.ShippingAddress.City, 200)

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/google/uuid"
 	"gorm.io/gorm"
 	"gorm.io/gorm/clause"
 
@@ -102,7 +101,7 @@ func lockOrder(tx *gorm.DB, id string) (*Order, error) {
 
 // findOrder answers errUnknownOrder also for what cannot be an id.
 func findOrder(tx *gorm.DB, id string) (*Order, error) {
-	if uuid.Validate(id) != nil {
+	if !chassis.ValidID(id) {
 		return nil, fmt.Errorf("order %q: %w", id, errUnknownOrder)
 	}
 	var row orderRow
@@ -118,7 +117,7 @@ func findOrder(tx *gorm.DB, id string) (*Order, error) {
 
 // findTrace answers the trace context that the order was placed in; "" if there is none, or no such order.
 func findTrace(tx *gorm.DB, id string) (string, error) {
-	if uuid.Validate(id) != nil {
+	if !chassis.ValidID(id) {
 		return "", nil
 	}
 	var rows []orderRow

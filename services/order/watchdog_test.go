@@ -212,5 +212,5 @@ func TestOps_ListOrdersThatWaitLongestFirst(t *testing.T) {
 		t.Errorf("stalled: %+v", got.Items)
 	}
 	wantProblem(t, s.ops(t, "/orders?cursor=bm9uc2Vuc2U"), http.StatusBadRequest)
-	wantProblem(t, s.ops(t, "/orders?cursor=eyJrIjoibm9uc2Vuc2UifQ"), http.StatusBadRequest)
+	wantProblem(t, s.ops(t, "/orders?cursor=eyJrIjoibm8gaWQifQ"), http.StatusBadRequest)
 }

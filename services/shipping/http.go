@@ -37,7 +37,11 @@ type (
 )
 
 func (s *Service) getShipment(c *gin.Context) error {
-	r, err := findShipment(s.db.WithContext(c.Request.Context()), c.Param("orderId"))
+	orderID, err := chassis.PathID(c, "orderId")
+	if err != nil {
+		return err
+	}
+	r, err := findShipment(s.db.WithContext(c.Request.Context()), orderID)
 	if errors.Is(err, errUnknownOrder) {
 		return chassis.NotFound(err.Error())
 	}

@@ -142,16 +142,26 @@ func TestCarrierNotice_IsRefused(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) { wantRefused(t, d, c.body, c.signature, c.status, c.field) })
 	}
-	for _, field := range []string{"id", "reference", "shipmentId"} {
+	change := func(t *testing.T, change func(fields map[string]any), field string) {
 		var fields map[string]any
 		if err := json.Unmarshal([]byte(good), &fields); err != nil {
 			t.Fatal(err)
 		}
-		delete(fields, field)
+		change(fields)
 		body, _ := json.Marshal(fields)
+		wantRefused(t, d, string(body), sign(secret, now, string(body)), 400, field)
+	}
+	for _, field := range []string{"id", "reference", "shipmentId"} {
 		t.Run("without "+field, func(t *testing.T) {
-			wantRefused(t, d, string(body), sign(secret, now, string(body)), 400, field)
+			change(t, func(fields map[string]any) { delete(fields, field) }, field)
 		})
+	}
+	for _, field := range []string{"id", "reference", "shipmentId", "tracking"} {
+		for name, bad := range map[string]string{"a NUL": "a\x00", "too much": strings.Repeat("a", 256)} {
+			t.Run("with "+name+" in "+field, func(t *testing.T) {
+				change(t, func(fields map[string]any) { fields[field] = bad }, field)
+			})
+		}
 	}
 	d.wantRow(t, Booked)
 	d.wantTold(t, bookingStarted, booked)
@@ -207,6 +217,9 @@ func wantRefused(t *testing.T, d *depot, body, signature string, status int, fie
 	var problem struct{ Errors []struct{ Field string } }
 	if err := json.Unmarshal(rec.Body.Bytes(), &problem); err != nil || rec.Code != status {
 		t.Fatalf("%d %s, want %d: %v", rec.Code, rec.Body, status, err)
+	}
+	if status == http.StatusUnauthorized && rec.Header().Get("WWW-Authenticate") == "" {
+		t.Error("it does not ask for a signature")
 	}
 	var fields []string
 	for _, e := range problem.Errors {

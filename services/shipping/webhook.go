@@ -4,8 +4,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
+	"strings"
+	"unicode"
 
 	"github.com/gin-gonic/gin"
 
@@ -15,16 +16,12 @@ import (
 // postCarrierNotice takes a report of the carrier's: 204 once its facts are stored. Any other answer has the carrier
 // repeat it, also one about an order that is not known: it may be known later.
 func (s *Service) postCarrierNotice(c *gin.Context) error {
-	body, err := io.ReadAll(c.Request.Body)
+	body, err := chassis.ReadBody(c)
 	if err != nil {
-		var tooLarge *http.MaxBytesError
-		if errors.As(err, &tooLarge) {
-			return chassis.NewProblem(http.StatusRequestEntityTooLarge, "body-too-large", "The body is too large",
-				fmt.Sprintf("at most %d bytes", tooLarge.Limit))
-		}
-		return chassis.BadRequest("the body cannot be read")
+		return err
 	}
 	if err := verifySignature(s.secret, c.GetHeader("Carrier-Signature"), body, s.now()); err != nil {
+		c.Header("WWW-Authenticate", "Carrier-Signature")
 		return chassis.NewProblem(http.StatusUnauthorized, "signature", "The signature is not acceptable", err.Error())
 	}
 	notice, err := decodeNotice(body)
@@ -42,6 +39,8 @@ func (s *Service) postCarrierNotice(c *gin.Context) error {
 	return nil
 }
 
+const maxNoticeField = 255 // bytes
+
 // decodeNotice takes fields that it does not know: the carrier may add some.
 func decodeNotice(body []byte) (Notice, error) {
 	var n Notice
@@ -52,17 +51,18 @@ func decodeNotice(body []byte) (Notice, error) {
 	refuse := func(field, detail string) {
 		malformed.Errors = append(malformed.Errors, chassis.FieldError{Field: field, Detail: detail})
 	}
-	if n.ID == "" {
-		refuse("id", "is missing")
-	}
 	if n.Type != NoticeDispatched && n.Type != NoticeDelivered {
 		refuse("type", "is neither "+string(NoticeDispatched)+" nor "+string(NoticeDelivered))
 	}
-	if n.Reference == "" {
-		refuse("reference", "is missing")
-	}
-	if n.ShipmentID == "" {
-		refuse("shipmentId", "is missing")
+	for _, field := range []struct{ name, value string }{
+		{"id", n.ID}, {"reference", n.Reference}, {"shipmentId", n.ShipmentID}, {"tracking", n.Tracking},
+	} {
+		switch {
+		case field.value == "" && field.name != "tracking":
+			refuse(field.name, "is missing")
+		case len(field.value) > maxNoticeField || strings.ContainsFunc(field.value, unicode.IsControl):
+			refuse(field.name, fmt.Sprintf("must be at most %d bytes, none of them a control character", maxNoticeField))
+		}
 	}
 	if malformed.Errors != nil {
 		return n, malformed
