@@ -9,6 +9,8 @@ import (
 	"github.com/gin-gonic/gin"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"go.opentelemetry.io/contrib/instrumentation/github.com/gin-gonic/gin/otelgin"
+
+	"github.com/quadrille-dev/quadrille/pkg/chassis/internal/apidoc"
 )
 
 // RouterConfig says what [NewRouter] needs to know. The zero value works, but refuses everybody under /ops.
@@ -53,6 +55,7 @@ type Router struct {
 	Ops *gin.RouterGroup
 
 	service  string
+	openapi  *apidoc.Document
 	draining atomic.Bool
 }
 
@@ -93,7 +96,7 @@ func NewRouter(cfg RouterConfig) *Router {
 
 func worthTracing(r *http.Request) bool {
 	switch r.URL.Path {
-	case "/livez", "/readyz", "/metrics":
+	case "/livez", "/readyz", "/metrics", "/openapi.json", "/docs":
 		return false
 	}
 	return true

@@ -25,6 +25,10 @@ func do(handler http.Handler, method, path, body string, header ...string) *http
 	for i := 0; i+1 < len(header); i += 2 {
 		req.Header.Add(header[i], header[i+1])
 	}
+	return serveOne(handler, req)
+}
+
+func serveOne(handler http.Handler, req *http.Request) *httptest.ResponseRecorder {
 	rec := httptest.NewRecorder()
 	handler.ServeHTTP(rec, req)
 	return rec

@@ -7,6 +7,7 @@ import (
 
 	"gorm.io/gorm"
 
+	"github.com/quadrille-dev/quadrille/contracts/openapi"
 	"github.com/quadrille-dev/quadrille/pkg/chassis"
 	"github.com/quadrille-dev/quadrille/pkg/events"
 )
@@ -29,13 +30,22 @@ func Run(ctx context.Context, cfg Config, db *gorm.DB, transport events.Transpor
 		return err
 	}
 	defer func() { err = errors.Join(err, stop()) }()
-	router := chassis.NewRouter(chassis.RouterConfig{
-		Service: "order", OpsToken: cfg.OpsToken, DefaultTenant: cfg.DefaultTenant,
-		Checks: map[string]chassis.Check{"database": chassis.DatabaseCheck(db), "bus": bus.Ready},
-	})
-	s.Routes(router)
-	router.ServeBooks(db, bus, s.readBooks)
+	router, err := s.router(cfg, bus)
+	if err != nil {
+		return err
+	}
 	return chassis.Run(ctx, cfg.Config, router, bus.Run, s.Watch, chassis.PruneIdempotencyKeys(db))
+}
+
+// router has everything that the service serves.
+func (s *Service) router(cfg Config, bus *events.Bus) (*chassis.Router, error) {
+	r := chassis.NewRouter(chassis.RouterConfig{
+		Service: "order", OpsToken: cfg.OpsToken, DefaultTenant: cfg.DefaultTenant,
+		Checks: map[string]chassis.Check{"database": chassis.DatabaseCheck(s.db), "bus": bus.Ready},
+	})
+	s.Routes(r)
+	r.ServeBooks(s.db, bus, s.readBooks)
+	return r, r.ServeOpenAPI(openapi.Order)
 }
 
 // Migrate brings the service's tables and its libraries' up to date. Several instances may call it at once.
