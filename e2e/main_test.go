@@ -35,12 +35,20 @@ func run(m *testing.M) (code int) {
 	if err == nil {
 		err = s.awaitReady(ctx)
 	}
+	if err == nil {
+		err = s.readPromises(ctx)
+	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "e2e:", err)
 		return 1
 	}
 	shop = s
-	if code = m.Run(); code != 0 {
+	code = m.Run()
+	if err := shop.promises.err(); err != nil {
+		fmt.Fprintf(os.Stderr, "e2e: a service did not keep to its OpenAPI document: %v\n", err)
+		code = 1
+	}
+	if code != 0 {
 		return code
 	}
 	// Whatever the stories did, the books of everybody agree.

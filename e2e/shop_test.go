@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+
+	"github.com/quadrille-dev/quadrille/e2e/apicheck"
 )
 
 // patience bounds every wait. It is far longer than anything should take.
@@ -29,6 +31,8 @@ type Shop struct {
 	Restart                             func(name string, env ...string) error // stop it, start it with these settings
 	Logs                                string                                 // folder, if there is one
 	Quadrille                           string                                 // the command line program
+
+	promises *promises // what the services' requests and answers are held against
 }
 
 func (s *Shop) awaitReady(ctx context.Context) error {
@@ -72,6 +76,16 @@ type answer struct {
 	status int
 	header http.Header
 	body   []byte
+	broken error // in what way it is not as the service promises
+}
+
+// kept fails the test if the service did not keep its promises.
+func (a answer) kept(t testing.TB) answer {
+	t.Helper()
+	if a.broken != nil {
+		t.Error(a.broken)
+	}
+	return a
 }
 
 func (a answer) decode(t testing.TB, v any) {
@@ -82,23 +96,25 @@ func (a answer) decode(t testing.TB, v any) {
 }
 
 func (s *Shop) do(method, url string, body any, header ...string) (answer, error) {
-	var payload io.Reader
+	var payload []byte
 	if body != nil {
-		b, err := json.Marshal(body)
-		if err != nil {
+		var err error
+		if payload, err = json.Marshal(body); err != nil {
 			return answer{}, err
 		}
-		payload = bytes.NewReader(b)
-	}
-	req, err := http.NewRequest(method, url, payload)
-	if err != nil {
-		return answer{}, err
-	}
-	if body != nil {
-		req.Header.Set("Content-Type", "application/json")
+		header = append([]string{"Content-Type", "application/json"}, header...)
 	}
 	if strings.Contains(url, "/ops/") {
-		req.Header.Set("Authorization", "Bearer "+s.Token)
+		header = append([]string{"Authorization", "Bearer " + s.Token}, header...)
+	}
+	return s.send(method, url, payload, header...)
+}
+
+// send asks, and holds what was asked and answered against the service's OpenAPI document.
+func (s *Shop) send(method, url string, body []byte, header ...string) (answer, error) {
+	req, err := http.NewRequest(method, url, bytes.NewReader(body))
+	if err != nil {
+		return answer{}, err
 	}
 	for i := 0; i+1 < len(header); i += 2 {
 		req.Header.Set(header[i], header[i+1])
@@ -109,7 +125,13 @@ func (s *Shop) do(method, url string, body any, header ...string) (answer, error
 	}
 	defer resp.Body.Close()
 	b, err := io.ReadAll(resp.Body)
-	return answer{resp.StatusCode, resp.Header, b}, err
+	if err != nil {
+		return answer{}, err
+	}
+	broken := s.promises.check(apicheck.Exchange{
+		Request: req, RequestBody: body, Status: resp.StatusCode, Header: resp.Header, Body: b,
+	})
+	return answer{resp.StatusCode, resp.Header, b, broken}, nil
 }
 
 // must calls and checks the status.
@@ -122,7 +144,7 @@ func (s *Shop) must(t testing.TB, status int, method, url string, body any, head
 	if a.status != status {
 		t.Fatalf("%s %s: status %d, want %d: %s", method, url, a.status, status, a.body)
 	}
-	return a
+	return a.kept(t)
 }
 
 type money struct {
@@ -233,7 +255,7 @@ func (s *Shop) place(t testing.TB, req orderRequest) (id string) {
 		return err == nil && a.status == http.StatusAccepted
 	})
 	var o orderView
-	a.decode(t, &o)
+	a.kept(t).decode(t, &o)
 	return o.ID
 }
 
@@ -243,7 +265,7 @@ func (s *Shop) orderState(t testing.TB, id string) (o orderView, ok bool) {
 	if err != nil || a.status != http.StatusOK {
 		return o, false
 	}
-	a.decode(t, &o)
+	a.kept(t).decode(t, &o)
 	return o, true
 }
 
@@ -266,7 +288,7 @@ func (s *Shop) cancel(t testing.TB, id string) (a answer) {
 		a, err = s.do(http.MethodPost, s.Order+"/api/v1/orders/"+id+"/cancel", nil)
 		return err == nil && a.status < 500
 	})
-	return a
+	return a.kept(t)
 }
 
 // await blocks until the order has ended, and checks how.

@@ -1,0 +1,158 @@
+package apicheck
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/getkin/kin-openapi/openapi3"
+	"github.com/goccy/go-yaml"
+	"github.com/google/go-cmp/cmp"
+	"github.com/santhosh-tekuri/jsonschema/v6"
+
+	"github.com/quadrille-dev/quadrille/contracts/openapi"
+)
+
+var documents = map[string][]byte{
+	"order": openapi.Order, "inventory": openapi.Inventory, "payment": openapi.Payment, "shipping": openapi.Shipping,
+}
+
+func asJSON(t *testing.T, document []byte) []byte {
+	t.Helper()
+	text, err := yaml.YAMLToJSON(document)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
+}
+
+func compile(t *testing.T, document []byte) *Contract {
+	t.Helper()
+	c, err := New(asJSON(t, document))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// lint is the judgement of a library that knows OpenAPI.
+func lint(t *testing.T, document []byte) error {
+	t.Helper()
+	doc, err := openapi3.NewLoader().LoadFromData(document)
+	if err != nil {
+		return err
+	}
+	if !doc.IsOpenAPI31OrLater() {
+		return fmt.Errorf("it is for OpenAPI %s", doc.OpenAPI)
+	}
+	return doc.Validate(t.Context(), openapi3.EnableExamplesValidation(), openapi3.EnableSchemaFormatValidation())
+}
+
+func TestDocuments_AreGoodOpenAPI(t *testing.T) {
+	t.Parallel()
+	for name, document := range documents {
+		if err := lint(t, document); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		ids := map[string]bool{}
+		for _, op := range compile(t, document).operations {
+			if op.id == "" || ids[op.id] {
+				t.Errorf("%s: the operationId of %s %v is missing or taken: %q", name, op.method, op.path, op.id)
+			}
+			ids[op.id] = true
+		}
+	}
+}
+
+// What would pass a linter that does not look.
+func TestDocuments_BadOnesAreFound(t *testing.T) {
+	t.Parallel()
+	for _, change := range [][2]string{
+		{"operationId: getOrder\n", "operationId: listOrders\n"},
+		{"operationId: getOrder\n", "operationID: getOrder\n"},
+		{"schema: { $ref: \"#/components/schemas/Order\" }", "schema: { $ref: \"#/components/schemas/Odrer\" }"},
+		{"enum: [pending, reserved,", "enum: [pendign, reserved,"}, // the example is not of the schema
+		{"type: object", "type: objekt"},
+		{"openapi: 3.1.1", "openapi: 3.0.3"},
+	} {
+		bad := bytes.Replace(openapi.Order, []byte(change[0]), []byte(change[1]), 1)
+		if bytes.Equal(bad, openapi.Order) {
+			t.Fatalf("nothing to replace: %q", change[0])
+		}
+		if err := lint(t, bad); err == nil {
+			t.Errorf("%q passes", change[1])
+		}
+	}
+}
+
+// Every example is as the schema beside it says, formats included.
+func TestDocuments_ExamplesAreTrueToTheirSchemas(t *testing.T) {
+	t.Parallel()
+	for name, document := range documents {
+		root, err := jsonschema.UnmarshalJSON(bytes.NewReader(asJSON(t, document)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		compiler := jsonschema.NewCompiler()
+		compiler.AssertFormat()
+		if err := compiler.AddResource(documentURL, root); err != nil {
+			t.Fatal(err)
+		}
+		r := &reader{root: root, compiler: compiler}
+		examples := 0
+		var walk func(at string)
+		walk = func(at string) {
+			if example := r.get(at + "/example"); example != nil && r.get(at+"/schema") != nil {
+				examples++
+				if err := r.schema(at + "/schema").Validate(example); err != nil {
+					t.Errorf("%s%s: %v", name, at, plain(err))
+				}
+			}
+			for _, key := range r.keys(at) {
+				walk(at + "/" + escape(key))
+			}
+		}
+		walk("/paths")
+		walk("/components")
+		if r.err != nil || examples < 4 {
+			t.Errorf("%s: %d examples: %v", name, examples, r.err)
+		}
+	}
+}
+
+// The documents stand alone, so they repeat each other. They do so word for word.
+func TestDocuments_SayTheSameOfWhatTheyShare(t *testing.T) {
+	t.Parallel()
+	type where struct {
+		document string
+		said     any
+	}
+	first := map[string]where{}
+	compare := func(document, at string, said any) {
+		if was, ok := first[at]; !ok {
+			first[at] = where{document, said}
+		} else if diff := cmp.Diff(was.said, said); diff != "" {
+			t.Errorf("%s of %s and %s differ:\n%s", at, was.document, document, diff)
+		}
+	}
+	for name, document := range documents {
+		root, err := jsonschema.UnmarshalJSON(bytes.NewReader(asJSON(t, document)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := &reader{root: root}
+		for _, path := range r.keys("/paths") {
+			if !strings.HasPrefix(path, "/ops/") { // each has books of its own
+				compare(name, "/paths"+path, r.get("/paths/"+escape(path)))
+			}
+		}
+		for _, kind := range r.keys("/components") {
+			for _, key := range r.keys("/components/" + kind) {
+				if key != "IdempotencyKey" { // required by one, welcome to the other
+					compare(name, "/components/"+kind+"/"+key, r.get("/components/"+kind+"/"+key))
+				}
+			}
+		}
+	}
+}
