@@ -73,7 +73,7 @@ func (c *Contract) find(req *http.Request) (*operation, error) {
 // Headers of HTTP itself, which OpenAPI leaves alone, and of tracing.
 var (
 	requestHeaders = []string{"Accept-Encoding", "Content-Length", "Content-Type", "User-Agent", "Traceparent", "Tracestate", "Baggage"}
-	answerHeaders  = []string{"Cache-Control", "Content-Length", "Content-Type", "Date"}
+	answerHeaders  = []string{"Cache-Control", "Content-Encoding", "Content-Length", "Content-Type", "Date", "Vary"}
 )
 
 func (op *operation) checkAnswer(x Exchange, broken *violations) {
