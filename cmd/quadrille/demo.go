@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -17,6 +16,7 @@ import (
 
 	"github.com/quadrille-dev/quadrille/cmd/quadrille/internal/demo"
 	"github.com/quadrille-dev/quadrille/cmd/quadrille/internal/ledger"
+	"github.com/quadrille-dev/quadrille/cmd/quadrille/internal/terminal"
 )
 
 const demoHelp = `Play short stories on a shop, show what happens as it happens, and have the ledger check the books.
@@ -113,23 +113,19 @@ func (o demoOptions) run(cmd *cobra.Command, given func(flag string) bool) error
 		Shop: shop, Stories: stories, Patience: o.wait,
 		Ledger: func(ctx context.Context, orders []string) (ledger.Report, error) {
 			l := ledger.New(ledger.Config{
-				URLs: map[string]string{
-					ledger.Order: shop.Order, ledger.Inventory: shop.Inventory, ledger.Payment: shop.Payment,
-					ledger.Shipping: shop.Shipping, ledger.Processor: shop.Processor, ledger.Carrier: shop.Carrier,
-				},
-				Token: shop.Token, Topologies: topologies, Orders: orders,
+				URLs: booksOf(shop.Shop), Token: shop.Token, Topologies: topologies, Orders: orders,
 				Overdue: 15 * time.Minute, Confirm: time.Second, Wait: o.wait, Settled: true,
 			})
 			defer l.Close()
 			return l.Check(ctx)
 		},
 	}
-	width, colours := demo.Terminal(cmd.OutOrStdout(), os.Getenv)
+	look := terminal.Of(cmd.OutOrStdout(), os.Getenv)
 	var screen demo.Screen
 	if o.json {
 		screen = demo.NewJSON(cmd.OutOrStdout())
 	} else {
-		screen = demo.NewText(cmd.OutOrStdout(), width, colours && !o.noColor)
+		screen = demo.NewText(cmd.OutOrStdout(), look.Width, look.Colours && !o.noColor)
 	}
 	outcome, err := demo.Run(ctx, cfg, screen)
 	switch {
@@ -162,17 +158,7 @@ func (o demoOptions) shop(given func(flag string) bool) (demo.Shop, error) {
 			}
 			urls[p.party] = host.Scheme + "://" + net.JoinHostPort(host.Hostname(), usual.Port())
 		}
-		if err := ledger.CheckURL(urls[p.party]); err != nil {
-			return demo.Shop{}, wrongUsage("--%s: %w", p.flag, err)
-		}
-		urls[p.party] = strings.TrimSuffix(urls[p.party], "/")
 	}
-	token := cmp.Or(o.token, os.Getenv("OPS_TOKEN"))
-	if token == "" {
-		return demo.Shop{}, &exitError{2, errors.New("which token? Give --token or OPS_TOKEN")}
-	}
-	return demo.Shop{
-		Order: urls[ledger.Order], Inventory: urls[ledger.Inventory], Payment: urls[ledger.Payment],
-		Shipping: urls[ledger.Shipping], Processor: urls[ledger.Processor], Carrier: urls[ledger.Carrier], Token: token,
-	}, nil
+	shop, err := shopAt(urls, o.token)
+	return demo.Shop{Shop: shop}, err
 }

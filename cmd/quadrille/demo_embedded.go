@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/quadrille-dev/quadrille/cmd/quadrille/internal/demo"
+	"github.com/quadrille-dev/quadrille/cmd/quadrille/internal/shopclient"
 )
 
 // startEmbedded starts a shop that can be killed, with data of its own: this program again, as quadrille up. It blocks
@@ -40,10 +41,10 @@ func startEmbedded(ctx context.Context, ladder string) (shop demo.Shop, stop fun
 		return demo.Shop{}, nil, err
 	}
 	at := c.description
-	return demo.Shop{
+	return demo.Shop{Kill: c.kill, Start: c.start, Shop: shopclient.Shop{
 		Order: at.Order, Inventory: at.Inventory, Payment: at.Payment, Shipping: at.Shipping,
-		Processor: at.Processor, Carrier: at.Carrier, Token: at.Token, Kill: c.kill, Start: c.start,
-	}, stop, nil
+		Processor: at.Processor, Carrier: at.Carrier, Token: at.Token,
+	}}, stop, nil
 }
 
 // child is quadrille up in a process of its own, at the same addresses and with the same data at every start.

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"net/http"
 	"time"
+
+	"github.com/quadrille-dev/quadrille/cmd/quadrille/internal/shopclient"
 )
 
 // rule is a switch of a simulator; see its operators' manual.
@@ -32,15 +34,15 @@ type fault struct {
 // breaks switches a rule on. The stage mends it at the latest when the story ends.
 func (s *stage) breaks(ctx context.Context, simulator string, r rule) (*fault, error) {
 	f := &fault{client: s.client, switches: simulator + "/ops/switches"}
-	a, err := s.client.do(ctx, http.MethodPost, f.switches, r)
+	a, err := s.client.Do(ctx, http.MethodPost, f.switches, r)
 	if err != nil {
 		return nil, fmt.Errorf("switch a fault on: %w", err)
 	}
 	var made struct {
 		ID string `json:"id"`
 	}
-	if a.status != http.StatusCreated || json.Unmarshal(a.body, &made) != nil {
-		return nil, &statusError{"POST " + f.switches, a}
+	if a.Status != http.StatusCreated || json.Unmarshal(a.Body, &made) != nil {
+		return nil, &shopclient.StatusError{Call: "POST " + f.switches, Answer: a}
 	}
 	f.id = made.ID
 	s.faults = append(s.faults, f)
@@ -52,12 +54,12 @@ func (f *fault) mend(ctx context.Context) error {
 	if f.mended {
 		return nil
 	}
-	a, err := f.client.do(ctx, http.MethodDelete, f.switches+"/"+f.id, nil)
+	a, err := f.client.Do(ctx, http.MethodDelete, f.switches+"/"+f.id, nil)
 	if err != nil {
 		return fmt.Errorf("switch a fault off: %w", err)
 	}
-	if a.status != http.StatusNoContent && a.status != http.StatusNotFound {
-		return &statusError{"DELETE " + f.switches, a}
+	if a.Status != http.StatusNoContent && a.Status != http.StatusNotFound {
+		return &shopclient.StatusError{Call: "DELETE " + f.switches, Answer: a}
 	}
 	f.mended = true
 	return nil
@@ -87,7 +89,7 @@ func (s *stage) happened(ctx context.Context, f *fault, what string) error {
 				Fired int    `json:"fired"`
 			} `json:"rules"`
 		}
-		if err := s.client.get(ctx, f.switches, &all); err != nil {
+		if err := s.client.Get(ctx, f.switches, &all); err != nil {
 			return false, "", err
 		}
 		for _, r := range all.Rules {
@@ -102,7 +104,7 @@ func (s *stage) happened(ctx context.Context, f *fault, what string) error {
 // placeInto places the order and holds, for this order only, the operation of a simulator. An order's id is known once
 // it is placed, and by then the shop is at work; so for those few milliseconds gate, an operation that comes no later,
 // is held for everybody.
-func (s *stage) placeInto(ctx context.Context, req orderRequest, simulator, gate string, r rule) (*fault, error) {
+func (s *stage) placeInto(ctx context.Context, req shopclient.OrderRequest, simulator, gate string, r rule) (*fault, error) {
 	door, err := s.breaks(ctx, simulator, rule{Match: match{Operation: gate}, Action: "hold"})
 	if err != nil {
 		return nil, err

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/quadrille-dev/quadrille/cmd/quadrille/internal/shopclient"
 )
 
 const (
@@ -26,16 +27,16 @@ type feed struct {
 	now    func() time.Time
 
 	mu     sync.Mutex
-	last   orderView
+	last   shopclient.Order
 	shown  time.Time                // everything until then
 	audits map[string]bool          // services whose books list what they published
 	ahead  map[string]time.Duration // how far a service's clock is ahead of ours, if that shows
 }
 
-func newFeed(c *client, rows *timeline, placed orderView, words func(string) string) *feed {
+func newFeed(c *client, rows *timeline, placed shopclient.Order, words func(string) string) *feed {
 	return &feed{
 		client: c, id: placed.ID, rows: rows, words: words, done: map[string]bool{}, now: time.Now,
-		last: orderView{ID: placed.ID, Total: placed.Total}, audits: map[string]bool{},
+		last: shopclient.Order{ID: placed.ID, Total: placed.Total}, audits: map[string]bool{},
 		ahead: map[string]time.Duration{},
 	}
 }
@@ -81,7 +82,7 @@ func (f *feed) shows(then time.Time) bool {
 }
 
 // view is the order as it was seen last.
-func (f *feed) view() orderView {
+func (f *feed) view() shopclient.Order {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.last
@@ -89,7 +90,7 @@ func (f *feed) view() orderView {
 
 // readOrder notices new states. A shop that does not answer is no news, and false.
 func (f *feed) readOrder(ctx context.Context) bool {
-	o, err := f.client.order(ctx, f.id)
+	o, err := f.client.Order(ctx, f.id)
 	if err != nil {
 		return false
 	}
@@ -99,14 +100,14 @@ func (f *feed) readOrder(ctx context.Context) bool {
 		return true // a newer answer has overtaken this one
 	}
 	f.last = o
-	for _, s := range o.steps() {
+	for _, s := range stepsTo(o) {
 		key := s.state + s.cause.Event + s.cause.At.String()
 		if f.done[key] {
 			continue
 		}
 		f.done[key] = true
 		r := Row{Kind: KindState, At: f.now(), Who: order, State: s.state}
-		r.Reason, r.What = o.told(s)
+		r.Reason, r.What = toldOf(o, s)
 		if s.cause.Event != "" {
 			r.At, r.After = s.cause.At.Add(-f.ahead[publisher(s.cause.Event)]), s.cause.Event
 		}
@@ -153,7 +154,7 @@ func (f *feed) readBooks(ctx context.Context) (complete bool) {
 	books := make([]bus, 4)
 	for i, url := range []string{f.client.shop.Order, f.client.shop.Inventory, f.client.shop.Payment, f.client.shop.Shipping} {
 		all.Go(func() {
-			if f.client.get(ctx, url+"/ops/books", &books[i]) != nil {
+			if f.client.Get(ctx, url+"/ops/books", &books[i]) != nil {
 				books[i] = bus{} // next time
 			}
 		})

@@ -6,13 +6,14 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
+	"github.com/quadrille-dev/quadrille/cmd/quadrille/internal/shopclient"
 )
 
 // fed is a feed that is read by hand, and the rows that it has shown.
 func fed(t *testing.T, f *fakeShop) (*feed, func() []string) {
 	t.Helper()
 	c := newClient(f.shop())
-	t.Cleanup(c.close)
+	t.Cleanup(c.Close)
 	var shown []string
 	rows := &timeline{show: func(r Row, _ time.Duration) { shown = append(shown, r.Who+" "+r.Event+r.State) }}
 	fd := newFeed(c, rows, f.order, func(event string) string { return event })
@@ -36,7 +37,7 @@ func TestFeed_TellsAnEventOnceWhereverItIs(t *testing.T) {
 		"availableAt": now.Add(time.Hour),
 	}
 	f := newFakeShop(t)
-	f.order = orderView{ID: "1", State: "pending"}
+	f.order = shopclient.Order{ID: "1", State: "pending"}
 	f.books[order] = book(order, true, now, []map[string]any{mine, other, later}, nil)
 	_, read := fed(t, f)
 	if diff := cmp.Diff([]string{"order order.created.v1", "order pending"}, read()); diff != "" {
@@ -60,7 +61,7 @@ func TestFeed_TakesTheHistoryWhereAuditingIsOff(t *testing.T) {
 	now := time.Now()
 	reservedID := uuid.Must(uuid.NewV7()).String()
 	f := newFakeShop(t)
-	f.order = orderView{ID: "1", State: reserved, History: []entry{
+	f.order = shopclient.Order{ID: "1", State: reserved, History: []shopclient.Entry{
 		{At: now.Add(-10 * time.Millisecond), Event: "order.created.v1"}, {At: now, Event: "inventory.reserved.v1"},
 	}}
 	f.books[order] = book(order, false, now, []map[string]any{{"id": uuid.NewString(), "type": "order.created.v1", "subject": "1", "createdAt": now}}, nil)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/quadrille-dev/quadrille/cmd/quadrille/internal/ledger"
+	"github.com/quadrille-dev/quadrille/cmd/quadrille/internal/shopclient"
 )
 
 // Config says what is played where.
@@ -84,7 +85,7 @@ func Run(ctx context.Context, c Config, screen Screen) (Outcome, error) {
 		c.Stories = Stories
 	}
 	shop := newClient(c.Shop)
-	defer shop.close()
+	defer shop.Close()
 	screen.Open(c)
 	if err := screen.Err(); err != nil {
 		return Outcome{}, err
@@ -211,7 +212,7 @@ func (s *stage) ends(ctx context.Context, want ending) (r Result, err error) {
 
 // look asks everybody how the order stands.
 func (s *stage) look(ctx context.Context) (r Result, err error) {
-	o, err := s.client.order(ctx, s.id())
+	o, err := s.client.Order(ctx, s.id())
 	if err != nil {
 		return r, err
 	}
@@ -223,7 +224,7 @@ func (s *stage) look(ctx context.Context) (r Result, err error) {
 	if err != nil {
 		return r, err
 	}
-	p, err := s.client.product(ctx, s.sku)
+	p, err := s.client.Product(ctx, s.sku)
 	if err != nil {
 		return r, err
 	}
@@ -246,12 +247,12 @@ func (want ending) differences(r Result) (all []string) {
 		all = append(all, fmt.Sprintf("the customer should be told %q, and is told %q", want.says, r.Message))
 	}
 	differs("charges at the processor", r.Captures, want.captures)
-	differs("taken at the processor", money{r.Captured, r.Currency}, money{int64(want.captures) * r.Total, r.Currency})
+	differs("taken at the processor", shopclient.Money{Amount: r.Captured, Currency: r.Currency}, shopclient.Money{Amount: int64(want.captures) * r.Total, Currency: r.Currency})
 	back := r.Captured
 	if want.kept {
 		back = 0
 	}
-	differs("given back at the processor", money{r.Refunded, r.Currency}, money{back, r.Currency})
+	differs("given back at the processor", shopclient.Money{Amount: r.Refunded, Currency: r.Currency}, shopclient.Money{Amount: back, Currency: r.Currency})
 	differs("the parcel at the carrier", r.Parcel, want.parcel)
 	differs("pieces on the shelf", r.OnHand, r.Before-want.sold)
 	differs("pieces set aside", r.Held, 0)

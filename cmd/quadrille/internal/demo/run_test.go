@@ -11,10 +11,11 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/quadrille-dev/quadrille/cmd/quadrille/internal/ledger"
+	"github.com/quadrille-dev/quadrille/cmd/quadrille/internal/shopclient"
 )
 
 // open is a shop with these books of the simulators, and an order that has ended so.
-func open(t *testing.T, o orderView) *fakeShop {
+func open(t *testing.T, o shopclient.Order) *fakeShop {
 	t.Helper()
 	f := newFakeShop(t)
 	f.order = o
@@ -41,7 +42,7 @@ func playing(f *fakeShop, stories ...Story) Config {
 
 func TestRun_SaysWhatIsNotAsExpected(t *testing.T) {
 	t.Parallel()
-	ended := orderView{ID: "1", State: cancelled, Reason: "out_of_stock", Message: "Nothing was charged.", Total: money{1999, "EUR"}}
+	ended := shopclient.Order{ID: "1", State: cancelled, Reason: "out_of_stock", Message: "Nothing was charged.", Total: shopclient.Money{Amount: 1999, Currency: "EUR"}}
 	for name, c := range map[string]struct {
 		expect ending
 		want   []string // what is said
@@ -84,7 +85,7 @@ func TestRun_SaysWhatIsNotAsExpected(t *testing.T) {
 
 func TestRun_MendsWhatAStoryLeavesBroken(t *testing.T) {
 	t.Parallel()
-	f := open(t, orderView{ID: "1", State: cancelled})
+	f := open(t, shopclient.Order{ID: "1", State: cancelled})
 	breaks := Story{Name: "breaks", play: func(ctx context.Context, s *stage) error {
 		if _, err := s.breaks(ctx, s.client.shop.Processor, rule{Action: "down"}); err != nil {
 			return err
@@ -102,7 +103,7 @@ func TestRun_MendsWhatAStoryLeavesBroken(t *testing.T) {
 
 func TestRun_MendsWhenItIsStopped(t *testing.T) {
 	t.Parallel()
-	f := open(t, orderView{ID: "1", State: "pending"})
+	f := open(t, shopclient.Order{ID: "1", State: "pending"})
 	ctx, stop := context.WithCancel(t.Context())
 	waits := Story{Name: "waits", play: func(ctx context.Context, s *stage) error {
 		if _, err := s.placeInto(ctx, s.request(1), s.client.shop.Processor, "create", rule{Action: "hold"}); err != nil {
@@ -138,7 +139,7 @@ func (f *fakeShop) inForce() (rules []rule) {
 func TestRun_LeavesOutWhatItCannotKill(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer
-	o, err := Run(t.Context(), playing(open(t, orderView{}), killed), NewText(&out, 100, false))
+	o, err := Run(t.Context(), playing(open(t, shopclient.Order{}), killed), NewText(&out, 100, false))
 	if err != nil || o.Skipped != 1 || o.Played != 0 || o.Status() != 0 || !strings.Contains(out.String(), "Left out") {
 		t.Errorf("%+v, %v:\n%s", o, err, out.String())
 	}
@@ -146,7 +147,7 @@ func TestRun_LeavesOutWhatItCannotKill(t *testing.T) {
 
 func TestRun_SaysBeforeTheFirstStoryThatItCannotPlay(t *testing.T) {
 	t.Parallel()
-	f := open(t, orderView{})
+	f := open(t, shopclient.Order{})
 	c := playing(f, Story{Name: "never", play: func(context.Context, *stage) error {
 		t.Error("a story was played")
 		return nil
@@ -206,7 +207,7 @@ var errFull = errors.New("full")
 
 func TestRun_EndsOnceNobodySeesIt(t *testing.T) {
 	t.Parallel()
-	f := open(t, orderView{ID: "1", State: pending})
+	f := open(t, shopclient.Order{ID: "1", State: pending})
 	endless := Story{Name: "endless", play: func(ctx context.Context, s *stage) error {
 		if _, err := s.placeInto(ctx, s.request(1), s.client.shop.Processor, "create", rule{Action: "hold"}); err != nil {
 			return err

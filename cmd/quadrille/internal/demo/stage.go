@@ -1,17 +1,16 @@
 package demo
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
-	"net/url"
 	"strings"
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/quadrille-dev/quadrille/cmd/quadrille/internal/shopclient"
 )
 
 // stage is where one story plays: what it has done so far, and the hands to do more.
@@ -20,7 +19,7 @@ type stage struct {
 	rows     *timeline
 	patience time.Duration
 
-	req    orderRequest
+	req    shopclient.OrderRequest
 	key    string          // the idempotency key of its one order
 	goods  map[string]good // on the shelf, by sku
 	sku    string          // the one that the ending looks at
@@ -41,37 +40,20 @@ const (
 	currency = "EUR"
 )
 
-// Payment methods, as Stripe's test mode knows them.
-const (
-	pays     = "pm_card_visa"
-	declines = "pm_card_chargeDeclined"
-)
-
 // request is a good order: a card that pays, an address that exists.
-func (s *stage) request(quantity int) orderRequest {
-	return orderRequest{
-		CustomerID: "demo-" + uuid.NewString(), Items: []item{{s.sku, quantity}}, PaymentMethod: pays,
-		ShippingAddress: address{"Ada", "1 Ball Street", "Vienna", "1010", "AT"},
-	}
+func (s *stage) request(quantity int) shopclient.OrderRequest {
+	return shopclient.GoodOrder("demo-"+uuid.NewString(), shopclient.Item{SKU: s.sku, Quantity: quantity})
 }
 
 // stock puts a new product on the shelf and waits until it can be ordered. The first one is looked at in the end.
 func (s *stage) stock(ctx context.Context, name string, units int) (sku string, err error) {
 	sku = strings.ReplaceAll(strings.ToLower(name), " ", "-") + "-" + uuid.NewString()[:8]
-	at := s.client.shop.Inventory + "/api/v1/products/" + sku
-	if err := s.insist(ctx, http.MethodPut, at, map[string]any{"name": name, "price": money{price, currency}}); err != nil {
+	if err := s.client.PutOnShelf(ctx, sku, name, shopclient.Money{Amount: price, Currency: currency}, units); err != nil {
 		return "", err
 	}
-	if err := s.insist(ctx, http.MethodPost, at+"/supply", map[string]any{"quantity": units}); err != nil {
-		return "", err
-	}
-	// The order service hears of it by an event. An order for this and for something that does not exist is refused;
-	// once the refusal names only the other, this one can be ordered.
-	probe := s.request(1)
-	probe.Items = []item{{sku, 1}, {"no-such-product", 1}}
 	err = s.eventually(ctx, "the order service to hear of the product "+sku, func(ctx context.Context) (bool, string, error) {
-		a, err := s.client.do(ctx, http.MethodPost, s.client.shop.Order+"/api/v1/orders", probe, "Idempotency-Key", uuid.NewString())
-		return err == nil && a.status == http.StatusUnprocessableEntity && !bytes.Contains(a.body, []byte("items[0].sku")), "", err
+		known, err := s.client.Orderable(ctx, sku)
+		return known, "", err
 	})
 	if s.sku == "" {
 		s.sku = sku
@@ -80,23 +62,14 @@ func (s *stage) stock(ctx context.Context, name string, units int) (sku string, 
 	return sku, err
 }
 
-// insist sends a request that makes something new.
-func (s *stage) insist(ctx context.Context, method, url string, body any) error {
-	a, err := s.client.do(ctx, method, url, body)
-	if err == nil && a.status != http.StatusCreated {
-		err = &statusError{method + " " + url, a}
-	}
-	return err
-}
-
 // place orders, once, however often it has to ask, and starts to follow the order.
-func (s *stage) place(ctx context.Context, req orderRequest) error {
+func (s *stage) place(ctx context.Context, req shopclient.OrderRequest) error {
 	s.orders(req)
-	var a answer
+	var a shopclient.Answer
 	err := s.eventually(ctx, "the order to be accepted", func(ctx context.Context) (_ bool, _ string, err error) {
 		a, err = s.send(ctx)
-		if passing(a, err) {
-			return false, string(a.body), err
+		if shopclient.Passing(a, err) {
+			return false, string(a.Body), err
 		}
 		return true, "", err
 	})
@@ -107,10 +80,10 @@ func (s *stage) place(ctx context.Context, req orderRequest) error {
 }
 
 // orders says what the customer is about to order.
-func (s *stage) orders(req orderRequest) {
+func (s *stage) orders(req shopclient.OrderRequest) {
 	s.req, s.key = req, uuid.NewString()
 	var items []string
-	total := money{0, currency}
+	total := shopclient.Money{Amount: 0, Currency: currency}
 	for _, i := range req.Items {
 		total.Amount += int64(i.Quantity) * price
 		items = append(items, fmt.Sprintf("%d × %s", i.Quantity, s.goods[i.SKU].name))
@@ -118,17 +91,17 @@ func (s *stage) orders(req orderRequest) {
 	s.act("customer", "orders "+strings.Join(items, " and ")+", for "+total.String())
 }
 
-func (s *stage) send(ctx context.Context) (answer, error) {
-	return s.client.do(ctx, http.MethodPost, s.client.shop.Order+"/api/v1/orders", s.req, "Idempotency-Key", s.key)
+func (s *stage) send(ctx context.Context) (shopclient.Answer, error) {
+	return s.client.Place(ctx, s.req, s.key)
 }
 
 // follow starts the feed with the answer to the order.
-func (s *stage) follow(ctx context.Context, accepted answer) error {
-	if accepted.status != http.StatusAccepted {
-		return &statusError{"POST /api/v1/orders", accepted}
+func (s *stage) follow(ctx context.Context, accepted shopclient.Answer) error {
+	if accepted.Status != http.StatusAccepted {
+		return &shopclient.StatusError{Call: "POST /api/v1/orders", Answer: accepted}
 	}
-	var o orderView
-	if err := json.Unmarshal(accepted.body, &o); err != nil {
+	var o shopclient.Order
+	if err := json.Unmarshal(accepted.Body, &o); err != nil {
 		return fmt.Errorf("POST /api/v1/orders: %w", err)
 	}
 	s.feed = newFeed(s.client, s.rows, o, func(event string) string {
@@ -165,22 +138,22 @@ func (s *stage) act(who, what string) {
 // cancel asks until there is an answer, and tells it.
 func (s *stage) cancel(ctx context.Context, want int) error {
 	s.act("customer", "asks to cancel")
-	var a answer
+	var a shopclient.Answer
 	err := s.eventually(ctx, "an answer to the cancellation", func(ctx context.Context) (_ bool, _ string, err error) {
-		a, err = s.client.do(ctx, http.MethodPost, s.client.shop.Order+"/api/v1/orders/"+s.id()+"/cancel", nil)
-		return err == nil && a.status < 500, string(a.body), err
+		a, err = s.client.Cancel(ctx, s.id())
+		return err == nil && a.Status < 500, string(a.Body), err
 	})
 	if err != nil {
 		return err
 	}
-	if a.status != want {
-		return fmt.Errorf("the cancellation should be answered %d: %w", want, &statusError{"it was answered", a})
+	if a.Status != want {
+		return fmt.Errorf("the cancellation should be answered %d: %w", want, &shopclient.StatusError{Call: "it was answered", Answer: a})
 	}
-	if a.status == http.StatusConflict {
+	if a.Status == http.StatusConflict {
 		var problem struct {
 			Detail string `json:"detail"`
 		}
-		if err := json.Unmarshal(a.body, &problem); err != nil {
+		if err := json.Unmarshal(a.Body, &problem); err != nil {
 			return fmt.Errorf("the refusal: %w", err)
 		}
 		s.act(order, "answers 409: "+problem.Detail)
@@ -192,7 +165,7 @@ func (s *stage) cancel(ctx context.Context, want int) error {
 func (s *stage) awaitState(ctx context.Context, state string) error {
 	return s.eventually(ctx, "the order to be "+state, func(context.Context) (bool, string, error) {
 		o := s.feed.view()
-		if o.ended() && o.State != state {
+		if o.Ended() && o.State != state {
 			return false, "", fmt.Errorf("the order should be %s, and is %s: %s", state, o.State, o.Message)
 		}
 		return o.State == state, "it is " + o.State, nil
@@ -205,7 +178,7 @@ func (s *stage) awaitPayment(ctx context.Context, state string) error {
 		var p struct {
 			State string `json:"state"`
 		}
-		err := s.client.get(ctx, s.client.shop.Payment+"/api/v1/payments/"+s.id(), &p)
+		err := s.client.Get(ctx, s.client.shop.Payment+"/api/v1/payments/"+s.id(), &p)
 		return err == nil && p.State == state, "it is " + p.State, nil
 	})
 }
@@ -230,7 +203,7 @@ func (s *stage) eventually(ctx context.Context, what string, ask func(ctx contex
 		switch {
 		case ctx.Err() != nil:
 			return ctx.Err()
-		case away(err):
+		case shopclient.Away(err):
 			still = err.Error()
 		case err != nil:
 			return err
@@ -247,13 +220,4 @@ func (s *stage) eventually(ctx context.Context, what string, ask func(ctx contex
 			return err
 		}
 	}
-}
-
-// away says that nobody answered, or that whoever answered could not help at the moment.
-func away(err error) bool {
-	var (
-		network *url.Error
-		status  *statusError
-	)
-	return errors.As(err, &network) || errors.As(err, &status) && status.answer.status >= 500
 }

@@ -1,16 +1,20 @@
 package demo
 
-import "slices"
+import (
+	"slices"
+
+	"github.com/quadrille-dev/quadrille/cmd/quadrille/internal/shopclient"
+)
 
 // step is a state that an order came into, and the line of its history that brought it there.
 type step struct {
 	state string
-	cause entry
+	cause shopclient.Entry
 }
 
-// steps are the states that the order came into up to its present one, also those that were over before anybody looked.
+// stepsTo are the states that the order came into up to its present one, also those that were over before anybody looked.
 // A fact that was heard late has its place where it happened.
-func (o orderView) steps() []step {
+func stepsTo(o shopclient.Order) []step {
 	all := stepsOf(o.History)
 	for i, s := range slices.Backward(all) {
 		if s.state == o.State {
@@ -23,7 +27,7 @@ func (o orderView) steps() []step {
 	return append(all, step{state: o.State})
 }
 
-func stepsOf(history []entry) (all []step) {
+func stepsOf(history []shopclient.Entry) (all []step) {
 	var asked, left bool // asked to cancel; the parcel has left
 	for _, h := range history {
 		into := func(state string) { all = append(all, step{state, h}) }
@@ -66,9 +70,9 @@ func stepsOf(history []entry) (all []step) {
 	return all
 }
 
-// told is what the customer is told in a state, and why it is being cancelled. If the order has gone on since, it is
+// toldOf is what the customer is told in a state, and why it is being cancelled. If the order has gone on since, it is
 // what the order service says of such orders.
-func (o orderView) told(s step) (reason, message string) {
+func toldOf(o shopclient.Order, s step) (reason, message string) {
 	if s.state == o.State {
 		return o.Reason, o.Message
 	}

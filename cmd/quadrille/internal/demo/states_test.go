@@ -5,13 +5,14 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/quadrille-dev/quadrille/cmd/quadrille/internal/shopclient"
 )
 
 // historyOf has a millisecond between the events.
-func historyOf(events ...string) (all []entry) {
+func historyOf(events ...string) (all []shopclient.Entry) {
 	zero := time.Date(2026, 5, 4, 10, 0, 0, 0, time.UTC)
 	for i, e := range events {
-		all = append(all, entry{At: zero.Add(time.Duration(i) * time.Millisecond), Event: e + ".v1"})
+		all = append(all, shopclient.Entry{At: zero.Add(time.Duration(i) * time.Millisecond), Event: e + ".v1"})
 	}
 	return all
 }
@@ -54,7 +55,7 @@ func TestSteps_AreAllStatesThatTheOrderCameInto(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			var got []string
-			for _, s := range (orderView{State: c.want[len(c.want)-1], History: historyOf(c.history...)}).steps() {
+			for _, s := range stepsTo(shopclient.Order{State: c.want[len(c.want)-1], History: historyOf(c.history...)}) {
 				got = append(got, s.state)
 			}
 			if diff := cmp.Diff(c.want, got); diff != "" {
@@ -66,9 +67,9 @@ func TestSteps_AreAllStatesThatTheOrderCameInto(t *testing.T) {
 
 func TestSteps_EndWithTheStateAlsoIfTheHistoryIsAhead(t *testing.T) {
 	t.Parallel()
-	o := orderView{State: paid, History: historyOf("order.created", "inventory.reserved", "payment.processed", "shipment.failed", "order.cancelled")}
+	o := shopclient.Order{State: paid, History: historyOf("order.created", "inventory.reserved", "payment.processed", "shipment.failed", "order.cancelled")}
 	var got []string
-	for _, s := range o.steps() {
+	for _, s := range stepsTo(o) {
 		got = append(got, s.state)
 	}
 	if diff := cmp.Diff([]string{pending, reserved, paid}, got); diff != "" {
@@ -78,20 +79,20 @@ func TestSteps_EndWithTheStateAlsoIfTheHistoryIsAhead(t *testing.T) {
 
 func TestTold_IsWhatTheOrderSaysOfItselfAsLongAsItDoes(t *testing.T) {
 	t.Parallel()
-	o := orderView{State: cancelling, Reason: "undeliverable", Message: "Sorry."}
-	if reason, message := o.told(step{state: cancelling}); reason != "undeliverable" || message != "Sorry." {
+	o := shopclient.Order{State: cancelling, Reason: "undeliverable", Message: "Sorry."}
+	if reason, message := toldOf(o, step{state: cancelling}); reason != "undeliverable" || message != "Sorry." {
 		t.Errorf("still in the state: %q, %q", reason, message)
 	}
-	o = orderView{State: completed, Message: "Done."}
+	o = shopclient.Order{State: completed, Message: "Done."}
 	o.Shipment.Tracking = "QD1"
-	if _, message := o.told(step{state: shipped}); message != "Your parcel is on its way; its tracking number is QD1." {
+	if _, message := toldOf(o, step{state: shipped}); message != "Your parcel is on its way; its tracking number is QD1." {
 		t.Errorf("shipped: %q", message)
 	}
 	for reason, causes := range map[string][]string{
 		"undeliverable": {"shipment.failed"}, "customer": {"order.cancel_requested"}, "deadline": {"order.cancel_requested"},
 	} {
 		for _, h := range historyOf(causes...) {
-			got, message := (orderView{State: cancelled, Reason: reason, Message: "Over."}).told(step{cancelling, h})
+			got, message := toldOf(shopclient.Order{State: cancelled, Reason: reason, Message: "Over."}, step{cancelling, h})
 			if got != reason || message == "Over." || message == "" {
 				t.Errorf("was cancelling because of %s: %q, %q", reason, got, message)
 			}
@@ -102,7 +103,7 @@ func TestTold_IsWhatTheOrderSaysOfItselfAsLongAsItDoes(t *testing.T) {
 func TestFeed_ShowsStatesThatWereOverBeforeItLooked(t *testing.T) {
 	t.Parallel()
 	f := newFakeShop(t)
-	f.order = orderView{ID: "1", State: pending, History: historyOf("order.created")}
+	f.order = shopclient.Order{ID: "1", State: pending, History: historyOf("order.created")}
 	for _, service := range []string{order, inventory, payment, shipping} {
 		f.books[service] = book(service, false, time.Now(), nil, nil)
 	}

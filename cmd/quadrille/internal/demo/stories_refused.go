@@ -1,6 +1,10 @@
 package demo
 
-import "context"
+import (
+	"context"
+
+	"github.com/quadrille-dev/quadrille/cmd/quadrille/internal/shopclient"
+)
 
 var happy = Story{
 	Name:  "happy",
@@ -35,7 +39,7 @@ var outOfStock = Story{
 			return err
 		}
 		req := s.request(1)
-		req.Items = []item{{violin, 1}, {fan, 2}}
+		req.Items = []shopclient.Item{{SKU: violin, Quantity: 1}, {SKU: fan, Quantity: 2}}
 		return s.place(ctx, req)
 	},
 }
@@ -53,7 +57,7 @@ var declinedCard = Story{
 			return err
 		}
 		req := s.request(1)
-		req.PaymentMethod = declines
+		req.PaymentMethod = shopclient.Declines
 		return s.place(ctx, req)
 	},
 }
@@ -73,7 +77,7 @@ var undeliverable = Story{
 			return err
 		}
 		req := s.request(2)
-		req.ShippingAddress.PostalCode = "00000"
+		req.ShippingAddress.PostalCode = shopclient.Undeliverable
 		return s.place(ctx, req)
 	},
 }

@@ -6,9 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/url"
 	"sync"
 	"time"
+
+	"github.com/quadrille-dev/quadrille/cmd/quadrille/internal/shopclient"
 )
 
 var processorAway = Story{
@@ -78,19 +79,17 @@ var twice = Story{
 		if err != nil {
 			return err
 		}
-		if id, err := orderIn(again); err != nil || id != s.id() || again.header.Get("Idempotency-Replayed") != "true" {
-			return fmt.Errorf("the request that came again should get the first answer again: %w", errors.Join(err, &statusError{"it got", again}))
+		if id, err := orderIn(again); err != nil || id != s.id() || again.Header.Get("Idempotency-Replayed") != "true" {
+			return fmt.Errorf("the request that came again should get the first answer again: %w", errors.Join(err, &shopclient.StatusError{Call: "it got", Answer: again}))
 		}
 		s.act(order, "gives the first answer again, and does nothing")
 
-		var list struct {
-			Items []orderView `json:"items"`
-		}
-		if err := s.client.get(ctx, s.client.shop.Order+"/api/v1/orders?customerId="+url.QueryEscape(s.req.CustomerID), &list); err != nil {
+		list, err := s.client.OrdersOf(ctx, s.req.CustomerID)
+		if err != nil {
 			return err
 		}
-		if len(list.Items) != 1 {
-			return fmt.Errorf("the customer should have one order, and has %d", len(list.Items))
+		if len(list) != 1 {
+			return fmt.Errorf("the customer should have one order, and has %d", len(list))
 		}
 		return nil
 	},
@@ -98,10 +97,10 @@ var twice = Story{
 
 // click sends one request several times at once. One makes the order; the others get its answer, or are told that it
 // is being made.
-func (s *stage) click(ctx context.Context) (accepted answer, told string, err error) {
+func (s *stage) click(ctx context.Context) (accepted shopclient.Answer, told string, err error) {
 	var (
 		start, done sync.WaitGroup
-		answers     [clicks]answer
+		answers     [clicks]shopclient.Answer
 		errs        [clicks]error
 	)
 	start.Add(1)
@@ -114,26 +113,26 @@ func (s *stage) click(ctx context.Context) (accepted answer, told string, err er
 	start.Done()
 	done.Wait()
 	if err := errors.Join(errs[:]...); err != nil {
-		return answer{}, "", err
+		return shopclient.Answer{}, "", err
 	}
 	ids := map[string]bool{}
 	replayed, busy := 0, 0
 	for _, a := range answers {
-		if a.status == http.StatusConflict {
+		if a.Status == http.StatusConflict {
 			busy++
 			continue
 		}
 		id, err := orderIn(a)
 		if err != nil {
-			return answer{}, "", err
+			return shopclient.Answer{}, "", err
 		}
 		ids[id], accepted = true, a
-		if a.header.Get("Idempotency-Replayed") == "true" {
+		if a.Header.Get("Idempotency-Replayed") == "true" {
 			replayed++
 		}
 	}
 	if len(ids) != 1 || replayed+busy != clicks-1 {
-		return answer{}, "", fmt.Errorf("one request should make one order; it made %d", len(ids))
+		return shopclient.Answer{}, "", fmt.Errorf("one request should make one order; it made %d", len(ids))
 	}
 	told = "takes one of them"
 	if replayed > 0 {
@@ -146,10 +145,10 @@ func (s *stage) click(ctx context.Context) (accepted answer, told string, err er
 }
 
 // orderIn is the id of the order in an answer that accepts it.
-func orderIn(a answer) (string, error) {
-	var o orderView
-	if a.status != http.StatusAccepted || json.Unmarshal(a.body, &o) != nil || o.ID == "" {
-		return "", &statusError{"POST /api/v1/orders", a}
+func orderIn(a shopclient.Answer) (string, error) {
+	var o shopclient.Order
+	if a.Status != http.StatusAccepted || json.Unmarshal(a.Body, &o) != nil || o.ID == "" {
+		return "", &shopclient.StatusError{Call: "POST /api/v1/orders", Answer: a}
 	}
 	return o.ID, nil
 }

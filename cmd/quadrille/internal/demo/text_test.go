@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/quadrille-dev/quadrille/cmd/quadrille/internal/ledger"
+	"github.com/quadrille-dev/quadrille/cmd/quadrille/internal/shopclient"
 )
 
 var update = flag.Bool("update", false, "write the golden files")
@@ -26,7 +27,7 @@ func told(screen Screen) {
 		r.At = at.Add(after)
 		screen.Row(s, "01a1fd29-3558-7c6e-9644-84f99a2b8dde", r, after)
 	}
-	screen.Open(Config{Shop: Shop{Order: "http://127.0.0.1:8081"}, Stories: Stories[:3]})
+	screen.Open(Config{Shop: Shop{Shop: shopclient.Shop{Order: "http://127.0.0.1:8081"}}, Stories: Stories[:3]})
 
 	well := Story{Name: "well", Title: "All goes well", About: "Somebody orders two pairs of shoes, and everybody does their part.", Moral: "Nobody can have done something that the others never hear of."}
 	screen.Begin(1, 3, well)
@@ -164,15 +165,5 @@ func TestScreens_RememberThatNobodySawThem(t *testing.T) {
 	told(lines)
 	if text.Err() == nil || lines.Err() == nil {
 		t.Errorf("text: %v, JSON: %v", text.Err(), lines.Err())
-	}
-}
-
-func TestTerminal_OfAPipeIsPlainAndAsWideAsColumnsSays(t *testing.T) {
-	t.Parallel()
-	for columns, want := range map[string]int{"": 100, "72": 72, "0": 100, "wide": 100} {
-		width, colours := Terminal(&bytes.Buffer{}, func(name string) string { return map[string]string{"COLUMNS": columns}[name] })
-		if width != want || colours {
-			t.Errorf("COLUMNS=%q: %d wide, colours %v", columns, width, colours)
-		}
 	}
 }

@@ -1,4 +1,4 @@
-package demo
+package terminal
 
 import (
 	"os"
@@ -6,8 +6,8 @@ import (
 	"golang.org/x/sys/windows"
 )
 
-// understandsColours asks the console to take escape sequences for what they mean, which older ones do not do unasked.
-func understandsColours(console *os.File) bool {
+// understandsEscapes asks the console to take escape sequences for what they mean, which older ones do not do unasked.
+func understandsEscapes(console *os.File) bool {
 	var mode uint32
 	handle := windows.Handle(console.Fd())
 	if windows.GetConsoleMode(handle, &mode) != nil {

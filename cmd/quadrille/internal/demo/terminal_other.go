@@ -1,7 +1,0 @@
-//go:build !windows
-
-package demo
-
-import "os"
-
-func understandsColours(*os.File) bool { return true }
