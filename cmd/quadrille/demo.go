@@ -160,5 +160,8 @@ func (o demoOptions) shop(given func(flag string) bool) (demo.Shop, error) {
 		}
 	}
 	shop, err := shopAt(urls, o.token)
+	if err == nil && shop.Token == "" {
+		err = wrongUsage("which token? Give --token or OPS_TOKEN")
+	}
 	return demo.Shop{Shop: shop}, err
 }

@@ -1,5 +1,5 @@
-// Command quadrille opens the shop in one process, plays stories on it, declares what the services need on a broker, and
-// checks their books.
+// Command quadrille opens the shop in one process, plays stories on it, lets many customers come to it, declares what the
+// services need on a broker, and checks their books.
 package main
 
 import (
@@ -74,6 +74,6 @@ func command() *cobra.Command {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(upCommand(), demoCommand(), topologyCommand(), ledgerCommand())
+	root.AddCommand(upCommand(), demoCommand(), topologyCommand(), ledgerCommand(), loadCommand())
 	return root
 }

@@ -285,18 +285,8 @@ func TestUp_KilledAgainAndAgain_LosesAndDoublesNothing(t *testing.T) {
 			return state == "completed" || state == "cancelled"
 		})
 	}
-	var placed struct {
-		Entries struct{ Orders []json.RawMessage }
-	}
-	status, answer, err := ask(t.Context(), http.MethodGet, p.Order+"/ops/books", "", "Authorization", "Bearer "+p.Token)
-	if err != nil || status != http.StatusOK {
-		t.Fatalf("books: %d %v", status, err)
-	}
-	if err := json.Unmarshal(answer, &placed); err != nil {
-		t.Fatal(err)
-	}
-	if len(placed.Entries.Orders) != len(orders) {
-		t.Errorf("%d orders were taken, %d are in the books", len(orders), len(placed.Entries.Orders))
+	if placed := p.orders(t); placed != len(orders) {
+		t.Errorf("%d orders were taken, %d are in the books", len(orders), placed)
 	}
 	t.Logf("%d orders", len(orders))
 	p.ledger(t)

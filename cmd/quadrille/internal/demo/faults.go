@@ -72,7 +72,7 @@ func (s *stage) mendAll(ctx context.Context) error {
 	var errs []error
 	for _, f := range s.faults {
 		err := f.mend(ctx)
-		for pause := 100 * time.Millisecond; err != nil && wait(ctx, pause) == nil; pause *= 2 {
+		for pause := 100 * time.Millisecond; err != nil && shopclient.Sleep(ctx, pause) == nil; pause *= 2 {
 			err = f.mend(ctx)
 		}
 		errs = append(errs, err)

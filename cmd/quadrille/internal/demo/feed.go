@@ -45,7 +45,7 @@ func newFeed(c *client, rows *timeline, placed shopclient.Order, words func(stri
 func (f *feed) run(ctx context.Context) {
 	var both sync.WaitGroup
 	both.Go(func() {
-		for f.readOrder(ctx); wait(ctx, orderPause) == nil; {
+		for f.readOrder(ctx); shopclient.Sleep(ctx, orderPause) == nil; {
 			f.readOrder(ctx)
 		}
 	})
@@ -55,7 +55,7 @@ func (f *feed) run(ctx context.Context) {
 			// What is shown has both. If somebody does not answer, it has what there is.
 			state, books := f.readOrder(ctx), f.readBooks(ctx)
 			f.show(began.Add(-settle), state && books)
-			if wait(ctx, max(bookPause, 2*f.now().Sub(began))) != nil {
+			if shopclient.Sleep(ctx, max(bookPause, 2*f.now().Sub(began))) != nil {
 				return
 			}
 		}
@@ -242,16 +242,4 @@ func publisher(kind string) string {
 		return shipping
 	}
 	return noun
-}
-
-// wait is ctx's error if it ends first.
-func wait(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-timer.C:
-		return nil
-	}
 }

@@ -204,7 +204,7 @@ func (s *stage) ends(ctx context.Context, want ending) (r Result, err error) {
 		wrong := (r.State == completed || r.State == cancelled) && r.State != want.state
 		return len(r.Failures) == 0 || wrong, strings.Join(r.Failures, "; "), nil
 	})
-	if errors.Is(err, errPatience) && len(r.Failures) > 0 {
+	if errors.Is(err, shopclient.ErrPatience) && len(r.Failures) > 0 {
 		return r, nil // they say more
 	}
 	return r, err

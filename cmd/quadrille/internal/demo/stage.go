@@ -3,7 +3,6 @@ package demo
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -191,33 +190,7 @@ func (s *stage) catchUp(ctx context.Context) error {
 	})
 }
 
-// errPatience is that something did not happen in time.
-var errPatience = errors.New("it did not happen in time")
-
-// eventually asks until the answer is yes. What is still so in the end is told. An error ends it, unless it says that
-// the shop is away, which may be for a moment.
+// eventually asks until the answer is yes, or the story's patience is at its end.
 func (s *stage) eventually(ctx context.Context, what string, ask func(ctx context.Context) (yes bool, still string, err error)) error {
-	deadline := time.Now().Add(s.patience)
-	for {
-		yes, still, err := ask(ctx)
-		switch {
-		case ctx.Err() != nil:
-			return ctx.Err()
-		case shopclient.Away(err):
-			still = err.Error()
-		case err != nil:
-			return err
-		case yes:
-			return nil
-		}
-		if time.Now().After(deadline) {
-			if still != "" {
-				still = ": " + still
-			}
-			return fmt.Errorf("waited %v for %s%s: %w", s.patience, what, still, errPatience)
-		}
-		if err := wait(ctx, 20*time.Millisecond); err != nil {
-			return err
-		}
-	}
+	return shopclient.Eventually(ctx, s.patience, what, ask)
 }

@@ -39,7 +39,7 @@ var processorAway = Story{
 		if err := s.awaitPayment(ctx, "charging"); err != nil {
 			return err
 		}
-		if err := wait(ctx, time.Second); err != nil { // payment tries meanwhile
+		if err := shopclient.Sleep(ctx, time.Second); err != nil { // payment tries meanwhile
 			return err
 		}
 		s.act("processor", "is back")

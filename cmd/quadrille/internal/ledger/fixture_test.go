@@ -178,7 +178,7 @@ func (f *forge) take(service, reaction, id string, age time.Duration) {
 }
 
 func (f *forge) shop(only ...string) *shop {
-	return arrange(f.books, terms{queues: f.queues, limit: limit, only: only})
+	return arrange(f.books, terms{queues: f.queues, limit: limit, only: slices.Sorted(slices.Values(only))})
 }
 
 // unpublish takes an event out of its publisher's log.

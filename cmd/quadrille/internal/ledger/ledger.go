@@ -58,7 +58,7 @@ func New(cfg Config) *Ledger {
 	if cfg.Sleep == nil {
 		cfg.Sleep = sleep
 	}
-	l := &Ledger{cfg: cfg, terms: terms{limit: cfg.Overdue, only: cfg.Orders}, client: newClient()}
+	l := &Ledger{cfg: cfg, terms: terms{limit: cfg.Overdue, only: slices.Sorted(slices.Values(cfg.Orders))}, client: newClient()}
 	for _, t := range cfg.Topologies {
 		l.terms.queues = append(l.terms.queues, t.Queues...)
 	}

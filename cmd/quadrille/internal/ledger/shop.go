@@ -11,10 +11,16 @@ import (
 type terms struct {
 	queues []events.Queue // who subscribes to what
 	limit  time.Duration  // what has waited for longer is overdue
-	only   []string       // orders; none: everything
+	only   []string       // orders, sorted; none: everything
 }
 
-func (t terms) wants(order string) bool { return len(t.only) == 0 || slices.Contains(t.only, order) }
+func (t terms) wants(order string) bool {
+	if len(t.only) == 0 {
+		return true
+	}
+	_, found := slices.BinarySearch(t.only, order)
+	return found
+}
 
 // shop is one reading, arranged by order, and with --order without the others.
 type shop struct {
