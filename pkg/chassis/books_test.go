@@ -3,9 +3,11 @@ package chassis_test
 import (
 	"encoding/json"
 	"errors"
+	"io"
 	"net/http"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"gorm.io/gorm"
 
 	"github.com/quadrille-dev/quadrille/pkg/chassis"
@@ -25,14 +27,20 @@ func TestServeBooks_ShowsOneSnapshotToOperators(t *testing.T) {
 	}
 	fail := false
 	router := chassis.NewRouter(chassis.RouterConfig{Service: "sample", OpsToken: "operators"})
-	router.ServeBooks(db, bus, func(tx *gorm.DB) (any, error) {
-		if fail {
-			return nil, errors.New("no")
-		}
-		// What others commit after the reading began is not part of it.
-		var things int64
-		err := errors.Join(db.Exec("insert into things (name) values ('late')").Error, tx.Table("things").Count(&things).Error)
-		return map[string]int64{"things": things}, err
+	if err := db.Exec("insert into things (name) values ('b'), ('a')").Error; err != nil {
+		t.Fatal(err)
+	}
+	type thing struct{ Name string }
+	line := func(t thing) map[string]string { return map[string]string{"is": t.Name} }
+	router.ServeBooks(db, bus, func(tx *gorm.DB) chassis.Entries {
+		things := chassis.Booked(tx.Table("things").Order("name"), line)
+		return chassis.Entries{"none": chassis.Booked(tx.Table("things").Where("name = 'c'"), line), "things": func(w io.Writer) error {
+			if fail {
+				return errors.New("no")
+			}
+			// What others commit after the reading began is not part of it.
+			return errors.Join(db.Exec("insert into things (name) values ('late')").Error, things(w))
+		}}
 	})
 
 	if rec := do(router, http.MethodGet, "/ops/books", ""); rec.Code != http.StatusUnauthorized {
@@ -42,10 +50,13 @@ func TestServeBooks_ShowsOneSnapshotToOperators(t *testing.T) {
 	var books struct {
 		Service string
 		Events  *events.Books
-		Entries struct{ Things int }
+		Entries map[string][]map[string]string
 	}
-	if err := json.Unmarshal(rec.Body.Bytes(), &books); err != nil || books.Service != "sample" || books.Events == nil || books.Entries.Things != 0 {
+	if err := json.Unmarshal(rec.Body.Bytes(), &books); err != nil || books.Service != "sample" || books.Events == nil {
 		t.Errorf("%v: %d %s", err, rec.Code, rec.Body)
+	}
+	if diff := cmp.Diff(map[string][]map[string]string{"none": {}, "things": {{"is": "a"}, {"is": "b"}}}, books.Entries); diff != "" {
+		t.Error(diff)
 	}
 	fail = true
 	wantProblem(t, do(router, http.MethodGet, "/ops/books", "", "Authorization", "Bearer operators"), http.StatusInternalServerError, "internal")

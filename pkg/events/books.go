@@ -2,13 +2,16 @@ package events
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
+	"io"
 	"time"
 
 	"gorm.io/gorm"
 )
 
-// Books are what a bus holds and has done, for checks from outside: what is in no list here has been lost.
+// Books are what a bus holds and has done, for checks from outside: what is in no list here has been lost. See
+// Bus.WriteBooks.
 type Books struct {
 	// Audited says whether everything that was published is listed; see Config.Audit.
 	Audited bool `json:"audited"`
@@ -46,26 +49,63 @@ type Taken struct {
 	At       time.Time `json:"at"`
 }
 
-// Books reads all of them in tx. Read in one snapshot (repeatable read) they agree with each other, and with whatever
-// else tx reads. The answer grows with the number of events that were ever published and taken: it is meant for
-// tests, demonstrations and shops of some hundred thousand events.
-func (b *Bus) Books(ctx context.Context, tx *gorm.DB) (Books, error) {
-	books := Books{
-		Audited: b.cfg.Audit, TakenSince: b.cfg.Now().Add(-b.cfg.InboxRetention).UTC(),
-		Outbox: []Unpublished{}, Published: []Published{}, Taken: []Taken{},
+// WriteBooks reads all of them in tx and writes Books as JSON, row by row, so that what it keeps in memory does not grow
+// with them. Read in one snapshot (repeatable read) they agree with each other, and with whatever else tx reads. They
+// list every event that was ever published and taken: they are meant for tests, demonstrations and shops of some hundred
+// thousand events. After an error, what was written is of no use.
+func (b *Bus) WriteBooks(ctx context.Context, tx *gorm.DB, w io.Writer) error {
+	head, err := json.Marshal(b.cfg.Now().Add(-b.cfg.InboxRetention).UTC())
+	if err == nil {
+		_, err = fmt.Fprintf(w, `{"audited":%t,"takenSince":%s`, b.cfg.Audit, head)
 	}
-	for _, list := range []struct {
-		rows any
-		sql  string
-	}{
-		{&books.Outbox, `select event_id as id, type, subject, created_at, available_at, parked_at, refusals, last_error
-			from outbox order by id`},
-		{&books.Published, `select event_id as id, type, subject, published_at as at from event_log order by event_log.id`},
-		{&books.Taken, `select reaction, event_id, processed_at as at from inbox order by processed_at, event_id, reaction`},
-	} {
-		if err := tx.WithContext(ctx).Raw(list.sql).Scan(list.rows).Error; err != nil {
-			return Books{}, fmt.Errorf("events: books: %w", err)
+	tx = tx.WithContext(ctx)
+	if err == nil {
+		err = writeList[Unpublished](w, "outbox", tx.Raw(`select event_id as id, type, subject, created_at, available_at,
+			parked_at, refusals, last_error from outbox order by id`))
+	}
+	if err == nil {
+		err = writeList[Published](w, "published", tx.Raw(`select event_id as id, type, subject, published_at as at
+			from event_log order by event_log.id`))
+	}
+	if err == nil {
+		err = writeList[Taken](w, "taken", tx.Raw(`select reaction, event_id, processed_at as at
+			from inbox order by processed_at, event_id, reaction`))
+	}
+	if err == nil {
+		_, err = io.WriteString(w, "}")
+	}
+	if err != nil {
+		return fmt.Errorf("events: books: %w", err)
+	}
+	return nil
+}
+
+// writeList writes the rows of a query as a member of an object that has members already.
+func writeList[T any](w io.Writer, name string, query *gorm.DB) error {
+	rows, err := query.Rows()
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	if _, err := fmt.Fprintf(w, `,%q:[`, name); err != nil {
+		return err
+	}
+	encoder := json.NewEncoder(w)
+	for separator := ""; rows.Next(); separator = "," {
+		var row T
+		if err := query.ScanRows(rows, &row); err != nil {
+			return err
+		}
+		if _, err := io.WriteString(w, separator); err != nil {
+			return err
+		}
+		if err := encoder.Encode(row); err != nil {
+			return err
 		}
 	}
-	return books, nil
+	if err := rows.Err(); err != nil {
+		return err
+	}
+	_, err = io.WriteString(w, "]")
+	return err
 }

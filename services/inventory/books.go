@@ -1,6 +1,10 @@
 package inventory
 
-import "gorm.io/gorm"
+import (
+	"gorm.io/gorm"
+
+	"github.com/quadrille-dev/quadrille/pkg/chassis"
+)
 
 type (
 	// bookedProduct is a line of the books that operators see. Of what was ever supplied, every piece is on hand, some
@@ -20,25 +24,17 @@ type (
 )
 
 // readBooks lists every product, also those no longer in the catalogue, and every reservation.
-func readBooks(tx *gorm.DB) (any, error) {
-	var products []productRow
-	if err := tx.Order("sku").Find(&products).Error; err != nil {
-		return nil, err
+func readBooks(tx *gorm.DB) chassis.Entries {
+	return chassis.Entries{
+		"products": chassis.Booked(tx.Order("sku"), func(p productRow) bookedProduct {
+			return bookedProduct{SKU: p.SKU, Supplied: p.Supplied, OnHand: p.OnHand, Reserved: p.Reserved, Deleted: p.Deleted}
+		}),
+		"reservations": chassis.Booked(tx.Order("order_id"), func(r reservationRow) bookedReservation {
+			booked := bookedReservation{OrderID: r.OrderID, State: r.State, Items: []itemJSON{}}
+			for _, item := range r.Items {
+				booked.Items = append(booked.Items, itemJSON(item))
+			}
+			return booked
+		}),
 	}
-	var reservations []reservationRow
-	if err := tx.Order("order_id").Find(&reservations).Error; err != nil {
-		return nil, err
-	}
-	shelf := make([]bookedProduct, len(products))
-	for i, p := range products {
-		shelf[i] = bookedProduct{SKU: p.SKU, Supplied: p.Supplied, OnHand: p.OnHand, Reserved: p.Reserved, Deleted: p.Deleted}
-	}
-	promised := make([]bookedReservation, len(reservations))
-	for i, r := range reservations {
-		promised[i] = bookedReservation{OrderID: r.OrderID, State: r.State, Items: []itemJSON{}}
-		for _, item := range r.Items {
-			promised[i].Items = append(promised[i].Items, itemJSON(item))
-		}
-	}
-	return map[string]any{"products": shelf, "reservations": promised}, nil
 }

@@ -4,6 +4,8 @@ import (
 	"time"
 
 	"gorm.io/gorm"
+
+	"github.com/quadrille-dev/quadrille/pkg/chassis"
 )
 
 // bookedOrder is a line of the books that operators see.
@@ -20,19 +22,14 @@ type bookedOrder struct {
 }
 
 // readBooks lists every order.
-func (s *Service) readBooks(tx *gorm.DB) (any, error) {
-	orders, err := findAll(tx.Omit("items", "ship_to").Order("id"))
-	if err != nil {
-		return nil, err
-	}
-	lines := make([]bookedOrder, len(orders))
-	for i, o := range orders {
+func (s *Service) readBooks(tx *gorm.DB) chassis.Entries {
+	return chassis.Entries{"orders": chassis.Booked(tx.Omit("items", "ship_to").Order("id"), func(r orderRow) bookedOrder {
+		o := r.order()
 		wait, _ := o.WaitsFor()
 		stallsAt, _ := o.StallsAt(s.patience)
-		lines[i] = bookedOrder{
+		return bookedOrder{
 			OrderID: o.ID, State: o.State(), Reason: o.Why(), Total: o.Total, PlacedAt: o.PlacedAt,
 			WaitingSince: o.WaitingSince, WaitingFor: wait.Fact, StallsAt: stallsAt, Stalled: o.Stalled,
 		}
-	}
-	return map[string]any{"orders": lines}, nil
+	})}
 }

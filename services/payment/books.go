@@ -1,6 +1,10 @@
 package payment
 
-import "gorm.io/gorm"
+import (
+	"gorm.io/gorm"
+
+	"github.com/quadrille-dev/quadrille/pkg/chassis"
+)
 
 // bookedPayment is a line of the books that operators see. Amounts are minor units of Amount's currency.
 type bookedPayment struct {
@@ -13,18 +17,12 @@ type bookedPayment struct {
 }
 
 // readBooks lists every payment, as this service believes it to be; the processor has books of its own.
-func readBooks(tx *gorm.DB) (any, error) {
-	var rows []paymentRow
-	if err := tx.Order("order_id").Find(&rows).Error; err != nil {
-		return nil, err
-	}
-	payments := make([]bookedPayment, len(rows))
-	for i, r := range rows {
+func readBooks(tx *gorm.DB) chassis.Entries {
+	return chassis.Entries{"payments": chassis.Booked(tx.Order("order_id"), func(r paymentRow) bookedPayment {
 		p := r.payment()
-		payments[i] = bookedPayment{
+		return bookedPayment{
 			OrderID: p.OrderID, State: p.State, Amount: moneyJSON(p.Amount),
 			Captured: p.captured(), Refunded: p.refunded(), PaymentID: r.IntentID,
 		}
-	}
-	return map[string]any{"payments": payments}, nil
+	})}
 }

@@ -1,6 +1,10 @@
 package shipping
 
-import "gorm.io/gorm"
+import (
+	"gorm.io/gorm"
+
+	"github.com/quadrille-dev/quadrille/pkg/chassis"
+)
 
 // bookedShipment is a line of the books that operators see.
 type bookedShipment struct {
@@ -10,14 +14,9 @@ type bookedShipment struct {
 }
 
 // readBooks lists every shipment, as this service believes it to be; the carrier has books of its own.
-func readBooks(tx *gorm.DB) (any, error) {
-	var rows []shipmentRow
-	if err := tx.Select("order_id", "state", "parcel_id").Order("order_id").Find(&rows).Error; err != nil {
-		return nil, err
-	}
-	shipments := make([]bookedShipment, len(rows))
-	for i, r := range rows {
-		shipments[i] = bookedShipment{OrderID: r.OrderID, State: r.State, ShipmentID: r.ParcelID}
-	}
-	return map[string]any{"shipments": shipments}, nil
+func readBooks(tx *gorm.DB) chassis.Entries {
+	rows := tx.Select("order_id", "state", "parcel_id").Order("order_id")
+	return chassis.Entries{"shipments": chassis.Booked(rows, func(r shipmentRow) bookedShipment {
+		return bookedShipment{OrderID: r.OrderID, State: r.State, ShipmentID: r.ParcelID}
+	})}
 }
