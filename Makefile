@@ -3,7 +3,7 @@
 # "work" is the go command's pattern for every package of every module in go.work.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint fmt generate up-embedded up up-tls down clean e2e
+.PHONY: help demo test lint fmt generate up-embedded up up-tls down clean memory e2e
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -39,6 +39,9 @@ down: ## stop the shop; its data stays
 clean: ## stop the shop, delete its data and everything that was built
 	rm -rf .bin
 	if command -v docker >/dev/null; then docker compose down --volumes --remove-orphans; fi
+
+memory: ## say how much memory the shop that make up started may take, and takes
+	@scripts/memory
 
 e2e: ## run the end-to-end suite against the shop that make up started
 	QUADRILLE_E2E=compose go test -C e2e -count=1 -timeout=30m -v ./...

@@ -18,6 +18,14 @@ func composeShop(ctx context.Context) (*Shop, func(), error) {
 	if err := build(ctx, dir, map[string]string{"quadrille": "cmd/quadrille"}); err != nil {
 		return nil, stop, err
 	}
+	starved, err := watchMemory()
+	if err != nil {
+		return nil, stop, err
+	}
+	stop = func() {
+		starved()
+		_ = os.RemoveAll(dir)
+	}
 	url := func(name, def string) string {
 		if v := os.Getenv(name); v != "" {
 			return v
@@ -47,6 +55,7 @@ func composeShop(ctx context.Context) (*Shop, func(), error) {
 		Restart: func(name string, env ...string) error {
 			return compose(env, "up", "--detach", "--no-build", "--no-deps", "--wait", name)
 		},
+		Starved:   starved,
 		Quadrille: filepath.Join(dir, "quadrille"),
 	}, stop, nil
 }

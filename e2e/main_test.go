@@ -56,5 +56,11 @@ func run(m *testing.M) (code int) {
 		fmt.Fprintf(os.Stderr, "e2e: the ledger is off: %v\n%s\n(logs: %s)\n", err, report, shop.Logs)
 		return 1
 	}
+	if shop.Starved != nil {
+		if services := shop.Starved(); len(services) > 0 {
+			fmt.Fprintf(os.Stderr, "e2e: %v took more memory than they may (make memory)\n", services)
+			return 1
+		}
+	}
 	return 0
 }

@@ -31,6 +31,7 @@ type Shop struct {
 	Restart                             func(name string, env ...string) error // stop it, start it with these settings
 	Logs                                string                                 // folder, if there is one
 	Quadrille                           string                                 // the command line program
+	Starved                             func() []string                        // who took too much memory so far, if anybody watches
 
 	promises *promises // what the services' requests and answers are held against
 }

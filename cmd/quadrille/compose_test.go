@@ -1,0 +1,123 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/dustin/go-humanize"
+	"github.com/goccy/go-yaml"
+)
+
+// composeService is what the tests look at of a service in docker-compose.yml.
+type composeService struct {
+	Build    any      `yaml:"build"`
+	Profiles []string `yaml:"profiles"`
+	MemLimit string   `yaml:"mem_limit"`
+	Deploy   struct {
+		Resources struct {
+			Limits struct {
+				Memory string `yaml:"memory"`
+			} `yaml:"limits"`
+		} `yaml:"resources"`
+	} `yaml:"deploy"`
+	Environment map[string]any `yaml:"environment"`
+}
+
+func composeServices(t *testing.T) map[string]composeService {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join("..", "..", "docker-compose.yml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var file struct {
+		Services map[string]composeService `yaml:"services"`
+	}
+	if err := yaml.Unmarshal(text, &file); err != nil {
+		t.Fatal(err)
+	}
+	if len(file.Services) == 0 {
+		t.Fatal("no services")
+	}
+	return file.Services
+}
+
+// memory is the service's limit in bytes, or zero.
+func (s composeService) memory(t *testing.T) int64 {
+	t.Helper()
+	limit := s.MemLimit
+	if limit == "" {
+		limit = s.Deploy.Resources.Limits.Memory
+	}
+	if limit == "" {
+		return 0
+	}
+	return bytesOf(t, limit)
+}
+
+// bytesOf reads sizes as Docker, Go and RabbitMQ write them: 64m, 56MiB and 1g are powers of two.
+func bytesOf(t *testing.T, size string) int64 {
+	t.Helper()
+	size = strings.TrimSuffix(strings.TrimSuffix(strings.ToLower(size), "b"), "i")
+	if strings.HasSuffix(size, "m") || strings.HasSuffix(size, "g") || strings.HasSuffix(size, "k") {
+		size += "ib"
+	}
+	n, err := humanize.ParseBytes(size)
+	if err != nil {
+		t.Fatalf("%q is no size: %v", size, err)
+	}
+	return int64(n)
+}
+
+func TestCompose_TheShopFitsIntoAGibibyte(t *testing.T) {
+	t.Parallel()
+	var together int64
+	for name, service := range composeServices(t) {
+		limit := service.memory(t)
+		if limit < 16<<20 {
+			t.Errorf("%s may take %d bytes", name, limit)
+		}
+		if len(service.Profiles) == 0 {
+			together += limit
+		}
+		if service.Build == nil {
+			continue
+		}
+		// A Go program that does not know its limit collects too late, or, near it, all the time.
+		goal, _ := service.Environment["GOMEMLIMIT"].(string)
+		if goal == "" {
+			t.Errorf("%s has no GOMEMLIMIT", name)
+		} else if part := float64(bytesOf(t, goal)) / float64(limit); part > 0.95 {
+			t.Errorf("%s: GOMEMLIMIT is %.2f of what it may take", name, part)
+		}
+	}
+	if together >= 1<<30 {
+		t.Errorf("all services without a profile may take %d MiB together", together>>20)
+	}
+}
+
+func TestCompose_TheBrokerKnowsWhatItMayTake(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile(filepath.Join("..", "..", "deploy", "rabbitmq", "rabbitmq.conf"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	settings := map[string]string{}
+	for lines := bufio.NewScanner(bytes.NewReader(text)); lines.Scan(); {
+		if key, value, found := strings.Cut(lines.Text(), "="); found && !strings.HasPrefix(lines.Text(), "#") {
+			settings[strings.TrimSpace(key)] = strings.TrimSpace(value)
+		}
+	}
+	limit := composeServices(t)["rabbitmq"].memory(t)
+	if mark := bytesOf(t, settings["vm_memory_high_watermark.absolute"]); mark < limit/2 || mark > limit*9/10 {
+		t.Errorf("publishers are held back at %d bytes of %d", mark, limit)
+	}
+	wal, err := strconv.ParseInt(settings["raft.wal_max_size_bytes"], 10, 64)
+	if err != nil || 4*wal > limit {
+		t.Errorf("the queues' log may have %d bytes in memory, of %d: %v", wal, limit, err)
+	}
+}
