@@ -204,4 +204,4 @@ func wait(r *http.Request, d time.Duration) (*http.Response, error) {
 	return nil, shopclient.Sleep(r.Context(), d)
 }
 
-var refused = fmt.Errorf("dial: %w", syscall.ECONNREFUSED)
+var errRefused = fmt.Errorf("dial: %w", syscall.ECONNREFUSED)

@@ -202,7 +202,7 @@ func TestRun_RepeatsWhatHadNoAnswer(t *testing.T) {
 			}
 			switch tries.Add(1) % 4 {
 			case 1:
-				return nil, refused
+				return nil, errRefused
 			case 2:
 				return answer(r, http.StatusServiceUnavailable, nil), nil
 			}
@@ -322,7 +322,7 @@ func TestRun_HasTheLastWordFromTheShelfAndTheLedger(t *testing.T) {
 
 func TestRun_NeedsAShop(t *testing.T) {
 	inVirtualTime(t, func(t *testing.T) {
-		cfg := calm(&fakeShop{answers: func(*http.Request) (*http.Response, error) { return nil, refused }})
+		cfg := calm(&fakeShop{answers: func(*http.Request) (*http.Response, error) { return nil, errRefused }})
 		if _, err := Run(t.Context(), cfg); err == nil || !strings.Contains(err.Error(), "no shop there") {
 			t.Errorf("%v", err)
 		}
