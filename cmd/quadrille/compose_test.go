@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -97,6 +98,13 @@ func TestCompose_TheShopFitsIntoAGibibyte(t *testing.T) {
 	}
 	if together >= 1<<30 {
 		t.Errorf("all services without a profile may take %d MiB together", together>>20)
+	}
+	readme, err := os.ReadFile(filepath.Join("..", "..", "README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if says := fmt.Sprintf("may take %d MiB", together>>20); !strings.Contains(string(readme), says) {
+		t.Errorf("the README does not say that they %s", says)
 	}
 }
 

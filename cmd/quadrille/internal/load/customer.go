@@ -101,7 +101,7 @@ func (c *crowd) come(ctx context.Context, due time.Time) {
 func (c *crowd) live(ctx context.Context, o *order) {
 	defer c.settle(o)
 	if err := c.place(ctx, o); err != nil {
-		c.fail(o, "not accepted", err)
+		c.fail(ctx, o, "not accepted", err)
 		c.settle(o)
 		return
 	}
@@ -112,7 +112,7 @@ func (c *crowd) live(ctx context.Context, o *order) {
 		return
 	}
 	if err := c.cancel(ctx, o); err != nil {
-		c.fail(o, "its cancellation was not answered", err)
+		c.fail(ctx, o, "its cancellation was not answered", err)
 	}
 }
 
@@ -204,9 +204,9 @@ func (c *crowd) settle(o *order) {
 	}
 }
 
-func (c *crowd) fail(o *order, what string, err error) {
-	if errors.Is(err, context.Canceled) {
-		return // nobody waited for it any more
+func (c *crowd) fail(ctx context.Context, o *order, what string, err error) {
+	if ctx.Err() != nil {
+		return // nobody waits for it any more
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
