@@ -49,7 +49,7 @@ type Config struct {
 	// MaxRequests, if set, is how many requests are served at once; the others wait for their turn. It keeps a service
 	// that shares its processors and connections with much else from giving all of them to those who ask.
 	MaxRequests int
-	// Listener, if set, is served instead of HTTPAddr. Run closes it.
+	// Listener, if set, is served instead of HTTPAddr. Run closes it. Main sets it.
 	Listener net.Listener
 	// OnListen, if set, is called with the address once the server accepts connections.
 	OnListen func(net.Addr)
@@ -59,6 +59,8 @@ type Config struct {
 type Configured interface{ shared() Config }
 
 func (c Config) shared() Config { return c }
+
+func (c *Config) listenOn(l net.Listener) { c.Listener = l }
 
 // ParseEnv fills a configuration from environ, a list of NAME=value as [os.Environ] gives it. A variable that is
 // absent or empty leaves the value in defaults, or, where that is zero, the one in the `envDefault` tag.

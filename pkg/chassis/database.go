@@ -151,7 +151,7 @@ func DatabaseCheck(db *gorm.DB) Check {
 }
 
 func waitForDatabase(ctx context.Context, pool *sql.DB, logger *slog.Logger) error {
-	const firstDelay, maxDelay, quiet = 50 * time.Millisecond, 2 * time.Second, 5 * time.Second
+	const firstDelay, maxDelay, quiet = 50 * time.Millisecond, 2 * time.Second, time.Minute
 	var lastLog time.Time
 	for delay := firstDelay; ; delay = min(2*delay, maxDelay) {
 		attempt, cancel := context.WithTimeout(ctx, 5*time.Second)

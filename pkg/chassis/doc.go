@@ -8,7 +8,8 @@
 // What it promises:
 //
 //   - Mistakes in the configuration are reported all at once, before anything starts, and never show a [Secret].
-//   - Instances may start in any order and at the same time: opening waits for the database, migrating takes a lock.
+//   - Instances may start in any order and at the same time: opening waits for the database, migrating takes a lock. Who
+//     asks meanwhile learns that the service is alive and not ready.
 //   - A handler's error reaches the client as RFC 9457 problem details without internals, and the log exactly once.
 //   - With an Idempotency-Key, the work and the memory of its answer commit together or not at all ([Idempotent]).
 //   - At the end, readiness turns false, requests under way finish, then everything else does, by one deadline.

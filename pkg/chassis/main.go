@@ -19,8 +19,9 @@ import (
 )
 
 // Main is a service's whole main function; it does not return. It reads the configuration from the environment
-// ([ParseEnv]), sets up logs and telemetry, and calls run with a context that ends at SIGINT or SIGTERM. A second
-// signal ends the process at once. The exit status is 0 if run returns nil, 1 if it fails, 2 if the arguments or the
+// ([ParseEnv]), sets up logs and telemetry, listens, and calls run with a context that ends at SIGINT or SIGTERM. A second
+// signal ends the process at once. Until run comes to [Run], which takes the listener over, /livez answers 200 and
+// everything else 503. The exit status is 0 if run returns nil, 1 if it fails, 2 if the arguments or the
 // configuration are wrong; an error is logged once.
 //
 // There are two subcommands. "health" asks the instance on this machine whether it is ready (exit status 0 or 1),
@@ -62,8 +63,7 @@ func runWithTelemetry[T Configured](ctx context.Context, service string, cfg T, 
 	if err != nil {
 		return err
 	}
-	slog.InfoContext(ctx, "starting", "version", Version())
-	err = run(ctx, cfg)
+	err = runFromLobby(ctx, cfg, run)
 	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
 		err = nil
 	}
@@ -72,6 +72,21 @@ func runWithTelemetry[T Configured](ctx context.Context, service string, cfg T, 
 	defer cancel()
 	if err := flush(flushCtx); err != nil {
 		slog.Warn("telemetry was not delivered completely", "error", err)
+	}
+	return err
+}
+
+// runFromLobby listens from the beginning: what run needs before it can serve may take its time.
+func runFromLobby[T Configured](ctx context.Context, cfg T, run func(context.Context, T) error) error {
+	lobby, err := openLobby(cfg.shared().HTTPAddr)
+	if err != nil {
+		return err
+	}
+	slog.InfoContext(ctx, "starting", "version", Version(), "addr", lobby.Addr().String())
+	any(&cfg).(interface{ listenOn(net.Listener) }).listenOn(lobby)
+	err = run(ctx, cfg)
+	if closeErr := lobby.Close(); !errors.Is(closeErr, net.ErrClosed) {
+		err = errors.Join(err, closeErr)
 	}
 	return err
 }

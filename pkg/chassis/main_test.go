@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -33,6 +34,11 @@ const asService = "CHASSIS_TEST_AS_SERVICE"
 func runSample(ctx context.Context, cfg sampleConfig) error {
 	if cfg.Greeting == "fail" {
 		return errors.New("told to fail")
+	}
+	if cfg.Greeting == "wait" {
+		if _, err := bufio.NewReader(os.Stdin).ReadString('\n'); err != nil {
+			return err
+		}
 	}
 	router := chassis.NewRouter(chassis.RouterConfig{Service: "sample"})
 	return chassis.Run(ctx, cfg.Config, router)
@@ -60,18 +66,7 @@ func TestMain_ServesUntilASignalAndKnowsItsHealth(t *testing.T) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	lines := bufio.NewScanner(out)
-	addr := ""
-	for addr == "" && lines.Scan() {
-		var line struct{ Msg, Addr, Service string }
-		if err := json.Unmarshal(lines.Bytes(), &line); err != nil || line.Service != "sample" {
-			t.Errorf("not a log line of the service: %s", lines.Bytes())
-		}
-		addr = line.Addr
-	}
-	if addr == "" {
-		t.Fatal("it ended without listening")
-	}
+	addr := address(t, bufio.NewScanner(out), "listening")
 
 	if out, err := service(t, []string{"health"}, "HTTP_ADDR="+addr).CombinedOutput(); err != nil {
 		t.Errorf("health: %v: %s", err, out)
@@ -96,6 +91,100 @@ func TestMain_ServesUntilASignalAndKnowsItsHealth(t *testing.T) {
 	}
 	if err := service(t, []string{"health"}, "HTTP_ADDR="+addr).Run(); exitStatus(err) != 1 {
 		t.Errorf("health of a stopped service: %v", err)
+	}
+}
+
+// address reads log lines up to this one, and where the service is by that.
+func address(t *testing.T, lines *bufio.Scanner, message string) string {
+	t.Helper()
+	for lines.Scan() {
+		var line struct{ Msg, Addr, Service string }
+		if err := json.Unmarshal(lines.Bytes(), &line); err != nil || line.Service != "sample" {
+			t.Errorf("not a log line of the service: %s", lines.Bytes())
+		}
+		if line.Msg == message {
+			return line.Addr
+		}
+	}
+	t.Fatalf("it ended before %q", message)
+	return ""
+}
+
+func TestMain_IsAliveAndNotReadyUntilItServes(t *testing.T) {
+	t.Parallel()
+	cmd := service(t, nil, "GREETING=wait")
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	lines := bufio.NewScanner(out)
+	url := "http://" + address(t, lines, "starting")
+	for path, want := range map[string]struct {
+		status int
+		body   string
+	}{
+		"/livez":         {http.StatusOK, `{"status":"alive"}`},
+		"/readyz":        {http.StatusServiceUnavailable, `{"status":"starting"}`},
+		"/metrics":       {http.StatusServiceUnavailable, `"type":"https://quadrille.dev/problems/unavailable"`},
+		"/api/v1/things": {http.StatusServiceUnavailable, `"instance":"/api/v1/things"`},
+	} {
+		resp, err := http.Get(url + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		if err != nil || resp.StatusCode != want.status || !strings.Contains(string(body), want.body) {
+			t.Errorf("%s: %d %s (%v)", path, resp.StatusCode, body, err)
+		}
+		if resp.Header.Get("X-Correlation-ID") == "" || resp.Header.Get("X-Request-ID") == "" {
+			t.Errorf("%s: headers %v", path, resp.Header)
+		}
+		if problem := strings.HasPrefix(resp.Header.Get("Content-Type"), "application/problem+json"); problem != (resp.Header.Get("Retry-After") != "") {
+			t.Errorf("%s: headers %v", path, resp.Header)
+		}
+	}
+
+	// Many ask while it takes the door over: each gets an answer, of the one or of the other.
+	stop := make(chan struct{})
+	var asking sync.WaitGroup
+	for range 8 {
+		asking.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				if body := get(t, url+"/readyz"); !strings.Contains(body, `"starting"`) && !strings.Contains(body, `"ready"`) {
+					t.Errorf("neither starting nor ready: %s", body)
+				}
+			}
+		})
+	}
+	if _, err := io.WriteString(in, "go\n"); err != nil {
+		t.Fatal(err)
+	}
+	if got := "http://" + address(t, lines, "listening"); got != url {
+		t.Errorf("it has moved to %s", got)
+	}
+	waitUntil(t, "it is ready", func() bool { return strings.Contains(get(t, url+"/readyz"), `"ready"`) })
+	close(stop)
+	asking.Wait()
+	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if rest, err := io.ReadAll(out); err != nil {
+		t.Error(err)
+	} else if err := cmd.Wait(); err != nil {
+		t.Errorf("after SIGTERM: %v: %s", err, rest)
 	}
 }
 
