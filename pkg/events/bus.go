@@ -159,12 +159,13 @@ func (b *Bus) consume(ctx, work context.Context) error {
 // ctx ended first.
 func (b *Bus) awaitTopology(ctx context.Context) bool {
 	delay := backoff{first: 100 * time.Millisecond, most: 5 * time.Second, jitter: b.cfg.Jitter}
+	var waiting complaint
 	for {
 		err := b.transport.Check(ctx, b.topology)
 		if err == nil {
 			return true
 		}
-		if ctx.Err() == nil {
+		if ctx.Err() == nil && waiting.due(b.cfg.Now()) {
 			b.cfg.Logger.WarnContext(ctx, "not consuming yet", "error", err)
 		}
 		if sleep(ctx, delay.next()) != nil {
@@ -176,12 +177,15 @@ func (b *Bus) awaitTopology(ctx context.Context) bool {
 // awaitDatabase blocks until the database answers.
 func (b *Bus) awaitDatabase(ctx context.Context) error {
 	delay := backoff{first: 100 * time.Millisecond, most: 5 * time.Second, jitter: b.cfg.Jitter}
+	var waiting complaint
 	for {
 		err := ping(ctx, b.sqlDB)
 		if err == nil {
 			return nil
 		}
-		b.cfg.Logger.WarnContext(ctx, "database away, not fetching", "error", err)
+		if waiting.due(b.cfg.Now()) {
+			b.cfg.Logger.WarnContext(ctx, "database away, not fetching", "error", err)
+		}
 		if err := sleep(ctx, delay.next()); err != nil {
 			return err
 		}

@@ -42,6 +42,8 @@ type relay struct {
 	brokerDelay backoff
 	brokerAt    time.Time // nothing is sent before this
 
+	databaseAway, brokerAway complaint
+
 	brokerErr atomic.Pointer[error] // why the last batch did not reach the broker, for Ready
 }
 
@@ -71,9 +73,12 @@ func (r *relay) run(ctx, work context.Context) {
 		switch {
 		case err != nil && work.Err() == nil:
 			wait = failures.next()
-			r.log.WarnContext(work, "relay", "error", err, "again_in", wait)
+			if r.databaseAway.due(r.cfg.Now()) {
+				r.log.WarnContext(work, "relay", "error", err, "again_in", wait)
+			}
 		case err == nil:
 			failures.reset()
+			r.databaseAway.over()
 		}
 		if stopping && (err != nil || wait > 0 && len(r.flights) == 0) || work.Err() != nil {
 			break
@@ -248,13 +253,16 @@ func (r *relay) land(f *flight) {
 	case f.brokerErr != nil:
 		r.brokerAt = r.cfg.Now().Add(r.brokerDelay.next())
 		r.brokerErr.Store(&f.brokerErr)
-		r.log.Warn("broker not reached, events wait", "error", f.brokerErr, "rows", len(f.ids))
+		if r.brokerAway.due(r.cfg.Now()) {
+			r.log.Warn("broker not reached, events wait", "error", f.brokerErr, "rows", len(f.ids))
+		}
 	case f.err != nil && !errors.Is(f.err, errTooLate):
 		// What could not be written down will be sent again; not in a tight loop.
 		r.brokerAt = r.cfg.Now().Add(r.brokerDelay.next())
 	default:
 		r.brokerDelay.reset()
 		r.brokerErr.Store(nil)
+		r.brokerAway.over()
 	}
 	if f.err != nil {
 		r.log.Warn("outcome not written, events will be sent again", "error", f.err)

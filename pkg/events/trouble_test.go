@@ -3,7 +3,9 @@ package events_test
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -229,4 +231,73 @@ func TestReaction_PausesUntilItsTablesAreThere(t *testing.T) {
 			t.Errorf("verdict %+v", v)
 		}
 	})
+}
+
+// absent is a transport whose broker is away for some time.
+type absent struct {
+	*eventstest.Transport
+	asked atomic.Int32
+	back  atomic.Bool
+}
+
+func (a *absent) Check(context.Context, events.Topology) error {
+	a.asked.Add(1)
+	if a.back.Load() {
+		return nil
+	}
+	return errLost
+}
+
+// An outage is told when it begins, and when the next one does; not at each try.
+func TestOutage_IsLoggedOnce(t *testing.T) {
+	t.Parallel()
+	db, tr := database(t), &absent{Transport: eventstest.NewTransport()}
+	var tries atomic.Int32
+	tr.Outcome(func(events.Message) error {
+		tries.Add(1)
+		if tr.back.Load() {
+			return nil
+		}
+		return errLost
+	})
+	var log lines
+	cfg := config()
+	cfg.Jitter = func() float64 { return 0 }
+	cfg.Logger = slog.New(slog.NewTextHandler(&log, nil))
+	stop := start(t, db, tr, cfg, events.On("order-created", func(context.Context, *gorm.DB, events.Received[orderCreated]) error { return nil }))
+	outage := func() {
+		tr.back.Store(false)
+		before := tries.Load()
+		publish(t, db, orderCreated{OrderID: "o"})
+		eventually(t, "several tries", func() bool { return tries.Load() >= before+3 })
+		tr.back.Store(true)
+		outboxEmpty(t, db)
+	}
+	eventually(t, "several looks at the topology", func() bool { return tr.asked.Load() >= 3 })
+	outage()
+	outage()
+	stop()
+	for message, want := range map[string]int{"not consuming yet": 1, "broker not reached": 2} {
+		if got := strings.Count(log.String(), message); got != want {
+			t.Errorf("%q is logged %d times, want %d:\n%s", message, got, want, log.String())
+		}
+	}
+}
+
+// lines is a log to be read later.
+type lines struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (l *lines) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+func (l *lines) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
 }
