@@ -11,11 +11,11 @@ import (
 // cancel passes on the customer's wish and answers the order as it is then. The error is errUnknownOrder, or a
 // *TooLateError if nobody can grant the wish any more.
 func (s *Service) cancel(ctx context.Context, orderID string) (o *Order, err error) {
-	traceParent, err := findTrace(s.db.WithContext(ctx), orderID)
+	from, err := findOrigin(s.db.WithContext(ctx), orderID)
 	if err != nil {
 		return nil, err
 	}
-	ctx, span := chassis.ContinueTrace(ctx, traceParent, "cancel order")
+	ctx, span := chassis.ContinueTrace(ctx, from.TraceParent, "cancel order")
 	defer span.End()
 	err = s.db.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
 		if o, err = lockOrder(tx, orderID); err != nil {

@@ -11,6 +11,7 @@ import (
 	"gorm.io/gorm/clause"
 
 	"github.com/quadrille-dev/quadrille/pkg/chassis"
+	"github.com/quadrille-dev/quadrille/pkg/events"
 )
 
 // Migrations are this service's tables.
@@ -23,9 +24,15 @@ var errUnknownOrder = errors.New("unknown order")
 
 // An orderRow is an order and the state that follows from it, stored to be searched for.
 type orderRow struct {
-	Order       orderColumns `gorm:"embedded"`
-	State       State
-	TraceParent string // of the request that placed it
+	Order  orderColumns `gorm:"embedded"`
+	State  State
+	Origin origin `gorm:"embedded"`
+}
+
+// origin is what the request that placed an order is known by in traces and logs.
+type origin struct {
+	TraceParent   string
+	CorrelationID string
 }
 
 // orderColumns has the fields of Order in the same order, so that Go converts one into the other.
@@ -87,7 +94,7 @@ func rowOf(o *Order) orderRow { return orderRow{Order: orderColumns(*o), State: 
 
 func insertOrder(ctx context.Context, tx *gorm.DB, o *Order) error {
 	row := rowOf(o)
-	row.TraceParent = chassis.TraceParent(ctx)
+	row.Origin = origin{TraceParent: chassis.TraceParent(ctx), CorrelationID: events.CorrelationID(ctx)}
 	if err := tx.Create(&row).Error; err != nil {
 		return fmt.Errorf("insert order %s: %w", o.ID, err)
 	}
@@ -115,19 +122,19 @@ func findOrder(tx *gorm.DB, id string) (*Order, error) {
 	return row.order(), nil
 }
 
-// findTrace answers the trace context that the order was placed in; "" if there is none, or no such order.
-func findTrace(tx *gorm.DB, id string) (string, error) {
+// findOrigin answers where the order comes from; nothing if there is no such order.
+func findOrigin(tx *gorm.DB, id string) (origin, error) {
 	if !chassis.ValidID(id) {
-		return "", nil
+		return origin{}, nil
 	}
 	var rows []orderRow
-	if err := tx.Select("trace_parent").Where("id = ?", id).Find(&rows).Error; err != nil {
-		return "", fmt.Errorf("read trace of order %s: %w", id, err)
+	if err := tx.Select("trace_parent", "correlation_id").Where("id = ?", id).Find(&rows).Error; err != nil {
+		return origin{}, fmt.Errorf("read origin of order %s: %w", id, err)
 	}
 	if len(rows) == 0 {
-		return "", nil
+		return origin{}, nil
 	}
-	return rows[0].TraceParent, nil
+	return rows[0].Origin, nil
 }
 
 // changing are the columns that rules may change. What was ordered, and for how much, stays.

@@ -23,6 +23,9 @@ func TestTrace_OfAnOrderGoesOnWithWhatHappensToItLater(t *testing.T) {
 	if rec := s.cancel(t, id); rec.Code != http.StatusAccepted {
 		t.Fatalf("status %d: %s", rec.Code, rec.Body)
 	}
+	if placed := s.tr.WaitFor(t, "order.created.v1", id); stalled.CorrelationID == "" || stalled.CorrelationID != placed.CorrelationID {
+		t.Errorf("order.stalled belongs to the flow %q, the order to %q", stalled.CorrelationID, placed.CorrelationID)
+	}
 	asked := s.tr.WaitFor(t, "order.cancel_requested.v1", id)
 	for _, e := range []struct{ name, parent string }{{stalled.Type, stalled.TraceParent}, {asked.Type, asked.TraceParent}} {
 		if !strings.HasPrefix(e.parent, trace[:36]) {

@@ -9,6 +9,7 @@ import (
 	"gorm.io/gorm"
 
 	"github.com/quadrille-dev/quadrille/pkg/chassis"
+	"github.com/quadrille-dev/quadrille/pkg/events"
 )
 
 // overdueBatch bounds how many orders are looked for at once.
@@ -52,11 +53,11 @@ func (s *Service) announceOverdue(ctx context.Context) error {
 
 // announce tells of one order, if it has not got on meanwhile.
 func (s *Service) announce(ctx context.Context, orderID string) error {
-	traceParent, err := findTrace(s.db.WithContext(ctx), orderID)
+	from, err := findOrigin(s.db.WithContext(ctx), orderID)
 	if err != nil {
 		return err
 	}
-	ctx, span := chassis.ContinueTrace(ctx, traceParent, "watch order")
+	ctx, span := chassis.ContinueTrace(events.WithCorrelationID(ctx, from.CorrelationID), from.TraceParent, "watch order")
 	defer span.End()
 	var stalled *Order
 	err = s.db.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
