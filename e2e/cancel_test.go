@@ -57,6 +57,7 @@ func TestCancelledBeforeTheReservation_LeavesATombstone(t *testing.T) {
 		return err == nil && a.status == http.StatusOK
 	})
 	assertBooks(t, id)
+	assertTrace(t, id, "cancelled before the reservation")
 }
 
 func TestCancelledBeforeTheCharge_KeepsNothing(t *testing.T) {
@@ -76,6 +77,7 @@ func TestCancelledBeforeTheCharge_KeepsNothing(t *testing.T) {
 	assertMoney(t, id, charged, 0)
 	assertParcel(t, id, "")
 	assertBooks(t, id)
+	assertTrace(t, id, "cancelled before the charge")
 }
 
 func TestCancelledDuringTheCharge_GivesTheMoneyBack(t *testing.T) {
@@ -95,6 +97,7 @@ func TestCancelledDuringTheCharge_GivesTheMoneyBack(t *testing.T) {
 	assertMoney(t, id, 1, 0)
 	assertParcel(t, id, "")
 	assertBooks(t, id)
+	assertTrace(t, id, "cancelled during the charge")
 }
 
 func TestCancelledDuringADeclinedCharge_IsDeclined(t *testing.T) {
@@ -114,6 +117,7 @@ func TestCancelledDuringADeclinedCharge_IsDeclined(t *testing.T) {
 	assertMoney(t, id, 0, 0)
 	assertStock(t, sku, 3)
 	assertBooks(t, id)
+	assertTrace(t, id, "cancelled during a declined charge")
 }
 
 func TestCancelledDuringTheBooking_CancelsTheParcel(t *testing.T) {
@@ -130,6 +134,7 @@ func TestCancelledDuringTheBooking_CancelsTheParcel(t *testing.T) {
 	assertMoney(t, id, 1, 0)
 	assertParcel(t, id, "cancelled")
 	assertBooks(t, id)
+	assertTrace(t, id, "cancelled during the booking")
 }
 
 func TestCancelledOnceBooked_CancelsTheParcelAndGivesTheMoneyBack(t *testing.T) {
@@ -147,6 +152,7 @@ func TestCancelledOnceBooked_CancelsTheParcelAndGivesTheMoneyBack(t *testing.T) 
 	assertMoney(t, id, 1, 0)
 	assertParcel(t, id, "cancelled")
 	assertBooks(t, id)
+	assertTrace(t, id, "cancelled once booked")
 }
 
 // The carrier is asked, and its answer is lost, is an error, or takes its time; the parcel is cancelled once.
@@ -175,6 +181,7 @@ func TestCancellationInTrouble_EndsCancelled(t *testing.T) {
 			assertMoney(t, id, 1, 0)
 			assertParcel(t, id, "cancelled")
 			assertBooks(t, id)
+			assertTrace(t, id, "cancelled once booked")
 		})
 	}
 }
@@ -196,6 +203,7 @@ func TestCancelledTooLate_IsRefusedAndDelivered(t *testing.T) {
 	assertParcel(t, id, "delivered")
 	assertStock(t, sku, 1)
 	assertBooks(t, id)
+	assertTrace(t, id, "cancelled too late")
 }
 
 // The parcel has left, and nobody has heard of it yet. The wish is passed on, and the carrier says that it is too late.
@@ -220,6 +228,7 @@ func TestCancelledAfterAHandOverThatNobodyHasHeardOf_IsDelivered(t *testing.T) {
 	assertParcel(t, id, "delivered")
 	assertStock(t, sku, 1)
 	assertBooks(t, id)
+	assertTrace(t, id, "cancelled after the hand-over")
 }
 
 func TestCancelledTwentyTimesAtOnce_IsAskedForOnce(t *testing.T) {
@@ -251,6 +260,7 @@ func TestCancelledTwentyTimesAtOnce_IsAskedForOnce(t *testing.T) {
 	assertMoney(t, id, 1, 0)
 	assertStock(t, sku, 1)
 	assertBooks(t, id)
+	assertTrace(t, id, "cancelled by twenty at once")
 }
 
 func TestCancel_OfAnOrderThatIsNotThere(t *testing.T) {

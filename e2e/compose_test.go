@@ -3,9 +3,13 @@ package e2e
 import (
 	"context"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
+	"testing"
+	"time"
 )
 
 // composeShop is what docker compose runs, on the ports of docker-compose.yml unless the environment says otherwise.
@@ -32,16 +36,29 @@ func composeShop(ctx context.Context) (*Shop, func(), error) {
 		}
 		return def
 	}
-	compose := func(env []string, args ...string) error {
-		cmd := exec.Command("docker", append(append([]string{"compose", "--project-directory", ".."}, composeFiles()...), args...)...)
-		cmd.Env = append(os.Environ(), env...)
+	// Everything but the spans' way to this machine is as docker-compose.yml has it.
+	compose := func(env []string, args ...string) ([]byte, error) {
+		args = append(append(composeFiles(), "-f", "testdata/compose.spans.yml"), args...)
+		cmd := exec.Command("docker", append([]string{"compose", "--project-directory", ".."}, args...)...)
+		cmd.Env = append(append(os.Environ(), fmt.Sprintf("OTEL_EXPORTER_OTLP_ENDPOINT=http://host.docker.internal:%d", spans.Port())), env...)
 		out, err := cmd.CombinedOutput()
 		if err != nil {
-			return fmt.Errorf("docker compose %v: %w\n%s", args, err, out)
+			return nil, fmt.Errorf("docker compose %v: %w\n%s", args, err, out)
 		}
-		return nil
+		return out, nil
 	}
-	return &Shop{
+	up := append([]string{"up", "--detach", "--no-build", "--no-deps", "--wait"}, serviceNames...)
+	if _, err := compose(nil, up...); err != nil {
+		return nil, stop, err
+	}
+	stop = func() {
+		cmd := exec.Command("docker", append(append([]string{"compose", "--project-directory", ".."}, composeFiles()...), up...)...)
+		if out, err := cmd.CombinedOutput(); err != nil {
+			fmt.Fprintf(os.Stderr, "e2e: the services still send their spans to a suite that is over: %v\n%s", err, out)
+		}
+		_ = os.RemoveAll(dir)
+	}
+	s := &Shop{
 		Order:     url("ORDER_URL", "http://127.0.0.1:8081"),
 		Inventory: url("INVENTORY_URL", "http://127.0.0.1:8082"),
 		Payment:   url("PAYMENT_URL", "http://127.0.0.1:8083"),
@@ -50,12 +67,79 @@ func composeShop(ctx context.Context) (*Shop, func(), error) {
 		Carrier:   url("CARRIER_OPS_URL", "http://127.0.0.1:8094"),
 		Token:     url("OPS_TOKEN", "let-me-see"),
 		Servers:   composeServers(),
-		Kill:      func(name string) error { return compose(nil, "kill", "-s", "KILL", name) },
-		Start:     func(name string) error { return compose(nil, "start", name) },
+		Kill:      func(name string) error { _, err := compose(nil, "kill", "-s", "KILL", name); return err },
+		Start:     func(name string) error { _, err := compose(nil, "start", name); return err },
 		Restart: func(name string, env ...string) error {
-			return compose(env, "up", "--detach", "--no-build", "--no-deps", "--wait", name)
+			_, err := compose(env, "up", "--detach", "--no-build", "--no-deps", "--wait", name)
+			return err
+		},
+		ServiceLogs: func() ([]byte, error) {
+			return compose(nil, append([]string{"logs", "--no-color"}, serviceNames...)...)
 		},
 		Starved:   starved,
 		Quadrille: filepath.Join(dir, "quadrille"),
-	}, stop, nil
+	}
+	s.Standing = func(t *testing.T) *Standing {
+		do := func(args ...string) func(t *testing.T) {
+			return func(t *testing.T) {
+				t.Helper()
+				if _, err := compose(nil, args...); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		standing := &Standing{
+			Shop: s, Broker: container{"rabbitmq", compose}, Database: container{"postgres", compose}, Longest: time.Minute,
+			Open: do(append([]string{"up", "--detach", "--no-build", "--no-deps"}, serviceNames...)...),
+			Shut: do(append([]string{"stop"}, serviceNames...)...),
+		}
+		t.Cleanup(func() { // whatever happened, the others go on
+			standing.Database.Start(t)
+			standing.Broker.Start(t)
+			standing.Open(t)
+			if err := s.awaitReady(context.WithoutCancel(t.Context())); err != nil {
+				t.Error(err)
+			}
+		})
+		return standing
+	}
+	return s, stop, nil
+}
+
+// container is a server that compose runs.
+type container struct {
+	name    string
+	compose func(env []string, args ...string) ([]byte, error)
+}
+
+// Stop implements server.
+func (c container) Stop(t testing.TB) {
+	t.Helper()
+	if _, err := c.compose(nil, "stop", c.name); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Start implements server.
+func (c container) Start(t testing.TB) {
+	t.Helper()
+	if _, err := c.compose(nil, "start", c.name); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// receivingAddress is where to receive spans: on this machine only, or where its containers reach it. That is the address
+// of Docker's bridge, if it is one of this machine, and else the loopback, to which Docker in a virtual machine leads.
+func receivingAddress() string {
+	if os.Getenv("QUADRILLE_E2E") == "compose" {
+		bridge, err := exec.Command("docker", "network", "inspect", "bridge", "--format", "{{(index .IPAM.Config 0).Gateway}}").Output()
+		address := net.JoinHostPort(strings.TrimSpace(string(bridge)), "0")
+		if err == nil {
+			if l, err := net.Listen("tcp", address); err == nil {
+				_ = l.Close()
+				return address
+			}
+		}
+	}
+	return "127.0.0.1:0"
 }

@@ -45,6 +45,14 @@ func (s *Shop) readPromises(ctx context.Context) error {
 	return nil
 }
 
+// of promises the same of another shop's services.
+func (p *promises) of(s *Shop) *promises {
+	return &promises{byBase: map[string]*apicheck.Contract{
+		s.Order: p.byBase[shop.Order], s.Inventory: p.byBase[shop.Inventory],
+		s.Payment: p.byBase[shop.Payment], s.Shipping: p.byBase[shop.Shipping],
+	}}
+}
+
 // check holds an exchange with a service against its document. What is wrong is remembered as well: not every test looks
 // at every answer on its way to the right one, but in the end the suite must fail.
 func (p *promises) check(x apicheck.Exchange) error {

@@ -9,6 +9,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/quadrille-dev/quadrille/e2e/internal/edges"
 )
 
 // crowd is many orders of all stories at once.
@@ -140,6 +142,16 @@ func (c *crowd) check(t *testing.T) {
 	assertStock(t, c.plenty, 2*len(c.placed)-sold[pleased]-sold[changesMind])
 	assertStock(t, c.scarce, 0)
 	assertBooks(t, ids...)
+	// Who was killed has not told everything; what was told belongs together.
+	for _, id := range ids {
+		traces := map[string]bool{}
+		for _, s := range spans.With(edges.Subject, id) {
+			traces[s.Trace] = true
+		}
+		if len(traces) != 1 {
+			t.Errorf("order %s is in %d traces", id, len(traces))
+		}
+	}
 }
 
 func (p *placed) mayEnd(o orderView) bool {

@@ -44,7 +44,7 @@ func (p *embeddedProcess) start(args []string, settings ...string) (o embeddedOp
 	cmd := exec.Command(p.program, append(args, p.ports...)...)
 	cmd.Env = append(append(os.Environ(),
 		"RETRY_LADDER="+delays, "CARRIER_HANDOVER_DELAY=50ms", "CARRIER_DELIVERY_DELAY=50ms", "OPS_TOKEN=e2e-token",
-		"LOG_LEVEL=info", "LOG_FORMAT=json"), settings...)
+		"LOG_LEVEL=info", "LOG_FORMAT=json"), append(exporting(), settings...)...)
 	cmd.Stderr = log
 	out, err := cmd.StdoutPipe()
 	if err != nil {
@@ -114,7 +114,7 @@ func embeddedShop(ctx context.Context) (_ *Shop, stop func(), err error) {
 		Processor: o.Processor, Carrier: o.Carrier, Broker: o.Broker, Token: o.Token, RetryLadder: delays,
 		Kill: func(name string) error {
 			err := p.end(syscall.SIGKILL)
-			if slices.Contains([]string{"order", "inventory", "payment", "shipping"}, name) {
+			if slices.Contains(serviceNames, name) {
 				_, startErr := p.start([]string{"--without", name})
 				err = errors.Join(err, startErr)
 			}
@@ -130,6 +130,7 @@ func embeddedShop(ctx context.Context) (_ *Shop, stop func(), err error) {
 			_, startErr := p.start(nil, settings...)
 			return errors.Join(err, startErr)
 		},
-		Logs: dir, Quadrille: p.program,
+		Logs: dir, ServiceLogs: func() ([]byte, error) { return os.ReadFile(filepath.Join(dir, "quadrille.log")) },
+		Quadrille: p.program,
 	}, stop, nil
 }

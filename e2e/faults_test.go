@@ -103,6 +103,7 @@ func TestMisbehavingOutsideWorld_PaysAndDeliversOnce(t *testing.T) {
 			assertMoney(t, id, 1, 1999)
 			assertParcel(t, id, "delivered")
 			assertBooks(t, id)
+			assertTrace(t, id, "delivered")
 		})
 	}
 }
@@ -133,6 +134,7 @@ func TestRefundInTrouble_LandsOnce(t *testing.T) {
 			assertMoney(t, id, 1, 0)
 			assertStock(t, sku, 1)
 			assertBooks(t, id)
+			assertTrace(t, id, "undeliverable")
 		})
 	}
 }
@@ -164,6 +166,7 @@ func TestOutsideWorldAway_IsWaitedFor(t *testing.T) {
 			assertMoney(t, id, 1, 1999)
 			assertParcel(t, id, "delivered")
 			assertBooks(t, id)
+			assertTrace(t, id, "delivered")
 		})
 	}
 }

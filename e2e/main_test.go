@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"strings"
 	"testing"
 	"time"
 )
@@ -23,6 +24,12 @@ func run(m *testing.M) (code int) {
 	case "embedded":
 		start = embeddedShop
 	}
+	endReceiving, err := receiveSpans()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "e2e:", err)
+		return 1
+	}
+	defer endReceiving()
 	s, stop, err := start(ctx)
 	defer func() {
 		if stop != nil {
@@ -51,7 +58,11 @@ func run(m *testing.M) (code int) {
 	if code != 0 {
 		return code
 	}
-	// Whatever the stories did, the books of everybody agree.
+	// Whatever the stories did, nobody has told what is private, and the books of everybody agree.
+	if told := shop.told(); len(told) > 0 {
+		fmt.Fprintf(os.Stderr, "e2e: what is private was told:\n%s\n", strings.Join(told, "\n"))
+		return 1
+	}
 	if report, err := shop.ledger(); err != nil {
 		fmt.Fprintf(os.Stderr, "e2e: the ledger is off: %v\n%s\n(logs: %s)\n", err, report, shop.Logs)
 		return 1

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/quadrille-dev/quadrille/e2e/internal/otlp"
 )
 
 // impatient has the order service wait for less than it would, until the end of the test.
@@ -44,6 +46,7 @@ func TestDeadlinePasses_CancelsWhatIsNotPaid(t *testing.T) {
 	assertParcel(t, id, "")
 	assertStock(t, sku, 3)
 	assertBooks(t, id)
+	assertScheduled(t, assertTrace(t, id, "past the deadline"))
 }
 
 func TestDeadlinePasses_LeavesWhatIsPaidAlone(t *testing.T) {
@@ -60,6 +63,24 @@ func TestDeadlinePasses_LeavesWhatIsPaidAlone(t *testing.T) {
 	shop.await(t, id, "completed")
 	assertMoney(t, id, 1, 2*1999)
 	assertBooks(t, id)
+	assertScheduled(t, assertTrace(t, id, "paid before the deadline"))
+}
+
+// assertScheduled checks that the sending of the deadline says when it was decided.
+func assertScheduled(t *testing.T, trace []*otlp.Span) {
+	t.Helper()
+	var created, sent *otlp.Span
+	for _, s := range trace {
+		switch s.Name {
+		case "create order.events:order.payment_deadline_passed.v1":
+			created = s
+		case "publish order.events:order.payment_deadline_passed.v1":
+			sent = s
+		}
+	}
+	if created == nil || sent == nil || !sent.LinksTo(created) || sent.Links[0].Reason != "scheduled" || !sent.Start.After(created.End) {
+		t.Errorf("created %+v, sent %+v", created, sent)
+	}
 }
 
 // deadlineTaken says whether the order service has heard of the order's deadline.
@@ -174,4 +195,5 @@ func TestStalledOrder_IsAnnouncedAndGoesOn(t *testing.T) {
 	}
 	assertMoney(t, id, 1, 1999)
 	assertBooks(t, id)
+	assertTrace(t, id, "stalled")
 }

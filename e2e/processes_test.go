@@ -15,6 +15,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/quadrille-dev/quadrille/pkg/testservers"
 )
 
 // process is one program of the shop.
@@ -91,21 +93,42 @@ func startProcesses(ctx context.Context) (_ *Shop, stop func(), err error) {
 	}
 
 	suite := &suiteTB{cleanup: func(f func()) { cleanups = append(cleanups, f) }}
-	servers, err := processServers(suite)
+	servers, err := processServers(suite, testservers.AMQP(suite), testservers.OwnDatabase(suite).URL())
 	if err != nil {
 		return nil, stop, err
 	}
-
-	ladder := "RETRY_LADDER=" + delays
-	apply := exec.CommandContext(ctx, filepath.Join(dir, "quadrille"), "topology", "apply")
-	apply.Env = append(os.Environ(), "AMQP_URL="+servers.Broker["topology"], ladder)
-	if out, err := apply.CombinedOutput(); err != nil {
-		return nil, stop, fmt.Errorf("topology apply: %w\n%s", err, out)
+	if err := applyTopology(ctx, filepath.Join(dir, "quadrille"), servers); err != nil {
+		return nil, stop, err
 	}
+	s, processes, err := processShop(dir, dir, servers)
+	if err != nil {
+		return nil, stop, err
+	}
+	s.Standing = newStanding
+	cleanups = append(cleanups, func() {
+		if err := endAll(processes); err != nil {
+			fmt.Fprintln(os.Stderr, "e2e:", err)
+		}
+	})
+	return s, stop, startAll(processes)
+}
 
+// applyTopology declares exchanges and queues, and waits for the broker if need be.
+func applyTopology(ctx context.Context, program string, servers Servers) error {
+	apply := exec.CommandContext(ctx, program, "topology", "apply")
+	apply.Env = append(os.Environ(), "AMQP_URL="+servers.Broker["topology"], "RETRY_LADDER="+delays)
+	if out, err := apply.CombinedOutput(); err != nil {
+		return fmt.Errorf("topology apply: %w\n%s", err, out)
+	}
+	return nil
+}
+
+// processShop is a shop of the programs in dir, none of which runs yet, on free ports and on these servers. Logs and the
+// simulators' books go to the folder logs.
+func processShop(dir, logs string, servers Servers) (*Shop, map[string]*process, error) {
 	ports, err := freePorts(8)
 	if err != nil {
-		return nil, stop, err
+		return nil, nil, err
 	}
 	at := func(i int) string { return fmt.Sprintf("127.0.0.1:%d", ports[i]) }
 	const token, key, secret = "e2e-token", "sk_test_e2e", "e2e-carrier-secret"
@@ -116,38 +139,20 @@ func startProcesses(ctx context.Context) (_ *Shop, stop func(), err error) {
 		"shipping":  {"HTTP_ADDR=" + at(3), "CARRIER_URL=http://" + at(5), "CARRIER_WEBHOOK_SECRET=" + secret},
 		"sims": {
 			"PROCESSOR_ADDR=" + at(4), "CARRIER_ADDR=" + at(5), "PROCESSOR_OPS_ADDR=" + at(6), "CARRIER_OPS_ADDR=" + at(7),
-			"DATA_DIR=" + filepath.Join(dir, "books"), "PROCESSOR_KEY=" + key, "CARRIER_WEBHOOK_SECRET=" + secret,
+			"DATA_DIR=" + filepath.Join(logs, "books"), "PROCESSOR_KEY=" + key, "CARRIER_WEBHOOK_SECRET=" + secret,
 			"CARRIER_WEBHOOK_URL=http://" + at(3) + "/webhooks/carrier",
 			"CARRIER_HANDOVER_DELAY=50ms", "CARRIER_DELIVERY_DELAY=50ms",
 		},
 	}
-	for _, service := range []string{"order", "inventory", "payment", "shipping"} {
-		env[service] = append(env[service], ladder, "AUDIT=on")
-		env[service] = append(env[service], servers.addresses(service)...)
+	for _, service := range serviceNames {
+		env[service] = append(env[service], "RETRY_LADDER="+delays, "AUDIT=on")
+		env[service] = append(append(env[service], servers.addresses(service)...), exporting()...)
 	}
-
 	processes := map[string]*process{}
 	for name, vars := range env {
 		processes[name] = &process{
-			name: name, path: filepath.Join(dir, name), log: filepath.Join(dir, name+".log"),
+			name: name, path: filepath.Join(dir, name), log: filepath.Join(logs, name+".log"),
 			env: append(vars, "OPS_TOKEN="+token),
-		}
-	}
-	cleanups = append(cleanups, func() {
-		// All at once, as an orchestrator would: the books stay until the services are gone.
-		var all sync.WaitGroup
-		for p := range maps.Values(processes) {
-			all.Go(func() {
-				if err := p.end(syscall.SIGTERM); err != nil {
-					fmt.Fprintf(os.Stderr, "e2e: %s did not stop cleanly: %v; its log is %s\n", p.name, err, p.log)
-				}
-			})
-		}
-		all.Wait()
-	})
-	for p := range maps.Values(processes) {
-		if err := p.start(); err != nil {
-			return nil, stop, err
 		}
 	}
 	http := func(i int) string { return "http://" + at(i) }
@@ -159,8 +164,47 @@ func startProcesses(ctx context.Context) (_ *Shop, stop func(), err error) {
 		Restart: func(name string, env ...string) error {
 			return errors.Join(processes[name].end(syscall.SIGTERM), processes[name].start(env...))
 		},
-		Logs: dir, Quadrille: filepath.Join(dir, "quadrille"),
-	}, stop, nil
+		Logs: logs, ServiceLogs: func() ([]byte, error) {
+			var all []byte
+			for _, service := range serviceNames {
+				log, err := os.ReadFile(processes[service].log)
+				if err != nil && !os.IsNotExist(err) { // it has not been started yet
+					return nil, err
+				}
+				all = append(all, log...)
+			}
+			return all, nil
+		},
+		Quadrille: filepath.Join(dir, "quadrille"),
+	}, processes, nil
+}
+
+func startAll(processes map[string]*process) error {
+	var errs []error
+	for p := range maps.Values(processes) {
+		errs = append(errs, p.start())
+	}
+	return errors.Join(errs...)
+}
+
+// endAll ends all at once, as an orchestrator would: the books stay until the services are gone.
+func endAll(processes map[string]*process) error {
+	var (
+		all  sync.WaitGroup
+		mu   sync.Mutex
+		errs []error
+	)
+	for p := range maps.Values(processes) {
+		all.Go(func() {
+			if err := p.end(syscall.SIGTERM); err != nil {
+				mu.Lock()
+				defer mu.Unlock()
+				errs = append(errs, fmt.Errorf("%s did not stop cleanly: %w; its log is %s", p.name, err, p.log))
+			}
+		})
+	}
+	all.Wait()
+	return errors.Join(errs...)
 }
 
 func build(ctx context.Context, dir string, programs map[string]string) error {

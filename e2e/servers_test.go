@@ -33,9 +33,9 @@ func (s Servers) addresses(service string) []string {
 	}
 }
 
-// processServers are servers of the harness with the rights of deploy/: a virtual host in which everybody may do what
-// definitions.json says, and a Postgres of the suite's own, since roles are known in all databases of a server.
-func processServers(suite testing.TB) (s Servers, err error) {
+// processServers gives servers of the harness the rights of deploy/: in the virtual host everybody may do what
+// definitions.json says. The Postgres must be nobody else's, since roles are known in all databases of a server.
+func processServers(t testing.TB, vhost, server string) (s Servers, err error) {
 	s.Broker, s.Database = map[string]string{}, map[string]string{}
 	file, err := os.ReadFile("../deploy/rabbitmq/definitions.json")
 	if err != nil {
@@ -47,14 +47,12 @@ func processServers(suite testing.TB) (s Servers, err error) {
 	if err := json.Unmarshal(file, &definitions); err != nil {
 		return s, err
 	}
-	vhost := testservers.AMQP(suite)
 	for _, p := range definitions.Permissions {
-		s.Broker[p.User] = testservers.User(suite, vhost, p.Configure, p.Write, p.Read)
+		s.Broker[p.User] = testservers.User(t, vhost, p.Configure, p.Write, p.Read)
 	}
 
-	server := testservers.OwnDatabase(suite).URL()
 	for _, service := range serviceNames {
-		if err := makeDatabase(suite.Context(), server, service); err != nil {
+		if err := makeDatabase(t.Context(), server, service); err != nil {
 			return s, fmt.Errorf("database of %s: %w", service, err)
 		}
 		for _, role := range []string{service, service + "_owner"} {

@@ -29,7 +29,9 @@ type Shop struct {
 	RetryLadder                         string                                 // what was declared on the broker
 	Kill, Start                         func(name string) error                // SIGKILL a program; start it again
 	Restart                             func(name string, env ...string) error // stop it, start it with these settings
+	Standing                            func(t *testing.T) *Standing           // one like it, with its servers; nil if it has none
 	Logs                                string                                 // folder, if there is one
+	ServiceLogs                         func() ([]byte, error)                 // what the services have logged
 	Quadrille                           string                                 // the command line program
 	Starved                             func() []string                        // who took too much memory so far, if anybody watches
 
@@ -208,11 +210,14 @@ const (
 	declined = "pm_card_chargeDeclined"
 )
 
+// private is in every customer's name and address, and may be in no span and no line of a log.
+const private = "Quincunx"
+
 // orderOf is a good order: one item, a card that pays, an address that exists.
 func orderOf(sku string, quantity int) orderRequest {
 	return orderRequest{
 		CustomerID: "customer-" + uuid.NewString(), Items: []item{{sku, quantity}}, PaymentMethod: pays,
-		ShippingAddress: address{"Ada Example", "1 Ball Street", "Vienna", "1010", "AT"},
+		ShippingAddress: address{"Ada " + private, "1 " + private + " Street", private, "1010", "AT"},
 	}
 }
 

@@ -36,6 +36,7 @@ func TestHappyPath_DeliversAndChargesOnce(t *testing.T) {
 	assertParcel(t, id, "delivered")
 	assertStock(t, sku, 3)
 	assertBooks(t, id)
+	assertTrace(t, id, "delivered")
 	for _, url := range []string{
 		shop.Payment + "/api/v1/payments/" + id,
 		shop.Shipping + "/api/v1/shipments/" + id,
@@ -60,6 +61,7 @@ func TestOutOfStock_CancelsWithoutCharge(t *testing.T) {
 	assertStock(t, plenty, 5)
 	assertStock(t, scarce, 1)
 	assertBooks(t, id)
+	assertTrace(t, id, "out of stock")
 }
 
 func TestDeclinedCard_ReleasesTheStock(t *testing.T) {
@@ -76,6 +78,7 @@ func TestDeclinedCard_ReleasesTheStock(t *testing.T) {
 	assertParcel(t, id, "")
 	assertStock(t, sku, 3)
 	assertBooks(t, id)
+	assertTrace(t, id, "declined")
 }
 
 func TestUndeliverableAddress_GivesTheMoneyBack(t *testing.T) {
@@ -93,6 +96,7 @@ func TestUndeliverableAddress_GivesTheMoneyBack(t *testing.T) {
 	assertParcel(t, id, "")
 	assertStock(t, sku, 2)
 	assertBooks(t, id)
+	assertTrace(t, id, "undeliverable")
 }
 
 func TestSameRequestTwice_IsOneOrder(t *testing.T) {
@@ -142,6 +146,7 @@ func TestSameRequestTwice_IsOneOrder(t *testing.T) {
 		shop.await(t, id, "completed")
 		assertMoney(t, id, 1, 1999)
 		assertBooks(t, id)
+		assertTrace(t, id, "delivered")
 	}
 }
 
