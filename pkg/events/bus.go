@@ -90,6 +90,7 @@ func (b *Bus) Run(ctx context.Context) error {
 		return errors.New("events: Run was called before")
 	}
 	defer b.metrics.close()
+	b.metrics.begin(ctx, b.topology.Queues)
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	work, cut := context.WithCancel(context.WithoutCancel(ctx))

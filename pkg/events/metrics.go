@@ -27,6 +27,9 @@ var (
 	long = append(append([]float64{.001, .0025}, short...), 30, 60, 300, 900, 3600)
 )
 
+// statsLimit bounds the query behind the gauges: a database that hangs must not keep the process from being scraped.
+const statsLimit = 2 * time.Second
+
 func newMetrics(cfg Config, o outbox, names Names) (*metrics, error) {
 	meter := cfg.MeterProvider.Meter(scope)
 	m := &metrics{names: names, service: cfg.Service}
@@ -65,6 +68,8 @@ func newMetrics(cfg Config, o outbox, names Names) (*metrics, error) {
 	}
 	service := m.attributes()
 	m.gauges, err = meter.RegisterCallback(func(ctx context.Context, obs metric.Observer) error {
+		ctx, cancel := context.WithTimeout(ctx, statsLimit)
+		defer cancel()
 		s, err := o.stats(ctx, cfg.Now())
 		if err != nil {
 			return err
@@ -76,6 +81,18 @@ func newMetrics(cfg Config, o outbox, names Names) (*metrics, error) {
 		return nil
 	}, oldest, rows)
 	return m, err
+}
+
+// begin has the counters of what happens seldom start at zero. In one that first appears with its first event, a
+// monitoring system would not see that one as an increase.
+func (m *metrics) begin(ctx context.Context, queues []Queue) {
+	m.parkedC.Add(ctx, 0, m.attributes())
+	for _, q := range queues {
+		m.retriedC.Add(ctx, 0, m.attributes(reactionOf(q)))
+		for _, reason := range []DeadReason{DeadFailed, DeadPermanent, DeadUndecodable, DeadIncompatible} {
+			m.deadC.Add(ctx, 0, m.attributes(reactionOf(q), attribute.String("reason", string(reason))))
+		}
+	}
 }
 
 func (m *metrics) close() { _ = m.gauges.Unregister() }

@@ -104,15 +104,38 @@ func TestMetrics_CountWhatHappens(t *testing.T) {
 		"messaging.process.duration error.type=_OTHER" + taken + by:   2,
 		"events.retried" + by:                                         1,
 		"events.dead" + by + " reason=failed":                         1,
-		"events.parked":                                               1,
-		"events.publish.latency":                                      1,
-		"events.handle.latency" + by:                                  1,
-		"events.outbox.rows state=waiting":                            0,
-		"events.outbox.rows state=held":                               0,
-		"events.outbox.rows state=parked":                             1,
-		"events.outbox.oldest":                                        1,
+		"events.dead" + by + " reason=permanent":                      0,
+		"events.dead" + by + " reason=undecodable":                    0,
+		"events.dead" + by + " reason=incompatible":                   0,
+		"events.parked":                    1,
+		"events.publish.latency":           1,
+		"events.handle.latency" + by:       1,
+		"events.outbox.rows state=waiting": 0,
+		"events.outbox.rows state=held":    0,
+		"events.outbox.rows state=parked":  1,
+		"events.outbox.oldest":             1,
 	}
 	if diff := cmp.Diff(want, measured(t, reader)); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// A database that hangs keeps nobody from reading what else is measured.
+func TestMetrics_AreReadWhileTheDatabaseHangs(t *testing.T) {
+	t.Parallel()
+	reader := sdkmetric.NewManualReader()
+	cfg := config()
+	cfg.MeterProvider = sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader))
+	db := database(t)
+	newBus(t, db, eventstest.NewTransport(), cfg)
+	hanging := db.Begin()
+	defer hanging.Rollback()
+	exec(t, hanging, "lock table outbox in access exclusive mode")
+
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	var all metricdata.ResourceMetrics
+	if err := reader.Collect(ctx, &all); err == nil || ctx.Err() != nil {
+		t.Errorf("collected with %v, while the outbox cannot be read; %v", err, ctx.Err())
 	}
 }

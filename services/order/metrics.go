@@ -7,6 +7,9 @@ import (
 	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
+
+	"github.com/quadrille-dev/quadrille/contracts"
+	"github.com/quadrille-dev/quadrille/pkg/events"
 )
 
 var (
@@ -35,9 +38,20 @@ func countRefusal(ctx context.Context, eventType string) {
 	refusals.Add(ctx, 1, metric.WithAttributes(attribute.String("event", eventType)))
 }
 
+// countLimit bounds the query behind the gauges: a database that hangs must not keep the process from being scraped.
+const countLimit = 2 * time.Second
+
 // Measure shows how many orders are where, until stop is called. Each collection asks the database once.
 func (s *Service) Measure() (stop func() error, err error) {
+	// A counter that first appeared with its first refusal would not show that one as an increase.
+	for _, refusal := range []events.ETO{
+		contracts.InventoryReservationFailed{}, contracts.PaymentFailed{}, contracts.ShipmentFailed{}, contracts.ShipmentCancelRefused{},
+	} {
+		refusals.Add(context.Background(), 0, metric.WithAttributes(attribute.String("event", refusal.EventType())))
+	}
 	r, err := meter.RegisterCallback(func(ctx context.Context, obs metric.Observer) error {
+		ctx, cancel := context.WithTimeout(ctx, countLimit)
+		defer cancel()
 		groups, err := countOpen(s.db.WithContext(ctx))
 		if err != nil {
 			return err

@@ -46,6 +46,8 @@ func TestMetrics_SayWhereOrdersAreAndHowTheyEnd(t *testing.T) {
 		"orders.open state=shipped": 0, "orders.open state=cancelling": 0,
 		"orders.stalled owed_by=inventory": 1, "orders.stalled owed_by=payment": 0, "orders.stalled owed_by=shipping": 0,
 		"orders.refusals event=inventory.reservation_failed.v1": 1,
+		"orders.refusals event=payment.failed.v1":               0, "orders.refusals event=shipment.failed.v1": 0,
+		"orders.refusals event=shipment.cancel_refused.v1":      0,
 		"orders.duration outcome=cancelled reason=out_of_stock": 1,
 		"orders.duration outcome=completed reason=":             1,
 	}
