@@ -249,10 +249,14 @@ func assertBooks(t *testing.T, orders ...string) {
 // ledger waits until nothing is under way and checks the books of everybody, as an operator would.
 func (s *Shop) ledger(args ...string) (report string, err error) {
 	cmd := exec.Command(s.Quadrille, append([]string{"ledger", "--settled", "--wait", patience.String()}, args...)...)
-	cmd.Env = append(os.Environ(),
+	cmd.Env = s.ledgerEnvironment()
+	out, err := cmd.CombinedOutput()
+	return string(out), err
+}
+
+func (s *Shop) ledgerEnvironment() []string {
+	return append(os.Environ(),
 		"ORDER_URL="+s.Order, "INVENTORY_URL="+s.Inventory, "PAYMENT_URL="+s.Payment, "SHIPPING_URL="+s.Shipping,
 		"PROCESSOR_OPS_URL="+s.Processor, "CARRIER_OPS_URL="+s.Carrier, "OPS_TOKEN="+s.Token,
 		"AMQP_URL="+s.Servers.Broker["monitor"], "AMQP_CA_FILE="+s.Servers.CAFile, "BROKER_OPS_URL="+s.Broker, "RETRY_LADDER="+s.RetryLadder)
-	out, err := cmd.CombinedOutput()
-	return string(out), err
 }
