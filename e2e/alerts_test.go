@@ -36,7 +36,14 @@ func TestAlerts_FireWhenCausedAndEndWhenMended(t *testing.T) {
 		}
 	}
 	step("a service is stopped for a minute", o.stopInventory)
-	o.hurry(t, map[string]string{"ConsumerGone": "20s", "ConsumerLag": "15s", "LedgerBlind": "45s"})
+	o.hurry(t, map[string][2]string{
+		"OutboxStale":  {"> 30", "> 10"},
+		"DatabaseAway": {"for: 30s", "for: 10s"},
+		"ConsumerGone": {"for: 1m", "for: 20s"},
+		"ConsumerLag":  {"for: 2m", "for: 10s"},
+		"LedgerOff":    {"for: 1m", "for: 20s"},
+		"LedgerBlind":  {"for: 5m", "for: 10s"},
+	})
 	step("the card processor is away", o.loseProcessor)
 	step("the broker is stopped", o.stopBroker)
 	step("the database is stopped", o.stopDatabase)
@@ -80,7 +87,7 @@ func (o *observers) stopInventory(t *testing.T) {
 
 // loseProcessor has orders wait for their payment, and while they wait, causes what has nothing to do with it.
 func (o *observers) loseProcessor(t *testing.T) {
-	for _, name := range []string{"ConsumerLag", "OrdersStalled", "EventsParked"} {
+	for _, name := range []string{"ConsumerLag", "OrdersStalled", "EventsParked", "DeadLetters", "ConsumerGone", "LedgerOff", "LedgerBlind"} {
 		o.cause(t, name)
 	}
 	impatient(t, "ORDER_STALLED_AFTER=10s")
@@ -131,7 +138,6 @@ func placeAll(t *testing.T, sku string, n int) []string {
 func (o *observers) killLetter(t *testing.T) {
 	t.Helper()
 	const queue = "inventory.order-created"
-	o.cause(t, "DeadLetters")
 	onBroker(t, func(ch *amqp.Channel) error {
 		return ch.PublishWithContext(t.Context(), "", queue+".q", true, false, amqp.Publishing{
 			DeliveryMode: amqp.Persistent, Body: []byte("this is no event"),
@@ -155,7 +161,6 @@ func (o *observers) killLetter(t *testing.T) {
 func (o *observers) leaveQueue(t *testing.T) {
 	t.Helper()
 	const queue = "shipping.old-reaction.q"
-	o.cause(t, "ConsumerGone")
 	onBroker(t, func(ch *amqp.Channel) error {
 		_, err := ch.QueueDeclare(queue, true, false, false, false, amqp.Table{amqp.QueueTypeArg: amqp.QueueTypeQuorum})
 		return err
@@ -168,7 +173,6 @@ func (o *observers) leaveQueue(t *testing.T) {
 // tamper writes down more than was supplied. What it answers waits until that is known, and undoes it.
 func (o *observers) tamper(t *testing.T, sku string) (mend func()) {
 	t.Helper()
-	o.cause(t, "LedgerOff")
 	supply := func(more int) {
 		o.sql(t, "inventory", fmt.Sprintf("update products set supplied = supplied + %d where sku = '%s'", more, sku))
 	}
@@ -183,7 +187,6 @@ func (o *observers) tamper(t *testing.T, sku string) (mend func()) {
 
 func (o *observers) stopLedger(t *testing.T) {
 	t.Helper()
-	o.cause(t, "LedgerBlind")
 	o.compose(t, "stop", "ledger")
 	o.await(t, "LedgerBlind")
 	o.compose(t, "up", "--detach", "--no-build", "--no-deps", "--wait", "ledger")
@@ -217,10 +220,25 @@ func (o *observers) stopDatabase(t *testing.T) {
 // drawDashboards: after all this, and a failure that is retried, there is something to see in every panel.
 func (o *observers) drawDashboards(t *testing.T) {
 	sku := shop.stock(t, "mirror", 1)
-	shop.misbehave(t, shop.Processor, fault("confirm", "error500", "", 1))
-	shop.await(t, shop.place(t, orderOf(sku, 1)), "completed")
+	hangs := shop.misbehave(t, shop.Processor, fault("confirm", "hold", "before", 0))
+	retried := shop.place(t, orderOf(sku, 1))
+	shop.eventually(t, "a charge has taken too long", func() bool {
+		return len(o.query(t, `events_retried_total{reaction="payment-charge-started"} > 0`)) > 0
+	})
+	hangs.mend(t)
+	shop.await(t, retried, "completed")
 	shop.await(t, shop.place(t, orderOf(sku, 1)), "cancelled") // that was the last one
 
+	panels := o.panels(t)
+	shop.eventually(t, "every panel has something to draw", func() bool {
+		panels = slices.DeleteFunc(panels, func(expr string) bool { return o.drawn(t, expr) })
+		return len(panels) == 0
+	}, func() string { return strings.Join(panels, "\n") })
+}
+
+// panels lists what all panels ask for, with Grafana's variables filled in.
+func (o *observers) panels(t *testing.T) (exprs []string) {
+	t.Helper()
 	files, err := filepath.Glob("../deploy/grafana/dashboards/*.json")
 	if err != nil || len(files) == 0 {
 		t.Fatal("no dashboards", err)
@@ -233,7 +251,6 @@ func (o *observers) drawDashboards(t *testing.T) {
 		}
 		var dashboard struct {
 			Panels []struct {
-				Title   string
 				Targets []struct{ Expr string }
 			}
 		}
@@ -242,12 +259,11 @@ func (o *observers) drawDashboards(t *testing.T) {
 		}
 		for _, p := range dashboard.Panels {
 			for _, target := range p.Targets {
-				expr := fill.Replace(target.Expr)
-				shop.eventually(t, fmt.Sprintf("%s, %s, has something to draw: %s", filepath.Base(file), p.Title, expr),
-					func() bool { return o.drawn(t, expr) })
+				exprs = append(exprs, fill.Replace(target.Expr))
 			}
 		}
 	}
+	return exprs
 }
 
 // sql runs a statement in a service's database.

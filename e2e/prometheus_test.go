@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -69,8 +68,8 @@ func (o *observers) compose(t *testing.T, args ...string) string {
 	return string(out)
 }
 
-// hurry gives alerts a shorter patience than they are shipped with: it changes a copy of the rules.
-func (o *observers) hurry(t *testing.T, shorter map[string]string) {
+// hurry makes alerts less patient than they are shipped: in a copy of the rules it replaces one text by another.
+func (o *observers) hurry(t *testing.T, changes map[string][2]string) {
 	t.Helper()
 	path := filepath.Join(o.rules, "alerts.yml")
 	text, err := os.ReadFile(path)
@@ -78,44 +77,34 @@ func (o *observers) hurry(t *testing.T, shorter map[string]string) {
 		t.Fatal(err)
 	}
 	rules := strings.SplitAfter(string(text), "- alert: ")
-	for alert, patience := range shorter {
-		i := slices.IndexFunc(rules, func(rule string) bool { return strings.HasPrefix(rule, alert+"\n") })
-		if i < 0 {
-			t.Fatalf("there is no alert %s", alert)
+	for name, change := range changes {
+		i := slices.IndexFunc(rules, func(rule string) bool { return strings.HasPrefix(rule, name+"\n") })
+		if i < 0 || !strings.Contains(rules[i], change[0]) {
+			t.Fatalf("there is no alert %s with %q", name, change[0])
 		}
-		was := rules[i]
-		if rules[i] = regexp.MustCompile(`(?m)^( +for:) .*$`).ReplaceAllString(was, "$1 "+patience); rules[i] == was {
-			t.Fatalf("%s does not wait for anything", alert)
-		}
+		rules[i] = strings.ReplaceAll(rules[i], change[0], change[1])
 	}
+	before := o.loaded(t)
 	if err := os.WriteFile(path, []byte(strings.Join(rules, "")), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	o.compose(t, "kill", "--signal", "HUP", "prometheus")
-	shop.eventually(t, "the rules are read again", func() bool {
-		a, err := shop.do(http.MethodGet, prometheusURL+"/api/v1/rules", nil)
-		var answer struct {
-			Data struct {
-				Groups []struct {
-					Rules []struct {
-						Name     string
-						Duration float64
-					}
-				}
+	shop.eventually(t, "the rules are read again", func() bool { return o.loaded(t) != before })
+}
+
+// loaded is what rules Prometheus has.
+func (o *observers) loaded(t *testing.T) string {
+	t.Helper()
+	var data struct {
+		Groups []struct {
+			Rules []struct {
+				Name, Query string
+				Duration    float64
 			}
 		}
-		if err != nil || json.Unmarshal(a.body, &answer) != nil {
-			return false
-		}
-		for _, g := range answer.Data.Groups {
-			for _, r := range g.Rules {
-				if want, err := time.ParseDuration(shorter[r.Name]); err == nil && r.Duration != want.Seconds() {
-					return false
-				}
-			}
-		}
-		return true
-	})
+	}
+	o.ask(t, "rules", nil, &data)
+	return fmt.Sprint(data.Groups)
 }
 
 // ask calls Prometheus' HTTP API.
@@ -208,27 +197,33 @@ func (o *observers) cause(t *testing.T, name string) {
 func (o *observers) await(t *testing.T, what string) {
 	t.Helper()
 	var firing []string
+	since := time.Now()
 	shop.eventually(t, what+" fires", func() bool {
 		firing = o.firing(t)
 		return slices.Contains(firing, what)
 	}, func() string { return fmt.Sprint(firing) })
+	t.Logf("%s fires, after %v", what, time.Since(since).Round(time.Second))
 }
 
 // awaitEnd blocks until this alert does not fire any more.
 func (o *observers) awaitEnd(t *testing.T, what string) {
 	t.Helper()
+	since := time.Now()
 	shop.eventually(t, what+" ends", func() bool { return !slices.Contains(o.firing(t), what) })
+	t.Logf("%s ends, after %v", what, time.Since(since).Round(time.Second))
 }
 
 // awaitCalm blocks until nothing fires and nothing is about to.
 func (o *observers) awaitCalm(t *testing.T) {
 	t.Helper()
 	var data struct{ Alerts []alert }
+	since := time.Now()
 	shop.eventually(t, "nothing fires", func() bool {
 		o.firing(t)
 		o.ask(t, "alerts", nil, &data)
 		return len(data.Alerts) == 0
 	}, func() string { return fmt.Sprint(data.Alerts) })
+	t.Logf("nothing fires, after %v", time.Since(since).Round(time.Second))
 	clear(o.expected)
 }
 
