@@ -227,7 +227,12 @@ func (o *observers) drawDashboards(t *testing.T) {
 	})
 	hangs.mend(t)
 	shop.await(t, retried, "completed")
-	shop.await(t, shop.place(t, orderOf(sku, 1)), "cancelled") // that was the last one
+	// That was the last one. Of what has happened once, a rate knows nothing yet.
+	shop.await(t, shop.place(t, orderOf(sku, 1)), "cancelled")
+	shop.eventually(t, "the cancellation is known", func() bool {
+		return len(o.query(t, `orders_duration_seconds_count{outcome="cancelled"}`)) > 0
+	})
+	shop.await(t, shop.place(t, orderOf(sku, 1)), "cancelled")
 
 	panels := o.panels(t)
 	shop.eventually(t, "every panel has something to draw", func() bool {
