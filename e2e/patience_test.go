@@ -71,10 +71,13 @@ func assertScheduled(t *testing.T, trace []*otlp.Span) {
 	t.Helper()
 	var created, sent *otlp.Span
 	for _, s := range trace {
-		switch s.Name {
-		case "create order.events:order.payment_deadline_passed.v1":
+		if s.Attribute("cloudevents.event_type") != "order.payment_deadline_passed.v1" {
+			continue
+		}
+		switch s.Attribute("messaging.operation.name") {
+		case "create":
 			created = s
-		case "publish order.events:order.payment_deadline_passed.v1":
+		case "publish":
 			sent = s
 		}
 	}
