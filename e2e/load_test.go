@@ -3,6 +3,7 @@ package e2e
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"os"
 	"os/exec"
@@ -67,14 +68,17 @@ func TestLoad_EveryStoryEndsAsItShouldAndTheBooksAreClean(t *testing.T) {
 
 // Whoever sends the customers may be killed; the shop does not mind.
 func TestLoad_KilledHalfWayLeavesTheShopInOrder(t *testing.T) {
-	before := shop.placed(t)
+	before := shop.newest(t, 1)
 	cmd := shop.load(t, "--rate", "20", "--for", "10m")
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	shop.eventually(t, "customers come", func() bool { return shop.placed(t) > before+30 })
+	shop.eventually(t, "customers come", func() bool {
+		now := shop.newest(t, 31)
+		return len(now) == 31 && (len(before) == 0 || now[30] > before[0]) // ids grow with time
+	})
 	if err := cmd.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
@@ -87,12 +91,13 @@ func TestLoad_KilledHalfWayLeavesTheShopInOrder(t *testing.T) {
 	}
 }
 
-// placed is how many orders there are in the books.
-func (s *Shop) placed(t *testing.T) int {
+// newest are the ids of so many orders.
+func (s *Shop) newest(t *testing.T, n int) (ids []string) {
 	t.Helper()
-	var books struct {
-		Entries struct{ Orders []json.RawMessage }
+	var list struct{ Items []struct{ ID string } }
+	s.must(t, http.StatusOK, http.MethodGet, fmt.Sprintf("%s/api/v1/orders?limit=%d", s.Order, n), nil).decode(t, &list)
+	for _, o := range list.Items {
+		ids = append(ids, o.ID)
 	}
-	s.must(t, http.StatusOK, http.MethodGet, s.Order+"/ops/books", nil).decode(t, &books)
-	return len(books.Entries.Orders)
+	return ids
 }

@@ -164,12 +164,13 @@ func (c *crowd) cancel(ctx context.Context, o *order) error {
 }
 
 // insist sends a request until there is an answer that another one would not change, or patience is at its end. The
-// tries that failed are counted.
+// tries that failed are counted. The pauses grow up to ten seconds: a shop that is too slow must not be kept so by those
+// who ask again.
 func (c *crowd) insist(
 	ctx context.Context, what string, again func(shopclient.Answer, error) bool, send func() (shopclient.Answer, error),
 ) (shopclient.Answer, error) {
 	deadline := time.Now().Add(c.cfg.Patience)
-	for pause := 100 * time.Millisecond; ; pause = min(2*pause, 2*time.Second) {
+	for pause := 100 * time.Millisecond; ; pause = min(2*pause, 10*time.Second) {
 		a, err := send()
 		if ctx.Err() != nil {
 			return a, ctx.Err()

@@ -21,8 +21,8 @@ type Shop struct {
 	Token                               string // opens what is for operators
 }
 
-// Client asks the shop. Its methods may be called at the same time; each blocks until there is an answer, for ten
-// seconds at most.
+// Client asks the shop. Its methods may be called at the same time; each blocks until there is an answer, for thirty
+// seconds at most: longer than a service works at a request, so that it is the service who says that it took too long.
 type Client struct {
 	shop Shop
 	http *http.Client
@@ -38,7 +38,7 @@ func New(shop Shop) *Client {
 // NewVia is New with a way of one's own to the shop.
 func NewVia(shop Shop, way http.RoundTripper) *Client {
 	return &Client{shop, &http.Client{
-		Timeout:   10 * time.Second,
+		Timeout:   30 * time.Second,
 		Transport: way,
 		// The token is for the address that was given.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
