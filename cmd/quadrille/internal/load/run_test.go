@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -194,13 +195,18 @@ func TestRun_BelievesARefusalToCancel(t *testing.T) {
 // Answers are lost, connections refused and services away. Customers ask again, and each has one order.
 func TestRun_RepeatsWhatHadNoAnswer(t *testing.T) {
 	inVirtualTime(t, func(t *testing.T) {
-		var tries atomic.Int64
+		var mu sync.Mutex
+		tries := map[string]int{} // by key
 		shop := &fakeShop{}
 		shop.answers = func(r *http.Request) (*http.Response, error) {
 			if !placing(r) || r.ContentLength > 400 { // the probe of the shelf
 				return nil, nil
 			}
-			switch tries.Add(1) % 4 {
+			mu.Lock()
+			defer mu.Unlock()
+			key := r.Header.Get("Idempotency-Key")
+			tries[key]++
+			switch tries[key] {
 			case 1:
 				return nil, errRefused
 			case 2:
@@ -208,7 +214,11 @@ func TestRun_RepeatsWhatHadNoAnswer(t *testing.T) {
 			}
 			return nil, nil
 		}
-		shop.lost = func(r *http.Request) bool { return placing(r) && tries.Load()%4 == 3 }
+		shop.lost = func(r *http.Request) bool {
+			mu.Lock()
+			defer mu.Unlock()
+			return tries[r.Header.Get("Idempotency-Key")] == 3
+		}
 		cfg := calm(shop)
 		cfg.Mix, cfg.For = Mix{{"happy", 1}}, 2*time.Second
 		s := mustRun(t, t.Context(), cfg)
