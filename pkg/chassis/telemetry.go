@@ -22,7 +22,8 @@ import (
 // context ends.
 //
 // Spans are made and exported only if OTEL_TRACES_EXPORTER or an OTLP endpoint is set; trace ids exist either way, for
-// logs and events, which then say that they are not sampled. Metrics are always on /metrics, and pushed as well if OTEL_METRICS_EXPORTER says so.
+// logs and events, which then say that they are not sampled. Metrics are always on /metrics, and pushed as well if
+// OTEL_METRICS_EXPORTER says so.
 func Telemetry(ctx context.Context, service, version string) (shutdown func(context.Context) error, err error) {
 	otel.SetTextMapPropagator(propagation.NewCompositeTextMapPropagator(propagation.TraceContext{}, propagation.Baggage{}))
 	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) { slog.Warn("telemetry", "error", err) }))

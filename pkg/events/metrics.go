@@ -6,11 +6,9 @@ import (
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
-	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 )
 
-// metrics are the library's instruments.
-// docs/observability.md has the table.
+// metrics are the library's instruments; docs/observability.md has the table.
 type metrics struct {
 	sent, consumed, retriedC, deadC, parkedC metric.Int64Counter
 	process, publishLatency, handleLatency   metric.Float64Histogram
@@ -104,14 +102,11 @@ func (m *metrics) attributes(more ...attribute.KeyValue) metric.MeasurementOptio
 
 // published counts what was sent, and measures what was confirmed.
 func (m *metrics) published(ctx context.Context, eventType string, outcome error, waited time.Duration) {
-	attrs := []attribute.KeyValue{
-		semconv.MessagingSystemKey.String(m.names.System()), semconv.MessagingOperationName("publish"),
-		semconv.MessagingDestinationName(m.names.Destination(m.service, eventType)),
-	}
+	attrs := messaging(m.names, "publish", m.names.Destination(m.service, eventType))
 	if outcome == nil {
 		m.publishLatency.Record(ctx, max(0, waited).Seconds(), m.attributes())
 	} else {
-		attrs = append(attrs, semconv.ErrorTypeKey.String(sendError(outcome)))
+		attrs = append(attrs, errorKey.String(sendError(outcome)))
 	}
 	m.sent.Add(ctx, 1, m.attributes(attrs...))
 }
@@ -127,16 +122,13 @@ func (m *metrics) received(ctx context.Context, q Queue) {
 func (m *metrics) handled(ctx context.Context, q Queue, took time.Duration, err error) {
 	attrs := m.processing(q)
 	if kind := errorType(err); kind != "" {
-		attrs = append(attrs, semconv.ErrorTypeKey.String(kind))
+		attrs = append(attrs, errorKey.String(kind))
 	}
 	m.process.Record(ctx, took.Seconds(), m.attributes(attrs...))
 }
 
 func (m *metrics) processing(q Queue) []attribute.KeyValue {
-	return []attribute.KeyValue{
-		semconv.MessagingSystemKey.String(m.names.System()), semconv.MessagingOperationName("process"),
-		semconv.MessagingDestinationName(m.names.Source(q)), reactionOf(q),
-	}
+	return append(messaging(m.names, "process", m.names.Source(q)), reactionOf(q))
 }
 
 // done measures the way of an event from its creation to its effect.

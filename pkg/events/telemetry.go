@@ -13,7 +13,7 @@ import (
 )
 
 // OpenTelemetry's conventions for messaging are still in development. Every name that we take from them is in this
-// file, in the version imported above; metrics.go has the instruments.
+// file and no other, in the version imported above.
 
 const scope = "github.com/quadrille-dev/quadrille/pkg/events"
 
@@ -46,6 +46,8 @@ const (
 	errorOther       = "_OTHER"      // as the conventions call it
 )
 
+const errorKey = semconv.ErrorTypeKey
+
 var w3c propagation.TraceContext
 
 // traceParentOf is the trace context of ctx on one line, "" if there is none.
@@ -77,11 +79,8 @@ func newTracing(cfg Config, names Names) tracing {
 func (t tracing) start(ctx context.Context, operation string, kind trace.SpanKind, opType attribute.KeyValue, destination string,
 	m Metadata, more ...trace.SpanStartOption,
 ) (context.Context, trace.Span) {
-	more = append(more, trace.WithSpanKind(kind), trace.WithAttributes(
-		semconv.MessagingSystemKey.String(t.names.System()),
-		semconv.MessagingOperationName(operation),
+	more = append(more, trace.WithSpanKind(kind), trace.WithAttributes(messaging(t.names, operation, destination)...), trace.WithAttributes(
 		opType,
-		semconv.MessagingDestinationName(destination),
 		semconv.MessagingMessageID(m.ID),
 		semconv.MessagingMessageConversationID(m.CorrelationID),
 		semconv.CloudEventsEventID(m.ID),
@@ -90,6 +89,14 @@ func (t tracing) start(ctx context.Context, operation string, kind trace.SpanKin
 		semconv.CloudEventsEventSubject(m.Subject),
 	))
 	return t.tracer.Start(ctx, operation+" "+destination, more...)
+}
+
+// messaging are the attributes that spans and metrics share.
+func messaging(names Names, operation, destination string) []attribute.KeyValue {
+	return []attribute.KeyValue{
+		semconv.MessagingSystemKey.String(names.System()), semconv.MessagingOperationName(operation),
+		semconv.MessagingDestinationName(destination),
+	}
 }
 
 // create opens the span of an event's creation and stores its context in the envelope.
@@ -143,7 +150,7 @@ func linked(to trace.SpanContext, reason string) []trace.SpanStartOption {
 // endSpan ends the span of something that failed if kind is not empty, which is its error.type.
 func endSpan(span trace.Span, kind string, err error) {
 	if kind != "" {
-		span.SetAttributes(semconv.ErrorTypeKey.String(kind))
+		span.SetAttributes(errorKey.String(kind))
 		span.RecordError(err)
 		span.SetStatus(codes.Error, kind)
 	}
