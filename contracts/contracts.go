@@ -1,15 +1,13 @@
-// Package contracts holds the shop's published language: one event transfer object (ETO) for every event,
-// grouped by the service that publishes it.
+// Package contracts holds the events that the services exchange: one event transfer object (ETO) for each, grouped by
+// the service that publishes it, and [Events], the list that declares them.
 //
-// An ETO is a past-tense struct of primitive fields that names itself: its type (also the routing key), its
-// publisher, the aggregate it is about, and its audience. It exists between services only; a reaction turns it
-// into the service's own types at once. Fields are added, never removed and never given another type; anything
-// else is a new version with a new type.
+// An ETO is a struct of primitive fields, named in the past tense, that knows its type (which is also its routing key)
+// and the aggregate that it is about. It exists between services only; a handler converts it to the service's own types.
+// Fields are added. They are never removed and never change their type: any other change is a new version of the event,
+// with a new type.
 //
-// The audience says what the outbox does when no queue is bound to an event: a required event waits for its
-// reader, an open one is an announcement that may go unheard.
-//
-// The package imports the standard library only, so that anyone can read these events without taking the rest.
+// The package imports the standard library only, so that domain files may import it, and so that a reader of these
+// events takes nothing else with them.
 package contracts
 
 // Money is an amount in minor units (cents) of an ISO 4217 currency.
@@ -33,65 +31,48 @@ type Address struct {
 	Country    string `json:"country"`
 }
 
-// Embedded in an ETO, these two say what becomes of it when no queue is bound.
-type (
-	required struct{}
-	open     struct{}
-)
-
-func (required) Audience() string { return "required" }
-func (open) Audience() string     { return "open" }
-
-// Embedded in an ETO, one of these names the publishing service.
-type (
-	byOrder     struct{}
-	byInventory struct{}
-	byPayment   struct{}
-	byShipping  struct{}
-)
-
-func (byOrder) Publisher() string     { return "order" }
-func (byInventory) Publisher() string { return "inventory" }
-func (byPayment) Publisher() string   { return "payment" }
-func (byShipping) Publisher() string  { return "shipping" }
-
-// Event is what every ETO here can say about itself.
-type Event interface {
+// ETO is an event transfer object. It is an alias of the same interface literal as events.ETO of package events, so the
+// two are one type although this package imports nothing.
+type ETO = interface {
 	EventType() string // order.created.v1
-	Publisher() string // order
-	Subject() string   // the id of the order or product it is about
-	Audience() string  // required or open
+	Subject() string   // the id of the order or product that it is about
 }
 
-// All lists every event of the shop, as zero values, by publisher.
-func All() []Event {
-	return []Event{
-		OrderCreated{},
-		OrderCancelRequested{},
-		OrderCancelled{},
-		OrderPaymentDeadlinePassed{},
-		OrderConfirmed{},
-		OrderCompleted{},
-		OrderStalled{},
-		InventoryReserved{},
-		InventoryReservationFailed{},
-		InventoryReleased{},
-		ProductCreated{},
-		ProductUpdated{},
-		ProductDeleted{},
-		PaymentProcessed{},
-		PaymentFailed{},
-		PaymentRefunded{},
-		PaymentVoided{},
-		PaymentChargeStarted{},
-		PaymentRefundStarted{},
-		ShipmentCreated{},
-		ShipmentDispatched{},
-		ShipmentDelivered{},
-		ShipmentFailed{},
-		ShipmentCancelled{},
-		ShipmentCancelRefused{},
-		ShipmentBookingStarted{},
-		ShipmentCancelStarted{},
-	}
+// Event declares who publishes an event and whether it is mandatory.
+type Event struct {
+	ETO       ETO
+	Publisher string
+	// Mandatory events wait in the outbox until a queue is bound to them. The others are announcements.
+	Mandatory bool
+}
+
+// Events lists every event of the project by publisher, as zero values.
+var Events = []Event{
+	{ETO: OrderCreated{}, Publisher: "order", Mandatory: true},
+	{ETO: OrderCancelRequested{}, Publisher: "order", Mandatory: true},
+	{ETO: OrderCancelled{}, Publisher: "order", Mandatory: true},
+	{ETO: OrderPaymentDeadlinePassed{}, Publisher: "order", Mandatory: true},
+	{ETO: OrderConfirmed{}, Publisher: "order"},
+	{ETO: OrderCompleted{}, Publisher: "order"},
+	{ETO: OrderStalled{}, Publisher: "order"},
+	{ETO: InventoryReserved{}, Publisher: "inventory", Mandatory: true},
+	{ETO: InventoryReservationFailed{}, Publisher: "inventory", Mandatory: true},
+	{ETO: InventoryReleased{}, Publisher: "inventory", Mandatory: true},
+	{ETO: ProductCreated{}, Publisher: "inventory", Mandatory: true},
+	{ETO: ProductUpdated{}, Publisher: "inventory", Mandatory: true},
+	{ETO: ProductDeleted{}, Publisher: "inventory", Mandatory: true},
+	{ETO: PaymentProcessed{}, Publisher: "payment", Mandatory: true},
+	{ETO: PaymentFailed{}, Publisher: "payment", Mandatory: true},
+	{ETO: PaymentRefunded{}, Publisher: "payment", Mandatory: true},
+	{ETO: PaymentVoided{}, Publisher: "payment", Mandatory: true},
+	{ETO: PaymentChargeRequested{}, Publisher: "payment", Mandatory: true},
+	{ETO: PaymentRefundRequested{}, Publisher: "payment", Mandatory: true},
+	{ETO: ShipmentCreated{}, Publisher: "shipping", Mandatory: true},
+	{ETO: ShipmentDispatched{}, Publisher: "shipping", Mandatory: true},
+	{ETO: ShipmentDelivered{}, Publisher: "shipping", Mandatory: true},
+	{ETO: ShipmentFailed{}, Publisher: "shipping", Mandatory: true},
+	{ETO: ShipmentCancelled{}, Publisher: "shipping", Mandatory: true},
+	{ETO: ShipmentCancelRefused{}, Publisher: "shipping", Mandatory: true},
+	{ETO: ShipmentBookingRequested{}, Publisher: "shipping", Mandatory: true},
+	{ETO: ShipmentCancellationRequested{}, Publisher: "shipping", Mandatory: true},
 }

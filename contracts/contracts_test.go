@@ -13,17 +13,18 @@ import (
 	"github.com/quadrille-dev/quadrille/contracts"
 )
 
-func TestAll_ListsEveryEventOnce(t *testing.T) {
+func TestEvents_ListsEveryEventOnce(t *testing.T) {
 	t.Parallel()
 	listed, types := map[string]bool{}, map[string]bool{}
-	for _, e := range contracts.All() {
+	for _, declared := range contracts.Events {
+		e := declared.ETO
 		listed[reflect.TypeOf(e).Name()] = true
 		if types[e.EventType()] {
 			t.Errorf("two events are called %s", e.EventType())
 		}
 		types[e.EventType()] = true
 	}
-	// What has an EventType method is an event.
+	// A type with an EventType method is an event.
 	files, err := filepath.Glob("*.go")
 	if err != nil {
 		t.Fatal(err)
@@ -39,16 +40,17 @@ func TestAll_ListsEveryEventOnce(t *testing.T) {
 				continue
 			}
 			if name := f.Recv.List[0].Type.(*ast.Ident).Name; !listed[name] {
-				t.Errorf("All lacks %s", name)
+				t.Errorf("Events lacks %s", name)
 			}
 		}
 	}
 }
 
-// Whoever reads an event finds its aggregate's id in the data, and nothing of how it is sent.
-func TestEvents_TravelAsTheirFieldsOnly(t *testing.T) {
+// The data of an event has the id of its aggregate, and nothing about how the event is sent.
+func TestEvents_EncodeTheirFieldsOnly(t *testing.T) {
 	t.Parallel()
-	for _, e := range contracts.All() {
+	for _, declared := range contracts.Events {
+		e := declared.ETO
 		v := reflect.New(reflect.TypeOf(e)).Elem()
 		key := "orderId"
 		if f := v.FieldByName("OrderID"); f.IsValid() {
@@ -57,7 +59,7 @@ func TestEvents_TravelAsTheirFieldsOnly(t *testing.T) {
 			key = "sku"
 			v.FieldByName("SKU").SetString("the-id")
 		}
-		if got := v.Interface().(contracts.Event).Subject(); got != "the-id" {
+		if got := v.Interface().(contracts.ETO).Subject(); got != "the-id" {
 			t.Errorf("%s: subject is %q", e.EventType(), got)
 		}
 		b, err := json.Marshal(v.Interface())

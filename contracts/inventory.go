@@ -2,8 +2,6 @@ package contracts
 
 // InventoryReserved says that every item of the order is set aside.
 type InventoryReserved struct {
-	byInventory
-	required
 	OrderID string `json:"orderId"`
 	Items   []Item `json:"items"`
 }
@@ -17,24 +15,18 @@ type Shortage struct {
 
 // InventoryReservationFailed says that nothing was set aside, because these items were short.
 type InventoryReservationFailed struct {
-	byInventory
-	required
 	OrderID   string     `json:"orderId"`
 	Shortages []Shortage `json:"shortages"`
 }
 
 // InventoryReleased says that what was set aside for the order can be sold again.
 type InventoryReleased struct {
-	byInventory
-	required
 	OrderID string `json:"orderId"`
 }
 
 // ProductCreated says that a product entered the catalogue. Version grows with every change of the product, and
 // goes on growing if it is deleted and created again, so that a reader can tell an old event from a new one.
 type ProductCreated struct {
-	byInventory
-	required
 	SKU     string `json:"sku"`
 	Name    string `json:"name"`
 	Price   Money  `json:"price"`
@@ -43,8 +35,6 @@ type ProductCreated struct {
 
 // ProductUpdated says that a product's name or price changed.
 type ProductUpdated struct {
-	byInventory
-	required
 	SKU     string `json:"sku"`
 	Name    string `json:"name"`
 	Price   Money  `json:"price"`
@@ -53,8 +43,6 @@ type ProductUpdated struct {
 
 // ProductDeleted says that a product left the catalogue.
 type ProductDeleted struct {
-	byInventory
-	required
 	SKU     string `json:"sku"`
 	Version int64  `json:"version"`
 }

@@ -5,8 +5,6 @@ import "time"
 // OrderCreated says that a customer placed an order, priced and complete. It carries everything that the other
 // services need, so that nobody has to ask back.
 type OrderCreated struct {
-	byOrder
-	required
 	OrderID         string  `json:"orderId"`
 	CustomerID      string  `json:"customerId"`
 	Items           []Item  `json:"items"`
@@ -27,31 +25,23 @@ const (
 // OrderCancelRequested says that the customer, or the payment deadline, asks for the order to be cancelled.
 // Shipping decides: see the choreography's table.
 type OrderCancelRequested struct {
-	byOrder
-	required
 	OrderID string `json:"orderId"`
 	Reason  string `json:"reason"` // customer or deadline
 }
 
 // OrderCancelled says that the order has ended without a delivery.
 type OrderCancelled struct {
-	byOrder
-	required
 	OrderID string `json:"orderId"`
 	Reason  string `json:"reason"`
 }
 
 // OrderPaymentDeadlinePassed is scheduled when an order is placed and comes back to the order service itself.
 type OrderPaymentDeadlinePassed struct {
-	byOrder
-	required
 	OrderID string `json:"orderId"`
 }
 
 // OrderConfirmed announces, once, that an order is paid for.
 type OrderConfirmed struct {
-	byOrder
-	open
 	OrderID    string `json:"orderId"`
 	CustomerID string `json:"customerId"`
 	Total      Money  `json:"total"`
@@ -59,8 +49,6 @@ type OrderConfirmed struct {
 
 // OrderCompleted announces that an order was delivered.
 type OrderCompleted struct {
-	byOrder
-	open
 	OrderID    string `json:"orderId"`
 	CustomerID string `json:"customerId"`
 	Total      Money  `json:"total"`
@@ -69,13 +57,11 @@ type OrderCompleted struct {
 // OrderStalled announces that an order has waited for longer than it should. It may still go on; if it does and waits
 // again, that is announced again.
 type OrderStalled struct {
-	byOrder
-	open
-	OrderID    string    `json:"orderId"`
-	State      string    `json:"state"`
-	WaitingFor string    `json:"waitingFor"` // the fact that is missing: reserved, paid, dispatched, delivered or cancelled
-	From       string    `json:"from"`       // the service that is to tell it
-	Since      time.Time `json:"since"`
+	OrderID   string    `json:"orderId"`
+	State     string    `json:"state"`
+	Missing   string    `json:"missing"`   // the fact: reserved, paid, booked, dispatched, delivered or cancelled
+	WaitingOn string    `json:"waitingOn"` // the service that publishes it
+	Since     time.Time `json:"since"`
 }
 
 func (OrderCreated) EventType() string               { return "order.created.v1" }

@@ -37,12 +37,12 @@ func TestAlerts_FireWhenCausedAndEndWhenMended(t *testing.T) {
 	}
 	step("a service is stopped for a minute", o.stopInventory)
 	o.hurry(t, map[string][2]string{
-		"OutboxStale":  {"> 30", "> 10"},
-		"DatabaseAway": {"for: 30s", "for: 10s"},
-		"ConsumerGone": {"for: 1m", "for: 20s"},
-		"ConsumerLag":  {"for: 2m", "for: 10s"},
-		"LedgerOff":    {"for: 1m", "for: 20s"},
-		"LedgerBlind":  {"for: 5m", "for: 10s"},
+		"OutboxStale":              {"> 30", "> 10"},
+		"DatabaseUnavailable":      {"for: 30s", "for: 10s"},
+		"ConsumerMissing":          {"for: 1m", "for: 20s"},
+		"ConsumerLag":              {"for: 2m", "for: 10s"},
+		"ReconciliationMismatch":   {"for: 1m", "for: 20s"},
+		"ReconciliationIncomplete": {"for: 5m", "for: 10s"},
 	})
 	step("the card processor is away", o.loseProcessor)
 	step("the broker is stopped", o.stopBroker)
@@ -87,7 +87,7 @@ func (o *observers) stopInventory(t *testing.T) {
 
 // loseProcessor has orders wait for their payment, and while they wait, causes what has nothing to do with it.
 func (o *observers) loseProcessor(t *testing.T) {
-	for _, name := range []string{"ConsumerLag", "OrdersStalled", "EventsParked", "DeadLetters", "ConsumerGone", "LedgerOff", "LedgerBlind"} {
+	for _, name := range []string{"ConsumerLag", "OrdersStalled", "EventsParked", "DeadLetters", "ConsumerMissing", "ReconciliationMismatch", "ReconciliationIncomplete"} {
 		o.cause(t, name)
 	}
 	impatient(t, "ORDER_STALLED_AFTER=10s")
@@ -95,7 +95,7 @@ func (o *observers) loseProcessor(t *testing.T) {
 	away := shop.misbehave(t, shop.Processor, fault("", "unavailable", "", 0))
 	waiting := placeAll(t, sku, 160)
 	o.await(t, "OrdersStalled payment")
-	const queue = "payment.payment-charge-started.q"
+	const queue = "payment.payment-charge-requested.q"
 	o.await(t, "ConsumerLag "+queue)
 
 	// The queue takes no more: what payment has to say to it is refused, again and again, which takes two minutes.
@@ -146,7 +146,7 @@ func (o *observers) killLetter(t *testing.T) {
 	o.await(t, "DeadLetters "+queue+".dlq")
 	dead := func() string {
 		a := shop.must(t, http.StatusOK, http.MethodGet, shop.Inventory+"/metrics", nil)
-		return regexp.MustCompile(`events_dead_total{.*reaction="order-created".*reason="undecodable".*`).FindString(string(a.body))
+		return regexp.MustCompile(`events_dead_lettered_total{.*reaction="order-created".*reason="undecodable".*`).FindString(string(a.body))
 	}
 	once := dead()
 	o.compose(t, "exec", "-T", "rabbitmq", "rabbitmqctl", "set_parameter", "shovel", "replay", fmt.Sprintf(`{
@@ -165,32 +165,32 @@ func (o *observers) leaveQueue(t *testing.T) {
 		_, err := ch.QueueDeclare(queue, true, false, false, false, amqp.Table{amqp.QueueTypeArg: amqp.QueueTypeQuorum})
 		return err
 	})
-	o.await(t, "ConsumerGone shipping "+queue)
+	o.await(t, "ConsumerMissing shipping "+queue)
 	o.compose(t, "exec", "-T", "rabbitmq", "rabbitmqctl", "delete_queue", queue)
-	o.awaitEnd(t, "ConsumerGone shipping "+queue)
+	o.awaitEnd(t, "ConsumerMissing shipping "+queue)
 }
 
 // tamper writes down more than was supplied. What it answers waits until that is known, and undoes it.
 func (o *observers) tamper(t *testing.T, sku string) (mend func()) {
 	t.Helper()
 	supply := func(more int) {
-		o.sql(t, "inventory", fmt.Sprintf("update products set supplied = supplied + %d where sku = '%s'", more, sku))
+		o.sql(t, "inventory", fmt.Sprintf("update products set received = received + %d where sku = '%s'", more, sku))
 	}
 	supply(1)
 	return func() {
 		t.Helper()
-		o.await(t, "LedgerOff stock")
+		o.await(t, "ReconciliationMismatch stock")
 		supply(-1)
-		o.awaitEnd(t, "LedgerOff stock")
+		o.awaitEnd(t, "ReconciliationMismatch stock")
 	}
 }
 
 func (o *observers) stopLedger(t *testing.T) {
 	t.Helper()
 	o.compose(t, "stop", "ledger")
-	o.await(t, "LedgerBlind")
+	o.await(t, "ReconciliationIncomplete")
 	o.compose(t, "up", "--detach", "--no-build", "--no-deps", "--wait", "ledger")
-	o.awaitEnd(t, "LedgerBlind")
+	o.awaitEnd(t, "ReconciliationIncomplete")
 }
 
 func (o *observers) stopBroker(t *testing.T) {
@@ -205,10 +205,10 @@ func (o *observers) stopBroker(t *testing.T) {
 }
 
 func (o *observers) stopDatabase(t *testing.T) {
-	o.cause(t, "DatabaseAway")
+	o.cause(t, "DatabaseUnavailable")
 	o.compose(t, "stop", "postgres")
 	for _, service := range []string{"order", "inventory", "payment", "shipping"} {
-		o.await(t, "DatabaseAway "+service)
+		o.await(t, "DatabaseUnavailable "+service)
 	}
 	o.compose(t, "start", "postgres")
 	if err := shop.awaitReady(context.Background()); err != nil {
@@ -223,7 +223,7 @@ func (o *observers) drawDashboards(t *testing.T) {
 	hangs := shop.misbehave(t, shop.Processor, fault("confirm", "hold", "before", 0))
 	retried := shop.place(t, orderOf(sku, 1))
 	shop.eventually(t, "a charge has taken too long", func() bool {
-		return len(o.query(t, `events_retried_total{reaction="payment-charge-started"} > 0`)) > 0
+		return len(o.query(t, `events_retried_total{reaction="payment-charge-requested"} > 0`)) > 0
 	})
 	hangs.mend(t)
 	shop.await(t, retried, "completed")

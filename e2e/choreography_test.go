@@ -121,7 +121,7 @@ func TestRetries_AreLinkedToTheAttemptBefore(t *testing.T) {
 
 	attempts := 0
 	for _, s := range assertTrace(t, id, "delivered") {
-		if edges.Queue(s) != "payment.payment-charge-started.q" {
+		if edges.Queue(s) != "payment.payment-charge-requested.q" {
 			continue
 		}
 		attempts++

@@ -15,7 +15,7 @@ func TestDemo_TellsItsStoriesAndProvesTheBooks(t *testing.T) {
 	cmd := exec.CommandContext(t.Context(), shop.Quadrille, "demo", "--json", "--wait", patience.String(),
 		"--against", "http://127.0.0.1", "--order-url", shop.Order, "--inventory-url", shop.Inventory, "--payment-url", shop.Payment,
 		"--shipping-url", shop.Shipping, "--processor-url", shop.Processor, "--carrier-url", shop.Carrier)
-	cmd.Env = append(os.Environ(), "OPS_TOKEN="+shop.Token, "RETRY_LADDER="+shop.RetryLadder)
+	cmd.Env = append(os.Environ(), "OPS_TOKEN="+shop.Token, "RETRY_DELAYS="+shop.RetryLadder)
 	var errOut bytes.Buffer
 	cmd.Stderr = &errOut
 	out, err := cmd.Output()
@@ -57,9 +57,9 @@ func TestDemo_TellsItsStoriesAndProvesTheBooks(t *testing.T) {
 		"out-of-stock":   {"cancelled", []string{"order.created", "inventory.reservation_failed", "order.cancelled"}},
 		"declined":       {"cancelled", []string{"order.created", "inventory.reserved", "payment.failed", "order.cancelled"}},
 		"undeliverable":  {"cancelled", []string{"payment.processed", "shipment.failed", "payment.refunded", "order.cancelled"}},
-		"cancelled":      {"cancelled", []string{"payment.charge_started", "order.cancel_requested", "shipment.cancelled", "payment.refunded", "order.cancelled"}},
+		"cancelled":      {"cancelled", []string{"payment.charge_requested", "order.cancel_requested", "shipment.cancelled", "payment.refunded", "order.cancelled"}},
 		"too-late":       {"completed", []string{"order.created", "shipment.dispatched", "order.completed"}},
-		"processor-away": {"completed", []string{"order.created", "payment.charge_started", "payment.processed", "order.completed"}},
+		"processor-away": {"completed", []string{"order.created", "payment.charge_requested", "payment.processed", "order.completed"}},
 		"twice":          {"completed", []string{"order.created", "payment.processed", "order.completed"}},
 	} {
 		if r := results[story]; !r.OK || r.State != want.state || r.OrderID == "" {

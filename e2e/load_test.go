@@ -16,7 +16,7 @@ func (s *Shop) load(t *testing.T, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(t.Context(), s.Quadrille, append([]string{"load", "--wait", patience.String()}, args...)...)
 	cmd.Env = append(os.Environ(),
 		"ORDER_URL="+s.Order, "INVENTORY_URL="+s.Inventory, "PAYMENT_URL="+s.Payment, "SHIPPING_URL="+s.Shipping,
-		"PROCESSOR_OPS_URL="+s.Processor, "CARRIER_OPS_URL="+s.Carrier, "OPS_TOKEN="+s.Token, "RETRY_LADDER="+s.RetryLadder)
+		"PROCESSOR_OPS_URL="+s.Processor, "CARRIER_OPS_URL="+s.Carrier, "OPS_TOKEN="+s.Token, "RETRY_DELAYS="+s.RetryLadder)
 	return cmd
 }
 

@@ -104,7 +104,7 @@ func watchingLedger(t *testing.T) (url string) {
 		t.Fatal(err)
 	}
 	shop.eventually(t, "the ledger has checked", func() bool {
-		return scrape(t, url)["quadrille_ledger_last_check_timestamp_seconds"] != ""
+		return scrape(t, url)["quadrille_reconcile_last_check_timestamp_seconds"] != ""
 	})
 	return url
 }

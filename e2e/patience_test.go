@@ -95,7 +95,7 @@ func deadlineTaken(t *testing.T, id string) bool {
 			Taken     []struct{ Reaction, EventID string }
 		}
 	}
-	shop.must(t, http.StatusOK, http.MethodGet, shop.Order+"/ops/books", nil).decode(t, &books)
+	shop.must(t, http.StatusOK, http.MethodGet, shop.Order+"/ops/audit", nil).decode(t, &books)
 	for _, e := range books.Events.Published {
 		if e.Type != "order.payment_deadline_passed.v1" || e.Subject != id {
 			continue
@@ -182,11 +182,11 @@ func TestStalledOrder_IsAnnouncedAndGoesOn(t *testing.T) {
 		t.Errorf("it is not in the history: %+v", o)
 	}
 	var facts struct {
-		Stalled    bool
-		WaitingFor struct{ Fact, From, Since string }
+		Stalled   bool
+		WaitingOn struct{ Fact, Service, Since string }
 	}
 	shop.must(t, http.StatusOK, http.MethodGet, shop.Order+"/ops/orders/"+id, nil).decode(t, &facts)
-	if !facts.Stalled || facts.WaitingFor.Fact != "paid" || facts.WaitingFor.From != "payment" || facts.WaitingFor.Since == "" {
+	if !facts.Stalled || facts.WaitingOn.Fact != "paid" || facts.WaitingOn.Service != "payment" || facts.WaitingOn.Since == "" {
 		t.Errorf("operators read %+v", facts)
 	}
 	if list := shop.must(t, http.StatusOK, http.MethodGet, shop.Order+"/ops/orders?limit=100", nil); !strings.Contains(string(list.body), id) {

@@ -116,7 +116,7 @@ func startProcesses(ctx context.Context) (_ *Shop, stop func(), err error) {
 // applyTopology declares exchanges and queues, and waits for the broker if need be.
 func applyTopology(ctx context.Context, program string, servers Servers) error {
 	apply := exec.CommandContext(ctx, program, "topology", "apply")
-	apply.Env = append(os.Environ(), "AMQP_URL="+servers.Broker["topology"], "RETRY_LADDER="+delays)
+	apply.Env = append(os.Environ(), "AMQP_URL="+servers.Broker["topology"], "RETRY_DELAYS="+delays)
 	if out, err := apply.CombinedOutput(); err != nil {
 		return fmt.Errorf("topology apply: %w\n%s", err, out)
 	}
@@ -134,7 +134,7 @@ func processShop(dir, logs string, servers Servers) (*Shop, map[string]*process,
 	const token, key, secret = "e2e-token", "sk_test_e2e", "e2e-carrier-secret"
 	env := map[string][]string{
 		"order":     {"HTTP_ADDR=" + at(0)},
-		"inventory": {"HTTP_ADDR=" + at(1), "SEED_CATALOGUE=on"},
+		"inventory": {"HTTP_ADDR=" + at(1), "SEED_CATALOGUE=true"},
 		"payment":   {"HTTP_ADDR=" + at(2), "STRIPE_URL=http://" + at(4), "STRIPE_KEY=" + key},
 		"shipping":  {"HTTP_ADDR=" + at(3), "CARRIER_URL=http://" + at(5), "CARRIER_WEBHOOK_SECRET=" + secret},
 		"sims": {
@@ -145,7 +145,7 @@ func processShop(dir, logs string, servers Servers) (*Shop, map[string]*process,
 		},
 	}
 	for _, service := range serviceNames {
-		env[service] = append(env[service], "RETRY_LADDER="+delays, "AUDIT=on")
+		env[service] = append(env[service], "RETRY_DELAYS="+delays, "EVENTS_AUDIT=true")
 		env[service] = append(append(env[service], servers.addresses(service)...), exporting()...)
 	}
 	processes := map[string]*process{}

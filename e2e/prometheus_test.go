@@ -49,8 +49,8 @@ func observe(t *testing.T) *observers {
 	t.Cleanup(func() { o.compose(t, "rm", "--stop", "--force", "--volumes", "prometheus", "ledger") })
 	o.compose(t, "up", "--detach", "--no-build", "--no-deps", "--wait", "prometheus", "ledger")
 	shop.eventually(t, "everybody has been asked", func() bool {
-		return len(o.query(t, "up == 1")) == 6 && len(o.query(t, "quadrille_ledger_not_checked == 0")) == 1
-	}, func() string { return fmt.Sprint(o.query(t, "up"), o.query(t, "quadrille_ledger_not_checked")) })
+		return len(o.query(t, "up == 1")) == 6 && len(o.query(t, "quadrille_reconcile_not_checked == 0")) == 1
+	}, func() string { return fmt.Sprint(o.query(t, "up"), o.query(t, "quadrille_reconcile_not_checked")) })
 	return o
 }
 
@@ -152,7 +152,7 @@ type alert struct {
 // String is the alert's name and what it is about.
 func (a alert) String() string {
 	s := a.Labels["alertname"]
-	for _, label := range []string{"service", "queue", "owed_by", "kind"} {
+	for _, label := range []string{"service", "queue", "waiting_on", "kind"} {
 		if v := a.Labels[label]; v != "" {
 			s += " " + v
 		}

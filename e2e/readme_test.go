@@ -63,7 +63,7 @@ func TestReadme_Demo(t *testing.T) {
 	cmd := exec.CommandContext(t.Context(), shop.Quadrille, "demo", "--story", "undeliverable", "--wait", patience.String(),
 		"--against", "http://127.0.0.1", "--order-url", shop.Order, "--inventory-url", shop.Inventory, "--payment-url", shop.Payment,
 		"--shipping-url", shop.Shipping, "--processor-url", shop.Processor, "--carrier-url", shop.Carrier)
-	cmd.Env = append(os.Environ(), "OPS_TOKEN="+shop.Token, "RETRY_LADDER="+shop.RetryLadder, "COLUMNS=100")
+	cmd.Env = append(os.Environ(), "OPS_TOKEN="+shop.Token, "RETRY_DELAYS="+shop.RetryLadder, "COLUMNS=100")
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		t.Errorf("%v\n%s", err, out)

@@ -228,7 +228,7 @@ func (s *Shop) stock(t testing.TB, name string, units int) (sku string) {
 	url := s.Inventory + "/api/v1/products/" + sku
 	s.must(t, http.StatusCreated, http.MethodPut, url, map[string]any{"name": name, "price": money{1999, "EUR"}})
 	if units > 0 {
-		s.must(t, http.StatusCreated, http.MethodPost, url+"/supply", map[string]any{"quantity": units})
+		s.must(t, http.StatusCreated, http.MethodPost, url+"/restock", map[string]any{"quantity": units})
 	}
 	// An order for this and an unknown product is refused; once the refusal names the other one only, this one is known.
 	probe := orderOf(sku, 1)
@@ -351,7 +351,7 @@ func (s *Shop) intents(t testing.TB) map[string][]intent {
 	var books struct {
 		Intents []intent `json:"paymentIntents"`
 	}
-	s.must(t, http.StatusOK, http.MethodGet, s.Processor+"/ops/books", nil).decode(t, &books)
+	s.must(t, http.StatusOK, http.MethodGet, s.Processor+"/ops/audit", nil).decode(t, &books)
 	byOrder := map[string][]intent{}
 	for _, i := range books.Intents {
 		byOrder[i.OrderID] = append(byOrder[i.OrderID], i)
@@ -370,7 +370,7 @@ func (s *Shop) parcels(t testing.TB) map[string][]parcel {
 	var books struct {
 		Shipments []parcel `json:"shipments"`
 	}
-	s.must(t, http.StatusOK, http.MethodGet, s.Carrier+"/ops/books", nil).decode(t, &books)
+	s.must(t, http.StatusOK, http.MethodGet, s.Carrier+"/ops/audit", nil).decode(t, &books)
 	byOrder := map[string][]parcel{}
 	for _, p := range books.Shipments {
 		byOrder[p.Reference] = append(byOrder[p.Reference], p)

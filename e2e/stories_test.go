@@ -258,5 +258,5 @@ func (s *Shop) ledgerEnvironment() []string {
 	return append(os.Environ(),
 		"ORDER_URL="+s.Order, "INVENTORY_URL="+s.Inventory, "PAYMENT_URL="+s.Payment, "SHIPPING_URL="+s.Shipping,
 		"PROCESSOR_OPS_URL="+s.Processor, "CARRIER_OPS_URL="+s.Carrier, "OPS_TOKEN="+s.Token,
-		"AMQP_URL="+s.Servers.Broker["monitor"], "AMQP_CA_FILE="+s.Servers.CAFile, "BROKER_OPS_URL="+s.Broker, "RETRY_LADDER="+s.RetryLadder)
+		"AMQP_URL="+s.Servers.Broker["monitor"], "AMQP_CA_FILE="+s.Servers.CAFile, "BROKER_OPS_URL="+s.Broker, "RETRY_DELAYS="+s.RetryLadder)
 }

@@ -75,7 +75,8 @@ func TestChoreography_NamesThePublisherAndEveryReaderOfEachEvent(t *testing.T) {
 		Readers   []string
 	}
 	want := map[string]entry{}
-	for _, e := range contracts.All() {
+	for _, declared := range contracts.Events {
+		e := declared.ETO
 		readers := []string{}
 		for _, a := range []actor{
 			newMachine(orders()), newMachine(inventories()), newMachine(payments()), newMachine(shipments()),
@@ -86,7 +87,7 @@ func TestChoreography_NamesThePublisherAndEveryReaderOfEachEvent(t *testing.T) {
 				}
 			}
 		}
-		want[strings.TrimSuffix(e.EventType(), ".v1")] = entry{e.Publisher(), readers}
+		want[strings.TrimSuffix(e.EventType(), ".v1")] = entry{declared.Publisher, readers}
 	}
 
 	text := read(t)

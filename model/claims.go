@@ -27,13 +27,13 @@ var always = []claim{
 	{"an order is confirmed at most once", func(v *view) bool { return v.order.Confirmed <= 1 }},
 	{"an order ends at most once", func(v *view) bool { return v.order.Completed+v.order.Cancelled <= 1 }},
 	{"whoever is to be charged has a card, and what is to be booked an address", func(v *view) bool {
-		return (v.payment.PaymentMethod != "" || !v.payment.ChargeWanted()) &&
-			(v.shipment.Shipment.Address != nil || !v.shipment.Shipment.BookingWanted())
+		return (v.payment.PaymentMethod != "" || !v.payment.ShouldCharge()) &&
+			(v.shipment.Shipment.Address != nil || !v.shipment.Shipment.ShouldBook())
 	}},
 	// A customer's wish waits while the deadline's request is under way. After that it has either been passed on, or
 	// something else has decided.
 	{"a customer's wish is passed on unless the order was on its way to an end anyhow", func(v *view) bool {
-		seen := v.order.Order.Seen
+		seen := v.order.Order.Observed
 		return !v.order.Accepted || v.order.PassedOn ||
 			seen.DeadlineAsked || seen.ShipmentFailed || seen.Cancelled || seen.Dispatched || seen.Delivered
 	}},

@@ -19,10 +19,10 @@ func haveRules[S any, F ~string](t *testing.T, p party[S, F]) {
 	t.Helper()
 	reactions := map[string]bool{}
 	for _, s := range p.hears {
-		reactions[s.Reaction()] = true
-		_, ruled := p.rules[s.Reaction()]
-		if _, calls := p.calls[s.Reaction()]; ruled == calls {
-			t.Errorf("%s, reaction %s: has a rule %t, makes a call %t", p.name, s.Reaction(), ruled, calls)
+		reactions[s.Handler()] = true
+		_, ruled := p.rules[s.Handler()]
+		if _, calls := p.calls[s.Handler()]; ruled == calls {
+			t.Errorf("%s, reaction %s: has a rule %t, makes a call %t", p.name, s.Handler(), ruled, calls)
 		}
 	}
 	for name := range p.calls {

@@ -27,9 +27,9 @@ func onHand(c Circumstances) int {
 }
 
 func inventories() party[stock, inventory.Fact] {
-	to := func(f func(*inventory.Reservation, inventory.Shelf) []inventory.Fact) rule[stock, inventory.Fact] {
+	to := func(f func(*inventory.Reservation, inventory.Stock) []inventory.Fact) rule[stock, inventory.Fact] {
 		return func(s *stock, _ event) []inventory.Fact {
-			return f(&s.Reservation, inventory.Shelf{sku: &s.Product})
+			return f(&s.Reservation, inventory.Stock{sku: &s.Product})
 		}
 	}
 	return party[stock, inventory.Fact]{
@@ -40,7 +40,7 @@ func inventories() party[stock, inventory.Fact] {
 		},
 		label: func(s *stock) string { return string(s.Reservation.State) },
 		rules: map[string]rule[stock, inventory.Fact]{
-			"order-created": to(func(r *inventory.Reservation, shelf inventory.Shelf) []inventory.Fact {
+			"order-created": to(func(r *inventory.Reservation, shelf inventory.Stock) []inventory.Fact {
 				return r.OrderCreated([]inventory.Item{{SKU: sku, Quantity: ordered}}, shelf)
 			}),
 			"payment-failed":      to((*inventory.Reservation).PaymentFailed),

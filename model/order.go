@@ -39,8 +39,8 @@ func orders() party[placedOrder, order.Fact] {
 			placed: to((*order.Order).Place),
 			wished: wish,
 
-			"inventory-reserved":           to((*order.Order).StockReserved),
-			"inventory-reservation-failed": to((*order.Order).StockShort),
+			"inventory-reserved":           to((*order.Order).InventoryReserved),
+			"inventory-reservation-failed": to((*order.Order).InventoryReservationFailed),
 			"inventory-released":           nil, // goes into the history only
 
 			"payment-processed": to((*order.Order).PaymentProcessed),

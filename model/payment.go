@@ -39,24 +39,24 @@ func payments() party[payment.Payment, payment.Fact] {
 			"order-created": func(s *p, _ event) []payment.Fact {
 				return s.OrderCreated(payment.Money{Amount: 2, Currency: "EUR"}, "card")
 			},
-			"inventory-reserved": whatever((*p).StockReserved),
+			"inventory-reserved": whatever((*p).InventoryReserved),
 			"order-cancelled":    func(s *p, e event) []payment.Fact { return s.OrderCancelled(e.Detail) },
 			"shipment-cancelled": func(s *p, e event) []payment.Fact { return s.ShipmentCancelled(e.Detail) },
 			"shipment-failed": func(s *p, _ event) []payment.Fact {
 				return s.ShipmentFailed(contracts.ReasonUndeliverable)
 			},
 
-			captured: whatever((*p).Captured),
-			declined: func(s *p, _ event) []payment.Fact { return s.Declined("card_declined") },
-			landed:   whatever((*p).RefundLanded),
+			captured: whatever((*p).ChargeSucceeded),
+			declined: func(s *p, _ event) []payment.Fact { return s.ChargeDeclined("card_declined") },
+			landed:   whatever((*p).RefundSucceeded),
 		},
 		calls: map[string]call[p]{
-			"payment-charge-started": {wanted: (*p).ChargeWanted, make: charge},
-			"payment-refund-started": {wanted: (*p).RefundWanted, make: refund},
+			"payment-charge-requested": {wanted: (*p).ShouldCharge, make: charge},
+			"payment-refund-requested": {wanted: (*p).ShouldRefund, make: refund},
 		},
 		tells: map[payment.Fact]func(*p) event{
-			payment.ChargeStarted:  plain[p](contracts.PaymentChargeStarted{}),
-			payment.RefundStarted:  plain[p](contracts.PaymentRefundStarted{}),
+			payment.ChargeStarted:  plain[p](contracts.PaymentChargeRequested{}),
+			payment.RefundStarted:  plain[p](contracts.PaymentRefundRequested{}),
 			payment.ChargeCaptured: plain[p](contracts.PaymentProcessed{}),
 			payment.ChargeDeclined: plain[p](contracts.PaymentFailed{}),
 			payment.MoneyReturned:  reason(contracts.PaymentRefunded{}),

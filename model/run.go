@@ -112,7 +112,7 @@ func (r *run) number(e event) uint8 {
 	for to, a := range r.actors {
 		for _, s := range a.subscriptions() {
 			if s.EventType() == e.Type {
-				readers = append(readers, r.letterOf(letter{to: uint8(to), input: s.Reaction(), event: e}))
+				readers = append(readers, r.letterOf(letter{to: uint8(to), input: s.Handler(), event: e}))
 			}
 		}
 	}

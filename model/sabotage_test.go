@@ -119,7 +119,7 @@ func TestExplore_CatchesEverySabotage(t *testing.T) {
 			name: "the order takes the state that an event names",
 			sabotage: func(d *dance) {
 				d.order.rules["inventory-reserved"] = func(p *placedOrder, _ event) []order.Fact {
-					p.Order.Seen.Reserved, p.Order.Seen.Cancelled = true, false
+					p.Order.Observed.Reserved, p.Order.Observed.Cancelled = true, false
 					return nil
 				}
 			},
@@ -199,7 +199,7 @@ func TestExplore_CatchesEverySabotage(t *testing.T) {
 		{
 			name: "payment does not look at its state before it charges, and an intent is made for every call",
 			sabotage: func(d *dance) {
-				d.payment.calls["payment-charge-started"] = call[payment.Payment]{
+				d.payment.calls["payment-charge-requested"] = call[payment.Payment]{
 					wanted: func(*payment.Payment) bool { return true },
 					make:   func(w *world, _ Circumstances) string { w.captures++; return captured },
 				}
@@ -210,9 +210,9 @@ func TestExplore_CatchesEverySabotage(t *testing.T) {
 		{
 			name: "payment gives everything back, not what is left",
 			sabotage: func(d *dance) {
-				refunds := d.payment.calls["payment-refund-started"]
+				refunds := d.payment.calls["payment-refund-requested"]
 				refunds.make = func(w *world, _ Circumstances) string { w.refunds++; return landed }
-				d.payment.calls["payment-refund-started"] = refunds
+				d.payment.calls["payment-refund-requested"] = refunds
 			},
 			mishaps: 1,
 			caught:  "never more is given back than was captured",
@@ -220,9 +220,9 @@ func TestExplore_CatchesEverySabotage(t *testing.T) {
 		{
 			name: "the carrier does not know the order again",
 			sabotage: func(d *dance) {
-				bookings := d.shipping.calls["shipment-booking-started"]
+				bookings := d.shipping.calls["shipment-booking-requested"]
 				bookings.make = func(w *world, _ Circumstances) string { w.parcel, w.parcels = booked, w.parcels+1; return accepted }
-				d.shipping.calls["shipment-booking-started"] = bookings
+				d.shipping.calls["shipment-booking-requested"] = bookings
 			},
 			mishaps: 1,
 			caught:  "at most one parcel is booked",

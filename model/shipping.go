@@ -58,29 +58,29 @@ func shipments() party[shipment, shipping.Fact] {
 
 			accepted: to(func(s *shipping.Shipment) []shipping.Fact { return s.BookingAccepted(parcelID) }),
 			undeliverable: to(func(s *shipping.Shipment) []shipping.Fact {
-				return s.BookingRefused("no such place")
+				return s.BookingRejected("no such place")
 			}),
 			granted: to((*shipping.Shipment).CancellationGranted),
-			tooLate: to(func(s *shipping.Shipment) []shipping.Fact { return s.HandedOver(s.ParcelID, tracking) }),
+			tooLate: to(func(s *shipping.Shipment) []shipping.Fact { return s.Dispatched(s.ParcelID, tracking) }),
 
 			// The service sends a notice back while it waits for the order or the payment; here it would be lost, which is
 			// worse.
-			noticeHandedOver: to(func(s *shipping.Shipment) []shipping.Fact { return s.HandedOver(parcelID, tracking) }),
-			noticeDelivered:  to(func(s *shipping.Shipment) []shipping.Fact { return s.Arrived(parcelID, tracking) }),
+			noticeHandedOver: to(func(s *shipping.Shipment) []shipping.Fact { return s.Dispatched(parcelID, tracking) }),
+			noticeDelivered:  to(func(s *shipping.Shipment) []shipping.Fact { return s.Delivered(parcelID, tracking) }),
 		},
 		calls: map[string]call[shipment]{
-			"shipment-booking-started": {
-				wanted: func(s *shipment) bool { return s.Shipment.BookingWanted() },
+			"shipment-booking-requested": {
+				wanted: func(s *shipment) bool { return s.Shipment.ShouldBook() },
 				make:   book,
 			},
-			"shipment-cancel-started": {
-				wanted: func(s *shipment) bool { return s.Shipment.CancelWanted() },
+			"shipment-cancellation-requested": {
+				wanted: func(s *shipment) bool { return s.Shipment.ShouldCancel() },
 				make:   cancel,
 			},
 		},
 		tells: map[shipping.Fact]func(*shipment) event{
-			shipping.BookingStarted:      plain[shipment](contracts.ShipmentBookingStarted{}),
-			shipping.CancelStarted:       plain[shipment](contracts.ShipmentCancelStarted{}),
+			shipping.BookingStarted:      plain[shipment](contracts.ShipmentBookingRequested{}),
+			shipping.CancelStarted:       plain[shipment](contracts.ShipmentCancellationRequested{}),
 			shipping.ParcelBooked:        plain[shipment](contracts.ShipmentCreated{}),
 			shipping.ParcelDispatched:    plain[shipment](contracts.ShipmentDispatched{}),
 			shipping.ParcelDelivered:     plain[shipment](contracts.ShipmentDelivered{}),

@@ -19,7 +19,7 @@ type sight struct {
 	told          []event
 
 	// Of the order only: what it knew, and which facts it has learnt or, after a "no longer", given up.
-	knew  order.Seen
+	knew  order.Observed
 	noted []string
 }
 
@@ -41,8 +41,8 @@ func (r *run) sights() []sight {
 					seen.told = append(seen.told, r.events[e])
 				}
 				if service == atOrder {
-					seen.knew = r.order.states[state].Order.Seen
-					seen.noted = learnt(seen.knew, r.order.states[s.next].Order.Seen)
+					seen.knew = r.order.states[state].Order.Observed
+					seen.noted = learnt(seen.knew, r.order.states[s.next].Order.Observed)
 				}
 				all = append(all, seen)
 			}
@@ -52,7 +52,7 @@ func (r *run) sights() []sight {
 }
 
 // learnt compares two sets of facts.
-func learnt(before, after order.Seen) []string {
+func learnt(before, after order.Observed) []string {
 	was, is := factsOf(before), factsOf(after)
 	var noted []string
 	for _, f := range is {
@@ -71,13 +71,13 @@ func learnt(before, after order.Seen) []string {
 // facts are the names of all that an order can know, in words: CustomerAsked is "customer asked".
 var facts = func() []string {
 	var names []string
-	for f := range reflect.TypeFor[order.Seen]().Fields() {
+	for f := range reflect.TypeFor[order.Observed]().Fields() {
 		names = append(names, inWords(f.Name))
 	}
 	return names
 }()
 
-func factsOf(seen order.Seen) []string {
+func factsOf(seen order.Observed) []string {
 	var set []string
 	v := reflect.ValueOf(seen)
 	for i, name := range facts {

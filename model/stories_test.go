@@ -96,7 +96,7 @@ func stories() []story {
 			name: "the customer cancels while the deadline's request is under way", wishes: 2,
 			// The order does not hear of the payment before it has asked for the deadline, and the customer follows suit.
 			holds: func(v *view, m what, l letter) bool {
-				seen := v.order.Order.Seen
+				seen := v.order.Order.Observed
 				return (l.input == deadline && !v.shipment.Shipment.PaymentSeen) ||
 					(m == wishing && !seen.DeadlineAsked) ||
 					(!v.order.Accepted && (l.input == "payment-processed" && l.to == atOrder || l.input == "shipment-cancel-refused")) ||

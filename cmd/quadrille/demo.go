@@ -59,7 +59,7 @@ func demoCommand() *cobra.Command {
 	f.StringVar(&o.against, "against", "", "play on the shop of this host, say http://127.0.0.1; its ports are the usual ones, unless given below")
 	o.urls = shopFlags(f)
 	f.StringVar(&o.token, "token", "", "the operators' token (OPS_TOKEN)")
-	f.StringVar(&o.ladder, "retry-ladder", os.Getenv("RETRY_LADDER"), "as in topology apply (with --against: RETRY_LADDER)")
+	f.StringVar(&o.ladder, "retry-ladder", os.Getenv("RETRY_DELAYS"), "as in topology apply (with --against: RETRY_DELAYS)")
 	f.StringSliceVar(&o.stories, "story", nil, "play only this one; may be repeated")
 	f.DurationVar(&o.wait, "wait", 30*time.Second, "how long to wait for anything that should happen")
 	f.BoolVar(&o.json, "json", false, "answer in JSON, one object a line")
@@ -81,7 +81,7 @@ func (o demoOptions) run(cmd *cobra.Command, given func(flag string) bool) error
 		return wrongUsage("--wait must be positive")
 	}
 	if !given("against") && !given("retry-ladder") {
-		o.ladder = "" // RETRY_LADDER is about a shop that is there
+		o.ladder = "" // RETRY_DELAYS is about a shop that is there
 	}
 	topologies, err := parseTopologies(o.ladder)
 	if err != nil {

@@ -77,7 +77,7 @@ func ledgerCommand() *cobra.Command {
 	f.StringVar(&o.amqpURL, "amqp-url", "", "the broker; without it, dead letters are not checked (AMQP_URL)")
 	f.StringVar(&o.amqpCA, "amqp-ca-file", os.Getenv("AMQP_CA_FILE"), caFileUsage)
 	f.StringVar(&o.brokerURL, "broker-url", os.Getenv("BROKER_OPS_URL"), "in the place of --amqp-url, the broker inside quadrille up (BROKER_OPS_URL)")
-	f.StringVar(&o.ladder, "retry-ladder", os.Getenv("RETRY_LADDER"), "as in topology apply; it names queues (RETRY_LADDER)")
+	f.StringVar(&o.ladder, "retry-ladder", os.Getenv("RETRY_DELAYS"), "as in topology apply; it names queues (RETRY_DELAYS)")
 	f.StringSliceVar(&o.orders, "order", nil, "check only what concerns these orders; may be repeated")
 	f.DurationVar(&o.overdue, "overdue", 15*time.Minute, "how long an order or an event may take to get on")
 	f.BoolVar(&o.settled, "settled", false, "wait until nothing is under way, and fail if something still is")

@@ -50,14 +50,14 @@ func shopBooks(t *testing.T, captured int) map[string]obj {
 		for _, topology := range all {
 			for _, q := range topology.Queues {
 				if q.Type == e.kind {
-					marks[q.Service] = append(marks[q.Service], obj{"reaction": q.Reaction, "eventId": id, "at": now.Add(-time.Minute)})
+					marks[q.Service] = append(marks[q.Service], obj{"handler": q.Handler, "eventId": id, "at": now.Add(-time.Minute)})
 				}
 			}
 		}
 	}
 	service := func(name string, entries obj) obj {
 		return obj{"service": name, "at": now, "entries": entries, "events": obj{
-			"audited": true, "takenSince": now.Add(-720 * time.Hour), "outbox": []obj{}, "published": log[name], "taken": marks[name],
+			"audited": true, "consumedSince": now.Add(-720 * time.Hour), "outbox": []obj{}, "published": log[name], "consumed": marks[name],
 		}}
 	}
 	eur := obj{"amount": 1299, "currency": "EUR"}
@@ -66,7 +66,7 @@ func shopBooks(t *testing.T, captured int) map[string]obj {
 			"orderId": "order-1", "state": "completed", "total": eur, "placedAt": now.Add(-time.Minute), "stalled": false,
 		}}}),
 		"inventory": service("inventory", obj{
-			"products":     []obj{{"sku": "tea", "supplied": 5, "onHand": 3, "reserved": 0, "deleted": false}},
+			"products":     []obj{{"sku": "tea", "received": 5, "onHand": 3, "reserved": 0, "deleted": false}},
 			"reservations": []obj{{"orderId": "order-1", "state": "committed", "items": []obj{{"sku": "tea", "quantity": 2}}}},
 		}),
 		"payment": service("payment", obj{"payments": []obj{{
@@ -84,7 +84,7 @@ func shopBooks(t *testing.T, captured int) map[string]obj {
 func serveShop(t *testing.T, books func() map[string]obj) (flags []string) {
 	t.Helper()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		book, known := books()[strings.TrimSuffix(strings.TrimPrefix(r.URL.Path, "/"), "/ops/books")]
+		book, known := books()[strings.TrimSuffix(strings.TrimPrefix(r.URL.Path, "/"), "/ops/audit")]
 		switch {
 		case r.Header.Get("Authorization") != "Bearer secret":
 			w.WriteHeader(http.StatusUnauthorized)
@@ -145,9 +145,9 @@ func TestLedger_CleanShop(t *testing.T) {
 	want := obj{
 		"orders":  obj{"pending": 0., "reserved": 0., "paid": 0., "shipped": 0., "completed": 1., "cancelling": 0., "cancelled": 0.},
 		"money":   obj{"EUR": obj{"captured": 1299., "refunded": 0., "kept": 1299.}},
-		"stock":   obj{"products": 1., "supplied": 5., "onHand": 3., "reserved": 0., "shipped": 2.},
+		"stock":   obj{"products": 1., "received": 5., "onHand": 3., "reserved": 0., "shipped": 2.},
 		"parcels": obj{"delivered": 1.},
-		"events":  obj{"published": 7., "due": 11., "taken": 11.},
+		"events":  obj{"published": 7., "due": 11., "consumed": 11.},
 		"queues":  obj{"waiting": 0., "retrying": 0., "dead": 0.},
 	}
 	if diff := cmp.Diff(want, got.Checked); diff != "" {
@@ -388,13 +388,13 @@ func TestLedgerEvery_ServesMetricsAndLogsEachFindingOnce(t *testing.T) {
 			return true
 		}
 	}
-	until("checked", shows("\nquadrille_ledger_last_check_timestamp_seconds "))
+	until("checked", shows("\nquadrille_reconcile_last_check_timestamp_seconds "))
 	for _, line := range []string{
-		`quadrille_ledger_findings{kind="money"} 0`, `quadrille_ledger_findings{kind="parcel"} 0`,
-		`quadrille_ledger_findings{kind="stock"} 0`, `quadrille_ledger_findings{kind="unfinished"} 0`,
-		`quadrille_ledger_findings{kind="outbox"} 0`, `quadrille_ledger_findings{kind="events"} 0`,
-		`quadrille_ledger_findings{kind="dead-letters"} 0`, `quadrille_ledger_under_way 0`, `quadrille_ledger_not_checked 1`,
-		`quadrille_ledger_orders{state="completed"} 1`, `quadrille_ledger_orders{state="pending"} 0`,
+		`quadrille_reconcile_findings{kind="money"} 0`, `quadrille_reconcile_findings{kind="parcel"} 0`,
+		`quadrille_reconcile_findings{kind="stock"} 0`, `quadrille_reconcile_findings{kind="unfinished"} 0`,
+		`quadrille_reconcile_findings{kind="outbox"} 0`, `quadrille_reconcile_findings{kind="events"} 0`,
+		`quadrille_reconcile_findings{kind="dead-letters"} 0`, `quadrille_reconcile_under_way 0`, `quadrille_reconcile_not_checked 1`,
+		`quadrille_reconcile_orders{state="completed"} 1`, `quadrille_reconcile_orders{state="pending"} 0`,
 	} {
 		if !strings.Contains(metrics, line+"\n") {
 			t.Errorf("%s is not in\n%s", line, metrics)
@@ -404,18 +404,18 @@ func TestLedgerEvery_ServesMetricsAndLogsEachFindingOnce(t *testing.T) {
 		t.Errorf("livez says %q", got)
 	}
 	shown.Store(&off)
-	until("found", shows(`quadrille_ledger_findings{kind="money"} 1`))
+	until("found", shows(`quadrille_reconcile_findings{kind="money"} 1`))
 	first := timestamp(metrics)
 	until("checked again", func() bool { return timestamp(scrape("/metrics")) != first })
 	shown.Store(&silent)
-	until("in the dark", shows("quadrille_ledger_not_checked 2"))
-	if !strings.Contains(metrics, `quadrille_ledger_findings{kind="money"} 1`) {
+	until("in the dark", shows("quadrille_reconcile_not_checked 2"))
+	if !strings.Contains(metrics, `quadrille_reconcile_findings{kind="money"} 1`) {
 		t.Errorf("what was found is taken for well\n%s", metrics)
 	}
 	shown.Store(&off)
-	until("seen again", shows("quadrille_ledger_not_checked 1"))
+	until("seen again", shows("quadrille_reconcile_not_checked 1"))
 	shown.Store(&right)
-	until("well again", shows(`quadrille_ledger_findings{kind="money"} 0`))
+	until("well again", shows(`quadrille_reconcile_findings{kind="money"} 0`))
 
 	stop()
 	select {
@@ -435,7 +435,7 @@ func TestLedgerEvery_ServesMetricsAndLogsEachFindingOnce(t *testing.T) {
 }
 
 func timestamp(metrics string) string {
-	return regexp.MustCompile(`(?m)^quadrille_ledger_last_check_timestamp_seconds.*$`).FindString(metrics)
+	return regexp.MustCompile(`(?m)^quadrille_reconcile_last_check_timestamp_seconds.*$`).FindString(metrics)
 }
 
 type lockedBuffer struct {

@@ -58,7 +58,7 @@ func loadCommand() *cobra.Command {
 	f.BoolVar(&o.json, "json", false, "answer in JSON, and show no progress")
 	o.urls = shopFlags(f)
 	f.StringVar(&o.token, "token", "", "the operators' token, for the ledger (OPS_TOKEN)")
-	f.StringVar(&o.ladder, "retry-ladder", os.Getenv("RETRY_LADDER"), "as in topology apply, for the ledger (RETRY_LADDER)")
+	f.StringVar(&o.ladder, "retry-ladder", os.Getenv("RETRY_DELAYS"), "as in topology apply, for the ledger (RETRY_DELAYS)")
 	return cmd
 }
 

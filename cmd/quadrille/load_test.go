@@ -188,7 +188,7 @@ func (p *upProcess) orders(t *testing.T) int {
 	var book struct {
 		Entries struct{ Orders []json.RawMessage }
 	}
-	status, answer, err := ask(t.Context(), http.MethodGet, p.Order+"/ops/books", "", "Authorization", "Bearer "+p.Token)
+	status, answer, err := ask(t.Context(), http.MethodGet, p.Order+"/ops/audit", "", "Authorization", "Bearer "+p.Token)
 	if err != nil || status != http.StatusOK {
 		t.Fatalf("books: %d %v", status, err)
 	}

@@ -11,15 +11,15 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/quadrille-dev/quadrille/cmd/quadrille/internal/topology"
-	"github.com/quadrille-dev/quadrille/pkg/events"
 	"github.com/quadrille-dev/quadrille/pkg/events/rabbitmq"
+	"github.com/quadrille-dev/quadrille/pkg/events/transport"
 )
 
 func topologyCommand() *cobra.Command {
 	var ladder string
 	cmd := &cobra.Command{Use: "topology", Short: "Exchanges, queues and bindings on RabbitMQ"}
-	cmd.PersistentFlags().StringVar(&ladder, "retry-ladder", os.Getenv("RETRY_LADDER"),
-		"delays between the attempts of a reaction, separated by commas; all services must use the same (RETRY_LADDER)")
+	cmd.PersistentFlags().StringVar(&ladder, "retry-ladder", os.Getenv("RETRY_DELAYS"),
+		"delays between the attempts of a reaction, separated by commas; all services must use the same (RETRY_DELAYS)")
 
 	var (
 		url, ca string
@@ -85,7 +85,7 @@ func topologyCommand() *cobra.Command {
 const caFileUsage = "authorities that may vouch for an amqps:// broker, in PEM, instead of the system's (AMQP_CA_FILE)"
 
 // parseTopologies reads the ladder; an empty one is the library's default.
-func parseTopologies(ladder string) ([]events.Topology, error) {
+func parseTopologies(ladder string) ([]transport.Topology, error) {
 	delays, err := parseLadder(ladder)
 	if err != nil {
 		return nil, err

@@ -11,7 +11,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/quadrille-dev/quadrille/contracts"
-	"github.com/quadrille-dev/quadrille/pkg/events"
 	"github.com/quadrille-dev/quadrille/pkg/events/rabbitmq"
 	"github.com/quadrille-dev/quadrille/pkg/testservers"
 )
@@ -22,7 +21,7 @@ func TestMain(m *testing.M) {
 		main()
 	}
 	// A shop that runs on this machine is not the one under test.
-	for _, name := range []string{"AMQP_URL", "AMQP_CA_FILE", "BROKER_OPS_URL", "OPS_TOKEN", "RETRY_LADDER"} {
+	for _, name := range []string{"AMQP_URL", "AMQP_CA_FILE", "BROKER_OPS_URL", "OPS_TOKEN", "RETRY_DELAYS"} {
 		os.Unsetenv(name)
 	}
 	for _, variable := range os.Environ() {
@@ -157,7 +156,7 @@ func TestTopologyApply_TrustsTheAuthorityItIsGiven(t *testing.T) {
 
 // A required event that nobody subscribes to would wait in its outbox for ever; a subscription to an event that
 // nobody publishes would wait for nothing.
-func TestTopology_EveryRequiredEventHasAReaderAndEverySubscriptionAnEvent(t *testing.T) {
+func TestTopology_EveryMandatoryEventHasAReaderAndEverySubscriptionAnEvent(t *testing.T) {
 	t.Parallel()
 	all, err := parseTopologies("")
 	if err != nil {
@@ -165,8 +164,9 @@ func TestTopology_EveryRequiredEventHasAReaderAndEverySubscriptionAnEvent(t *tes
 	}
 	read := map[string]bool{}
 	published := map[string]string{}
-	for _, e := range contracts.All() {
-		published[e.EventType()] = e.Publisher()
+	for _, declared := range contracts.Events {
+		e := declared.ETO
+		published[e.EventType()] = declared.Publisher
 	}
 	for _, topology := range all {
 		for _, q := range topology.Queues {
@@ -176,8 +176,9 @@ func TestTopology_EveryRequiredEventHasAReaderAndEverySubscriptionAnEvent(t *tes
 			}
 		}
 	}
-	for _, e := range contracts.All() {
-		if e.Audience() == events.Required && !read[e.EventType()] {
+	for _, declared := range contracts.Events {
+		e := declared.ETO
+		if declared.Mandatory && !read[e.EventType()] {
 			t.Errorf("nobody reads %s", e.EventType())
 		}
 	}

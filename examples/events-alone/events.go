@@ -8,10 +8,8 @@ type TableBooked struct {
 	Guests  int    `json:"guests"`
 }
 
-func (TableBooked) EventType() string         { return "table.booked.v1" }
-func (TableBooked) Publisher() string         { return "tables" }
-func (e TableBooked) Subject() string         { return e.TableID }
-func (TableBooked) Audience() events.Audience { return events.Required }
+func (TableBooked) EventType() string { return "table.booked.v1" }
+func (e TableBooked) Subject() string { return e.TableID }
 
 // TableLaid is the kitchen's answer.
 type TableLaid struct {
@@ -19,7 +17,11 @@ type TableLaid struct {
 	Plates  int    `json:"plates"`
 }
 
-func (TableLaid) EventType() string         { return "table.laid.v1" }
-func (TableLaid) Publisher() string         { return "kitchen" }
-func (e TableLaid) Subject() string         { return e.TableID }
-func (TableLaid) Audience() events.Audience { return events.Required }
+func (TableLaid) EventType() string { return "table.laid.v1" }
+func (e TableLaid) Subject() string { return e.TableID }
+
+// declared says once who publishes each event, and that it must have a reader.
+var declared = []events.Declaration{
+	{ETO: TableBooked{}, Publisher: "tables", Mandatory: true},
+	{ETO: TableLaid{}, Publisher: "kitchen", Mandatory: true},
+}

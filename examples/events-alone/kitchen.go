@@ -16,7 +16,7 @@ type Plates struct {
 }
 
 func kitchenReactions() []events.Subscription {
-	return []events.Subscription{events.On("table-booked", onTableBooked)}
+	return []events.Subscription{events.Handle("table-booked", onTableBooked)}
 }
 
 // onTableBooked counts plates. Counting is what goes wrong when an event is applied twice; here it cannot be.

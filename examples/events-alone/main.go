@@ -79,8 +79,8 @@ func start(
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", service, err)
 	}
-	cfg := events.Config{Service: service}
-	topology, err := events.TopologyOf(cfg, reactions...)
+	cfg := events.Config{Service: service, Events: declared}
+	topology, err := events.NewTopology(cfg, reactions...)
 	if err != nil {
 		return nil, err
 	}

@@ -29,7 +29,7 @@ func book(ctx context.Context, db *gorm.DB, id string, guests int) error {
 }
 
 func tablesReactions() []events.Subscription {
-	return []events.Subscription{events.On("table-laid", onTableLaid)}
+	return []events.Subscription{events.Handle("table-laid", onTableLaid)}
 }
 
 func onTableLaid(_ context.Context, tx *gorm.DB, e events.Received[TableLaid]) error {

@@ -8,7 +8,6 @@ import (
 	"net/url"
 	"reflect"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -31,12 +30,12 @@ type Config struct {
 	AMQPURL Secret `env:"AMQP_URL"`
 	// AMQPCAFile names a PEM file with the authorities that may vouch for an amqps:// broker, instead of the system's.
 	AMQPCAFile string `env:"AMQP_CA_FILE"`
-	// Audit keeps published events in the append-only event_log. "on" or "off".
-	Audit bool `env:"AUDIT" envDefault:"off"`
+	// Audit keeps published events in the append-only event_log.
+	Audit bool `env:"EVENTS_AUDIT" envDefault:"false"`
 	// OpsToken opens the endpoints under /ops. Without one they refuse everybody.
 	OpsToken Secret `env:"OPS_TOKEN"`
 	// RetryLadder lists the delays before a failed delivery is tried again, in rising order.
-	RetryLadder []time.Duration `env:"RETRY_LADDER" envDefault:"1s,5s,30s,2m,10m"`
+	RetryDelays []time.Duration `env:"RETRY_DELAYS" envDefault:"1s,5s,30s,2m,10m"`
 	// ShutdownTimeout is how long work under way may take to finish after a signal to stop.
 	ShutdownTimeout time.Duration `env:"SHUTDOWN_TIMEOUT" envDefault:"20s"`
 	// LogLevel is debug, info, warn or error.
@@ -67,7 +66,7 @@ func (c *Config) listenOn(l net.Listener) { c.Listener = l }
 //
 // If T has a method Validate() error, it is called as well. The error names every variable that is wrong.
 func ParseEnv[T Configured](defaults T, environ []string) (T, error) {
-	parsers := map[reflect.Type]env.ParserFunc{reflect.TypeFor[bool](): parseSwitch}
+	parsers := map[reflect.Type]env.ParserFunc{reflect.TypeFor[bool](): parseBool}
 
 	// The first pass fills in the tags' defaults. It can fail only for variables that are required, as the second will.
 	cfg := defaults
@@ -120,8 +119,8 @@ func (c Config) validate() error {
 	if !ValidID(c.DefaultTenant) {
 		wrong("DEFAULT_TENANT must match %s", idPattern)
 	}
-	if len(c.RetryLadder) == 0 || slices.Min(c.RetryLadder) <= 0 || !slices.IsSorted(c.RetryLadder) {
-		wrong("RETRY_LADDER must be positive durations in rising order")
+	if len(c.RetryDelays) == 0 || slices.Min(c.RetryDelays) <= 0 || !slices.IsSorted(c.RetryDelays) {
+		wrong("RETRY_DELAYS must be positive durations in rising order")
 	}
 	return errors.Join(mistakes...)
 }
@@ -138,18 +137,14 @@ func checkURL(raw Secret, schemes ...string) error {
 	return nil
 }
 
-func parseSwitch(value string) (any, error) {
-	switch strings.ToLower(value) {
-	case "on":
+func parseBool(value string) (any, error) {
+	switch value {
+	case "true":
 		return true, nil
-	case "off":
+	case "false":
 		return false, nil
 	}
-	b, err := strconv.ParseBool(value)
-	if err != nil {
-		return false, errors.New("must be on or off")
-	}
-	return b, nil
+	return false, errors.New("must be true or false")
 }
 
 // describe renames the Go fields in the parser's errors to the variables that people set.

@@ -39,14 +39,14 @@ var complete = []string{"DATABASE_URL=postgres://u:hunter2@db:5432/x", "AMQP_URL
 func TestParseEnv_FillsDefaultsPresetsAndVariables(t *testing.T) {
 	t.Parallel()
 	cfg, err := chassis.ParseEnv(sampleDefaults(), append(complete,
-		"AUDIT=on", "RETRY_LADDER=1ms,2s", "LOG_LEVEL=debug", "DATABASE_MAX_CONNS=", "UNRELATED=x"))
+		"EVENTS_AUDIT=true", "RETRY_DELAYS=1ms,2s", "LOG_LEVEL=debug", "DATABASE_MAX_CONNS=", "UNRELATED=x"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := sampleConfig{
 		Config: chassis.Config{
 			HTTPAddr: ":8099", DatabaseURL: "postgres://u:hunter2@db:5432/x", DatabaseMaxConns: 20,
-			AMQPURL: "amqps://u:hunter2@mq/", Audit: true, RetryLadder: []time.Duration{time.Millisecond, 2 * time.Second},
+			AMQPURL: "amqps://u:hunter2@mq/", Audit: true, RetryDelays: []time.Duration{time.Millisecond, 2 * time.Second},
 			ShutdownTimeout: 20 * time.Second, LogLevel: slog.LevelDebug, LogFormat: "json", DefaultTenant: "default",
 		},
 		Greeting: "hello", Patience: 3 * time.Second,
@@ -63,7 +63,7 @@ func TestParseEnv_HasTheDocumentedLadder(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := []time.Duration{time.Second, 5 * time.Second, 30 * time.Second, 2 * time.Minute, 10 * time.Minute}
-	if diff := cmp.Diff(want, cfg.RetryLadder); diff != "" || cfg.Audit {
+	if diff := cmp.Diff(want, cfg.RetryDelays); diff != "" || cfg.Audit {
 		t.Error(diff, cfg.Audit)
 	}
 }
@@ -71,8 +71,8 @@ func TestParseEnv_HasTheDocumentedLadder(t *testing.T) {
 func TestParseEnv_ReportsEveryMistakeOnce(t *testing.T) {
 	t.Parallel()
 	mistakes := []string{
-		"HTTP_ADDR=8080", "DATABASE_URL=postgres//hunter2", "DATABASE_MAX_CONNS=many", "AUDIT=maybe",
-		"RETRY_LADDER=5s,1s", "SHUTDOWN_TIMEOUT=soon", "LOG_LEVEL=loud", "LOG_FORMAT=xml", "DEFAULT_TENANT=a b", "PATIENCE=none",
+		"HTTP_ADDR=8080", "DATABASE_URL=postgres//hunter2", "DATABASE_MAX_CONNS=many", "EVENTS_AUDIT=maybe",
+		"RETRY_DELAYS=5s,1s", "SHUTDOWN_TIMEOUT=soon", "LOG_LEVEL=loud", "LOG_FORMAT=xml", "DEFAULT_TENANT=a b", "PATIENCE=none",
 	}
 	_, err := chassis.ParseEnv(sampleDefaults(), mistakes)
 	if err == nil {

@@ -249,12 +249,12 @@ func TestAsOwner_ChangesTablesForARoleThatMayNot(t *testing.T) {
 	db := open(t, u.String(), chassis.DatabaseOptions{})
 	migrate := func(ctx context.Context, db *gorm.DB) error { return chassis.Migrate(ctx, db, things) }
 
-	if err := chassis.AsOwner(t.Context(), chassis.Config{}, db, migrate); err == nil {
+	if err := chassis.WithMigrationRole(t.Context(), chassis.Config{}, db, migrate); err == nil {
 		t.Error("the role may change tables by itself")
 	}
 	cfg := chassis.Config{MigrateDatabaseURL: chassis.Secret(owner)}
 	for range 2 {
-		if err := chassis.AsOwner(t.Context(), cfg, db, migrate); err != nil {
+		if err := chassis.WithMigrationRole(t.Context(), cfg, db, migrate); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -272,7 +272,7 @@ func TestAsOwner_ChangesTablesForARoleThatMayNot(t *testing.T) {
 	})
 
 	cfg.MigrateDatabaseURL = "postgres://owner:hunter2@%/"
-	if err := chassis.AsOwner(t.Context(), cfg, db, migrate); err == nil || !strings.Contains(err.Error(), "MIGRATE_DATABASE_URL") || strings.Contains(err.Error(), "hunter2") {
+	if err := chassis.WithMigrationRole(t.Context(), cfg, db, migrate); err == nil || !strings.Contains(err.Error(), "MIGRATE_DATABASE_URL") || strings.Contains(err.Error(), "hunter2") {
 		t.Errorf("got %v", err)
 	}
 }

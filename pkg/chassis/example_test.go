@@ -46,10 +46,10 @@ func Example() {
 }
 
 func ExampleParseEnv() {
-	_, err := chassis.ParseEnv(shopConfig{}, []string{"AMQP_URL=amqp://guest:guest@mq", "AUDIT=perhaps"})
+	_, err := chassis.ParseEnv(shopConfig{}, []string{"AMQP_URL=amqp://guest:guest@mq", "EVENTS_AUDIT=perhaps"})
 	fmt.Println(err)
 	// Output:
-	// AUDIT: must be on or off
+	// EVENTS_AUDIT: must be true or false
 	// DATABASE_URL is required
 }
 

@@ -63,7 +63,7 @@ func runWithTelemetry[T Configured](ctx context.Context, service string, cfg T, 
 	if err != nil {
 		return err
 	}
-	err = runFromLobby(ctx, cfg, run)
+	err = runWithStartupListener(ctx, cfg, run)
 	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
 		err = nil
 	}
@@ -77,8 +77,8 @@ func runWithTelemetry[T Configured](ctx context.Context, service string, cfg T, 
 }
 
 // runFromLobby listens from the beginning: what run needs before it can serve may take its time.
-func runFromLobby[T Configured](ctx context.Context, cfg T, run func(context.Context, T) error) error {
-	lobby, err := openLobby(cfg.shared().HTTPAddr)
+func runWithStartupListener[T Configured](ctx context.Context, cfg T, run func(context.Context, T) error) error {
+	lobby, err := newStartupListener(cfg.shared().HTTPAddr)
 	if err != nil {
 		return err
 	}

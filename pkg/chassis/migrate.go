@@ -41,7 +41,7 @@ func Migrate(ctx context.Context, db *gorm.DB, files fs.FS) error {
 // AsOwner calls change with a handle whose role may change tables, and blocks until it is done. That is the role of
 // cfg.MigrateDatabaseURL, for which it opens a connection and closes it afterwards, so that db, which serves requests,
 // may belong to a role that can do no more than read and write rows. If none is set, change gets db.
-func AsOwner(ctx context.Context, cfg Config, db *gorm.DB, change func(ctx context.Context, db *gorm.DB) error) error {
+func WithMigrationRole(ctx context.Context, cfg Config, db *gorm.DB, change func(ctx context.Context, db *gorm.DB) error) error {
 	if cfg.MigrateDatabaseURL == "" {
 		return change(ctx, db)
 	}

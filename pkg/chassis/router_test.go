@@ -156,17 +156,17 @@ func TestRouter_LetsOperatorsInByToken(t *testing.T) {
 	withToken := chassis.NewRouter(chassis.RouterConfig{OpsToken: "hunter2"})
 	without := chassis.NewRouter(chassis.RouterConfig{})
 	for _, router := range []*chassis.Router{withToken, without} {
-		router.Ops.GET("/books", func(c *gin.Context) { c.Status(http.StatusOK) })
+		router.Ops.GET("/audit", func(c *gin.Context) { c.Status(http.StatusOK) })
 	}
 	for _, authorization := range []string{"", "Bearer", "Bearer ", "Bearer hunter", "Bearer hunter22", "Basic hunter2", "hunter2"} {
-		rec := do(withToken, http.MethodGet, "/ops/books", "", "Authorization", authorization)
+		rec := do(withToken, http.MethodGet, "/ops/audit", "", "Authorization", authorization)
 		wantProblem(t, rec, 401, "unauthorized")
 		if rec.Header().Get("WWW-Authenticate") == "" {
 			t.Error("it does not ask for a token")
 		}
-		wantProblem(t, do(without, http.MethodGet, "/ops/books", "", "Authorization", authorization), 401, "unauthorized")
+		wantProblem(t, do(without, http.MethodGet, "/ops/audit", "", "Authorization", authorization), 401, "unauthorized")
 	}
-	if rec := do(withToken, http.MethodGet, "/ops/books", "", "Authorization", "bearer hunter2"); rec.Code != http.StatusOK {
+	if rec := do(withToken, http.MethodGet, "/ops/audit", "", "Authorization", "bearer hunter2"); rec.Code != http.StatusOK {
 		t.Errorf("with the token: %d", rec.Code)
 	}
 }

@@ -40,7 +40,7 @@ func Run(ctx context.Context, cfg Config, router *Router, runners ...func(ctx co
 	defer stopRunners()
 
 	server := &http.Server{
-		Handler:           takeTurns(cfg.MaxRequests, router),
+		Handler:           limitConcurrency(cfg.MaxRequests, router),
 		BaseContext:       func(net.Listener) context.Context { return detached },
 		ReadHeaderTimeout: 5 * time.Second,
 		ReadTimeout:       30 * time.Second,
@@ -84,7 +84,7 @@ func Run(ctx context.Context, cfg Config, router *Router, runners ...func(ctx co
 }
 
 // takeTurns lets n requests through at once. Who has gone away while waiting is not served.
-func takeTurns(n int, next http.Handler) http.Handler {
+func limitConcurrency(n int, next http.Handler) http.Handler {
 	if n <= 0 {
 		return next
 	}

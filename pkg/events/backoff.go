@@ -24,9 +24,9 @@ func (b *backoff) next() time.Duration {
 func (b *backoff) reset() { b.n = 0 }
 
 // complaint is about trouble that lasts: it is worth a line when it begins, and then one a minute.
-type complaint struct{ last time.Time }
+type logThrottle struct{ last time.Time }
 
-func (c *complaint) due(now time.Time) bool {
+func (c *logThrottle) allow(now time.Time) bool {
 	if !c.last.IsZero() && now.Sub(c.last) < time.Minute {
 		return false
 	}
@@ -35,7 +35,7 @@ func (c *complaint) due(now time.Time) bool {
 }
 
 // over has the next trouble be told at once.
-func (c *complaint) over() { c.last = time.Time{} }
+func (c *logThrottle) reset() { c.last = time.Time{} }
 
 // sleep blocks for d, or until ctx ends.
 func sleep(ctx context.Context, d time.Duration) error {

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"gorm.io/gorm"
+
+	"github.com/quadrille-dev/quadrille/pkg/events/transport"
 )
 
 // lagLimit is the age of the oldest row that nothing holds back, from which on Ready complains.
@@ -21,11 +23,11 @@ type Bus struct {
 	db            *gorm.DB
 	sqlDB         *sql.DB
 	sql           *dialect
-	turns         turns
-	transport     Transport
+	writeLock     writeLock
+	transport     transport.Transport
 	cfg           Config
 	subscriptions []Subscription
-	topology      Topology
+	topology      transport.Topology
 	relay         *relay
 	metrics       *metrics
 	tracing       tracing
@@ -38,7 +40,7 @@ type Bus struct {
 // plugin on db: from then on transactions of db can be published in, and wake the relay when they commit. A handle
 // serves one bus. New neither connects nor starts anything; db and transport remain the caller's to close, after
 // Run has returned.
-func New(db *gorm.DB, transport Transport, cfg Config, subscriptions ...Subscription) (*Bus, error) {
+func New(db *gorm.DB, transport transport.Transport, cfg Config, subscriptions ...Subscription) (*Bus, error) {
 	cfg = cfg.withDefaults()
 	var errs []error
 	var d *dialect
@@ -46,34 +48,36 @@ func New(db *gorm.DB, transport Transport, cfg Config, subscriptions ...Subscrip
 		errs = append(errs, errors.New("events: db is nil"))
 	} else {
 		var err error
-		if d, err = dialectOf(db); err != nil {
+		if d, err = newDialect(db); err != nil {
 			errs = append(errs, fmt.Errorf("events: %w", err))
 		}
 	}
 	if transport == nil {
 		errs = append(errs, errors.New("events: transport is nil"))
 	}
-	errs = append(errs, check(cfg, subscriptions))
+	subscriptions, err := check(cfg, subscriptions)
+	errs = append(errs, err)
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}
+	declared, _ := newRegistry(cfg.Events) // checked above
 	sqlDB, err := db.DB()
 	if err != nil {
 		return nil, fmt.Errorf("events: %w", err)
 	}
-	b := &Bus{db: db, sqlDB: sqlDB, sql: d, turns: newTurns(d), transport: transport, cfg: cfg, topology: topologyOf(cfg, subscriptions)}
+	b := &Bus{db: db, sqlDB: sqlDB, sql: d, writeLock: newWriteLock(d), transport: transport, cfg: cfg, topology: newTopology(cfg, subscriptions)}
 	for _, s := range subscriptions {
 		or(&s.workers, cfg.Workers)
 		or(&s.timeout, cfg.HandlerTimeout)
 		b.subscriptions = append(b.subscriptions, s)
 	}
-	o := outbox{db: sqlDB, sql: d, turns: b.turns, holder: cfg.Instance, audit: cfg.Audit, limit: max(cfg.LeaseTTL, 5*time.Second)}
+	o := outbox{db: sqlDB, sql: d, writeLock: b.writeLock, holder: cfg.Instance, audit: cfg.Audit, limit: max(cfg.LeaseTTL, 5*time.Second)}
 	if b.metrics, err = newMetrics(cfg, o, transport); err != nil {
 		return nil, fmt.Errorf("events: metrics: %w", err)
 	}
 	b.tracing = newTracing(cfg, transport)
 	b.relay = newRelay(cfg, o, transport, b.metrics, b.tracing)
-	if err := db.Use(&plugin{cfg: cfg, sql: d, turns: b.turns, tracing: b.tracing, wake: b.relay.wake}); err != nil {
+	if err := db.Use(&plugin{cfg: cfg, events: declared, sql: d, writeLock: b.writeLock, tracing: b.tracing, wake: b.relay.wake}); err != nil {
 		return nil, fmt.Errorf("events: this database handle has a bus already: %w", err)
 	}
 	return b, nil
@@ -100,7 +104,7 @@ func (b *Bus) Run(ctx context.Context) error {
 
 	var background sync.WaitGroup
 	background.Go(func() { b.relay.run(relaying, work) })
-	background.Go(func() { cleaner{b.cfg, b.sqlDB, b.sql, b.turns}.run(ctx) })
+	background.Go(func() { cleaner{b.cfg, b.sqlDB, b.sql, b.writeLock}.run(ctx) })
 
 	deadline := context.AfterFunc(ctx, func() {
 		if sleep(work, b.cfg.ShutdownTimeout) == nil {
@@ -143,10 +147,10 @@ func (b *Bus) consume(ctx, work context.Context) error {
 	if !b.awaitTopology(ctx) {
 		return nil
 	}
-	var consumers []Consumer
+	var consumers []transport.Consumer
 	for i, s := range b.subscriptions {
-		c := &consumption{Subscription: s, bus: b, queue: b.topology.Queues[i], stop: ctx, work: work}
-		consumers = append(consumers, Consumer{Queue: c.queue, Workers: s.workers, Handle: c.handle, Ready: b.awaitDatabase})
+		c := &consumption{Subscription: s, bus: b, queue: b.topology.Queues[i], stopping: ctx, work: work}
+		consumers = append(consumers, transport.Consumer{Queue: c.queue, Workers: s.workers, Handle: c.handle, Ready: b.awaitDatabase})
 	}
 	b.consuming.Store(true)
 	defer b.consuming.Store(false)
@@ -160,13 +164,13 @@ func (b *Bus) consume(ctx, work context.Context) error {
 // ctx ended first.
 func (b *Bus) awaitTopology(ctx context.Context) bool {
 	delay := backoff{first: 100 * time.Millisecond, most: 5 * time.Second, jitter: b.cfg.Jitter}
-	var waiting complaint
+	var waiting logThrottle
 	for {
 		err := b.transport.Check(ctx, b.topology)
 		if err == nil {
 			return true
 		}
-		if ctx.Err() == nil && waiting.due(b.cfg.Now()) {
+		if ctx.Err() == nil && waiting.allow(b.cfg.Now()) {
 			b.cfg.Logger.WarnContext(ctx, "not consuming yet", "error", err)
 		}
 		if sleep(ctx, delay.next()) != nil {
@@ -178,13 +182,13 @@ func (b *Bus) awaitTopology(ctx context.Context) bool {
 // awaitDatabase blocks until the database answers.
 func (b *Bus) awaitDatabase(ctx context.Context) error {
 	delay := backoff{first: 100 * time.Millisecond, most: 5 * time.Second, jitter: b.cfg.Jitter}
-	var waiting complaint
+	var waiting logThrottle
 	for {
 		err := ping(ctx, b.sqlDB)
 		if err == nil {
 			return nil
 		}
-		if waiting.due(b.cfg.Now()) {
+		if waiting.allow(b.cfg.Now()) {
 			b.cfg.Logger.WarnContext(ctx, "database away, not fetching", "error", err)
 		}
 		if err := sleep(ctx, delay.next()); err != nil {
@@ -211,5 +215,5 @@ func (b *Bus) Ready(ctx context.Context) error {
 	if s.lag > lagLimit {
 		return fmt.Errorf("events: the relay lags by %v, with %d rows waiting", s.lag.Round(time.Second), s.waiting)
 	}
-	return b.transport.Check(ctx, Topology{Service: b.cfg.Service})
+	return b.transport.Check(ctx, transport.Topology{Service: b.cfg.Service})
 }

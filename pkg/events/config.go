@@ -6,17 +6,22 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
 	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/trace"
+
+	"github.com/quadrille-dev/quadrille/pkg/events/transport"
 )
 
 // Config says who the service is and how patient it is. Only Service is required; every zero field takes the
 // default named beside it.
 type Config struct {
+	// Events declares every event that the service publishes or handles.
+	Events []Declaration
 	// Service names the publisher, the exchange and the queues: lower case, "inventory".
 	Service string
 	// Instance tells this process from all others of the same service, ever. Default: a random UUID.
@@ -28,7 +33,7 @@ type Config struct {
 
 	// RetryLadder holds the delays after the first, second, … failure of a reaction. When it is used up, the event
 	// goes to the dead letters. Default: 1s, 5s, 30s, 2m, 10m. All instances and the topology must agree on it.
-	RetryLadder []time.Duration
+	RetryDelays []time.Duration
 	// Workers is the number of events one subscription handles at once. Default: 8.
 	Workers int
 	// HandlerTimeout bounds one attempt of a reaction. Default: 30s.
@@ -49,7 +54,7 @@ type Config struct {
 	// LeaseTTL is how long after its last sign of life a relay is replaced. Default: 5s.
 	LeaseTTL time.Duration
 	// RefusalLimit is how often the broker may refuse a row before it is parked. Default: 10.
-	RefusalLimit int
+	MaxPublishAttempts int
 
 	// InboxRetention is how long marks are kept, ReplayWindow how old a dead letter may be when it is replayed.
 	// The first must exceed the second plus the ladder. Defaults: 30 and 21 days.
@@ -81,8 +86,8 @@ type Config struct {
 func (c Config) withDefaults() Config {
 	or(&c.Instance, uuid.NewString())
 	or(&c.Source, "/quadrille/"+c.Service)
-	if c.RetryLadder == nil {
-		c.RetryLadder = []time.Duration{time.Second, 5 * time.Second, 30 * time.Second, 2 * time.Minute, 10 * time.Minute}
+	if c.RetryDelays == nil {
+		c.RetryDelays = []time.Duration{time.Second, 5 * time.Second, 30 * time.Second, 2 * time.Minute, 10 * time.Minute}
 	}
 	or(&c.Workers, 8)
 	or(&c.HandlerTimeout, 30*time.Second)
@@ -92,7 +97,7 @@ func (c Config) withDefaults() Config {
 	or(&c.BatchSize, 200)
 	or(&c.PublishTimeout, 15*time.Second)
 	or(&c.LeaseTTL, 5*time.Second)
-	or(&c.RefusalLimit, 10)
+	or(&c.MaxPublishAttempts, 10)
 	or(&c.InboxRetention, 30*24*time.Hour)
 	or(&c.ReplayWindow, 21*24*time.Hour)
 	or(&c.CleanupInterval, time.Minute)
@@ -131,8 +136,9 @@ func or[T comparable](field *T, def T) {
 	}
 }
 
-// check reports every mistake of a configuration and its subscriptions at once.
-func check(c Config, subscriptions []Subscription) error {
+// check reports every mistake of a configuration and its subscriptions at once. It returns the subscriptions with the
+// publishers of their events.
+func check(c Config, subscriptions []Subscription) ([]Subscription, error) {
 	var errs []error
 	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
 
@@ -140,13 +146,13 @@ func check(c Config, subscriptions []Subscription) error {
 		bad("Service %q is not a lower-case name", c.Service)
 	}
 	var ladder time.Duration
-	for i, d := range c.RetryLadder {
+	for i, d := range c.RetryDelays {
 		ladder += d
 		if d < time.Millisecond {
-			bad("RetryLadder[%d] is %v: a rung takes a millisecond at least", i, d)
+			bad("RetryDelays[%d] is %v: a retry delay is at least a millisecond", i, d)
 		}
-		if i > 0 && d < c.RetryLadder[i-1] {
-			bad("RetryLadder[%d] is %v: shorter than the rung before", i, d)
+		if i > 0 && d < c.RetryDelays[i-1] {
+			bad("RetryDelays[%d] is %v: shorter than the delay before it", i, d)
 		}
 	}
 	for _, f := range []struct {
@@ -170,45 +176,57 @@ func check(c Config, subscriptions []Subscription) error {
 	for _, f := range []struct {
 		name  string
 		value int
-	}{{"Workers", c.Workers}, {"BatchSize", c.BatchSize}, {"RefusalLimit", c.RefusalLimit}} {
+	}{{"Workers", c.Workers}, {"BatchSize", c.BatchSize}, {"MaxPublishAttempts", c.MaxPublishAttempts}} {
 		if f.value < 0 {
 			bad("%s is negative: %d", f.name, f.value)
 		}
 	}
 	if c.InboxRetention <= c.ReplayWindow+ladder {
-		bad("InboxRetention (%v) does not exceed ReplayWindow (%v) plus the ladder (%v): a replayed event could be applied twice",
+		bad("InboxRetention (%v) does not exceed ReplayWindow (%v) plus the retry delays (%v): a replayed event could be applied twice",
 			c.InboxRetention, c.ReplayWindow, ladder)
 	}
 
-	reactions, versions := map[string]bool{}, map[string]string{}
-	for _, s := range subscriptions {
+	declared, err := newRegistry(c.Events)
+	if err != nil {
+		errs = append(errs, err)
+	}
+	subscriptions = slices.Clone(subscriptions)
+	handlers, versions := map[string]bool{}, map[string]string{}
+	for i, s := range subscriptions {
+		if s.problem == nil {
+			var d Declaration
+			if d, s.problem = declared.find(s.eventType); s.problem == nil {
+				s.publisher = d.Publisher
+				subscriptions[i] = s
+			}
+		}
 		if s.problem != nil {
-			bad("reaction %q: %w", s.reaction, s.problem)
+			bad("handler %q: %w", s.handler, s.problem)
 		}
 		if s.prepare != nil && s.problem == nil {
-			name := s.publisher + " " + Queue{Type: s.eventType}.Name()
+			name := s.publisher + " " + transport.EventName(s.eventType)
 			if other, ok := versions[name]; ok && other != s.eventType {
-				bad("reaction %q: %s beside %s: a queue gets every version, so each would dead-letter the other's",
-					s.reaction, s.eventType, other)
+				bad("handler %q: %s beside %s: a queue gets every version, so each would dead-letter the other's",
+					s.handler, s.eventType, other)
 			}
 			versions[name] = s.eventType
 		}
-		if !namePattern.MatchString(s.reaction) {
-			bad("reaction %q of %s is not a lower-case name with dashes", s.reaction, s.eventType)
+		if !namePattern.MatchString(s.handler) {
+			bad("handler %q of %s is not a lower-case name with dashes", s.handler, s.eventType)
 		}
-		if reactions[s.reaction] {
-			bad("reaction %q is bound twice: each needs a queue of its own", s.reaction)
+		if handlers[s.handler] {
+			bad("handler %q is bound twice: each needs a queue of its own", s.handler)
 		}
-		reactions[s.reaction] = true
+		handlers[s.handler] = true
 		if s.prepare == nil {
-			bad("reaction %q: make subscriptions with On or OnVia", s.reaction)
+			bad("handler %q: make subscriptions with Handle or HandleExternal", s.handler)
 		}
 		if s.workers < 0 || s.timeout < 0 {
-			bad("reaction %q: Workers and Timeout may not be negative", s.reaction)
+			bad("handler %q: Workers and Timeout may not be negative", s.handler)
 		}
 	}
 	if len(errs) > 0 {
-		return fmt.Errorf("events: configuration of service %q: %w", c.Service, errors.Join(errs...))
+		return nil, fmt.Errorf("events: configuration of service %q: %w", c.Service, errors.Join(errs...))
 	}
-	return nil
+	return subscriptions, nil
 }

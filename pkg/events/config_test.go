@@ -11,18 +11,15 @@ import (
 
 	"github.com/quadrille-dev/quadrille/pkg/events"
 	"github.com/quadrille-dev/quadrille/pkg/events/eventstest"
+	"github.com/quadrille-dev/quadrille/pkg/events/transport"
 	"github.com/quadrille-dev/quadrille/pkg/testservers"
 )
 
 func ignore(context.Context, *gorm.DB, events.Received[orderCreated]) error { return nil }
 
-type vague struct{ orderCreated }
+type undeclared struct{ orderCreated }
 
-func (vague) Audience() events.Audience { return "some" }
-
-type shouting struct{ orderCreated }
-
-func (shouting) Publisher() string { return "ORDER" }
+func (undeclared) EventType() string { return "order.undeclared.v1" }
 
 func TestNew_ReportsEveryMistakeAtOnce(t *testing.T) {
 	t.Parallel()
@@ -32,8 +29,8 @@ func TestNew_ReportsEveryMistakeAtOnce(t *testing.T) {
 		want   string
 	}{
 		{func(c *events.Config) { c.Service = "No Name" }, nil, `Service "No Name"`},
-		{func(c *events.Config) { c.RetryLadder = []time.Duration{2 * time.Second, time.Second, 0} }, nil, "RetryLadder[1] is 1s: shorter"},
-		{nil, nil, "RetryLadder[2] is 0s"},
+		{func(c *events.Config) { c.RetryDelays = []time.Duration{2 * time.Second, time.Second, 0} }, nil, "RetryDelays[1] is 1s: shorter"},
+		{nil, nil, "RetryDelays[2] is 0s"},
 		{func(c *events.Config) { c.HandlerTimeout = -1 }, nil, "HandlerTimeout is negative"},
 		{func(c *events.Config) { c.PauseLimit = -1 }, nil, "PauseLimit is negative"},
 		{func(c *events.Config) { c.ShutdownTimeout = -1 }, nil, "ShutdownTimeout is negative"},
@@ -43,17 +40,22 @@ func TestNew_ReportsEveryMistakeAtOnce(t *testing.T) {
 		{func(c *events.Config) { c.CleanupInterval = -1 }, nil, "CleanupInterval is negative"},
 		{func(c *events.Config) { c.Workers = -1 }, nil, "Workers is negative"},
 		{func(c *events.Config) { c.BatchSize = -1 }, nil, "BatchSize is negative"},
-		{func(c *events.Config) { c.RefusalLimit = -1 }, nil, "RefusalLimit is negative"},
+		{func(c *events.Config) { c.MaxPublishAttempts = -1 }, nil, "MaxPublishAttempts is negative"},
 		{func(c *events.Config) { c.InboxRetention, c.ReplayWindow = time.Hour, time.Hour }, nil, "could be applied twice"},
-		{nil, []events.Subscription{events.On("Bad Name", ignore)}, `reaction "Bad Name" of order.created.v1`},
-		{nil, []events.Subscription{events.On("twice", ignore), events.On("twice", ignore)}, `reaction "twice" is bound twice`},
-		{nil, []events.Subscription{events.On[orderCreated]("no-handler", nil)}, `reaction "no-handler": no handler`},
-		{nil, []events.Subscription{events.OnVia[orderCreated, int]("no-via", nil, nil)}, `reaction "no-via": no handler`},
-		{nil, []events.Subscription{{}}, "make subscriptions with On or OnVia"},
-		{nil, []events.Subscription{events.On("busy", ignore, events.Workers(-1))}, `reaction "busy": Workers`},
-		{nil, []events.Subscription{events.On("nameless", func(context.Context, *gorm.DB, events.Received[nameless]) error { return nil })}, `event type "created" is not`},
-		{nil, []events.Subscription{events.On("vague", func(context.Context, *gorm.DB, events.Received[vague]) error { return nil })}, `audience "some"`},
-		{nil, []events.Subscription{events.On("shouting", func(context.Context, *gorm.DB, events.Received[shouting]) error { return nil })}, `publisher "ORDER"`},
+		{nil, []events.Subscription{events.Handle("Bad Name", ignore)}, `handler "Bad Name" of order.created.v1`},
+		{nil, []events.Subscription{events.Handle("twice", ignore), events.Handle("twice", ignore)}, `handler "twice" is bound twice`},
+		{nil, []events.Subscription{events.Handle[orderCreated]("no-handler", nil)}, `handler "no-handler": no handler`},
+		{nil, []events.Subscription{events.HandleExternal[orderCreated, int]("no-via", nil, nil)}, `handler "no-via": no handler`},
+		{nil, []events.Subscription{{}}, "make subscriptions with Handle or HandleExternal"},
+		{nil, []events.Subscription{events.Handle("busy", ignore, events.WithWorkers(-1))}, `handler "busy": Workers`},
+		{nil, []events.Subscription{events.Handle("undeclared", func(context.Context, *gorm.DB, events.Received[undeclared]) error { return nil })}, `"order.undeclared.v1" is not declared`},
+		{func(c *events.Config) {
+			c.Events = append(declared, events.Declaration{ETO: foreign{}, Publisher: "ORDER"})
+		}, nil, `publisher "ORDER"`},
+		{func(c *events.Config) {
+			c.Events = append(c.Events, events.Declaration{ETO: nameless{}, Publisher: "order"})
+		}, nil, `event type "created" is not`},
+		{func(c *events.Config) { c.Events = append(c.Events, declared[0]) }, nil, `"order.created.v1" is declared twice`},
 	}
 	var cfg events.Config
 	var subs []events.Subscription
@@ -72,16 +74,16 @@ func TestNew_ReportsEveryMistakeAtOnce(t *testing.T) {
 			t.Errorf("not reported: %s", want)
 		}
 	}
-	_, topologyErr := events.TopologyOf(cfg, subs...)
+	_, topologyErr := events.NewTopology(cfg, subs...)
 	if topologyErr == nil {
-		t.Fatal("TopologyOf accepted what New does not")
+		t.Fatal("NewTopology accepted what New does not")
 	}
 	for _, m := range mistakes {
 		if !strings.Contains(err.Error(), m.want) {
 			t.Errorf("New does not report: %s", m.want)
 		}
 		if !strings.Contains(topologyErr.Error(), m.want) {
-			t.Errorf("TopologyOf does not report: %s", m.want)
+			t.Errorf("NewTopology does not report: %s", m.want)
 		}
 	}
 	if t.Failed() {
@@ -91,7 +93,7 @@ func TestNew_ReportsEveryMistakeAtOnce(t *testing.T) {
 
 func TestNew_AcceptsTheDefaults(t *testing.T) {
 	t.Parallel()
-	newBus(t, open(t, testservers.Database(t)), eventstest.NewTransport(), events.Config{Service: "order"}, events.On("order-created", ignore))
+	newBus(t, open(t, testservers.Database(t)), eventstest.NewTransport(), events.Config{Service: "order", Events: declared}, events.Handle("order-created", ignore))
 }
 
 func TestNew_RefusesAHandleThatHasABus(t *testing.T) {
@@ -103,9 +105,9 @@ func TestNew_RefusesAHandleThatHasABus(t *testing.T) {
 	}
 }
 
-func TestTopologyOf_ListsWhatASubscriptionNeeds(t *testing.T) {
+func TestNewTopology_ListsWhatASubscriptionNeeds(t *testing.T) {
 	t.Parallel()
-	got, err := events.TopologyOf(events.Config{Service: "inventory", RetryLadder: []time.Duration{time.Second}}, events.On("order-created", ignore))
+	got, err := events.NewTopology(events.Config{Service: "inventory", Events: declared, RetryDelays: []time.Duration{time.Second}}, events.Handle("order-created", ignore))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -113,7 +115,7 @@ func TestTopologyOf_ListsWhatASubscriptionNeeds(t *testing.T) {
 		t.Fatalf("%+v", got)
 	}
 	q := got.Queues[0]
-	if q.String() != "inventory.order-created" || q.Name() != "order.created" || q.Publisher != "order" || len(q.Ladder) != 1 {
+	if q.String() != "inventory.order-created" || q.EventName() != "order.created" || q.Publisher != "order" || len(q.RetryDelays) != 1 {
 		t.Errorf("%+v", q)
 	}
 }
@@ -124,19 +126,19 @@ type incomplete struct {
 	complete chan struct{}
 }
 
-func (tr incomplete) Check(context.Context, events.Topology) error {
+func (tr incomplete) Check(context.Context, transport.Topology) error {
 	select {
 	case <-tr.complete:
 		return nil
 	default:
-		return events.ErrTopology
+		return transport.ErrTopology
 	}
 }
 
 func TestBus_ConsumesOnceTheTopologyIsComplete(t *testing.T) {
 	t.Parallel()
 	db, tr := database(t), incomplete{eventstest.NewTransport(), make(chan struct{})}
-	bus := newBus(t, db, tr, config(), events.On("order-created", ignore))
+	bus := newBus(t, db, tr, config(), events.Handle("order-created", ignore))
 	eventstest.Start(t, bus)
 	publish(t, db, orderCreated{OrderID: "o"})
 	tr.WaitFor(t, "order.created.v1", "o") // the relay does not wait for it
@@ -144,7 +146,7 @@ func TestBus_ConsumesOnceTheTopologyIsComplete(t *testing.T) {
 		t.Error("ready without a topology")
 	}
 	close(tr.complete)
-	if v := tr.Deliver(t, orderCreated{OrderID: "o"}); v.Action != events.Done {
+	if v := tr.Deliver(t, orderCreated{OrderID: "o"}); v.Action != transport.Ack {
 		t.Errorf("verdict %+v", v)
 	}
 	eventually(t, "ready", func() bool { return bus.Ready(t.Context()) == nil })
@@ -153,7 +155,7 @@ func TestBus_ConsumesOnceTheTopologyIsComplete(t *testing.T) {
 func TestBus_IsNotReadyWhileTheBrokerIsAway(t *testing.T) {
 	t.Parallel()
 	db, tr := database(t), eventstest.NewTransport()
-	tr.Outcome(func(events.Message) error { return errLost })
+	tr.Outcome(func(transport.Message) error { return errLost })
 	bus := newBus(t, db, tr, config())
 	eventstest.Start(t, bus)
 	publish(t, db, orderCreated{OrderID: "o"})
@@ -175,7 +177,7 @@ func TestBus_RunsOnce(t *testing.T) {
 func TestBus_EndsWhenItsTransportGivesUp(t *testing.T) {
 	t.Parallel()
 	tr := givesUp{eventstest.NewTransport()}
-	bus := newBus(t, database(t), tr, config(), events.On("order-created", ignore))
+	bus := newBus(t, database(t), tr, config(), events.Handle("order-created", ignore))
 	if err := bus.Run(t.Context()); err == nil || !strings.Contains(err.Error(), "no more") {
 		t.Errorf("got %v", err)
 	}
@@ -183,4 +185,4 @@ func TestBus_EndsWhenItsTransportGivesUp(t *testing.T) {
 
 type givesUp struct{ *eventstest.Transport }
 
-func (givesUp) Consume(context.Context, []events.Consumer) error { return errors.New("no more") }
+func (givesUp) Consume(context.Context, []transport.Consumer) error { return errors.New("no more") }

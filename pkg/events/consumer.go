@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"gorm.io/gorm"
+
+	"github.com/quadrille-dev/quadrille/pkg/events/transport"
 )
 
 // contentionRetries is how often a transaction that gave way to another is repeated before it counts as a failure.
@@ -20,24 +22,24 @@ const commitGrace = 15 * time.Second
 // consumption serves one subscription.
 type consumption struct {
 	Subscription
-	bus   *Bus
-	queue Queue
-	stop  context.Context // ends when the bus is asked to stop
-	work  context.Context // ends when what is in flight may not go on
+	bus      *Bus
+	queue    transport.Queue
+	stopping context.Context // ends when the bus is asked to stop
+	work     context.Context // ends when what is in flight may not go on
 }
 
 // handle takes one delivery to its verdict. It blocks while the database or an outside party is away.
-func (c *consumption) handle(d Delivery) Verdict {
+func (c *consumption) handle(d transport.Delivery) transport.Outcome {
 	now := c.bus.cfg.Now
 	c.bus.metrics.received(c.work, c.queue)
-	var env Envelope
+	var env transport.Envelope
 	if err := json.Unmarshal(d.Body, &env); err != nil {
-		return c.dead(c.work, d, Metadata{}, DeadUndecodable, fmt.Errorf("not an event: %w", err))
+		return c.deadLetter(c.work, d, Metadata{}, transport.ReasonUndecodable, fmt.Errorf("not an event: %w", err))
 	}
 	ctx := withEvent(c.work, env.Metadata)
 	if env.Type != c.eventType {
 		err := fmt.Errorf("event type is %q, this reaction knows %q", env.Type, c.eventType)
-		return c.dead(ctx, d, env.Metadata, DeadIncompatible, err)
+		return c.deadLetter(ctx, d, env.Metadata, transport.ReasonIncompatible, err)
 	}
 
 	pause := backoff{first: 100 * time.Millisecond, most: 5 * time.Second, jitter: c.bus.cfg.Jitter}
@@ -48,10 +50,10 @@ func (c *consumption) handle(d Delivery) Verdict {
 		c.bus.metrics.handled(ctx, c.queue, now().Sub(started), err)
 		if err == nil {
 			c.bus.metrics.done(ctx, c.queue, now().Sub(env.Time))
-			return Verdict{Action: Done}
+			return transport.Outcome{Action: transport.Ack}
 		}
 		if c.work.Err() != nil {
-			return Verdict{Action: GiveBack, Err: err}
+			return transport.Outcome{Action: transport.Requeue, Err: err}
 		}
 		if decided(err) || !isUnavailable(err) && !databaseAway(c.work, c.bus.sql, c.bus.sqlDB, err) {
 			v := c.failed(ctx, d, env.Metadata, err)
@@ -62,8 +64,8 @@ func (c *consumption) handle(d Delivery) Verdict {
 			pausedAt = started
 			c.bus.cfg.Logger.WarnContext(ctx, "reaction pauses", "queue", c.queue.String(), "event_id", env.ID, "error", err)
 		}
-		if now().Sub(pausedAt) > c.bus.cfg.PauseLimit || sleep(c.stop, pause.next()) != nil {
-			return Verdict{Action: GiveBack, Err: err}
+		if now().Sub(pausedAt) > c.bus.cfg.PauseLimit || sleep(c.stopping, pause.next()) != nil {
+			return transport.Outcome{Action: transport.Requeue, Err: err}
 		}
 	}
 }
@@ -78,7 +80,7 @@ func decided(err error) bool {
 }
 
 // failed turns an error into the next rung of the ladder, or the end of it.
-func (c *consumption) failed(ctx context.Context, d Delivery, m Metadata, err error) Verdict {
+func (c *consumption) failed(ctx context.Context, d transport.Delivery, m Metadata, err error) transport.Outcome {
 	var (
 		permanent   *permanentError
 		undecodable *undecodableError
@@ -86,13 +88,13 @@ func (c *consumption) failed(ctx context.Context, d Delivery, m Metadata, err er
 	)
 	switch {
 	case errors.As(err, &undecodable):
-		return c.dead(ctx, d, m, DeadUndecodable, err)
+		return c.deadLetter(ctx, d, m, transport.ReasonUndecodable, err)
 	case errors.As(err, &permanent):
-		return c.dead(ctx, d, m, DeadPermanent, err)
-	case d.Attempt > len(c.queue.Ladder):
-		return c.dead(ctx, d, m, DeadFailed, err)
+		return c.deadLetter(ctx, d, m, transport.ReasonPermanent, err)
+	case d.Attempt > len(c.queue.RetryDelays):
+		return c.deadLetter(ctx, d, m, transport.ReasonFailed, err)
 	}
-	v := Verdict{Action: Retry, Delay: c.queue.Ladder[d.Attempt-1], Err: err, Attempt: d.Attempt, FirstFailedAt: c.firstFailure(d)}
+	v := transport.Outcome{Action: transport.Retry, Delay: c.queue.RetryDelays[d.Attempt-1], Err: err, Attempt: d.Attempt, FirstFailedAt: c.firstFailure(d)}
 	if errors.As(err, &after) {
 		v.Delay = after.delay
 	}
@@ -102,14 +104,14 @@ func (c *consumption) failed(ctx context.Context, d Delivery, m Metadata, err er
 	return v
 }
 
-func (c *consumption) dead(ctx context.Context, d Delivery, m Metadata, reason DeadReason, err error) Verdict {
-	c.bus.metrics.dead(ctx, c.queue, reason)
-	c.tell(ctx, DeadLetter{Queue: c.queue, Metadata: m, Body: d.Body, Reason: reason, Attempts: d.Attempt, Err: err})
-	return Verdict{Action: Dead, Reason: reason, Err: err, Attempt: d.Attempt, FirstFailedAt: c.firstFailure(d)}
+func (c *consumption) deadLetter(ctx context.Context, d transport.Delivery, m Metadata, reason transport.Reason, err error) transport.Outcome {
+	c.bus.metrics.deadLettered(ctx, c.queue, reason)
+	c.callHook(ctx, DeadLetter{Queue: c.queue, Metadata: m, Body: d.Body, Reason: reason, Attempts: d.Attempt, Err: err})
+	return transport.Outcome{Action: transport.DeadLetter, Reason: reason, Err: err, Attempt: d.Attempt, FirstFailedAt: c.firstFailure(d)}
 }
 
 // tell calls the hook. One that panics must not take the process down, again and again with the same delivery.
-func (c *consumption) tell(ctx context.Context, d DeadLetter) {
+func (c *consumption) callHook(ctx context.Context, d DeadLetter) {
 	defer func() {
 		if p := recover(); p != nil {
 			c.bus.cfg.Logger.ErrorContext(ctx, "OnDeadLetter panicked", "panic", p, "dead_letter", d.Error())
@@ -118,7 +120,7 @@ func (c *consumption) tell(ctx context.Context, d DeadLetter) {
 	c.bus.cfg.OnDeadLetter(ctx, d)
 }
 
-func (c *consumption) firstFailure(d Delivery) time.Time {
+func (c *consumption) firstFailure(d transport.Delivery) time.Time {
 	if d.FirstFailedAt.IsZero() {
 		return c.bus.cfg.Now().UTC()
 	}
@@ -126,9 +128,9 @@ func (c *consumption) firstFailure(d Delivery) time.Time {
 }
 
 // attempt runs the reaction once. A panic is a failure. traceParent is that of its span.
-func (c *consumption) attempt(ctx context.Context, env Envelope, d Delivery) (traceParent string, err error) {
+func (c *consumption) attempt(ctx context.Context, env transport.Envelope, d transport.Delivery) (traceParent string, err error) {
 	ctx, span := c.bus.tracing.process(ctx, c.queue, env.Metadata, d)
-	traceParent = traceParentOf(ctx)
+	traceParent = traceParentFrom(ctx)
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer func() {
 		if p := recover(); p != nil {
@@ -138,9 +140,9 @@ func (c *consumption) attempt(ctx context.Context, env Envelope, d Delivery) (tr
 		endSpan(span, errorType(err), err)
 	}()
 
-	if c.via {
+	if c.external {
 		// The inbox insert comes after the outside call here; look first, so that a duplicate does not call again.
-		if seen, err := c.bus.sql.hasMark(ctx, c.bus.sqlDB, c.reaction, env.ID); err != nil || seen {
+		if seen, err := c.bus.sql.hasInboxRecord(ctx, c.bus.sqlDB, c.handler, env.ID); err != nil || seen {
 			return traceParent, err
 		}
 	}
@@ -157,12 +159,12 @@ func (c *consumption) attempt(ctx context.Context, env Envelope, d Delivery) (tr
 }
 
 // apply runs the reaction's transaction: inbox mark first, then its effects and its outbox rows.
-func (c *consumption) apply(ctx context.Context, env Envelope, apply func(context.Context, *gorm.DB) error) error {
+func (c *consumption) apply(ctx context.Context, env transport.Envelope, apply func(context.Context, *gorm.DB) error) error {
 	// The transaction outlives the time-out, so that it does not cut a commit short: its outcome would be unknown.
 	whole, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.timeout+commitGrace)
 	defer cancel()
 	return c.bus.db.WithContext(whole).Transaction(func(tx *gorm.DB) error {
-		fresh, err := c.bus.sql.setMark(ctx, tx, c.reaction, env.ID, c.bus.cfg.Now())
+		fresh, err := c.bus.sql.insertInboxRecord(ctx, tx, c.handler, env.ID, c.bus.cfg.Now())
 		if err != nil || !fresh {
 			return err
 		}

@@ -14,11 +14,11 @@ type dialect struct {
 	// Of the outbox. done answers how many rows it removed.
 	insert, acquire, renew, release, promote, due, stats string
 
-	hold func(ctx context.Context, o outbox, generation int64, holds []hold, now time.Time) error
-	done func(ctx context.Context, o outbox, generation int64, ids []int64, now time.Time) (gone int64, err error)
+	block func(ctx context.Context, o outbox, generation int64, holds []block, now time.Time) error
+	done  func(ctx context.Context, o outbox, generation int64, ids []int64, now time.Time) (gone int64, err error)
 
 	// Of the inbox.
-	mark, marked, forget string
+	insertRecord, recordExists, purge string
 
 	// oneWriter says that transactions which write exclude each other.
 	oneWriter bool
@@ -40,7 +40,7 @@ type dialect struct {
 	notMigrated func(err error) bool
 }
 
-func dialectOf(db *gorm.DB) (*dialect, error) {
+func newDialect(db *gorm.DB) (*dialect, error) {
 	switch name := db.Name(); name {
 	case "postgres":
 		return &postgres, nil

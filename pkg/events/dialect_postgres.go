@@ -38,45 +38,45 @@ var postgres = dialect{
 		where available_at <= $1`,
 
 	due: `
-		(select id, subject, created_at, refusals, mandatory, body
+		(select id, subject, created_at, rejections, mandatory, body
 			from outbox o
-			where available_at is null and held_until is null and id <> all ($2)
+			where available_at is null and blocked_until is null and id <> all ($2)
 				and not exists (select from outbox h
-					where h.subject = o.subject and h.id < o.id and h.held_until is not null and h.available_at is null)
+					where h.subject = o.subject and h.id < o.id and h.blocked_until is not null and h.available_at is null)
 			order by id limit $3)
 		union all
-		(select id, subject, created_at, refusals, mandatory, body
+		(select id, subject, created_at, rejections, mandatory, body
 			from outbox o
-			where available_at is null and held_until <= $1 and id <> all ($2)
+			where available_at is null and blocked_until <= $1 and id <> all ($2)
 				and not exists (select from outbox h
-					where h.subject = o.subject and h.id < o.id and h.held_until is not null and h.available_at is null)
-			order by held_until limit $4)`,
+					where h.subject = o.subject and h.id < o.id and h.blocked_until is not null and h.available_at is null)
+			order by blocked_until limit $4)`,
 
 	stats: `
 		with due as (
-			select created_at, parked_at, held_until is not null or exists (select from outbox h
-				where h.subject = o.subject and h.id < o.id and h.held_until is not null and h.available_at is null) as held
+			select created_at, parked_at, blocked_until is not null or exists (select from outbox h
+				where h.subject = o.subject and h.id < o.id and h.blocked_until is not null and h.available_at is null) as blocked
 			from outbox o where available_at is null)
-		select count(*) filter (where not held), count(*) filter (where held and parked_at is null),
+		select count(*) filter (where not blocked), count(*) filter (where blocked and parked_at is null),
 			count(*) filter (where parked_at is not null),
-			min(created_at) filter (where not held), min(created_at)
+			min(created_at) filter (where not blocked), min(created_at)
 		from due`,
 
-	hold: holdPostgres,
-	done: donePostgres,
+	block: blockPostgres,
+	done:  donePostgres,
 
 	// The lock time-out bounds the wait for a concurrent duplicate, and holds for the rest of the transaction: the
 	// reaction's own row locks are bounded too.
-	mark: `
-		insert into inbox (reaction, event_id, processed_at)
+	insertRecord: `
+		insert into inbox (handler, event_id, processed_at)
 		select $1, $2, $3 from (select set_config('lock_timeout', '5s', true)) as settings
 		on conflict do nothing`,
 
-	marked: `select exists (select from inbox where reaction = $1 and event_id = $2)`,
+	recordExists: `select exists (select from inbox where handler = $1 and event_id = $2)`,
 
-	forget: `
-		delete from inbox where (reaction, event_id) in (
-			select reaction, event_id from inbox where processed_at < $1 limit $2)`,
+	purge: `
+		delete from inbox where (handler, event_id) in (
+			select handler, event_id from inbox where processed_at < $1 limit $2)`,
 
 	time: func(t time.Time) any { return t },
 	ids:  func(ids []int64) any { return ids },
@@ -129,17 +129,17 @@ func donePostgres(ctx context.Context, o outbox, generation int64, ids []int64, 
 	return gone, err
 }
 
-func holdPostgres(ctx context.Context, o outbox, generation int64, holds []hold, now time.Time) error {
+func blockPostgres(ctx context.Context, o outbox, generation int64, holds []block, now time.Time) error {
 	n := len(holds)
 	ids, until, refused, parked, causes := make([]int64, n), make([]time.Time, n), make([]bool, n), make([]bool, n), make([]string, n)
 	for i, h := range holds {
-		ids[i], until[i], refused[i], parked[i], causes[i] = h.id, h.until, h.refused, h.parked, h.text()
+		ids[i], until[i], refused[i], parked[i], causes[i] = h.id, h.until, h.rejected, h.parked, h.text()
 	}
 	_, err := o.db.ExecContext(ctx, `
 		update outbox o set
-			held_until = case when h.parked then 'infinity' else h.until end,
+			blocked_until = case when h.parked then 'infinity' else h.until end,
 			parked_at  = case when h.parked then $9::timestamptz end,
-			refusals   = o.refusals + case when h.refused then 1 else 0 end,
+			rejections   = o.rejections + case when h.refused then 1 else 0 end,
 			last_error = h.cause
 		from unnest ($1::bigint[], $2::timestamptz[], $3::boolean[], $4::boolean[], $5::text[])
 			as h (id, until, refused, parked, cause)

@@ -13,11 +13,11 @@ import (
 const sqliteTime = "2006-01-02 15:04:05.000000-07:00"
 
 const (
-	sqliteNow      = `strftime('%Y-%m-%d %H:%M:%f000+00:00', 'now')`
-	sqliteAlways   = `'9999-12-31 23:59:59.999999+00:00'` // Postgres's infinity
-	sqliteNever    = `'0001-01-01 00:00:00.000000+00:00'`
-	sqliteHeldBack = `exists (select 1 from outbox h
-		where h.subject = o.subject and h.id < o.id and h.held_until is not null and h.available_at is null)`
+	sqliteNow     = `strftime('%Y-%m-%d %H:%M:%f000+00:00', 'now')`
+	sqliteAlways  = `'9999-12-31 23:59:59.999999+00:00'` // Postgres's infinity
+	sqliteNever   = `'0001-01-01 00:00:00.000000+00:00'`
+	sqliteBlocked = `exists (select 1 from outbox h
+		where h.subject = o.subject and h.id < o.id and h.blocked_until is not null and h.available_at is null)`
 	sqliteLeased = `exists (select 1 from outbox_lease where name = ?2 and holder = ?3 and generation = ?4)`
 )
 
@@ -50,37 +50,37 @@ var sqlite = dialect{
 		where available_at <= ?1`,
 
 	due: `
-		select * from (select id, subject, created_at, refusals, mandatory, body
+		select * from (select id, subject, created_at, rejections, mandatory, body
 			from outbox o
-			where available_at is null and held_until is null and id not in (select value from json_each(?2))
-				and not ` + sqliteHeldBack + `
+			where available_at is null and blocked_until is null and id not in (select value from json_each(?2))
+				and not ` + sqliteBlocked + `
 			order by id limit ?3)
 		union all
-		select * from (select id, subject, created_at, refusals, mandatory, body
+		select * from (select id, subject, created_at, rejections, mandatory, body
 			from outbox o
-			where available_at is null and held_until <= ?1 and id not in (select value from json_each(?2))
-				and not ` + sqliteHeldBack + `
-			order by held_until limit ?4)`,
+			where available_at is null and blocked_until <= ?1 and id not in (select value from json_each(?2))
+				and not ` + sqliteBlocked + `
+			order by blocked_until limit ?4)`,
 
 	stats: `
 		with due as (
-			select created_at, parked_at, held_until is not null or ` + sqliteHeldBack + ` as held
+			select created_at, parked_at, blocked_until is not null or ` + sqliteBlocked + ` as blocked
 			from outbox o where available_at is null)
-		select count(*) filter (where not held), count(*) filter (where held and parked_at is null),
+		select count(*) filter (where not blocked), count(*) filter (where blocked and parked_at is null),
 			count(*) filter (where parked_at is not null),
-			min(created_at) filter (where not held), min(created_at)
+			min(created_at) filter (where not blocked), min(created_at)
 		from due`,
 
-	hold: holdSQLite,
-	done: doneSQLite,
+	block: blockSQLite,
+	done:  doneSQLite,
 
-	mark: `insert into inbox (reaction, event_id, processed_at) values (?1, ?2, ?3) on conflict do nothing`,
+	insertRecord: `insert into inbox (handler, event_id, processed_at) values (?1, ?2, ?3) on conflict do nothing`,
 
-	marked: `select exists (select 1 from inbox where reaction = ?1 and event_id = ?2)`,
+	recordExists: `select exists (select 1 from inbox where handler = ?1 and event_id = ?2)`,
 
-	forget: `
-		delete from inbox where (reaction, event_id) in (
-			select reaction, event_id from inbox where processed_at < ?1 limit ?2)`,
+	purge: `
+		delete from inbox where (handler, event_id) in (
+			select handler, event_id from inbox where processed_at < ?1 limit ?2)`,
 
 	oneWriter: true,
 
@@ -169,7 +169,7 @@ func doneSQLite(ctx context.Context, o outbox, generation int64, ids []int64, no
 	return gone, tx.Commit()
 }
 
-func holdSQLite(ctx context.Context, o outbox, generation int64, holds []hold, now time.Time) error {
+func blockSQLite(ctx context.Context, o outbox, generation int64, holds []block, now time.Time) error {
 	type row struct {
 		ID      int64  `json:"id"`
 		Until   any    `json:"until"`
@@ -179,13 +179,13 @@ func holdSQLite(ctx context.Context, o outbox, generation int64, holds []hold, n
 	}
 	rows := make([]row, len(holds))
 	for i, h := range holds {
-		rows[i] = row{h.id, o.sql.time(h.until), h.refused, h.parked, h.text()}
+		rows[i] = row{h.id, o.sql.time(h.until), h.rejected, h.parked, h.text()}
 	}
 	_, err := o.db.ExecContext(ctx, `
 		update outbox as o set
-			held_until = case when h.parked then `+sqliteAlways+` else h.until end,
+			blocked_until = case when h.parked then `+sqliteAlways+` else h.until end,
 			parked_at  = case when h.parked then ?5 end,
-			refusals   = o.refusals + case when h.refused then 1 else 0 end,
+			rejections   = o.rejections + case when h.refused then 1 else 0 end,
 			last_error = h.cause
 		from (select value ->> 'id' as id, value ->> 'until' as until, value ->> 'refused' as refused,
 				value ->> 'parked' as parked, value ->> 'cause' as cause from json_each(?1)) as h

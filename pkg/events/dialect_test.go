@@ -13,6 +13,7 @@ import (
 
 	"github.com/quadrille-dev/quadrille/pkg/events"
 	"github.com/quadrille-dev/quadrille/pkg/events/eventstest"
+	"github.com/quadrille-dev/quadrille/pkg/events/transport"
 )
 
 func TestNew_RefusesADatabaseItDoesNotKnow(t *testing.T) {
@@ -41,7 +42,7 @@ func TestDialect_StoresTimesThatReadAndCompareAsTimes(t *testing.T) {
 		cfg.Now = func() time.Time { return now }
 		newBus(t, db, eventstest.NewTransport(), cfg)
 		if err := db.Transaction(func(tx *gorm.DB) error {
-			return events.Publish(t.Context(), tx, orderCreated{OrderID: "o"}, events.After(time.Microsecond))
+			return events.Publish(t.Context(), tx, orderCreated{OrderID: "o"}, events.WithDelay(time.Microsecond))
 		}); err != nil {
 			t.Fatal(err)
 		}
@@ -96,16 +97,16 @@ func TestSQLite_SpendsAnAttemptOnlyWhenAWriterKeepsItOut(t *testing.T) {
 	if err := apply(writer, "slow"); err != nil {
 		t.Fatal(err)
 	}
-	verdict := make(chan events.Verdict, 1)
+	verdict := make(chan transport.Outcome, 1)
 	go func() { verdict <- tr.Deliver(t, orderCreated{OrderID: "o"}) }()
 	v := receive(t, verdict, "the verdict")
-	if v.Action != events.Retry || !strings.Contains(v.Err.Error(), "locked") {
+	if v.Action != transport.Retry || !strings.Contains(v.Err.Error(), "locked") {
 		t.Errorf("verdict %+v while another writes for long", v)
 	}
 	if err := writer.Commit().Error; err != nil {
 		t.Fatal(err)
 	}
-	if v := tr.Deliver(t, orderCreated{OrderID: "o"}); v.Action != events.Done {
+	if v := tr.Deliver(t, orderCreated{OrderID: "o"}); v.Action != transport.Ack {
 		t.Errorf("verdict %+v", v)
 	}
 }
@@ -161,7 +162,7 @@ func TestSQLite_PausesWhileTheFileIsReadOnly(t *testing.T) {
 	tr, cfg := eventstest.NewTransport(), config()
 	cfg.PauseLimit = 50 * time.Millisecond
 	start(t, open(t, url+"&_pragma=query_only(1)"), tr, cfg, returns(nil))
-	if v := tr.Deliver(t, orderCreated{OrderID: "o"}); v.Action != events.GiveBack || !strings.Contains(v.Err.Error(), "readonly") {
+	if v := tr.Deliver(t, orderCreated{OrderID: "o"}); v.Action != transport.Requeue || !strings.Contains(v.Err.Error(), "readonly") {
 		t.Errorf("verdict %+v", v)
 	}
 }

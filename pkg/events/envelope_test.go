@@ -10,10 +10,11 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/quadrille-dev/quadrille/pkg/events"
+	"github.com/quadrille-dev/quadrille/pkg/events/transport"
 )
 
-func fullEnvelope() events.Envelope {
-	return events.Envelope{Data: json.RawMessage(`{"orderId":"o-1","number":7}`), Metadata: events.Metadata{
+func fullEnvelope() transport.Envelope {
+	return transport.Envelope{Data: json.RawMessage(`{"orderId":"o-1","number":7}`), Metadata: events.Metadata{
 		ID: "0198f0a2-5e1c-7c3a-9d3e-0f1a2b3c4d5e", Type: "order.created.v1", Source: "/quadrille/order", Subject: "o-1",
 		Time:          time.Date(2026, 2, 3, 4, 5, 6, 789_000_000, time.UTC),
 		DataSchema:    "https://quadrille.example/contracts/order.created.v1.json",
@@ -40,7 +41,7 @@ func TestEnvelope_IsUnderstoodByTheOfficialSDK(t *testing.T) {
 		s, _ := got.Extensions()[name].(string)
 		return s
 	}
-	if diff := cmp.Diff(want, events.Envelope{Data: got.Data(), Metadata: events.Metadata{
+	if diff := cmp.Diff(want, transport.Envelope{Data: got.Data(), Metadata: events.Metadata{
 		ID: got.ID(), Type: got.Type(), Source: got.Source(), Subject: got.Subject(), Time: got.Time(), DataSchema: got.DataSchema(),
 		CorrelationID: extension("correlationid"), CausationID: extension("causationid"), TenantID: extension("tenantid"),
 		TraceParent: extension("traceparent"), TraceState: extension("tracestate"), Sequence: extension("sequence"),
@@ -50,8 +51,8 @@ func TestEnvelope_IsUnderstoodByTheOfficialSDK(t *testing.T) {
 	if got.SpecVersion() != "1.0" || got.DataContentType() != "application/json" {
 		t.Errorf("specversion %s, datacontenttype %s", got.SpecVersion(), got.DataContentType())
 	}
-	if events.ContentType != cloudevents.ApplicationCloudEventsJSON {
-		t.Errorf("content type %s", events.ContentType)
+	if transport.ContentType != cloudevents.ApplicationCloudEventsJSON {
+		t.Errorf("content type %s", transport.ContentType)
 	}
 }
 
@@ -78,7 +79,7 @@ func TestEnvelope_UnderstandsTheOfficialSDK(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var got events.Envelope
+	var got transport.Envelope
 	if err := json.Unmarshal(body, &got); err != nil {
 		t.Fatal(err)
 	}
@@ -89,7 +90,7 @@ func TestEnvelope_UnderstandsTheOfficialSDK(t *testing.T) {
 
 func TestEnvelope_SaysAllThatIsMissing(t *testing.T) {
 	t.Parallel()
-	var e events.Envelope
+	var e transport.Envelope
 	err := json.Unmarshal([]byte(`{"specversion":"0.3"}`), &e)
 	if err == nil {
 		t.Fatal("accepted")
@@ -113,7 +114,7 @@ func FuzzEnvelope(f *testing.F) {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
-		var first, second events.Envelope
+		var first, second transport.Envelope
 		if json.Unmarshal(body, &first) != nil {
 			return
 		}

@@ -14,18 +14,20 @@ import (
 
 	"github.com/quadrille-dev/quadrille/pkg/events"
 	"github.com/quadrille-dev/quadrille/pkg/events/rabbitmq"
+	"github.com/quadrille-dev/quadrille/pkg/events/transport"
 )
 
-// TableBooked is an event of the service tables. Other services read it, so it is Required.
+// TableBooked is an event of the service tables.
 type TableBooked struct {
 	TableID string `json:"tableId"`
 	Guests  int    `json:"guests"`
 }
 
-func (TableBooked) EventType() string         { return "table.booked.v1" }
-func (TableBooked) Publisher() string         { return "tables" }
-func (e TableBooked) Subject() string         { return e.TableID }
-func (TableBooked) Audience() events.Audience { return events.Required }
+func (TableBooked) EventType() string { return "table.booked.v1" }
+func (e TableBooked) Subject() string { return e.TableID }
+
+// tableEvents says once, for all services, who publishes TableBooked and that it must have a reader.
+var tableEvents = []events.Declaration{{ETO: TableBooked{}, Publisher: "tables", Mandatory: true}}
 
 // The event and the change that it tells of are committed together or not at all.
 func ExamplePublish() {
@@ -41,34 +43,34 @@ func ExamplePublish() {
 }
 
 // A reminder that leaves a day later, whatever happens to this process meanwhile.
-func ExampleAfter() {
+func ExampleWithDelay() {
 	remind := func(ctx context.Context, tx *gorm.DB, table string) error {
-		return events.Publish(ctx, tx, TableBooked{TableID: table}, events.After(24*time.Hour))
+		return events.Publish(ctx, tx, TableBooked{TableID: table}, events.WithDelay(24*time.Hour))
 	}
 	_ = remind
 }
 
 // Everything the reaction does in tx happens once for every event. What it returns decides what becomes of it.
-func ExampleOn() {
+func ExampleHandle() {
 	layTable := func(ctx context.Context, tx *gorm.DB, e events.Received[TableBooked]) error {
 		if e.Event.Guests <= 0 {
 			return events.Permanent(fmt.Errorf("%d guests", e.Event.Guests)) // straight to the dead letters
 		}
 		return tx.Exec("insert into plates (table_id, n) values (?, ?)", e.Event.TableID, e.Event.Guests).Error
 	}
-	s := events.On("table-booked", layTable, events.Workers(4))
-	fmt.Println(s.Reaction(), "reacts to", s.EventType())
+	s := events.Handle("table-booked", layTable, events.WithWorkers(4))
+	fmt.Println(s.Handler(), "reacts to", s.EventType())
 	// Output: table-booked reacts to table.booked.v1
 }
 
 // The florist is asked outside any transaction, with the event's id as the key by which it knows a repetition; its
 // answer is stored once.
-func ExampleOnVia() {
+func ExampleHandleExternal() {
 	errClosed := errors.New("florist closed")
 	orderFlowers := func(ctx context.Context, key string, guests int) (receipt string, err error) {
 		return "", errClosed
 	}
-	s := events.OnVia("flowers",
+	s := events.HandleExternal("flowers",
 		func(ctx context.Context, e events.Received[TableBooked]) (string, error) {
 			receipt, err := orderFlowers(ctx, e.ID, e.Event.Guests)
 			if errors.Is(err, errClosed) {
@@ -79,7 +81,7 @@ func ExampleOnVia() {
 		func(ctx context.Context, tx *gorm.DB, e events.Received[TableBooked], receipt string) error {
 			return tx.Exec("insert into flowers (table_id, receipt) values (?, ?)", e.Event.TableID, receipt).Error
 		})
-	fmt.Println(s.Reaction())
+	fmt.Println(s.Handler())
 	// Output: flowers
 }
 
@@ -100,7 +102,7 @@ func ExampleNew() {
 		if err := events.Migrate(ctx, db); err != nil {
 			return err
 		}
-		bus, err := events.New(db, transport, events.Config{Service: "kitchen"}, reactions...)
+		bus, err := events.New(db, transport, events.Config{Service: "kitchen", Events: tableEvents}, reactions...)
 		if err != nil {
 			return err
 		}
@@ -110,24 +112,24 @@ func ExampleNew() {
 }
 
 // The job that declares queues derives them from the same subscriptions as the service.
-func ExampleTopologyOf() {
-	topology, err := events.TopologyOf(
-		events.Config{Service: "kitchen", RetryLadder: []time.Duration{time.Second, time.Minute}},
-		events.On("table-booked", func(context.Context, *gorm.DB, events.Received[TableBooked]) error { return nil }),
+func ExampleNewTopology() {
+	topology, err := events.NewTopology(
+		events.Config{Service: "kitchen", Events: tableEvents, RetryDelays: []time.Duration{time.Second, time.Minute}},
+		events.Handle("table-booked", func(context.Context, *gorm.DB, events.Received[TableBooked]) error { return nil }),
 	)
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
 	for _, q := range topology.Queues {
-		fmt.Println(q, "takes", q.Name(), "of", q.Publisher, "and retries after", q.Ladder)
+		fmt.Println(q, "takes", q.EventName(), "of", q.Publisher, "and retries after", q.RetryDelays)
 	}
 	// Output: kitchen.table-booked takes table.booked of tables and retries after [1s 1m0s]
 }
 
 // Mistakes come all at once.
-func ExampleTopologyOf_mistakes() {
-	_, err := events.TopologyOf(events.Config{Service: "The Kitchen", Workers: -1})
+func ExampleNewTopology_mistakes() {
+	_, err := events.NewTopology(events.Config{Service: "The Kitchen", Workers: -1})
 	fmt.Println(err)
 	// Output:
 	// events: configuration of service "The Kitchen": Service "The Kitchen" is not a lower-case name
@@ -144,7 +146,7 @@ func ExamplePermanent() {
 
 // An envelope is a CloudEvent in JSON: what lies in a queue or in the outbox can be read by itself.
 func ExampleEnvelope() {
-	body, err := json.Marshal(events.Envelope{
+	body, err := json.Marshal(transport.Envelope{
 		Metadata: events.Metadata{
 			ID: "0198f0a2-5e1c-7c3a-9d3e-0f1a2b3c4d5e", Type: "table.booked.v1", Source: "/quadrille/tables", Subject: "7",
 			Time: time.Date(2026, 2, 3, 18, 30, 0, 0, time.UTC), CorrelationID: "evening",

@@ -17,8 +17,8 @@ const cleanupLimit = 30 * time.Second
 
 // setMark writes the inbox mark for a reaction, inside tx, before anything else. It answers false if there is one
 // already. A concurrent duplicate waits here for the first transaction, and goes on only if that rolled back.
-func (d *dialect) setMark(ctx context.Context, tx *gorm.DB, reaction, eventID string, now time.Time) (fresh bool, err error) {
-	r, err := tx.Statement.ConnPool.ExecContext(ctx, d.mark, reaction, eventID, d.time(now))
+func (d *dialect) insertInboxRecord(ctx context.Context, tx *gorm.DB, reaction, eventID string, now time.Time) (fresh bool, err error) {
+	r, err := tx.Statement.ConnPool.ExecContext(ctx, d.insertRecord, reaction, eventID, d.time(now))
 	if err != nil {
 		return false, d.inboxError(err)
 	}
@@ -31,8 +31,8 @@ func (d *dialect) setMark(ctx context.Context, tx *gorm.DB, reaction, eventID st
 }
 
 // hasMark says whether the reaction has taken the event, without waiting for anyone.
-func (d *dialect) hasMark(ctx context.Context, db *sql.DB, reaction, eventID string) (found bool, err error) {
-	if err := db.QueryRowContext(ctx, d.marked, reaction, eventID).Scan(&found); err != nil {
+func (d *dialect) hasInboxRecord(ctx context.Context, db *sql.DB, reaction, eventID string) (found bool, err error) {
+	if err := db.QueryRowContext(ctx, d.recordExists, reaction, eventID).Scan(&found); err != nil {
 		return false, d.inboxError(err)
 	}
 	return found, nil
@@ -48,18 +48,18 @@ func (d *dialect) inboxError(err error) error {
 
 // cleaner forgets inbox marks that are older than the retention.
 type cleaner struct {
-	cfg   Config
-	db    *sql.DB
-	sql   *dialect
-	turns turns
+	cfg       Config
+	db        *sql.DB
+	sql       *dialect
+	writeLock writeLock
 }
 
 // step deletes one batch and answers how long to wait for the next one; 0: there is more to delete.
 func (c cleaner) step(ctx context.Context) (wait time.Duration, err error) {
 	ctx, cancel := context.WithTimeout(ctx, cleanupLimit)
 	defer cancel()
-	defer c.turns.take(ctx)()
-	r, err := c.db.ExecContext(ctx, c.sql.forget, c.sql.time(c.cfg.Now().Add(-c.cfg.InboxRetention)), cleanupBatch)
+	defer c.writeLock.acquire(ctx)()
+	r, err := c.db.ExecContext(ctx, c.sql.purge, c.sql.time(c.cfg.Now().Add(-c.cfg.InboxRetention)), cleanupBatch)
 	if err != nil {
 		return c.cfg.CleanupInterval, fmt.Errorf("inbox: clean-up: %w", err)
 	}

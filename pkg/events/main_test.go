@@ -21,6 +21,7 @@ import (
 
 	"github.com/quadrille-dev/quadrille/pkg/events"
 	"github.com/quadrille-dev/quadrille/pkg/events/eventstest"
+	"github.com/quadrille-dev/quadrille/pkg/events/transport"
 	"github.com/quadrille-dev/quadrille/pkg/testservers"
 )
 
@@ -35,25 +36,27 @@ func TestMain(m *testing.M) {
 
 const patience = 2 * time.Minute
 
-// orderCreated has readers, orderSeen is an announcement; both are the service order's.
+var declared = []events.Declaration{
+	{ETO: orderCreated{}, Publisher: "order", Mandatory: true},
+	{ETO: orderSeen{}, Publisher: "order"},
+	{ETO: foreign{}, Publisher: "inventory", Mandatory: true},
+}
+
+// orderCreated is mandatory, orderSeen is not. Both are published by the service order.
 type orderCreated struct {
 	OrderID string `json:"orderId"`
 	Number  int    `json:"number"`
 }
 
-func (orderCreated) EventType() string         { return "order.created.v1" }
-func (orderCreated) Publisher() string         { return "order" }
-func (e orderCreated) Subject() string         { return e.OrderID }
-func (orderCreated) Audience() events.Audience { return events.Required }
+func (orderCreated) EventType() string { return "order.created.v1" }
+func (e orderCreated) Subject() string { return e.OrderID }
 
 type orderSeen struct {
 	OrderID string `json:"orderId"`
 }
 
-func (orderSeen) EventType() string         { return "order.seen.v1" }
-func (orderSeen) Publisher() string         { return "order" }
-func (e orderSeen) Subject() string         { return e.OrderID }
-func (orderSeen) Audience() events.Audience { return events.Open }
+func (orderSeen) EventType() string { return "order.seen.v1" }
+func (e orderSeen) Subject() string { return e.OrderID }
 
 // migrated has the library's tables.
 var migrated = testservers.NewTemplate(func(ctx context.Context, url string) error {
@@ -140,12 +143,13 @@ func open(t testing.TB, url string) *gorm.DB {
 // config is that of the service order, as impatient as tests are.
 func config() events.Config {
 	return events.Config{
+		Events:  declared,
 		Service: "order", PollInterval: 20 * time.Millisecond, LeaseTTL: 2 * time.Second,
 		Logger: slog.New(slog.NewTextHandler(io.Discard, nil)),
 	}
 }
 
-func newBus(t testing.TB, db *gorm.DB, tr events.Transport, cfg events.Config, subs ...events.Subscription) *events.Bus {
+func newBus(t testing.TB, db *gorm.DB, tr transport.Transport, cfg events.Config, subs ...events.Subscription) *events.Bus {
 	t.Helper()
 	bus, err := events.New(db, tr, cfg, subs...)
 	if err != nil {
@@ -155,7 +159,7 @@ func newBus(t testing.TB, db *gorm.DB, tr events.Transport, cfg events.Config, s
 }
 
 // start makes a bus and runs it until the test ends.
-func start(t testing.TB, db *gorm.DB, tr events.Transport, cfg events.Config, subs ...events.Subscription) (stop func()) {
+func start(t testing.TB, db *gorm.DB, tr transport.Transport, cfg events.Config, subs ...events.Subscription) (stop func()) {
 	t.Helper()
 	return eventstest.Start(t, newBus(t, db, tr, cfg, subs...))
 }

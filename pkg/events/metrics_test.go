@@ -15,6 +15,7 @@ import (
 
 	"github.com/quadrille-dev/quadrille/pkg/events"
 	"github.com/quadrille-dev/quadrille/pkg/events/eventstest"
+	"github.com/quadrille-dev/quadrille/pkg/events/transport"
 )
 
 // measured is what has been measured so far: sums and gauges, and of histograms how often. Attributes that are the same
@@ -69,9 +70,9 @@ func TestMetrics_CountWhatHappens(t *testing.T) {
 	reader := sdkmetric.NewManualReader()
 	cfg := config()
 	cfg.MeterProvider = sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader))
-	cfg.RetryLadder, cfg.RefusalLimit = []time.Duration{time.Second}, 1
+	cfg.RetryDelays, cfg.MaxPublishAttempts = []time.Duration{time.Second}, 1
 	db, tr := database(t), eventstest.NewTransport()
-	tr.FailNext(events.ErrUnroutable, nil, events.ErrRefused)
+	tr.FailNext(transport.ErrUnroutable, nil, transport.ErrRejected)
 	var well atomic.Bool
 	start(t, db, tr, cfg, on(func(context.Context, *gorm.DB, events.Received[orderCreated]) error {
 		if well.Load() {
@@ -103,17 +104,17 @@ func TestMetrics_CountWhatHappens(t *testing.T) {
 		"messaging.process.duration" + taken + by:                     1,
 		"messaging.process.duration error.type=_OTHER" + taken + by:   2,
 		"events.retried" + by:                                         1,
-		"events.dead" + by + " reason=failed":                         1,
-		"events.dead" + by + " reason=permanent":                      0,
-		"events.dead" + by + " reason=undecodable":                    0,
-		"events.dead" + by + " reason=incompatible":                   0,
+		"events.dead_lettered" + by + " reason=failed":                1,
+		"events.dead_lettered" + by + " reason=permanent":             0,
+		"events.dead_lettered" + by + " reason=undecodable":           0,
+		"events.dead_lettered" + by + " reason=incompatible":          0,
 		"events.parked":                    1,
 		"events.publish.latency":           1,
-		"events.handle.latency" + by:       1,
-		"events.outbox.rows state=waiting": 0,
-		"events.outbox.rows state=held":    0,
-		"events.outbox.rows state=parked":  1,
-		"events.outbox.oldest":             1,
+		"events.consume.latency" + by:      1,
+		"events.outbox.size state=waiting": 0,
+		"events.outbox.size state=held":    0,
+		"events.outbox.size state=parked":  1,
+		"events.outbox.oldest_age":         1,
 	}
 	if diff := cmp.Diff(want, measured(t, reader)); diff != "" {
 		t.Error(diff)

@@ -17,7 +17,7 @@ var migrations embed.FS
 // events_migrations, which records the versions applied. It blocks while another instance migrates, and does
 // nothing if everything is up to date. All versions are applied in one transaction or none is.
 func Migrate(ctx context.Context, db *gorm.DB) error {
-	d, err := dialectOf(db)
+	d, err := newDialect(db)
 	if err != nil {
 		return fmt.Errorf("events: migrate: %w", err)
 	}

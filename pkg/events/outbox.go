@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"gorm.io/gorm"
+
+	"github.com/quadrille-dev/quadrille/pkg/events/transport"
 )
 
 // outboxName is the lease's name. Named outboxes will have more than one.
@@ -17,20 +19,20 @@ const outboxName = "default"
 
 // row is an event in the outbox.
 type row struct {
-	id        int64
-	subject   string
-	createdAt time.Time
-	refusals  int
-	mandatory bool
-	body      []byte
+	id         int64
+	subject    string
+	createdAt  time.Time
+	rejections int
+	mandatory  bool
+	body       []byte
 }
 
-func (r row) message(publisher string) (Message, error) {
-	var env Envelope
+func (r row) message(publisher string) (transport.Message, error) {
+	var env transport.Envelope
 	if err := json.Unmarshal(r.body, &env); err != nil {
-		return Message{}, err
+		return transport.Message{}, err
 	}
-	return Message{Metadata: env.Metadata, Publisher: publisher, Mandatory: r.mandatory, Body: r.body}, nil
+	return transport.Message{Metadata: env.Metadata, Publisher: publisher, Mandatory: r.mandatory, Body: r.body}, nil
 }
 
 func insertRow(ctx context.Context, d *dialect, tx gorm.ConnPool, m Metadata, mandatory bool, body []byte, availableAt *time.Time) error {
@@ -48,18 +50,18 @@ func insertRow(ctx context.Context, d *dialect, tx gorm.ConnPool, m Metadata, ma
 // outbox is the table as the relay sees it. Every statement stands alone and is bounded in time: no transaction is
 // open while the relay waits for the broker, and a connection that has gone silent is given up.
 type outbox struct {
-	db     *sql.DB
-	sql    *dialect
-	turns  turns
-	holder string // this instance
-	audit  bool
-	limit  time.Duration // for one statement
+	db        *sql.DB
+	sql       *dialect
+	writeLock writeLock
+	holder    string // this instance
+	audit     bool
+	limit     time.Duration // for one statement
 }
 
 func (o outbox) exec(ctx context.Context, query string, args ...any) (affected bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, o.limit)
 	defer cancel()
-	defer o.turns.take(ctx)()
+	defer o.writeLock.acquire(ctx)()
 	r, err := o.db.ExecContext(ctx, query, args...)
 	if err != nil {
 		return false, err
@@ -75,7 +77,7 @@ func (o outbox) exec(ctx context.Context, query string, args ...any) (affected b
 func (o outbox) acquire(ctx context.Context, ttl time.Duration) (generation int64, ok bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, o.limit)
 	defer cancel()
-	defer o.turns.take(ctx)()
+	defer o.writeLock.acquire(ctx)()
 	err = o.db.QueryRowContext(ctx, o.sql.acquire, outboxName, o.holder, ttl.Milliseconds()).Scan(&generation)
 	if errors.Is(err, sql.ErrNoRows) {
 		return 0, false, nil
@@ -117,7 +119,7 @@ func (o outbox) due(ctx context.Context, now time.Time, inFlight []int64, limit 
 	for rows.Next() {
 		var r row
 		var createdAt instant
-		if err := rows.Scan(&r.id, &r.subject, &createdAt, &r.refusals, &r.mandatory, &r.body); err != nil {
+		if err := rows.Scan(&r.id, &r.subject, &createdAt, &r.rejections, &r.mandatory, &r.body); err != nil {
 			return nil, err
 		}
 		r.createdAt = createdAt.Time
@@ -131,7 +133,7 @@ func (o outbox) due(ctx context.Context, now time.Time, inFlight []int64, limit 
 func (o outbox) done(ctx context.Context, generation int64, ids []int64, now time.Time) error {
 	ctx, cancel := context.WithTimeout(ctx, o.limit)
 	defer cancel()
-	defer o.turns.take(ctx)()
+	defer o.writeLock.acquire(ctx)()
 	gone, err := o.sql.done(ctx, o, generation, ids, now)
 	if err == nil && gone == 0 {
 		err = errFenced
@@ -140,31 +142,31 @@ func (o outbox) done(ctx context.Context, generation int64, ids []int64, now tim
 }
 
 // hold is a row that the broker did not take.
-type hold struct {
-	id      int64
-	until   time.Time
-	refused bool // counts against the limit
-	parked  bool // out of circulation until a person releases it
-	cause   error
+type block struct {
+	id       int64
+	until    time.Time
+	rejected bool // counts against the limit
+	parked   bool // out of circulation until a person releases it
+	cause    error
 }
 
 // text is the cause as databases take it. Others wrote it, and Postgres wants valid UTF-8 without NUL.
-func (h hold) text() string {
+func (h block) text() string {
 	return strings.ToValidUTF8(strings.ReplaceAll(h.cause.Error(), "\x00", ""), "\uFFFD")
 }
 
 // hold keeps rows, and the later ones of their subjects, back.
-func (o outbox) hold(ctx context.Context, generation int64, holds []hold, now time.Time) error {
+func (o outbox) block(ctx context.Context, generation int64, holds []block, now time.Time) error {
 	ctx, cancel := context.WithTimeout(ctx, o.limit)
 	defer cancel()
-	defer o.turns.take(ctx)()
-	return o.sql.hold(ctx, o, generation, holds, now)
+	defer o.writeLock.acquire(ctx)()
+	return o.sql.block(ctx, o, generation, holds, now)
 }
 
 // outboxStats is what health checks and metrics ask.
 type outboxStats struct {
 	waiting int64         // due, and nothing holds them back
-	held    int64         // waiting for a queue or after a refusal, or behind such a row
+	blocked int64         // waiting for a queue or after a refusal, or behind such a row
 	parked  int64         // waiting for a person
 	lag     time.Duration // age of the oldest that is waiting: the relay's own delay
 	oldest  time.Duration // age of the oldest that is due, whatever it waits for
@@ -175,7 +177,7 @@ func (o outbox) stats(ctx context.Context, now time.Time) (outboxStats, error) {
 		s               outboxStats
 		lagging, oldest instant
 	)
-	err := o.db.QueryRowContext(ctx, o.sql.stats).Scan(&s.waiting, &s.held, &s.parked, &lagging, &oldest)
+	err := o.db.QueryRowContext(ctx, o.sql.stats).Scan(&s.waiting, &s.blocked, &s.parked, &lagging, &oldest)
 	if err != nil {
 		return s, fmt.Errorf("outbox: %w", err)
 	}

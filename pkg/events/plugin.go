@@ -16,11 +16,12 @@ import (
 const pluginName = "quadrille:events"
 
 type plugin struct {
-	cfg     Config
-	sql     *dialect
-	turns   turns
-	tracing tracing
-	wake    func()
+	cfg       Config
+	events    registry
+	sql       *dialect
+	writeLock writeLock
+	tracing   tracing
+	wake      func()
 }
 
 func (p *plugin) Name() string { return pluginName }
@@ -51,7 +52,7 @@ func (p *pool) BeginTx(ctx context.Context, opts *sql.TxOptions) (gorm.ConnPool,
 		done  = func() {}
 	)
 	if opts == nil || !opts.ReadOnly {
-		done = p.plugin.turns.take(ctx)
+		done = p.plugin.writeLock.acquire(ctx)
 	}
 	switch b := p.ConnPool.(type) {
 	case gorm.TxBeginner:
@@ -70,7 +71,7 @@ func (p *pool) BeginTx(ctx context.Context, opts *sql.TxOptions) (gorm.ConnPool,
 
 // ExecContext runs a statement that is a transaction by itself.
 func (p *pool) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
-	defer p.plugin.turns.take(ctx)()
+	defer p.plugin.writeLock.acquire(ctx)()
 	return p.ConnPool.ExecContext(ctx, query, args...)
 }
 

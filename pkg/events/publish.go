@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"gorm.io/gorm"
+
+	"github.com/quadrille-dev/quadrille/pkg/events/transport"
 )
 
 // PublishOption changes how one event is published.
@@ -22,15 +24,15 @@ type publication struct {
 
 // After schedules the event: it is published once d has passed. It may be late by Config.PollInterval. Until then
 // later events of its subject pass it; from then on it keeps the place that it was written in.
-func After(d time.Duration) PublishOption {
+func WithDelay(d time.Duration) PublishOption {
 	return func(p *publication) { t := p.now.Add(d); p.availableAt = &t }
 }
 
 // At schedules the event as After does: it is published once the clock shows t.
-func At(t time.Time) PublishOption { return func(p *publication) { p.availableAt = &t } }
+func WithDeliverAt(t time.Time) PublishOption { return func(p *publication) { p.availableAt = &t } }
 
 // Sequence sets the version that the aggregate has with this event.
-func Sequence(n int64) PublishOption {
+func WithSequence(n int64) PublishOption {
 	return func(p *publication) { p.sequence = strconv.FormatInt(n, 10) }
 }
 
@@ -59,11 +61,12 @@ func publish(ctx context.Context, tx *gorm.DB, eto ETO, opts []PublishOption) (e
 		return tx.Error
 	}
 	cfg := t.plugin.cfg
-	if err := checkETO(eto); err != nil {
+	declared, err := t.plugin.events.find(eto.EventType())
+	if err != nil {
 		return err
 	}
-	if eto.Publisher() != cfg.Service {
-		return fmt.Errorf("this is %q's event, not %q's", eto.Publisher(), cfg.Service)
+	if declared.Publisher != cfg.Service {
+		return fmt.Errorf("event is declared for publisher %q, this service is %q", declared.Publisher, cfg.Service)
 	}
 	if eto.Subject() == "" {
 		return fmt.Errorf("%T: no subject", eto)
@@ -76,7 +79,7 @@ func publish(ctx context.Context, tx *gorm.DB, eto ETO, opts []PublishOption) (e
 	if err != nil {
 		return err
 	}
-	env := Envelope{Data: data, Metadata: Metadata{
+	env := transport.Envelope{Data: data, Metadata: Metadata{
 		ID: cfg.NewID(), Type: eto.EventType(), Source: cfg.Source, Subject: eto.Subject(), Time: p.now,
 		CorrelationID: CorrelationID(ctx), CausationID: CausationID(ctx), TenantID: TenantID(ctx), Sequence: p.sequence,
 	}}
@@ -89,7 +92,7 @@ func publish(ctx context.Context, tx *gorm.DB, eto ETO, opts []PublishOption) (e
 	if err != nil {
 		return err
 	}
-	if err := insertRow(ctx, t.plugin.sql, t, env.Metadata, eto.Audience() == Required, body, p.availableAt); err != nil {
+	if err := insertRow(ctx, t.plugin.sql, t, env.Metadata, declared.Mandatory, body, p.availableAt); err != nil {
 		return err
 	}
 	t.published = true

@@ -13,6 +13,7 @@ import (
 
 	"github.com/quadrille-dev/quadrille/pkg/events"
 	"github.com/quadrille-dev/quadrille/pkg/events/eventstest"
+	"github.com/quadrille-dev/quadrille/pkg/events/transport"
 	"github.com/quadrille-dev/quadrille/pkg/testservers"
 )
 
@@ -47,7 +48,7 @@ func TestPublish_NeedsATransactionOfABus(t *testing.T) {
 
 type foreign struct{ orderCreated }
 
-func (foreign) Publisher() string { return "inventory" }
+func (foreign) EventType() string { return "inventory.reserved.v1" }
 
 type nameless struct{ orderCreated }
 
@@ -91,12 +92,12 @@ func TestPublish_FillsTheEnvelope(t *testing.T) {
 			TraceID: trace.TraceID{1}, SpanID: trace.SpanID{2}, TraceFlags: trace.FlagsSampled, TraceState: state,
 		}))
 		if err := db.Transaction(func(tx *gorm.DB) error {
-			return events.Publish(ctx, tx, orderCreated{OrderID: "o", Number: 7}, events.Sequence(3))
+			return events.Publish(ctx, tx, orderCreated{OrderID: "o", Number: 7}, events.WithSequence(3))
 		}); err != nil {
 			t.Fatal(err)
 		}
 
-		want := events.Envelope{Data: []byte(`{"orderId":"o","number":7}`), Metadata: events.Metadata{
+		want := transport.Envelope{Data: []byte(`{"orderId":"o","number":7}`), Metadata: events.Metadata{
 			ID: "id-1", Type: "order.created.v1", Source: "/quadrille/order", Subject: "o", Time: now,
 			DataSchema:    "https://quadrille.example/contracts/order.created.v1.json",
 			CorrelationID: "flow", CausationID: "cause", TenantID: "acme", Sequence: "3",

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"go.opentelemetry.io/otel/trace"
+
+	"github.com/quadrille-dev/quadrille/pkg/events/transport"
 )
 
 var (
@@ -18,39 +20,39 @@ var (
 )
 
 // maxFlights is how many batches may be on their way to the broker: one is being confirmed while the next is sent.
-const maxFlights = 2
+const maxBatches = 2
 
 // relay moves rows from the outbox to the broker. One instance's relay sends at a time: the one that holds the
 // lease. A row is done only when the broker has confirmed it and has not returned it.
 type relay struct {
 	cfg       Config
 	outbox    outbox
-	transport Transport
+	transport transport.Transport
 	log       *slog.Logger
 	metrics   *metrics
 	tracing   tracing
 
-	wakeups chan struct{} // something was committed
-	landed  chan *flight  // a batch has its outcome
+	wakeups   chan struct{} // something was committed
+	completed chan *batch   // a batch has its outcome
 
 	// The rest belongs to the loop.
 	generation  int64 // of the lease; 0 while another instance has it
 	leaseUntil  time.Time
 	renewAt     time.Time
 	promoteAt   time.Time
-	flights     []*flight
+	batches     []*batch
 	brokerDelay backoff
 	brokerAt    time.Time // nothing is sent before this
 
-	databaseAway, brokerAway complaint
+	databaseAway, brokerAway logThrottle
 
 	brokerErr atomic.Pointer[error] // why the last batch did not reach the broker, for Ready
 }
 
-func newRelay(cfg Config, o outbox, t Transport, m *metrics, tr tracing) *relay {
+func newRelay(cfg Config, o outbox, t transport.Transport, m *metrics, tr tracing) *relay {
 	return &relay{
 		cfg: cfg, outbox: o, transport: t, metrics: m, tracing: tr, log: cfg.Logger.With("component", "relay"),
-		wakeups: make(chan struct{}, 1), landed: make(chan *flight, maxFlights),
+		wakeups: make(chan struct{}, 1), completed: make(chan *batch, maxBatches),
 		brokerDelay: backoff{first: 100 * time.Millisecond, most: 5 * time.Second, jitter: cfg.Jitter},
 	}
 }
@@ -73,14 +75,14 @@ func (r *relay) run(ctx, work context.Context) {
 		switch {
 		case err != nil && work.Err() == nil:
 			wait = failures.next()
-			if r.databaseAway.due(r.cfg.Now()) {
+			if r.databaseAway.allow(r.cfg.Now()) {
 				r.log.WarnContext(work, "relay", "error", err, "again_in", wait)
 			}
 		case err == nil:
 			failures.reset()
-			r.databaseAway.over()
+			r.databaseAway.reset()
 		}
-		if stopping && (err != nil || wait > 0 && len(r.flights) == 0) || work.Err() != nil {
+		if stopping && (err != nil || wait > 0 && len(r.batches) == 0) || work.Err() != nil {
 			break
 		}
 		if wait == 0 {
@@ -94,15 +96,15 @@ func (r *relay) run(ctx, work context.Context) {
 		select {
 		case <-timer.C:
 		case <-r.wakeups:
-		case f := <-r.landed:
-			r.land(f)
+		case f := <-r.completed:
+			r.complete(f)
 		case <-stop:
 		case <-work.Done():
 		}
 		timer.Stop()
 	}
-	for len(r.flights) > 0 {
-		r.land(<-r.landed)
+	for len(r.batches) > 0 {
+		r.complete(<-r.completed)
 	}
 	if r.generation != 0 {
 		release, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
@@ -115,8 +117,8 @@ func (r *relay) run(ctx, work context.Context) {
 
 // step does what can be done now and answers how long to wait for the next one; 0: there is more to do.
 func (r *relay) step(ctx context.Context) (wait time.Duration, err error) {
-	for len(r.landed) > 0 {
-		r.land(<-r.landed)
+	for len(r.completed) > 0 {
+		r.complete(<-r.completed)
 	}
 	now := r.cfg.Now()
 	if err := r.keepLease(ctx, now); err != nil {
@@ -133,7 +135,7 @@ func (r *relay) step(ctx context.Context) (wait time.Duration, err error) {
 	}
 	// However rarely it polls, the lease must not lapse meanwhile.
 	idle := max(time.Millisecond, min(r.cfg.PollInterval, r.renewAt.Sub(now)))
-	if len(r.flights) == maxFlights {
+	if len(r.batches) == maxBatches {
 		return idle, nil
 	}
 	if d := r.brokerAt.Sub(now); d > 0 {
@@ -151,14 +153,14 @@ func (r *relay) step(ctx context.Context) (wait time.Duration, err error) {
 			return r.cfg.LeaseTTL / 4, nil
 		}
 	}
-	f := r.load(rows)
+	f := r.newBatch(rows)
 	if f == nil {
 		return idle, nil
 	}
-	r.flights = append(r.flights, f)
+	r.batches = append(r.batches, f)
 	go func() {
-		f.fly(ctx, r)
-		r.landed <- f
+		f.send(ctx, r)
+		r.completed <- f
 	}()
 	return 0, nil
 }
@@ -200,25 +202,25 @@ func (r *relay) keepLease(ctx context.Context, now time.Time) error {
 // inFlight lists the ids that are on their way; it is never nil, which SQL would take for unknown.
 func (r *relay) inFlight() []int64 {
 	ids := []int64{}
-	for _, f := range r.flights {
+	for _, f := range r.batches {
 		ids = append(ids, f.ids...)
 	}
 	return ids
 }
 
 // load makes a flight of the rows whose subject is not on its way already; nil if none is left.
-func (r *relay) load(rows []row) *flight {
-	f := &flight{generation: r.generation, leaseUntil: r.leaseUntil, subjects: map[string]int{}}
+func (r *relay) newBatch(rows []row) *batch {
+	f := &batch{generation: r.generation, leaseUntil: r.leaseUntil, subjects: map[string]int{}}
 	for _, row := range rows {
-		if r.flying(row.subject) {
+		if r.sending(row.subject) {
 			continue
 		}
 		wave := f.subjects[row.subject]
 		f.subjects[row.subject]++
-		if wave == len(f.waves) {
-			f.waves = append(f.waves, nil)
+		if wave == len(f.rounds) {
+			f.rounds = append(f.rounds, nil)
 		}
-		f.waves[wave] = append(f.waves[wave], row)
+		f.rounds[wave] = append(f.rounds[wave], row)
 		f.ids = append(f.ids, row.id)
 	}
 	if len(f.ids) == 0 {
@@ -227,8 +229,8 @@ func (r *relay) load(rows []row) *flight {
 	return f
 }
 
-func (r *relay) flying(subject string) bool {
-	for _, f := range r.flights {
+func (r *relay) sending(subject string) bool {
+	for _, f := range r.batches {
 		if _, ok := f.subjects[subject]; ok {
 			return true
 		}
@@ -237,10 +239,10 @@ func (r *relay) flying(subject string) bool {
 }
 
 // land takes a flight off the list and draws the conclusions for the next.
-func (r *relay) land(f *flight) {
-	for i := range r.flights {
-		if r.flights[i] == f {
-			r.flights = append(r.flights[:i], r.flights[i+1:]...)
+func (r *relay) complete(f *batch) {
+	for i := range r.batches {
+		if r.batches[i] == f {
+			r.batches = append(r.batches[:i], r.batches[i+1:]...)
 			break
 		}
 	}
@@ -253,7 +255,7 @@ func (r *relay) land(f *flight) {
 	case f.brokerErr != nil:
 		r.brokerAt = r.cfg.Now().Add(r.brokerDelay.next())
 		r.brokerErr.Store(&f.brokerErr)
-		if r.brokerAway.due(r.cfg.Now()) {
+		if r.brokerAway.allow(r.cfg.Now()) {
 			r.log.Warn("broker not reached, events wait", "error", f.brokerErr, "rows", len(f.ids))
 		}
 	case f.err != nil && !errors.Is(f.err, errTooLate):
@@ -262,7 +264,7 @@ func (r *relay) land(f *flight) {
 	default:
 		r.brokerDelay.reset()
 		r.brokerErr.Store(nil)
-		r.brokerAway.over()
+		r.brokerAway.reset()
 	}
 	if f.err != nil {
 		r.log.Warn("outcome not written, events will be sent again", "error", f.err)
@@ -271,27 +273,27 @@ func (r *relay) land(f *flight) {
 
 // flight is a batch on its way. Rows of one subject are in successive waves, so that a later one is sent only when
 // the earlier one is with the broker.
-type flight struct {
+type batch struct {
 	generation int64
 	leaseUntil time.Time
 	subjects   map[string]int // to the number of rows
-	waves      [][]row
+	rounds     [][]row
 	ids        []int64
 
-	holds     []hold // what the broker did not take
-	err       error  // of the database
-	brokerErr error  // the broker did not answer for some rows
+	blocks    []block // what the broker did not take
+	err       error   // of the database
+	brokerErr error   // the broker did not answer for some rows
 }
 
-func (f *flight) fly(ctx context.Context, r *relay) {
+func (f *batch) send(ctx context.Context, r *relay) {
 	var (
 		done    []int64
 		stopped = map[string]bool{} // subjects that may not go on in this flight
 	)
-	for _, wave := range f.waves {
+	for _, wave := range f.rounds {
 		var (
 			rows     []row
-			messages []Message
+			messages []transport.Message
 		)
 		for _, row := range wave {
 			if stopped[row.subject] {
@@ -300,7 +302,7 @@ func (f *flight) fly(ctx context.Context, r *relay) {
 			m, err := row.message(r.cfg.Service)
 			if err != nil {
 				stopped[row.subject] = true
-				f.settle(ctx, r, row, errors.Join(ErrRefused, err))
+				f.reject(ctx, r, row, errors.Join(transport.ErrRejected, err))
 				continue
 			}
 			rows, messages = append(rows, row), append(messages, m)
@@ -319,11 +321,11 @@ func (f *flight) fly(ctx context.Context, r *relay) {
 				continue
 			}
 			stopped[row.subject] = true
-			f.settle(ctx, r, row, outcome)
+			f.reject(ctx, r, row, outcome)
 		}
 	}
-	if len(f.holds) > 0 {
-		f.err = errors.Join(f.err, r.outbox.hold(ctx, f.generation, f.holds, r.cfg.Now()))
+	if len(f.blocks) > 0 {
+		f.err = errors.Join(f.err, r.outbox.block(ctx, f.generation, f.blocks, r.cfg.Now()))
 	}
 	if len(done) == 0 {
 		return
@@ -334,7 +336,7 @@ func (f *flight) fly(ctx context.Context, r *relay) {
 }
 
 // publish hands rows to the broker and answers what became of each.
-func (r *relay) publish(ctx context.Context, rows []row, messages []Message) (outcomes []error) {
+func (r *relay) publish(ctx context.Context, rows []row, messages []transport.Message) (outcomes []error) {
 	spans := make([]trace.Span, len(rows))
 	for i, m := range messages {
 		spans[i] = r.tracing.publish(ctx, m.Metadata, isScheduled(rows[i].createdAt, m.Time))
@@ -351,23 +353,23 @@ func (r *relay) publish(ctx context.Context, rows []row, messages []Message) (ou
 }
 
 // settle decides what becomes of a row that the broker did not take.
-func (f *flight) settle(ctx context.Context, r *relay, row row, outcome error) {
+func (f *batch) reject(ctx context.Context, r *relay, row row, outcome error) {
 	now := r.cfg.Now()
-	h := hold{id: row.id, cause: outcome, refused: errors.Is(outcome, ErrRefused)}
+	h := block{id: row.id, cause: outcome, rejected: errors.Is(outcome, transport.ErrRejected)}
 	switch {
-	case errors.Is(outcome, ErrUnroutable):
+	case errors.Is(outcome, transport.ErrUnroutable):
 		// Patience grows with age, so that a missing queue costs little and one that appears is found soon.
 		h.until = now.Add(min(max(now.Sub(row.createdAt)/2, 500*time.Millisecond), 15*time.Second))
-	case h.refused && row.refusals+1 >= r.cfg.RefusalLimit:
+	case h.rejected && row.rejections+1 >= r.cfg.MaxPublishAttempts:
 		h.parked = true
 		r.metrics.parked(ctx)
 		r.log.ErrorContext(ctx, "event parked: the broker refuses it", "row", row.id, "subject", row.subject, "error", outcome)
-	case h.refused:
-		delay := backoff{first: 200 * time.Millisecond, most: time.Minute, jitter: r.cfg.Jitter, n: row.refusals}
+	case h.rejected:
+		delay := backoff{first: 200 * time.Millisecond, most: time.Minute, jitter: r.cfg.Jitter, n: row.rejections}
 		h.until = now.Add(delay.next())
 	default:
 		f.brokerErr = outcome
 		return
 	}
-	f.holds = append(f.holds, h)
+	f.blocks = append(f.blocks, h)
 }

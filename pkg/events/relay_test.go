@@ -15,6 +15,7 @@ import (
 
 	"github.com/quadrille-dev/quadrille/pkg/events"
 	"github.com/quadrille-dev/quadrille/pkg/events/eventstest"
+	"github.com/quadrille-dev/quadrille/pkg/events/transport"
 )
 
 var errLost = errors.New("connection lost")
@@ -29,7 +30,7 @@ func TestRelay_KeepsARowUntilItIsConfirmed(t *testing.T) {
 	eachDatabase(t, func(t *testing.T, url string) {
 		db, tr := open(t, url), eventstest.NewTransport()
 		sent, confirm := make(chan struct{}), make(chan struct{})
-		tr.Outcome(func(events.Message) error {
+		tr.Outcome(func(transport.Message) error {
 			close(sent)
 			<-confirm
 			return nil
@@ -67,7 +68,7 @@ func TestRelay_KeepsAnOutageFromSpendingAnything(t *testing.T) {
 		db, tr := open(t, url), eventstest.NewTransport()
 		var tries atomic.Int32
 		var up atomic.Bool
-		tr.Outcome(func(events.Message) error {
+		tr.Outcome(func(transport.Message) error {
 			tries.Add(1)
 			if up.Load() {
 				return nil
@@ -75,13 +76,13 @@ func TestRelay_KeepsAnOutageFromSpendingAnything(t *testing.T) {
 			return errLost
 		})
 		cfg := config()
-		cfg.RefusalLimit = 1
+		cfg.MaxPublishAttempts = 1
 		cfg.Jitter = func() float64 { return 0 }
 		start(t, db, tr, cfg)
 		publish(t, db, orderCreated{OrderID: "o", Number: 1}, orderCreated{OrderID: "o", Number: 2})
 		eventually(t, "several tries", func() bool { return tries.Load() >= 3 })
 
-		if n := scan[int](t, db, "select count(*) from outbox where refusals = 0 and held_until is null"); n != 2 {
+		if n := scan[int](t, db, "select count(*) from outbox where rejections = 0 and blocked_until is null"); n != 2 {
 			t.Errorf("%d of 2 rows untouched by the outage", n)
 		}
 		up.Store(true)
@@ -97,12 +98,12 @@ func TestRelay_HoldsAnUnroutableEventWithItsKeyOnly(t *testing.T) {
 	eachDatabase(t, func(t *testing.T, url string) {
 		db, tr := open(t, url), eventstest.NewTransport()
 		var bound atomic.Bool
-		tr.Outcome(func(m events.Message) error {
+		tr.Outcome(func(m transport.Message) error {
 			if m.Type == "order.created.v1" && m.Subject == "held" && !bound.Load() {
 				if !m.Mandatory {
 					t.Error("a required event was not sent as mandatory")
 				}
-				return events.ErrUnroutable
+				return transport.ErrUnroutable
 			}
 			return nil
 		})
@@ -111,7 +112,7 @@ func TestRelay_HoldsAnUnroutableEventWithItsKeyOnly(t *testing.T) {
 
 		tr.WaitFor(t, "order.created.v1", "free")
 		eventually(t, "the row is held", func() bool {
-			return scan[int](t, db, "select count(*) from outbox where held_until is not null and refusals = 0") == 1
+			return scan[int](t, db, "select count(*) from outbox where blocked_until is not null and rejections = 0") == 1
 		})
 		publish(t, db, orderCreated{OrderID: "held", Number: 2}, orderCreated{OrderID: "free too"})
 		tr.WaitFor(t, "order.created.v1", "free too")
@@ -139,15 +140,15 @@ func TestRelay_ParksARefusedEventWithItsKeyOnly(t *testing.T) {
 		db, tr := open(t, url), eventstest.NewTransport()
 		var tries atomic.Int32
 		var accept atomic.Bool
-		tr.Outcome(func(m events.Message) error {
+		tr.Outcome(func(m transport.Message) error {
 			if m.Subject == "bad" && !accept.Load() {
 				tries.Add(1)
-				return fmt.Errorf("%w: too large", events.ErrRefused)
+				return fmt.Errorf("%w: too large", transport.ErrRejected)
 			}
 			return nil
 		})
 		cfg := config()
-		cfg.RefusalLimit = 3
+		cfg.MaxPublishAttempts = 3
 		start(t, db, tr, cfg)
 		publish(t, db, orderCreated{OrderID: "bad", Number: 1}, orderCreated{OrderID: "bad", Number: 2}, orderCreated{OrderID: "good"})
 		eventually(t, "parked", func() bool {
@@ -160,7 +161,7 @@ func TestRelay_ParksARefusedEventWithItsKeyOnly(t *testing.T) {
 		if got := tries.Load(); got != 3 {
 			t.Errorf("sent %d times, want RefusalLimit", got)
 		}
-		if got := scan[string](t, db, "select last_error from outbox where parked_at is not null"); got != "events: refused by the broker: too large" {
+		if got := scan[string](t, db, "select last_error from outbox where parked_at is not null"); got != "events: rejected by the broker: too large" {
 			t.Errorf("last_error %q", got)
 		}
 		if n := rowsOf(t, db, "bad"); n != 2 {
@@ -168,7 +169,7 @@ func TestRelay_ParksARefusedEventWithItsKeyOnly(t *testing.T) {
 		}
 
 		accept.Store(true)
-		exec(t, db, "update outbox set parked_at = null, held_until = null, refusals = 0 where parked_at is not null")
+		exec(t, db, "update outbox set parked_at = null, blocked_until = null, rejections = 0 where parked_at is not null")
 		outboxEmpty(t, db)
 		if diff := cmp.Diff([]int{1, 2}, numbers(t, tr, "bad")); diff != "" {
 			t.Error(diff)
@@ -186,7 +187,7 @@ type crossing struct {
 	bad     []string
 }
 
-func (c *crossing) Publish(ctx context.Context, msgs []events.Message) []error {
+func (c *crossing) Publish(ctx context.Context, msgs []transport.Message) []error {
 	c.mu.Lock()
 	for _, m := range msgs {
 		if c.flying[m.Subject] {
@@ -256,7 +257,7 @@ func TestRelay_StopsASubjectAtItsFirstFailure(t *testing.T) {
 		db, tr := open(t, url), eventstest.NewTransport()
 		bus := newBus(t, db, tr, config())
 		var once sync.Once
-		tr.Outcome(func(m events.Message) error {
+		tr.Outcome(func(m transport.Message) error {
 			var err error
 			if m.Subject == "o" {
 				once.Do(func() { err = errLost })
@@ -279,7 +280,7 @@ func TestRelay_IsFencedOffOnceAnotherHasTakenOver(t *testing.T) {
 	eachDatabase(t, func(t *testing.T, url string) {
 		db, tr := open(t, url), eventstest.NewTransport()
 		sent, confirm := make(chan struct{}, 100), make(chan struct{})
-		tr.Outcome(func(events.Message) error {
+		tr.Outcome(func(transport.Message) error {
 			sent <- struct{}{}
 			<-confirm
 			return nil
@@ -312,7 +313,7 @@ func TestRelay_IsNotFencedOffByABatchOfAnEarlierGeneration(t *testing.T) {
 	eachDatabase(t, func(t *testing.T, url string) {
 		db, tr := open(t, url), eventstest.NewTransport()
 		sent, confirm := make(chan struct{}, 100), make(chan struct{})
-		tr.Outcome(func(m events.Message) error {
+		tr.Outcome(func(m transport.Message) error {
 			sent <- struct{}{}
 			<-confirm
 			return nil
@@ -359,7 +360,7 @@ func TestRelay_IsReplacedOnceItsLeaseExpires(t *testing.T) {
 		exec(t, db, "insert into outbox_lease values ('default', 'crashed', 7, "+in(time.Second)+")")
 		exec(t, db, `create table promised as select expires_at from outbox_lease`)
 		expired := make(chan bool, 1)
-		tr.Outcome(func(events.Message) error {
+		tr.Outcome(func(transport.Message) error {
 			expired <- scan[bool](t, db, "select "+in(0)+" >= p.expires_at and generation = 8 from promised p, outbox_lease")
 			return nil
 		})
@@ -404,7 +405,7 @@ func TestRelay_SchedulesWithoutHoldingBackOthers(t *testing.T) {
 		db, tr := open(t, url), eventstest.NewTransport()
 		const delay = 300 * time.Millisecond
 		left := make(chan time.Time, 10)
-		tr.Outcome(func(m events.Message) error {
+		tr.Outcome(func(m transport.Message) error {
 			if m.Subject == "soon" {
 				left <- time.Now()
 			}
@@ -414,9 +415,9 @@ func TestRelay_SchedulesWithoutHoldingBackOthers(t *testing.T) {
 		before := time.Now()
 		if err := db.Transaction(func(tx *gorm.DB) error {
 			return errors.Join(
-				events.Publish(t.Context(), tx, orderCreated{OrderID: "soon", Number: 1}, events.After(delay)),
-				events.Publish(t.Context(), tx, orderCreated{OrderID: "soon", Number: 2}, events.At(before.Add(delay))),
-				events.Publish(t.Context(), tx, orderCreated{OrderID: "o", Number: 1}, events.After(time.Hour)),
+				events.Publish(t.Context(), tx, orderCreated{OrderID: "soon", Number: 1}, events.WithDelay(delay)),
+				events.Publish(t.Context(), tx, orderCreated{OrderID: "soon", Number: 2}, events.WithDeliverAt(before.Add(delay))),
+				events.Publish(t.Context(), tx, orderCreated{OrderID: "o", Number: 1}, events.WithDelay(time.Hour)),
 				events.Publish(t.Context(), tx, orderCreated{OrderID: "o", Number: 2}))
 		}); err != nil {
 			t.Fatal(err)

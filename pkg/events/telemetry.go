@@ -10,6 +10,8 @@ import (
 	"go.opentelemetry.io/otel/propagation"
 	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 	"go.opentelemetry.io/otel/trace"
+
+	"github.com/quadrille-dev/quadrille/pkg/events/transport"
 )
 
 // OpenTelemetry's conventions for messaging are still in development. Every name that we take from them is in this
@@ -37,7 +39,7 @@ const (
 // Values of error.type.
 const (
 	errorUnroutable  = "unroutable"  // no queue wants it
-	errorRefused     = "refused"     // by the broker
+	errorRejected    = "refused"     // by the broker
 	errorUnconfirmed = "unconfirmed" // no answer
 	errorPermanent   = "permanent"   // the reaction said so
 	errorUndecodable = "undecodable" // not this ETO
@@ -51,7 +53,7 @@ const errorKey = semconv.ErrorTypeKey
 var w3c propagation.TraceContext
 
 // traceParentOf is the trace context of ctx on one line, "" if there is none.
-func traceParentOf(ctx context.Context) string {
+func traceParentFrom(ctx context.Context) string {
 	carrier := propagation.MapCarrier{}
 	w3c.Inject(ctx, carrier)
 	return carrier["traceparent"]
@@ -68,11 +70,11 @@ func withTraceParent(ctx context.Context, parent, state string) context.Context 
 // docs/adr/0001-parents-and-links.md has the reasons.
 type tracing struct {
 	tracer  trace.Tracer
-	names   Names
+	names   transport.Names
 	service string
 }
 
-func newTracing(cfg Config, names Names) tracing {
+func newTracing(cfg Config, names transport.Names) tracing {
 	return tracing{tracer: cfg.TracerProvider.Tracer(scope), names: names, service: cfg.Service}
 }
 
@@ -92,7 +94,7 @@ func (t tracing) start(ctx context.Context, operation string, kind trace.SpanKin
 }
 
 // messaging are the attributes that spans and metrics share.
-func messaging(names Names, operation, destination string) []attribute.KeyValue {
+func messaging(names transport.Names, operation, destination string) []attribute.KeyValue {
 	return []attribute.KeyValue{
 		semconv.MessagingSystemKey.String(names.System()), semconv.MessagingOperationName(operation),
 		semconv.MessagingDestinationName(destination),
@@ -122,14 +124,14 @@ func (t tracing) publish(ctx context.Context, m Metadata, scheduled bool) trace.
 }
 
 // process opens the span of one attempt of a reaction. ctx is in the event's trace.
-func (t tracing) process(ctx context.Context, q Queue, m Metadata, d Delivery) (context.Context, trace.Span) {
+func (t tracing) process(ctx context.Context, q transport.Queue, m Metadata, d transport.Delivery) (context.Context, trace.Span) {
 	options := []trace.SpanStartOption{trace.WithAttributes(
 		semconv.MessagingConsumerGroupName(q.String()),
 		attemptKey.Int(d.Attempt),
 	)}
 	if d.TraceParent != "" {
 		reason := linkRetry
-		if d.DeadReason != "" {
+		if d.DeadLetterReason != "" {
 			reason = linkReplay
 		}
 		before := trace.SpanContextFromContext(withTraceParent(context.Background(), d.TraceParent, ""))
@@ -162,10 +164,10 @@ func sendError(outcome error) string {
 	switch {
 	case outcome == nil:
 		return ""
-	case errors.Is(outcome, ErrUnroutable):
+	case errors.Is(outcome, transport.ErrUnroutable):
 		return errorUnroutable
-	case errors.Is(outcome, ErrRefused):
-		return errorRefused
+	case errors.Is(outcome, transport.ErrRejected):
+		return errorRejected
 	default:
 		return errorUnconfirmed
 	}

@@ -16,6 +16,7 @@ import (
 
 	"github.com/quadrille-dev/quadrille/pkg/events"
 	"github.com/quadrille-dev/quadrille/pkg/events/eventstest"
+	"github.com/quadrille-dev/quadrille/pkg/events/transport"
 )
 
 // traced is a configuration whose spans are recorded.
@@ -26,7 +27,7 @@ func traced(t *testing.T) (events.Config, *tracetest.SpanRecorder, trace.Tracer)
 	t.Cleanup(func() { _ = provider.Shutdown(context.Background()) })
 	cfg := config()
 	cfg.TracerProvider = provider
-	cfg.RetryLadder = []time.Duration{time.Second}
+	cfg.RetryDelays = []time.Duration{time.Second}
 	return cfg, recorder, provider.Tracer("test")
 }
 
@@ -90,7 +91,7 @@ func TestTracing_FollowsAnEventFromItsCreationToItsEffect(t *testing.T) {
 	}
 
 	consumed := eventstest.Enveloped(sent)
-	if v := tr.Deliver(t, orderCreated{OrderID: "o"}, consumed); v.Action != events.Done {
+	if v := tr.Deliver(t, orderCreated{OrderID: "o"}, consumed); v.Action != transport.Ack {
 		t.Fatalf("verdict %+v", v)
 	}
 	process := spans(t, recorded, "process", 1)[0]
@@ -148,7 +149,7 @@ func TestTracing_LinksWhatComesLateToWhatCameBefore(t *testing.T) {
 	again := eventstest.WithID("e")
 	v := tr.Deliver(t, orderCreated{OrderID: "o"}, again)
 	v = tr.Deliver(t, orderCreated{OrderID: "o"}, again, eventstest.Following(v))
-	if v.Action != events.Dead {
+	if v.Action != transport.DeadLetter {
 		t.Fatalf("verdict %+v", v)
 	}
 	tr.Deliver(t, orderCreated{OrderID: "o"}, again, eventstest.Following(v))
@@ -168,7 +169,7 @@ func TestTracing_LinksWhatComesLateToWhatCameBefore(t *testing.T) {
 	}
 
 	if err := db.Transaction(func(tx *gorm.DB) error {
-		return events.Publish(t.Context(), tx, orderCreated{OrderID: "later"}, events.After(50*time.Millisecond))
+		return events.Publish(t.Context(), tx, orderCreated{OrderID: "later"}, events.WithDelay(50*time.Millisecond))
 	}); err != nil {
 		t.Fatal(err)
 	}
@@ -182,7 +183,7 @@ func TestTracing_LinksWhatComesLateToWhatCameBefore(t *testing.T) {
 func TestTracing_SaysWhatKindOfErrorItWas(t *testing.T) {
 	t.Parallel()
 	for want, outcome := range map[string]error{
-		"unroutable": events.ErrUnroutable, "refused": events.ErrRefused, "unconfirmed": errors.New("connection lost"),
+		"unroutable": transport.ErrUnroutable, "refused": transport.ErrRejected, "unconfirmed": errors.New("connection lost"),
 	} {
 		t.Run(want, func(t *testing.T) {
 			t.Parallel()
@@ -227,7 +228,7 @@ func TestFromContext_IsTheEventOfTheReaction(t *testing.T) {
 		}
 		return nil
 	}))
-	if v := tr.Deliver(t, orderCreated{OrderID: "o"}); v.Action != events.Done {
+	if v := tr.Deliver(t, orderCreated{OrderID: "o"}); v.Action != transport.Ack {
 		t.Errorf("verdict %+v", v)
 	}
 	if _, ok := events.FromContext(t.Context()); ok {

@@ -44,7 +44,7 @@ func (s *Service) publishProduct(ctx context.Context, tx *gorm.DB, p Product, fa
 		default:
 			return fmt.Errorf("no event for %q", fact)
 		}
-		if err := events.Publish(ctx, tx, eto, events.Sequence(p.Version)); err != nil {
+		if err := events.Publish(ctx, tx, eto, events.WithSequence(p.Version)); err != nil {
 			return err
 		}
 		slog.InfoContext(ctx, string(fact), "sku", p.SKU, "version", p.Version)
@@ -73,7 +73,7 @@ func (s *Service) Seed(ctx context.Context) error {
 					return nil, nil
 				}
 				facts := p.Put(want.Name, want.Price)
-				return facts, p.Supply(want.OnHand)
+				return facts, p.Restock(want.OnHand)
 			})
 			return err
 		})

@@ -6,7 +6,7 @@ import "github.com/quadrille-dev/quadrille/pkg/chassis"
 type Config struct {
 	chassis.Config
 	// SeedCatalogue fills the catalogue with a few products when the service starts. "on" or "off".
-	SeedCatalogue bool `env:"SEED_CATALOGUE" envDefault:"off"`
+	SeedCatalogue bool `env:"SEED_CATALOGUE" envDefault:"false"`
 }
 
 // Defaults is what the environment need not say.

@@ -22,6 +22,7 @@ import (
 	"github.com/quadrille-dev/quadrille/pkg/chassis"
 	"github.com/quadrille-dev/quadrille/pkg/events"
 	"github.com/quadrille-dev/quadrille/pkg/events/eventstest"
+	"github.com/quadrille-dev/quadrille/pkg/events/transport"
 	"github.com/quadrille-dev/quadrille/pkg/testservers"
 	"github.com/quadrille-dev/quadrille/services/inventory"
 )
@@ -70,7 +71,7 @@ func newShop(t *testing.T) *shop {
 	})
 	s := &shop{db: db, tr: eventstest.NewTransport(), svc: inventory.New(db)}
 	s.watchForDeadlocks(t)
-	bus, err := events.New(db, s.tr, events.Config{Service: "inventory"}, inventory.Subscriptions(s.svc)...)
+	bus, err := events.New(db, s.tr, events.Config{Events: events.Declarations(contracts.Events), Service: "inventory"}, inventory.Subscriptions(s.svc)...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -121,7 +122,7 @@ func order(id string, items ...contracts.Item) contracts.OrderCreated {
 // deliver hands the event to its reaction, which must be done with it at the first attempt.
 func (s *shop) deliver(t *testing.T, eto events.ETO, opts ...eventstest.DeliverOption) {
 	t.Helper()
-	if v := s.tr.Deliver(t, eto, opts...); v.Action != events.Done {
+	if v := s.tr.Deliver(t, eto, opts...); v.Action != transport.Ack {
 		t.Errorf("%s about %s: verdict %+v", eto.EventType(), eto.Subject(), v)
 	}
 }
@@ -164,8 +165,8 @@ func (s *shop) stock(t *testing.T, sku string, quantity int) {
 		t.Errorf("PUT %s: %d %s", path, put.Code, put.Body)
 	}
 	body, _ := json.Marshal(map[string]int{"quantity": quantity})
-	if rec := s.call(t, http.MethodPost, path+"/supply", string(body)); rec.Code != http.StatusCreated {
-		t.Errorf("POST %s/supply: %d %s", path, rec.Code, rec.Body)
+	if rec := s.call(t, http.MethodPost, path+"/restock", string(body)); rec.Code != http.StatusCreated {
+		t.Errorf("POST %s/restock: %d %s", path, rec.Code, rec.Body)
 	}
 }
 
@@ -215,10 +216,10 @@ func (s *shop) states(t *testing.T) map[inventory.State]int {
 }
 
 // told lists everything that was published about the subject. The bus is stopped for it: that publishes what waits.
-func (s *shop) told(t *testing.T, subject string) []events.Envelope {
+func (s *shop) told(t *testing.T, subject string) []transport.Envelope {
 	t.Helper()
 	s.stop()
-	return slices.DeleteFunc(s.tr.Published(), func(e events.Envelope) bool { return e.Subject != subject })
+	return slices.DeleteFunc(s.tr.Published(), func(e transport.Envelope) bool { return e.Subject != subject })
 }
 
 // wantTold checks that exactly these events were published about the subject, in this order.

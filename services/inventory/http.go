@@ -23,7 +23,7 @@ func (s *Service) Routes(r *chassis.Router) {
 	api.DELETE("/products/:sku", chassis.Handle(s.deleteProduct))
 	api.GET("/products", chassis.Handle(s.listProducts))
 	api.GET("/products/:sku", chassis.Handle(s.getProduct))
-	api.POST("/products/:sku/supply", chassis.Handle(s.supplyProduct))
+	api.POST("/products/:sku/restock", chassis.Handle(s.supplyProduct))
 	api.GET("/reservations/:orderId", chassis.Handle(s.getReservation))
 }
 
@@ -139,7 +139,7 @@ func (s *Service) supplyProduct(c *gin.Context) error {
 		return chassis.Unprocessable(chassis.FieldError{Field: "quantity", Detail: "must be from 1 to 1000000"})
 	}
 	return chassis.Idempotent(c, s.db, chassis.IdempotencyOptions{}, func(ctx context.Context, tx *gorm.DB) (chassis.Reply, error) {
-		p, err := s.changeProduct(ctx, tx, sku, func(p *Product) ([]Fact, error) { return nil, p.Supply(req.Quantity) })
+		p, err := s.changeProduct(ctx, tx, sku, func(p *Product) ([]Fact, error) { return nil, p.Restock(req.Quantity) })
 		if err != nil {
 			return chassis.Reply{}, problemOf(err)
 		}

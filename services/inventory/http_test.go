@@ -125,7 +125,7 @@ func TestDeleteProduct(t *testing.T) {
 	wantProblem(t, s.call(t, "DELETE", "/api/v1/products/fan", ""), 404)
 	wantProblem(t, s.call(t, "DELETE", "/api/v1/products/unheard-of", ""), 404)
 	wantProblem(t, s.call(t, "GET", "/api/v1/products/fan", ""), 404)
-	wantProblem(t, s.call(t, "POST", "/api/v1/products/fan/supply", `{"quantity":1}`), 404)
+	wantProblem(t, s.call(t, "POST", "/api/v1/products/fan/restock", `{"quantity":1}`), 404)
 
 	wantJSON(t, s.call(t, "PUT", "/api/v1/products/fan", silkFan), 201, `{"sku":"fan","name":"Silk fan",
 		"price":{"amount":1999,"currency":"EUR"},"onHand":3,"reserved":0,"available":3,"version":3}`)
@@ -177,9 +177,9 @@ func TestSupply_AddsStock(t *testing.T) {
 	s := newShop(t)
 	s.call(t, "PUT", "/api/v1/products/fan", silkFan)
 
-	wantJSON(t, s.call(t, "POST", "/api/v1/products/fan/supply", `{"quantity":3}`), 201,
+	wantJSON(t, s.call(t, "POST", "/api/v1/products/fan/restock", `{"quantity":3}`), 201,
 		`{"sku":"fan","onHand":3,"reserved":0,"available":3}`)
-	wantJSON(t, s.call(t, "POST", "/api/v1/products/fan/supply", `{"quantity":4}`), 201,
+	wantJSON(t, s.call(t, "POST", "/api/v1/products/fan/restock", `{"quantity":4}`), 201,
 		`{"sku":"fan","onHand":7,"reserved":0,"available":7}`)
 }
 
@@ -189,10 +189,10 @@ func TestSupply_RepeatedUnderOneKeyAddsOnce(t *testing.T) {
 	s.call(t, "PUT", "/api/v1/products/fan", silkFan)
 
 	for range 3 {
-		wantJSON(t, s.call(t, "POST", "/api/v1/products/fan/supply", `{"quantity":3}`, "Idempotency-Key: delivery-7"), 201,
+		wantJSON(t, s.call(t, "POST", "/api/v1/products/fan/restock", `{"quantity":3}`, "Idempotency-Key: delivery-7"), 201,
 			`{"sku":"fan","onHand":3,"reserved":0,"available":3}`)
 	}
-	wantProblem(t, s.call(t, "POST", "/api/v1/products/fan/supply", `{"quantity":4}`, "Idempotency-Key: delivery-7"), 422)
+	wantProblem(t, s.call(t, "POST", "/api/v1/products/fan/restock", `{"quantity":4}`, "Idempotency-Key: delivery-7"), 422)
 	s.wantStock(t, "fan", 3, 0)
 }
 
@@ -211,7 +211,7 @@ func TestSupply_RefusesWrongInput(t *testing.T) {
 		`{"quantity":1,"colour":"red"}`:           400,
 	} {
 		t.Run(body, func(t *testing.T) {
-			rec := s.call(t, "POST", "/api/v1/products/fan/supply", body)
+			rec := s.call(t, "POST", "/api/v1/products/fan/restock", body)
 			if status == 422 {
 				wantProblem(t, rec, status, "quantity")
 			} else {
@@ -219,11 +219,11 @@ func TestSupply_RefusesWrongInput(t *testing.T) {
 			}
 		})
 	}
-	if err := s.db.Exec("UPDATE products SET supplied = 1000000000, on_hand = 1000000000").Error; err != nil {
+	if err := s.db.Exec("UPDATE products SET received = 1000000000, on_hand = 1000000000").Error; err != nil {
 		t.Fatal(err)
 	}
-	wantProblem(t, s.call(t, "POST", "/api/v1/products/fan/supply", `{"quantity":1}`), 409)
-	wantProblem(t, s.call(t, "POST", "/api/v1/products/unheard-of/supply", `{"quantity":1}`), 404)
+	wantProblem(t, s.call(t, "POST", "/api/v1/products/fan/restock", `{"quantity":1}`), 409)
+	wantProblem(t, s.call(t, "POST", "/api/v1/products/unheard-of/restock", `{"quantity":1}`), 404)
 }
 
 func TestGetReservation(t *testing.T) {

@@ -77,7 +77,7 @@ func NewReservation(orderID string) Reservation { return Reservation{OrderID: or
 
 // OrderCreated sets aside every item, or none and says what was short. An order that was called off before it was met
 // gets nothing.
-func (r *Reservation) OrderCreated(items []Item, shelf Shelf) []Fact {
+func (r *Reservation) OrderCreated(items []Item, shelf Stock) []Fact {
 	if r.State != None {
 		return nil
 	}
@@ -99,14 +99,14 @@ func (r *Reservation) OrderCreated(items []Item, shelf Shelf) []Fact {
 }
 
 // PaymentFailed says that the card was declined.
-func (r *Reservation) PaymentFailed(shelf Shelf) []Fact { return r.release(shelf) }
+func (r *Reservation) PaymentFailed(shelf Stock) []Fact { return r.release(shelf) }
 
 // PaymentRefunded says that the order was paid for and will not be delivered.
-func (r *Reservation) PaymentRefunded(shelf Shelf) []Fact { return r.release(shelf) }
+func (r *Reservation) PaymentRefunded(shelf Stock) []Fact { return r.release(shelf) }
 
 // PaymentVoided says that the order will never be charged. It may arrive before the order itself, and then makes sure
 // that nothing is ever set aside for it.
-func (r *Reservation) PaymentVoided(shelf Shelf) []Fact {
+func (r *Reservation) PaymentVoided(shelf Stock) []Fact {
 	if r.State == None {
 		r.State = Tombstone
 		return nil
@@ -115,7 +115,7 @@ func (r *Reservation) PaymentVoided(shelf Shelf) []Fact {
 }
 
 // ShipmentDispatched says that the parcel was handed over: the stock has left. Nobody waits to be told.
-func (r *Reservation) ShipmentDispatched(shelf Shelf) []Fact {
+func (r *Reservation) ShipmentDispatched(shelf Stock) []Fact {
 	if r.State != Reserved {
 		return nil
 	}
@@ -128,7 +128,7 @@ func (r *Reservation) ShipmentDispatched(shelf Shelf) []Fact {
 	return nil
 }
 
-func (r *Reservation) release(shelf Shelf) []Fact {
+func (r *Reservation) release(shelf Stock) []Fact {
 	if r.State != Reserved {
 		return nil
 	}
@@ -144,7 +144,7 @@ const MaxStock = 1_000_000_000
 
 // Lines sums an order's items up to one line a product, sorted by SKU. The error says that this is no order: nothing
 // wanted, or a quantity below one or beyond MaxStock.
-func Lines(items []Item) ([]Item, error) {
+func NewOrderLines(items []Item) ([]Item, error) {
 	if len(items) == 0 {
 		return nil, errors.New("an order without items")
 	}
@@ -164,9 +164,9 @@ func Lines(items []Item) ([]Item, error) {
 }
 
 // Shelf holds the products that a rule is about, by SKU. Those that never existed are not on it.
-type Shelf map[string]*Product
+type Stock map[string]*Product
 
-func (s Shelf) available(sku string) int {
+func (s Stock) available(sku string) int {
 	if p := s[sku]; p != nil && !p.Deleted {
 		return p.Available()
 	}
@@ -179,7 +179,7 @@ type Product struct {
 	SKU      string
 	Name     string
 	Price    Money
-	Supplied int   // ever
+	Received int   // ever
 	OnHand   int   // in the warehouse: what was supplied and has not left
 	Reserved int   // of those, set aside for orders
 	Version  int64 // grows with every change of the catalogue; 0 before the first
@@ -226,14 +226,14 @@ func (p *Product) Delete() ([]Fact, error) {
 }
 
 // Supply adds newly arrived stock.
-func (p *Product) Supply(quantity int) error {
+func (p *Product) Restock(quantity int) error {
 	if p.Deleted {
 		return ErrUnknownProduct
 	}
 	if quantity > MaxStock-p.OnHand {
 		return ErrTooMuchStock
 	}
-	p.Supplied += quantity
+	p.Received += quantity
 	p.OnHand += quantity
 	return nil
 }

@@ -20,7 +20,7 @@ const (
 	dispatched what = "shipment.dispatched"
 )
 
-func (w what) tell(r *Reservation, shelf Shelf, items ...Item) []Fact {
+func (w what) tell(r *Reservation, shelf Stock, items ...Item) []Fact {
 	switch w {
 	case created:
 		return r.OrderCreated(items, shelf)
@@ -37,8 +37,8 @@ func (w what) tell(r *Reservation, shelf Shelf, items ...Item) []Fact {
 	}
 }
 
-func shelfOf(products ...Product) Shelf {
-	shelf := Shelf{}
+func shelfOf(products ...Product) Stock {
+	shelf := Stock{}
 	for _, p := range products {
 		shelf[p.SKU] = &p
 	}
@@ -159,7 +159,7 @@ func TestReservation_EndsTheSameInAnyOrder(t *testing.T) {
 
 func TestLines_SumsUpSortedBySKU(t *testing.T) {
 	t.Parallel()
-	got, err := Lines([]Item{{"score", 1}, {"fan", 2}, {"score", 3}})
+	got, err := NewOrderLines([]Item{{"score", 1}, {"fan", 2}, {"score", 3}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -178,7 +178,7 @@ func TestLines_RefusesWhatIsNoOrder(t *testing.T) {
 		{{"fan", MaxStock}, {"fan", 1}},
 		{{"fan", most}, {"fan", most}},
 	} {
-		if got, err := Lines(items); err == nil {
+		if got, err := NewOrderLines(items); err == nil {
 			t.Errorf("%v became %v", items, got)
 		}
 	}
@@ -219,7 +219,7 @@ func TestProduct_KeepsItsStockWhileDeleted(t *testing.T) {
 	t.Parallel()
 	p := NewProduct("fan")
 	p.Put("Fan", Money{100, "EUR"})
-	if err := p.Supply(4); err != nil {
+	if err := p.Restock(4); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := p.Delete(); err != nil {
@@ -236,14 +236,14 @@ func TestProduct_SuppliedGrowsWithSupplyAndNothingElse(t *testing.T) {
 	t.Parallel()
 	const orders = 3
 	p := NewProduct("fan")
-	shelf, reservations := Shelf{"fan": &p}, make([]Reservation, orders)
+	shelf, reservations := Stock{"fan": &p}, make([]Reservation, orders)
 	for i := range reservations {
 		reservations[i] = NewReservation(fmt.Sprintf("o-%d", i))
 	}
 	tell := func(n int, event what) func() { return func() { event.tell(&reservations[n], shelf, Item{"fan", 2}) } }
 	supply := func(quantity int) func() {
 		return func() {
-			if err := p.Supply(quantity); err != nil {
+			if err := p.Restock(quantity); err != nil {
 				t.Error(err)
 			}
 		}
@@ -254,7 +254,7 @@ func TestProduct_SuppliedGrowsWithSupplyAndNothingElse(t *testing.T) {
 		supplied, onHand, reserved int
 	}{
 		{"created", func() { p.Put("Fan", Money{100, "EUR"}) }, 0, 0, 0},
-		{"supplied", supply(4), 4, 4, 0},
+		{"received", supply(4), 4, 4, 0},
 		{"changed", func() { p.Put("Silk fan", Money{120, "EUR"}) }, 4, 4, 0},
 		{"set aside", tell(0, created), 4, 4, 2},
 		{"set aside again", tell(1, created), 4, 4, 4},
@@ -262,14 +262,14 @@ func TestProduct_SuppliedGrowsWithSupplyAndNothingElse(t *testing.T) {
 		{"left", tell(0, dispatched), 4, 2, 2},
 		{"supplied again", supply(3), 7, 5, 2},
 		{"released", tell(1, refunded), 7, 5, 0},
-		{"refused", func() { _ = p.Supply(MaxStock) }, 7, 5, 0},
+		{"refused", func() { _ = p.Restock(MaxStock) }, 7, 5, 0},
 		{"deleted", func() { _, _ = p.Delete() }, 7, 5, 0},
-		{"refused while deleted", func() { _ = p.Supply(1) }, 7, 5, 0},
+		{"refused while deleted", func() { _ = p.Restock(1) }, 7, 5, 0},
 		{"created anew", func() { p.Put("Fan", Money{100, "EUR"}) }, 7, 5, 0},
 	} {
-		if step.do(); p.Supplied != step.supplied || p.OnHand != step.onHand || p.Reserved != step.reserved {
+		if step.do(); p.Received != step.supplied || p.OnHand != step.onHand || p.Reserved != step.reserved {
 			t.Errorf("%s: %d supplied, %d on hand, %d reserved, want %d, %d, %d",
-				step.name, p.Supplied, p.OnHand, p.Reserved, step.supplied, step.onHand, step.reserved)
+				step.name, p.Received, p.OnHand, p.Reserved, step.supplied, step.onHand, step.reserved)
 		}
 	}
 }
@@ -282,9 +282,9 @@ func TestProduct_RefusesWhatItCannotDo(t *testing.T) {
 	for _, c := range []struct{ got, want error }{
 		{deleteGone, ErrUnknownProduct},
 		{deletePromised, ErrStockReserved},
-		{gone.Supply(1), ErrUnknownProduct},
-		{full.Supply(2), ErrTooMuchStock},
-		{full.Supply(1), nil},
+		{gone.Restock(1), ErrUnknownProduct},
+		{full.Restock(2), ErrTooMuchStock},
+		{full.Restock(1), nil},
 	} {
 		if !errors.Is(c.got, c.want) {
 			t.Errorf("got %v, want %v", c.got, c.want)

@@ -15,11 +15,11 @@ func (s *Service) OnOrderCreated(ctx context.Context, tx *gorm.DB, e events.Rece
 	for i, item := range e.Event.Items {
 		wanted[i] = Item(item)
 	}
-	lines, err := Lines(wanted)
+	lines, err := NewOrderLines(wanted)
 	if err != nil {
 		return events.Permanent(err)
 	}
-	return s.change(ctx, tx, e.Event.OrderID, func(r *Reservation, shelf Shelf) []Fact {
+	return s.change(ctx, tx, e.Event.OrderID, func(r *Reservation, shelf Stock) []Fact {
 		return r.OrderCreated(lines, shelf)
 	}, lines...)
 }

@@ -83,7 +83,7 @@ func serve(t *testing.T, change func(*inventory.Config)) (url string, tr *events
 func TestConfig_SeedsOnlyIfAsked(t *testing.T) {
 	t.Parallel()
 	base := []string{"DATABASE_URL=postgres://inventory@localhost/inventory", "AMQP_URL=amqp://inventory@localhost"}
-	for seed, want := range map[string]bool{"": false, "off": false, "on": true} {
+	for seed, want := range map[string]bool{"": false, "false": false, "true": true} {
 		cfg, err := chassis.ParseEnv(inventory.Defaults(), append(slices.Clone(base), "SEED_CATALOGUE="+seed))
 		if err != nil || cfg.SeedCatalogue != want || cfg.HTTPAddr != ":8082" {
 			t.Errorf("SEED_CATALOGUE=%s: %+v, %v", seed, cfg, err)

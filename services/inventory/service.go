@@ -25,7 +25,7 @@ func New(db *gorm.DB) *Service { return &Service{db: db} }
 // the rule decide, stores both and publishes what was decided, all in tx. Of an order that is new to us, only the
 // event can say what it is about: wanted.
 func (s *Service) change(ctx context.Context, tx *gorm.DB, orderID string,
-	rule func(*Reservation, Shelf) []Fact, wanted ...Item,
+	rule func(*Reservation, Stock) []Fact, wanted ...Item,
 ) error {
 	r, err := lockReservation(tx, orderID)
 	if err != nil {
@@ -35,7 +35,7 @@ func (s *Service) change(ctx context.Context, tx *gorm.DB, orderID string,
 	if before == None {
 		items = wanted
 	}
-	shelf, err := lockShelf(tx, items)
+	shelf, err := lockStock(tx, items)
 	if err != nil {
 		return fmt.Errorf("lock products of order %s: %w", orderID, err)
 	}
@@ -43,13 +43,13 @@ func (s *Service) change(ctx context.Context, tx *gorm.DB, orderID string,
 	facts := rule(&r, shelf)
 
 	if r.State == before {
-		chassis.Ignored(ctx, "inventory", orderID, string(before))
+		chassis.RecordNoop(ctx, "inventory", orderID, string(before))
 		return nil
 	}
 	if err := storeReservation(tx, r); err != nil {
 		return fmt.Errorf("store reservation of order %s: %w", orderID, err)
 	}
-	if err := storeShelf(tx, shelf); err != nil {
+	if err := storeStock(tx, shelf); err != nil {
 		return fmt.Errorf("store products of order %s: %w", orderID, err)
 	}
 	slog.InfoContext(ctx, "reservation "+string(r.State), "order_id", orderID)

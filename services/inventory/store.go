@@ -26,7 +26,7 @@ type (
 		SKU      string `gorm:"primaryKey"`
 		Name     string
 		Price    Money `gorm:"embedded;embeddedPrefix:price_"`
-		Supplied int
+		Received int
 		OnHand   int
 		Reserved int
 		Version  int64
@@ -72,8 +72,8 @@ func findReservation(db *gorm.DB, orderID string) (Reservation, error) {
 
 // lockShelf answers the products that the items are about, locked until tx ends. Everybody locks in the same order,
 // by SKU, so that two orders for the same products wait for each other but never in a circle.
-func lockShelf(tx *gorm.DB, items []Item) (Shelf, error) {
-	shelf := Shelf{}
+func lockStock(tx *gorm.DB, items []Item) (Stock, error) {
+	shelf := Stock{}
 	if len(items) == 0 {
 		return shelf, nil
 	}
@@ -91,7 +91,7 @@ func lockShelf(tx *gorm.DB, items []Item) (Shelf, error) {
 	return shelf, nil
 }
 
-func storeShelf(tx *gorm.DB, shelf Shelf) error {
+func storeStock(tx *gorm.DB, shelf Stock) error {
 	for _, p := range shelf {
 		if err := storeProduct(tx, *p); err != nil {
 			return err
@@ -113,7 +113,7 @@ func lockProduct(tx *gorm.DB, sku string) (Product, error) {
 func storeProduct(tx *gorm.DB, p Product) error {
 	row := productRow(p)
 	return exactlyOne(tx.Model(&row).
-		Select("Name", "price_amount", "price_currency", "Supplied", "OnHand", "Reserved", "Version", "Deleted").Updates(row))
+		Select("Name", "price_amount", "price_currency", "Received", "OnHand", "Reserved", "Version", "Deleted").Updates(row))
 }
 
 // findProduct answers ErrUnknownProduct for a SKU that is not in the catalogue.

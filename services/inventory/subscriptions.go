@@ -6,10 +6,10 @@ import "github.com/quadrille-dev/quadrille/pkg/events"
 // that declares the queues asks with a nil Service.
 func Subscriptions(s *Service) []events.Subscription {
 	return []events.Subscription{
-		events.On("order-created", s.OnOrderCreated),
-		events.On("payment-failed", s.OnPaymentFailed),
-		events.On("payment-refunded", s.OnPaymentRefunded),
-		events.On("payment-voided", s.OnPaymentVoided),
-		events.On("shipment-dispatched", s.OnShipmentDispatched),
+		events.Handle("order-created", s.OnOrderCreated),
+		events.Handle("payment-failed", s.OnPaymentFailed),
+		events.Handle("payment-refunded", s.OnPaymentRefunded),
+		events.Handle("payment-voided", s.OnPaymentVoided),
+		events.Handle("shipment-dispatched", s.OnShipmentDispatched),
 	}
 }

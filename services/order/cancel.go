@@ -21,9 +21,9 @@ func (s *Service) cancel(ctx context.Context, orderID string) (o *Order, err err
 		if o, err = lockOrder(tx, orderID); err != nil {
 			return err
 		}
-		var noted []Entry
-		if o.Seen.DeadlineAsked && !o.Seen.CustomerAsked && o.State() == Cancelling {
-			noted = []Entry{{At: now(), Words: customerNoted}}
+		var noted []HistoryEntry
+		if o.Observed.DeadlineAsked && !o.Observed.CustomerAsked && o.State() == Cancelling {
+			noted = []HistoryEntry{{At: now(), Description: customerNoted}}
 		}
 		var refusal error
 		_, err := s.apply(ctx, tx, o, func(o *Order) (facts []Fact) {

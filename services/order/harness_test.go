@@ -22,6 +22,7 @@ import (
 	"github.com/quadrille-dev/quadrille/pkg/chassis"
 	"github.com/quadrille-dev/quadrille/pkg/events"
 	"github.com/quadrille-dev/quadrille/pkg/events/eventstest"
+	"github.com/quadrille-dev/quadrille/pkg/events/transport"
 	"github.com/quadrille-dev/quadrille/pkg/testservers"
 	"github.com/quadrille-dev/quadrille/services/order"
 )
@@ -66,10 +67,10 @@ func newShop(t *testing.T) *shop {
 
 func newShopWithDeadline(t *testing.T, deadline time.Duration) *shop {
 	t.Helper()
-	return newShopWith(t, order.Patience{Payment: deadline, Shop: time.Hour, Carrier: time.Hour})
+	return newShopWith(t, order.Timeouts{Payment: deadline, Services: time.Hour, Carrier: time.Hour})
 }
 
-func newShopWith(t *testing.T, patience order.Patience) *shop {
+func newShopWith(t *testing.T, patience order.Timeouts) *shop {
 	t.Helper()
 	db, err := open(t.Context(), migrated.Database(t))
 	if err != nil {
@@ -83,7 +84,7 @@ func newShopWith(t *testing.T, patience order.Patience) *shop {
 	s := &shop{db: db, tr: eventstest.NewTransport()}
 	svc := order.New(db, patience)
 	s.service = svc
-	bus, err := events.New(db, s.tr, events.Config{Service: "order"}, order.Subscriptions(svc)...)
+	bus, err := events.New(db, s.tr, events.Config{Events: events.Declarations(contracts.Events), Service: "order"}, order.Subscriptions(svc)...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -102,7 +103,7 @@ func euros(cents int64) contracts.Money { return contracts.Money{Amount: cents, 
 // deliver hands the event to its reaction, which must be done with it at the first attempt.
 func (s *shop) deliver(t *testing.T, eto events.ETO, opts ...eventstest.DeliverOption) {
 	t.Helper()
-	if v := s.tr.Deliver(t, eto, opts...); v.Action != events.Done {
+	if v := s.tr.Deliver(t, eto, opts...); v.Action != transport.Ack {
 		t.Errorf("%s about %s: verdict %+v", eto.EventType(), eto.Subject(), v)
 	}
 }
@@ -155,7 +156,7 @@ type view struct {
 	Total      order.Money
 	Payment    struct{ ID, DeclineCode string }
 	Shipment   struct{ ID, Tracking string }
-	History    []struct{ Event, What string }
+	History    []struct{ Event, Description string }
 }
 
 func (v view) count(event string) (n int) {

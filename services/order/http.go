@@ -51,11 +51,11 @@ type (
 	entryResponse struct {
 		At    time.Time `json:"at"`
 		Event string    `json:"event,omitempty"`
-		What  string    `json:"what"`
+		What  string    `json:"description"`
 	}
 )
 
-func responseOf(o *Order, history []Entry) orderResponse {
+func responseOf(o *Order, history []HistoryEntry) orderResponse {
 	r := orderResponse{
 		ID: o.ID, CustomerID: o.CustomerID, State: o.State(), Reason: o.Why(), Message: o.Message(), Items: o.Items, Total: o.Total,
 		ShippingAddress: o.ShipTo, PlacedAt: o.PlacedAt, History: historyOf(history),
@@ -69,10 +69,10 @@ func responseOf(o *Order, history []Entry) orderResponse {
 	return r
 }
 
-func historyOf(history []Entry) []entryResponse {
+func historyOf(history []HistoryEntry) []entryResponse {
 	var entries []entryResponse
 	for _, e := range history {
-		entries = append(entries, entryResponse{At: e.At.UTC(), Event: e.EventType, What: e.Words})
+		entries = append(entries, entryResponse{At: e.At.UTC(), Event: e.EventType, What: e.Description})
 	}
 	return entries
 }

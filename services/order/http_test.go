@@ -34,7 +34,7 @@ func TestPlace_AnswersTheOrderAndAnnouncesIt(t *testing.T) {
 			{SKU: "gloves", Name: "Gloves", Quantity: 1, UnitPrice: order.Money{Amount: 1999, Currency: "EUR"}},
 		},
 	}
-	want.History = append(want.History, struct{ Event, What string }{"order.created.v1", "the order was placed"})
+	want.History = append(want.History, struct{ Event, Description string }{"order.created.v1", "the order was placed"})
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("answer (-want +got)\n%s", diff)
 	}

@@ -19,7 +19,7 @@ var (
 	durations, _ = meter.Float64Histogram("orders.duration", metric.WithUnit("s"),
 		metric.WithDescription("From the order until its end, by outcome and, for cancelled ones, reason."),
 		metric.WithExplicitBucketBoundaries(.5, 1, 2.5, 5, 7.5, 10, 15, 30, 60, 300, 900, 3600, 6*3600, 86400, 3*86400, 7*86400))
-	refusals, _ = meter.Int64Counter("orders.refusals",
+	rejections, _ = meter.Int64Counter("orders.rejections",
 		metric.WithDescription("Refusals that orders have heard, by the event that said so."))
 	open, _ = meter.Int64ObservableGauge("orders.open",
 		metric.WithDescription("Orders that have not ended, by state."))
@@ -34,8 +34,8 @@ func countEnd(ctx context.Context, o *Order, at time.Time) {
 }
 
 // countRefusal counts what one of the others would not do.
-func countRefusal(ctx context.Context, eventType string) {
-	refusals.Add(ctx, 1, metric.WithAttributes(attribute.String("event", eventType)))
+func countRejection(ctx context.Context, eventType string) {
+	rejections.Add(ctx, 1, metric.WithAttributes(attribute.String("event", eventType)))
 }
 
 // countLimit bounds the query behind the gauges: a database that hangs must not keep the process from being scraped.
@@ -47,7 +47,7 @@ func (s *Service) Measure() (stop func() error, err error) {
 	for _, refusal := range []events.ETO{
 		contracts.InventoryReservationFailed{}, contracts.PaymentFailed{}, contracts.ShipmentFailed{}, contracts.ShipmentCancelRefused{},
 	} {
-		refusals.Add(context.Background(), 0, metric.WithAttributes(attribute.String("event", refusal.EventType())))
+		rejections.Add(context.Background(), 0, metric.WithAttributes(attribute.String("event", refusal.EventType())))
 	}
 	r, err := meter.RegisterCallback(func(ctx context.Context, obs metric.Observer) error {
 		ctx, cancel := context.WithTimeout(ctx, countLimit)
@@ -58,7 +58,7 @@ func (s *Service) Measure() (stop func() error, err error) {
 		}
 		inState, owed := map[State]int64{}, map[string]int64{}
 		for _, m := range way {
-			owed[m.From] = 0
+			owed[m.Service] = 0
 		}
 		for _, state := range States {
 			if !state.Ended() {
@@ -66,17 +66,17 @@ func (s *Service) Measure() (stop func() error, err error) {
 			}
 		}
 		for _, g := range groups {
-			o := g.order()
+			o := g.toOrder()
 			inState[o.State()] += g.Count
-			if wait, waits := o.WaitsFor(); waits && o.Stalled {
-				owed[wait.From] += g.Count
+			if wait, waits := o.WaitingOn(); waits && o.Stalled {
+				owed[wait.Service] += g.Count
 			}
 		}
 		for state, n := range inState {
 			obs.ObserveInt64(open, n, metric.WithAttributes(attribute.String("state", string(state))))
 		}
 		for service, n := range owed {
-			obs.ObserveInt64(stalled, n, metric.WithAttributes(attribute.String("owed_by", service)))
+			obs.ObserveInt64(stalled, n, metric.WithAttributes(attribute.String("waiting_on", service)))
 		}
 		return nil
 	}, open, stalled)

@@ -27,7 +27,7 @@ var meters = sync.OnceValue(func() sdkmetric.Reader {
 func TestMetrics_SayWhereOrdersAreAndHowTheyEnd(t *testing.T) {
 	reader := meters()
 	before := measured(t, reader)
-	s := newShopWith(t, order.Patience{Payment: time.Hour, Shop: time.Millisecond, Carrier: time.Hour})
+	s := newShopWith(t, order.Timeouts{Payment: time.Hour, Services: time.Millisecond, Carrier: time.Hour})
 	stop, err := s.service.Measure()
 	if err != nil {
 		t.Fatal(err)
@@ -44,10 +44,10 @@ func TestMetrics_SayWhereOrdersAreAndHowTheyEnd(t *testing.T) {
 	want := map[string]int64{
 		"orders.open state=pending": 1, "orders.open state=reserved": 0, "orders.open state=paid": 1,
 		"orders.open state=shipped": 0, "orders.open state=cancelling": 0,
-		"orders.stalled owed_by=inventory": 1, "orders.stalled owed_by=payment": 0, "orders.stalled owed_by=shipping": 0,
-		"orders.refusals event=inventory.reservation_failed.v1": 1,
-		"orders.refusals event=payment.failed.v1":               0, "orders.refusals event=shipment.failed.v1": 0,
-		"orders.refusals event=shipment.cancel_refused.v1":      0,
+		"orders.stalled waiting_on=inventory": 1, "orders.stalled waiting_on=payment": 0, "orders.stalled waiting_on=shipping": 0,
+		"orders.rejections event=inventory.reservation_failed.v1": 1,
+		"orders.rejections event=payment.failed.v1":               0, "orders.rejections event=shipment.failed.v1": 0,
+		"orders.rejections event=shipment.cancel_refused.v1":    0,
 		"orders.duration outcome=cancelled reason=out_of_stock": 1,
 		"orders.duration outcome=completed reason=":             1,
 	}

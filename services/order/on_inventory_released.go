@@ -11,5 +11,5 @@ import (
 
 // OnInventoryReleased goes into the history only.
 func (s *Service) OnInventoryReleased(ctx context.Context, tx *gorm.DB, e events.Received[contracts.InventoryReleased]) error {
-	return s.change(ctx, tx, e.Event.OrderID, nil, heard(e, "the items are for sale again"))
+	return s.change(ctx, tx, e.Event.OrderID, nil, newHistoryEntry(e, "the items are for sale again"))
 }

@@ -13,8 +13,8 @@ import (
 
 // OnInventoryReservationFailed cancels the order and tells the customer what was short.
 func (s *Service) OnInventoryReservationFailed(ctx context.Context, tx *gorm.DB, e events.Received[contracts.InventoryReservationFailed]) error {
-	countRefusal(ctx, e.Type)
-	return s.change(ctx, tx, e.Event.OrderID, (*Order).StockShort, heard(e, shortageWords(e.Event.Shortages)))
+	countRejection(ctx, e.Type)
+	return s.change(ctx, tx, e.Event.OrderID, (*Order).InventoryReservationFailed, newHistoryEntry(e, shortageWords(e.Event.Shortages)))
 }
 
 func shortageWords(shortages []contracts.Shortage) string {

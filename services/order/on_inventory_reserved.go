@@ -11,5 +11,5 @@ import (
 
 // OnInventoryReserved notes that every item is set aside.
 func (s *Service) OnInventoryReserved(ctx context.Context, tx *gorm.DB, e events.Received[contracts.InventoryReserved]) error {
-	return s.change(ctx, tx, e.Event.OrderID, (*Order).StockReserved, heard(e, "every item is set aside"))
+	return s.change(ctx, tx, e.Event.OrderID, (*Order).InventoryReserved, newHistoryEntry(e, "every item is set aside"))
 }

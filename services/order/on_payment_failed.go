@@ -11,9 +11,9 @@ import (
 
 // OnPaymentFailed cancels the order.
 func (s *Service) OnPaymentFailed(ctx context.Context, tx *gorm.DB, e events.Received[contracts.PaymentFailed]) error {
-	countRefusal(ctx, e.Type)
+	countRejection(ctx, e.Type)
 	return s.change(ctx, tx, e.Event.OrderID, func(o *Order) []Fact {
 		o.DeclineCode = e.Event.Code
 		return o.PaymentFailed()
-	}, heard(e, "the card was declined: "+e.Event.Code))
+	}, newHistoryEntry(e, "the card was declined: "+e.Event.Code))
 }

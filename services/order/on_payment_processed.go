@@ -14,5 +14,5 @@ func (s *Service) OnPaymentProcessed(ctx context.Context, tx *gorm.DB, e events.
 	return s.change(ctx, tx, e.Event.OrderID, func(o *Order) []Fact {
 		o.PaymentID = e.Event.PaymentID
 		return o.PaymentProcessed()
-	}, heard(e, "the payment was made"))
+	}, newHistoryEntry(e, "the payment was made"))
 }

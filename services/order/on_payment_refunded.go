@@ -13,5 +13,5 @@ import (
 func (s *Service) OnPaymentRefunded(ctx context.Context, tx *gorm.DB, e events.Received[contracts.PaymentRefunded]) error {
 	return s.change(ctx, tx, e.Event.OrderID, func(o *Order) []Fact {
 		return o.PaymentRefunded(Reason(e.Event.Reason))
-	}, heard(e, "the payment was given back"))
+	}, newHistoryEntry(e, "the payment was given back"))
 }

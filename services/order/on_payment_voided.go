@@ -13,5 +13,5 @@ import (
 func (s *Service) OnPaymentVoided(ctx context.Context, tx *gorm.DB, e events.Received[contracts.PaymentVoided]) error {
 	return s.change(ctx, tx, e.Event.OrderID, func(o *Order) []Fact {
 		return o.PaymentVoided(Reason(e.Event.Reason))
-	}, heard(e, "the order will not be charged"))
+	}, newHistoryEntry(e, "the order will not be charged"))
 }

@@ -12,14 +12,14 @@ import (
 
 // OnShipmentCancelRefused takes the order on to the fact that made the cancellation too late.
 func (s *Service) OnShipmentCancelRefused(ctx context.Context, tx *gorm.DB, e events.Received[contracts.ShipmentCancelRefused]) error {
-	countRefusal(ctx, e.Type)
+	countRejection(ctx, e.Type)
 	switch e.Event.Because {
 	case contracts.BecauseDispatched:
 		return s.change(ctx, tx, e.Event.OrderID, (*Order).CancelRefusedDispatched,
-			heard(e, refusedAsLeft))
+			newHistoryEntry(e, refusedAsLeft))
 	case contracts.BecausePaid:
 		return s.change(ctx, tx, e.Event.OrderID, (*Order).CancelRefusedPaid,
-			heard(e, refusedAsPaidFor))
+			newHistoryEntry(e, refusedAsPaidFor))
 	default:
 		return events.Permanent(fmt.Errorf("order %s: cancellation refused because of %q", e.Event.OrderID, e.Event.Because))
 	}

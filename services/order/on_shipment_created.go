@@ -14,5 +14,5 @@ func (s *Service) OnShipmentCreated(ctx context.Context, tx *gorm.DB, e events.R
 	return s.change(ctx, tx, e.Event.OrderID, func(o *Order) []Fact {
 		o.ShipmentID = e.Event.ShipmentID
 		return nil
-	}, heard(e, "a parcel is booked with the carrier"))
+	}, newHistoryEntry(e, "a parcel is booked with the carrier"))
 }

@@ -14,5 +14,5 @@ func (s *Service) OnShipmentDelivered(ctx context.Context, tx *gorm.DB, e events
 	return s.change(ctx, tx, e.Event.OrderID, func(o *Order) []Fact {
 		o.ShipmentID = e.Event.ShipmentID
 		return o.ShipmentDelivered()
-	}, heard(e, "the parcel was delivered"))
+	}, newHistoryEntry(e, "the parcel was delivered"))
 }

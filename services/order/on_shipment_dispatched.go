@@ -14,5 +14,5 @@ func (s *Service) OnShipmentDispatched(ctx context.Context, tx *gorm.DB, e event
 	return s.change(ctx, tx, e.Event.OrderID, func(o *Order) []Fact {
 		o.ShipmentID, o.Tracking = e.Event.ShipmentID, e.Event.Tracking
 		return o.ShipmentDispatched()
-	}, heard(e, "the parcel has left, tracking number "+e.Event.Tracking))
+	}, newHistoryEntry(e, "the parcel has left, tracking number "+e.Event.Tracking))
 }

@@ -11,6 +11,6 @@ import (
 
 // OnShipmentFailed starts to cancel the order: the refund will end it.
 func (s *Service) OnShipmentFailed(ctx context.Context, tx *gorm.DB, e events.Received[contracts.ShipmentFailed]) error {
-	countRefusal(ctx, e.Type)
-	return s.change(ctx, tx, e.Event.OrderID, (*Order).ShipmentFailed, heard(e, "the carrier cannot deliver to this address: "+e.Event.Detail))
+	countRejection(ctx, e.Type)
+	return s.change(ctx, tx, e.Event.OrderID, (*Order).ShipmentFailed, newHistoryEntry(e, "the carrier cannot deliver to this address: "+e.Event.Detail))
 }

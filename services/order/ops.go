@@ -18,7 +18,7 @@ type (
 		State      State           `json:"state"`
 		Reason     Reason          `json:"reason,omitempty"`
 		Stalled    bool            `json:"stalled"`
-		WaitingFor *waitedResponse `json:"waitingFor,omitempty"`
+		WaitingFor *waitedResponse `json:"waitingOn,omitempty"`
 		PlacedAt   time.Time       `json:"placedAt"`
 	}
 	waitedResponse struct {
@@ -28,7 +28,7 @@ type (
 	// factsResponse is all that there is to know about one order's way.
 	factsResponse struct {
 		waitingResponse
-		Seen      []seenResponse  `json:"seen"`
+		Seen      []seenResponse  `json:"observed"`
 		Overtaken []Milestone     `json:"overtaken"` // not heard yet, although later facts have been
 		History   []entryResponse `json:"history"`
 	}
@@ -91,36 +91,36 @@ func (s *Service) getFacts(c *gin.Context) error {
 
 func waitingOf(o *Order) waitingResponse {
 	r := waitingResponse{ID: o.ID, State: o.State(), Reason: o.Why(), Stalled: o.Stalled, PlacedAt: o.PlacedAt}
-	if wait, waits := o.WaitsFor(); waits {
+	if wait, waits := o.WaitingOn(); waits {
 		r.WaitingFor = &waitedResponse{wait, o.WaitingSince}
 	}
 	return r
 }
 
 // seenOf lists the facts that the order has seen, each with the time of the first line of the history that says so.
-func seenOf(o *Order, history []Entry) []seenResponse {
+func seenOf(o *Order, history []HistoryEntry) []seenResponse {
 	seen := []seenResponse{}
 	for _, f := range []struct {
 		name string
 		seen bool
 		by   []string // types of events, or words
 	}{
-		{"reserved", o.Seen.Reserved, []string{contracts.InventoryReserved{}.EventType()}},
-		{"paid", o.Seen.Paid, []string{contracts.PaymentProcessed{}.EventType(), refusedAsPaidFor}},
+		{"reserved", o.Observed.Reserved, []string{contracts.InventoryReserved{}.EventType()}},
+		{"paid", o.Observed.Paid, []string{contracts.PaymentProcessed{}.EventType(), refusedAsPaidFor}},
 		{"booked", o.ShipmentID != "", []string{contracts.ShipmentCreated{}.EventType(), contracts.ShipmentDispatched{}.EventType()}},
-		{"dispatched", o.Seen.Dispatched, []string{contracts.ShipmentDispatched{}.EventType(), refusedAsLeft}},
-		{"delivered", o.Seen.Delivered, []string{contracts.ShipmentDelivered{}.EventType()}},
-		{"shipment failed", o.Seen.ShipmentFailed, []string{contracts.ShipmentFailed{}.EventType()}},
-		{"customer asked to cancel", o.Seen.CustomerAsked, []string{customerAsked, customerNoted}},
-		{"deadline asked to cancel", o.Seen.DeadlineAsked, []string{deadlineAsked}},
-		{"cancelled", o.Seen.Cancelled, []string{contracts.OrderCancelled{}.EventType()}},
+		{"dispatched", o.Observed.Dispatched, []string{contracts.ShipmentDispatched{}.EventType(), refusedAsLeft}},
+		{"delivered", o.Observed.Delivered, []string{contracts.ShipmentDelivered{}.EventType()}},
+		{"shipment failed", o.Observed.ShipmentFailed, []string{contracts.ShipmentFailed{}.EventType()}},
+		{"customer asked to cancel", o.Observed.CustomerAsked, []string{customerAsked, customerNoted}},
+		{"deadline asked to cancel", o.Observed.DeadlineAsked, []string{deadlineAsked}},
+		{"cancelled", o.Observed.Cancelled, []string{contracts.OrderCancelled{}.EventType()}},
 	} {
 		if !f.seen {
 			continue
 		}
 		r := seenResponse{Fact: f.name}
-		i := slices.IndexFunc(history, func(e Entry) bool {
-			return slices.Contains(f.by, e.EventType) || slices.Contains(f.by, e.Words)
+		i := slices.IndexFunc(history, func(e HistoryEntry) bool {
+			return slices.Contains(f.by, e.EventType) || slices.Contains(f.by, e.Description)
 		})
 		if i >= 0 {
 			at := history[i].At.UTC()

@@ -21,7 +21,7 @@ type Order struct {
 	ShipTo     Address
 	PlacedAt   time.Time
 
-	Seen
+	Observed
 	Confirmed    bool      // order.confirmed has been told
 	Reason       Reason    // why it was cancelled; empty until it is
 	WaitingSince time.Time // when it last got on
@@ -109,7 +109,7 @@ const (
 )
 
 // Seen is the set of facts that an order has seen. It only grows, but for a deadline's request that is refused.
-type Seen struct {
+type Observed struct {
 	Reserved       bool
 	Paid           bool
 	Dispatched     bool
@@ -122,7 +122,7 @@ type Seen struct {
 
 // State is the first line that matches. A late fact cannot wake an order that has ended, because the lines of the
 // two ends come first.
-func (s Seen) State() State {
+func (s Observed) State() State {
 	switch {
 	case s.Delivered:
 		return Completed
@@ -145,36 +145,40 @@ func (s Seen) State() State {
 func (o *Order) Place() []Fact { return []Fact{OrderCreated, DeadlineScheduled} }
 
 // StockReserved hears that every item is set aside.
-func (o *Order) StockReserved() []Fact { return o.see(func() { o.Seen.Reserved = true }) }
+func (o *Order) InventoryReserved() []Fact { return o.observe(func() { o.Observed.Reserved = true }) }
 
 // StockShort hears that some item was short, so that nothing is set aside.
-func (o *Order) StockShort() []Fact { return o.end(OutOfStock) }
+func (o *Order) InventoryReservationFailed() []Fact { return o.observeCancelled(OutOfStock) }
 
 // PaymentProcessed hears that the total was captured.
-func (o *Order) PaymentProcessed() []Fact { return o.see(func() { o.Seen.Paid = true }) }
+func (o *Order) PaymentProcessed() []Fact { return o.observe(func() { o.Observed.Paid = true }) }
 
 // PaymentFailed hears that the card was declined.
-func (o *Order) PaymentFailed() []Fact { return o.end(CardDeclined) }
+func (o *Order) PaymentFailed() []Fact { return o.observeCancelled(CardDeclined) }
 
 // PaymentRefunded hears that everything captured was given back.
 func (o *Order) PaymentRefunded(why Reason) []Fact {
 	o.Refunded = true
-	return o.end(why)
+	return o.observeCancelled(why)
 }
 
 // PaymentVoided hears that nothing will be captured.
-func (o *Order) PaymentVoided(why Reason) []Fact { return o.end(why) }
+func (o *Order) PaymentVoided(why Reason) []Fact { return o.observeCancelled(why) }
 
 // ShipmentDispatched hears that the parcel was handed over: no cancellation can succeed any more.
-func (o *Order) ShipmentDispatched() []Fact { return o.see(func() { o.Seen.Dispatched = true }) }
+func (o *Order) ShipmentDispatched() []Fact {
+	return o.observe(func() { o.Observed.Dispatched = true })
+}
 
 // ShipmentDelivered hears that the customer has the parcel.
 func (o *Order) ShipmentDelivered() []Fact {
-	return o.see(func() { o.Seen.Delivered = !o.Seen.Cancelled })
+	return o.observe(func() { o.Observed.Delivered = !o.Observed.Cancelled })
 }
 
 // ShipmentFailed hears that the carrier will not deliver to the address. The refund will end the order.
-func (o *Order) ShipmentFailed() []Fact { return o.see(func() { o.Seen.ShipmentFailed = true }) }
+func (o *Order) ShipmentFailed() []Fact {
+	return o.observe(func() { o.Observed.ShipmentFailed = true })
+}
 
 // CancelRefusedDispatched hears that a cancellation came too late: the parcel had been handed over.
 func (o *Order) CancelRefusedDispatched() []Fact { return o.ShipmentDispatched() }
@@ -182,9 +186,9 @@ func (o *Order) CancelRefusedDispatched() []Fact { return o.ShipmentDispatched()
 // CancelRefusedPaid hears that the deadline's request found the order paid for: the request lapses. A customer who
 // asked meanwhile had to wait for this answer; now the wish is passed on.
 func (o *Order) CancelRefusedPaid() []Fact {
-	lapsed := o.Seen.DeadlineAsked
-	facts := o.see(func() { o.Seen.Paid, o.Seen.DeadlineAsked = true, false })
-	if lapsed && o.Seen.CustomerAsked && o.State() == Cancelling {
+	lapsed := o.Observed.DeadlineAsked
+	facts := o.observe(func() { o.Observed.Paid, o.Observed.DeadlineAsked = true, false })
+	if lapsed && o.Observed.CustomerAsked && o.State() == Cancelling {
 		facts = append(facts, CustomerCancelRequested)
 	}
 	return facts
@@ -194,7 +198,7 @@ func (o *Order) CancelRefusedPaid() []Fact {
 func (o *Order) DeadlinePassed() []Fact {
 	switch o.State() {
 	case Pending, Reserved:
-		o.Seen.DeadlineAsked = true
+		o.Observed.DeadlineAsked = true
 		return []Fact{DeadlineCancelRequested}
 	default:
 		return nil
@@ -206,11 +210,11 @@ func (o *Order) DeadlinePassed() []Fact {
 func (o *Order) Cancel() ([]Fact, error) {
 	switch o.State() {
 	case Pending, Reserved, Paid:
-		o.Seen.CustomerAsked = true
+		o.Observed.CustomerAsked = true
 		return []Fact{CustomerCancelRequested}, nil
 	case Cancelling:
 		// If only the deadline has asked, its answer decides first: see CancelRefusedPaid.
-		o.Seen.CustomerAsked = o.Seen.CustomerAsked || o.Seen.DeadlineAsked
+		o.Observed.CustomerAsked = o.Observed.CustomerAsked || o.Observed.DeadlineAsked
 		return nil, nil
 	case Shipped:
 		return nil, &TooLateError{Because: "dispatched"}
@@ -245,9 +249,9 @@ func (o *Order) Why() Reason {
 		return o.Reason
 	case o.State() != Cancelling:
 		return ""
-	case o.Seen.ShipmentFailed:
+	case o.Observed.ShipmentFailed:
 		return Undeliverable
-	case o.Seen.CustomerAsked:
+	case o.Observed.CustomerAsked:
 		return ByCustomer
 	default:
 		return ByDeadline
@@ -255,7 +259,7 @@ func (o *Order) Why() Reason {
 }
 
 // see adds a fact and answers what is to be told on entering the state that follows from it.
-func (o *Order) see(add func()) []Fact {
+func (o *Order) observe(add func()) []Fact {
 	before := o.State()
 	add()
 	after := o.State()
@@ -275,10 +279,10 @@ func (o *Order) see(add func()) []Fact {
 }
 
 // end cancels the order, unless it has ended already.
-func (o *Order) end(why Reason) []Fact {
-	if o.Seen.Delivered || o.Seen.Cancelled {
+func (o *Order) observeCancelled(why Reason) []Fact {
+	if o.Observed.Delivered || o.Observed.Cancelled {
 		return nil
 	}
 	o.Reason = why
-	return o.see(func() { o.Seen.Cancelled = true })
+	return o.observe(func() { o.Observed.Cancelled = true })
 }

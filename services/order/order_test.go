@@ -17,8 +17,8 @@ type step struct {
 }
 
 var (
-	reserved         = step{"reserved", (*Order).StockReserved}
-	short            = step{"short", (*Order).StockShort}
+	reserved         = step{"reserved", (*Order).InventoryReserved}
+	short            = step{"short", (*Order).InventoryReservationFailed}
 	processed        = step{"processed", (*Order).PaymentProcessed}
 	declined         = step{"declined", (*Order).PaymentFailed}
 	refundedCustomer = step{"refunded", func(o *Order) []Fact { return o.PaymentRefunded(ByCustomer) }}
@@ -196,8 +196,8 @@ func TestConfirmed_IsToldOnceThoughPaidIsEnteredTwice(t *testing.T) {
 func TestDeadline_LapsesOncePaymentIsSeen(t *testing.T) {
 	t.Parallel()
 	o, told := run(reserved, deadline, refusedPaid)
-	if o.State() != Paid || o.Seen.DeadlineAsked {
-		t.Errorf("state = %s, deadline asked = %t; want paid, false", o.State(), o.Seen.DeadlineAsked)
+	if o.State() != Paid || o.Observed.DeadlineAsked {
+		t.Errorf("state = %s, deadline asked = %t; want paid, false", o.State(), o.Observed.DeadlineAsked)
 	}
 	if diff := cmp.Diff([]Fact{DeadlineCancelRequested, OrderConfirmed}, told); diff != "" {
 		t.Error(diff)

@@ -17,14 +17,14 @@ import (
 
 // placeRequest is what a customer sends.
 type placeRequest struct {
-	CustomerID      string  `json:"customerId"`
-	Items           []Wish  `json:"items"`
-	ShippingAddress Address `json:"shippingAddress"`
-	PaymentMethod   string  `json:"paymentMethod"`
+	CustomerID      string      `json:"customerId"`
+	Items           []OrderLine `json:"items"`
+	ShippingAddress Address     `json:"shippingAddress"`
+	PaymentMethod   string      `json:"paymentMethod"`
 }
 
 // place prices, stores and announces an order in tx, or refuses with every mistake in the request.
-func (s *Service) place(ctx context.Context, tx *gorm.DB, req placeRequest) (*Order, []Entry, error) {
+func (s *Service) place(ctx context.Context, tx *gorm.DB, req placeRequest) (*Order, []HistoryEntry, error) {
 	var skus []string
 	for i, w := range req.Items {
 		if i < MaxItems && plain(w.SKU) {
@@ -63,7 +63,7 @@ func (s *Service) place(ctx context.Context, tx *gorm.DB, req placeRequest) (*Or
 	return o, history, nil
 }
 
-func refuse(mistakes []Mistake) error {
+func refuse(mistakes []FieldError) error {
 	fields := make([]chassis.FieldError, len(mistakes))
 	for i, m := range mistakes {
 		fields[i] = chassis.FieldError(m)
@@ -76,16 +76,16 @@ const maxCustomerID = 100 // characters
 var country = regexp.MustCompile(`^[A-Z]{2}$`)
 
 // mistakes is what can be said of a request without looking anything up.
-func (r placeRequest) mistakes() []Mistake {
-	var found []Mistake
+func (r placeRequest) mistakes() []FieldError {
+	var found []FieldError
 	text := func(field, value string, most int) {
 		switch {
 		case strings.TrimSpace(value) == "":
-			found = append(found, Mistake{field, "is required"})
+			found = append(found, FieldError{field, "is required"})
 		case utf8.RuneCountInString(value) > most:
-			found = append(found, Mistake{field, fmt.Sprintf("may have at most %d characters", most)})
+			found = append(found, FieldError{field, fmt.Sprintf("may have at most %d characters", most)})
 		case !plain(value):
-			found = append(found, Mistake{field, "may not contain control characters"})
+			found = append(found, FieldError{field, "may not contain control characters"})
 		}
 	}
 	text("customerId", r.CustomerID, maxCustomerID)
@@ -95,9 +95,9 @@ func (r placeRequest) mistakes() []Mistake {
 	text("shippingAddress.postalCode", r.ShippingAddress.PostalCode, 20)
 	switch {
 	case r.ShippingAddress.Country == "":
-		found = append(found, Mistake{"shippingAddress.country", "is required"})
+		found = append(found, FieldError{"shippingAddress.country", "is required"})
 	case !country.MatchString(r.ShippingAddress.Country):
-		found = append(found, Mistake{"shippingAddress.country", "must be two capital letters, as in ISO 3166-1"})
+		found = append(found, FieldError{"shippingAddress.country", "must be two capital letters, as in ISO 3166-1"})
 	}
 	text("paymentMethod", r.PaymentMethod, 255)
 	return found

@@ -21,30 +21,30 @@ type Product struct {
 }
 
 // Wish is one line of what a customer asks for. It is sent as JSON.
-type Wish struct {
+type OrderLine struct {
 	SKU      string `json:"sku"`
 	Quantity int    `json:"quantity"`
 }
 
 // Mistake is what is wrong with one field of a request.
-type Mistake struct {
+type FieldError struct {
 	Field  string
 	Detail string
 }
 
 // Price turns wishes into items at today's prices and adds them up. It names every mistake rather than the first.
 // A product may be wished for once only: two lines for one product look like a mistake of the shop window.
-func Price(wishes []Wish, catalogue map[string]Product) ([]Item, Money, []Mistake) {
+func Price(wishes []OrderLine, catalogue map[string]Product) ([]Item, Money, []FieldError) {
 	switch {
 	case len(wishes) == 0:
-		return nil, Money{}, []Mistake{{"items", "at least one is required"}}
+		return nil, Money{}, []FieldError{{"items", "at least one is required"}}
 	case len(wishes) > MaxItems:
-		return nil, Money{}, []Mistake{{"items", fmt.Sprintf("at most %d are allowed", MaxItems)}}
+		return nil, Money{}, []FieldError{{"items", fmt.Sprintf("at most %d are allowed", MaxItems)}}
 	}
 
-	var mistakes []Mistake
+	var mistakes []FieldError
 	wrong := func(i int, field, format string, args ...any) {
-		mistakes = append(mistakes, Mistake{fmt.Sprintf("items[%d].%s", i, field), fmt.Sprintf(format, args...)})
+		mistakes = append(mistakes, FieldError{fmt.Sprintf("items[%d].%s", i, field), fmt.Sprintf(format, args...)})
 	}
 	var items []Item
 	total, tooMuch := Money{}, false
@@ -85,10 +85,10 @@ func Price(wishes []Wish, catalogue map[string]Product) ([]Item, Money, []Mistak
 		items = append(items, Item{SKU: w.SKU, Name: product.Name, Quantity: w.Quantity, UnitPrice: product.Price})
 	}
 	if len(mistakes) == 0 && tooMuch {
-		mistakes = append(mistakes, Mistake{"items", "the total is too large"})
+		mistakes = append(mistakes, FieldError{"items", "the total is too large"})
 	}
 	if len(mistakes) == 0 && total.Amount == 0 {
-		mistakes = append(mistakes, Mistake{"items", "there is nothing to pay"})
+		mistakes = append(mistakes, FieldError{"items", "there is nothing to pay"})
 	}
 	if len(mistakes) > 0 {
 		return nil, Money{}, mistakes

@@ -9,7 +9,7 @@ import (
 
 func TestPrice_AddsUpTodaysPrices(t *testing.T) {
 	t.Parallel()
-	items, total, mistakes := Price([]Wish{{"fan", 2}, {"gloves", 1}}, catalogue)
+	items, total, mistakes := Price([]OrderLine{{"fan", 2}, {"gloves", 1}}, catalogue)
 	if len(mistakes) > 0 {
 		t.Fatal(mistakes)
 	}
@@ -37,27 +37,27 @@ var catalogue = map[string]Product{
 
 func TestPrice_NamesEveryFieldThatIsWrong(t *testing.T) {
 	t.Parallel()
-	many := make([]Wish, MaxItems+1)
+	many := make([]OrderLine, MaxItems+1)
 	for _, c := range []struct {
 		name   string
-		wishes []Wish
+		wishes []OrderLine
 		fields []string
 	}{
 		{"empty", nil, []string{"items"}},
 		{"too many", many, []string{"items"}},
-		{"no sku", []Wish{{"", 1}}, []string{"items[0].sku"}},
-		{"unknown", []Wish{{"fan", 1}, {"unicorn", 1}}, []string{"items[1].sku"}},
-		{"deleted", []Wish{{"fan", 1}, {"gone", 1}}, []string{"items[1].sku"}},
-		{"nothing of it", []Wish{{"fan", 0}}, []string{"items[0].quantity"}},
-		{"less than nothing", []Wish{{"fan", -1}}, []string{"items[0].quantity"}},
-		{"too much of it", []Wish{{"fan", MaxQuantity + 1}}, []string{"items[0].quantity"}},
-		{"repeated", []Wish{{"fan", 1}, {"gloves", 1}, {"fan", 2}}, []string{"items[2].sku"}},
-		{"mixed currencies", []Wish{{"fan", 1}, {"sabre", 1}}, []string{"items[1].sku"}},
-		{"for free", []Wish{{"leaf", 3}}, []string{"items"}},
-		{"beyond counting, by quantity", []Wish{{"crown", 3}}, []string{"items"}},
-		{"beyond counting, by sum", []Wish{{"crown", 2}, {"fan", 1}}, []string{"items"}},
-		{"a negative price", []Wish{{"fan", 1}, {"debt", 1}}, []string{"items"}},
-		{"several", []Wish{{"unicorn", 0}, {"fan", 1001}, {"", 1}}, []string{
+		{"no sku", []OrderLine{{"", 1}}, []string{"items[0].sku"}},
+		{"unknown", []OrderLine{{"fan", 1}, {"unicorn", 1}}, []string{"items[1].sku"}},
+		{"deleted", []OrderLine{{"fan", 1}, {"gone", 1}}, []string{"items[1].sku"}},
+		{"nothing of it", []OrderLine{{"fan", 0}}, []string{"items[0].quantity"}},
+		{"less than nothing", []OrderLine{{"fan", -1}}, []string{"items[0].quantity"}},
+		{"too much of it", []OrderLine{{"fan", MaxQuantity + 1}}, []string{"items[0].quantity"}},
+		{"repeated", []OrderLine{{"fan", 1}, {"gloves", 1}, {"fan", 2}}, []string{"items[2].sku"}},
+		{"mixed currencies", []OrderLine{{"fan", 1}, {"sabre", 1}}, []string{"items[1].sku"}},
+		{"for free", []OrderLine{{"leaf", 3}}, []string{"items"}},
+		{"beyond counting, by quantity", []OrderLine{{"crown", 3}}, []string{"items"}},
+		{"beyond counting, by sum", []OrderLine{{"crown", 2}, {"fan", 1}}, []string{"items"}},
+		{"a negative price", []OrderLine{{"fan", 1}, {"debt", 1}}, []string{"items"}},
+		{"several", []OrderLine{{"unicorn", 0}, {"fan", 1001}, {"", 1}}, []string{
 			"items[0].quantity", "items[0].sku", "items[1].quantity", "items[2].sku",
 		}},
 	} {
@@ -80,10 +80,10 @@ func TestPrice_NamesEveryFieldThatIsWrong(t *testing.T) {
 
 func TestPrice_TakesTheLargestOrder(t *testing.T) {
 	t.Parallel()
-	wishes, shelf := make([]Wish, MaxItems), map[string]Product{}
+	wishes, shelf := make([]OrderLine, MaxItems), map[string]Product{}
 	for i := range wishes {
 		sku := string(rune('a'+i/26)) + string(rune('a'+i%26))
-		wishes[i] = Wish{sku, MaxQuantity}
+		wishes[i] = OrderLine{sku, MaxQuantity}
 		shelf[sku] = Product{SKU: sku, Price: Money{math.MaxInt64 / MaxItems / MaxQuantity, "EUR"}}
 	}
 	_, total, mistakes := Price(wishes, shelf)

@@ -7,20 +7,22 @@ import (
 
 	"gorm.io/gorm"
 
+	"github.com/quadrille-dev/quadrille/contracts"
 	"github.com/quadrille-dev/quadrille/contracts/openapi"
 	"github.com/quadrille-dev/quadrille/pkg/chassis"
 	"github.com/quadrille-dev/quadrille/pkg/events"
+	"github.com/quadrille-dev/quadrille/pkg/events/transport"
 )
 
 // Run brings the tables up to date and serves until ctx ends, then stops in order. The database and the transport
 // remain the caller's to close.
-func Run(ctx context.Context, cfg Config, db *gorm.DB, transport events.Transport) (err error) {
-	if err := chassis.AsOwner(ctx, cfg.Config, db, Migrate); err != nil {
+func Run(ctx context.Context, cfg Config, db *gorm.DB, transport transport.Transport) (err error) {
+	if err := chassis.WithMigrationRole(ctx, cfg.Config, db, Migrate); err != nil {
 		return err
 	}
-	s := New(db, Patience{Payment: cfg.PaymentDeadline, Shop: cfg.StalledAfter, Carrier: cfg.CarrierStalledAfter})
+	s := New(db, Timeouts{Payment: cfg.PaymentDeadline, Services: cfg.StalledAfter, Carrier: cfg.CarrierStalledAfter})
 	bus, err := events.New(db, transport, events.Config{
-		Service: "order", RetryLadder: cfg.RetryLadder, Audit: cfg.Audit, ShutdownTimeout: cfg.ShutdownTimeout / 2,
+		Events: events.Declarations(contracts.Events), Service: "order", RetryDelays: cfg.RetryDelays, Audit: cfg.Audit, ShutdownTimeout: cfg.ShutdownTimeout / 2,
 	}, Subscriptions(s)...)
 	if err != nil {
 		return err
@@ -44,7 +46,7 @@ func (s *Service) router(cfg Config, bus *events.Bus) (*chassis.Router, error) {
 		Checks: map[string]chassis.Check{"database": chassis.DatabaseCheck(s.db), "bus": bus.Ready},
 	})
 	s.Routes(r)
-	r.ServeBooks(s.db, bus, s.readBooks)
+	r.ServeAudit(s.db, bus, s.readBooks)
 	return r, r.ServeOpenAPI(openapi.Order)
 }
 

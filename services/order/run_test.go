@@ -64,12 +64,12 @@ func TestRun_ServesFromAnEmptyDatabaseUntilItIsStopped(t *testing.T) {
 
 	var books struct {
 		Service string
-		Events  events.Books
+		Events  events.AuditSnapshot
 		Entries struct {
-			Orders []struct{ OrderID, State, WaitingFor string }
+			Orders []struct{ OrderID, State, WaitingOn string }
 		}
 	}
-	req, err = http.NewRequestWithContext(t.Context(), http.MethodGet, base+"/ops/books", nil)
+	req, err = http.NewRequestWithContext(t.Context(), http.MethodGet, base+"/ops/audit", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -77,7 +77,7 @@ func TestRun_ServesFromAnEmptyDatabaseUntilItIsStopped(t *testing.T) {
 	req.Header.Set("Authorization", "Bearer "+opsToken)
 	do(t, req, http.StatusOK, &books)
 	if o := books.Entries.Orders; books.Service != "order" || len(o) != 1 || o[0].OrderID != placed.ID || o[0].State != "pending" ||
-		o[0].WaitingFor != "reserved" || !books.Events.Audited || len(books.Events.Taken) != 2 {
+		o[0].WaitingOn != "reserved" || !books.Events.Audited || len(books.Events.Consumed) != 2 {
 		t.Errorf("books %+v", books)
 	}
 

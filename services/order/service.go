@@ -19,11 +19,11 @@ import (
 // Service runs the rules on stored orders. Its methods are safe for concurrent use.
 type Service struct {
 	db       *gorm.DB
-	patience Patience
+	timeouts Timeouts
 }
 
 // New makes the service. db needs the bus' plugin, see events.New, before anything is published.
-func New(db *gorm.DB, patience Patience) *Service { return &Service{db: db, patience: patience} }
+func New(db *gorm.DB, patience Timeouts) *Service { return &Service{db: db, timeouts: patience} }
 
 // now has the database's precision.
 func now() time.Time { return time.Now().UTC().Truncate(time.Microsecond) }
@@ -32,7 +32,7 @@ func now() time.Time { return time.Now().UTC().Truncate(time.Microsecond) }
 // what only the history cares for. The order must be known: it was stored together with the event that started
 // everything else, so an event about another order is no news but a mistake, and inventing that order would only hide
 // it. It ends in the dead letters.
-func (s *Service) change(ctx context.Context, tx *gorm.DB, orderID string, rule func(*Order) []Fact, history ...Entry) error {
+func (s *Service) change(ctx context.Context, tx *gorm.DB, orderID string, rule func(*Order) []Fact, history ...HistoryEntry) error {
 	o, err := lockOrder(tx, orderID)
 	if errors.Is(err, errUnknownOrder) {
 		return events.Permanent(err)
@@ -42,14 +42,14 @@ func (s *Service) change(ctx context.Context, tx *gorm.DB, orderID string, rule 
 	}
 	changed, err := s.apply(ctx, tx, o, rule, history...)
 	if err == nil && !changed && rule != nil {
-		chassis.Ignored(ctx, "order", o.ID, string(o.State()))
+		chassis.RecordNoop(ctx, "order", o.ID, string(o.State()))
 	}
 	return err
 }
 
 // apply lets the rule decide about the locked order, stores it with its history and publishes what was decided, all in
 // tx. It answers whether the rule changed anything: the history takes down what was heard even if it did not.
-func (s *Service) apply(ctx context.Context, tx *gorm.DB, o *Order, rule func(*Order) []Fact, history ...Entry) (bool, error) {
+func (s *Service) apply(ctx context.Context, tx *gorm.DB, o *Order, rule func(*Order) []Fact, history ...HistoryEntry) (bool, error) {
 	was := *o
 	var facts []Fact
 	if rule != nil {
@@ -60,7 +60,7 @@ func (s *Service) apply(ctx context.Context, tx *gorm.DB, o *Order, rule func(*O
 		return false, nil
 	}
 
-	if gotOn(&was, o, facts) {
+	if progressed(&was, o, facts) {
 		o.WaitingSince, o.Stalled = now(), false
 	}
 	o.Version++
@@ -87,34 +87,34 @@ func (s *Service) apply(ctx context.Context, tx *gorm.DB, o *Order, rule func(*O
 }
 
 // gotOn says whether the order waits for something else than before.
-func gotOn(was, is *Order, facts []Fact) bool {
-	before, _ := was.WaitsFor()
-	after, _ := is.WaitsFor()
+func progressed(was, is *Order, facts []Fact) bool {
+	before, _ := was.WaitingOn()
+	after, _ := is.WaitingOn()
 	return was.State() != is.State() || before != after || slices.Contains(facts, CustomerCancelRequested)
 }
 
 // heard is the line of the history for a received event.
-func heard[T events.ETO](e events.Received[T], words string) Entry {
-	return Entry{At: e.Time, EventType: e.Type, Words: words}
+func newHistoryEntry[T events.ETO](e events.Received[T], words string) HistoryEntry {
+	return HistoryEntry{At: e.Time, EventType: e.Type, Description: words}
 }
 
 // publish writes the decided facts to the outbox, each with a version of its own, and answers their lines of the
 // history.
-func (s *Service) publish(ctx context.Context, tx *gorm.DB, o *Order, facts []Fact) ([]Entry, error) {
-	var entries []Entry
+func (s *Service) publish(ctx context.Context, tx *gorm.DB, o *Order, facts []Fact) ([]HistoryEntry, error) {
+	var entries []HistoryEntry
 	for _, f := range facts {
 		eto, words, opts := s.event(o, f)
 		if eto == nil {
 			return nil, fmt.Errorf("order %s: no event for the fact %q", o.ID, f)
 		}
 		o.Version++
-		if err := events.Publish(ctx, tx, eto, append(opts, events.Sequence(o.Version))...); err != nil {
+		if err := events.Publish(ctx, tx, eto, append(opts, events.WithSequence(o.Version))...); err != nil {
 			return nil, fmt.Errorf("order %s: %w", o.ID, err)
 		}
 		if words != "" {
-			entries = append(entries, Entry{
+			entries = append(entries, HistoryEntry{
 				OrderID: o.ID, Position: o.Version, At: now(),
-				EventType: eto.EventType(), Words: words,
+				EventType: eto.EventType(), Description: words,
 			})
 		}
 	}
@@ -144,7 +144,7 @@ func (s *Service) event(o *Order, f Fact) (events.ETO, string, []events.PublishO
 			ShippingAddress: contracts.Address(o.ShipTo), PaymentMethod: o.PaymentMethod,
 		}, "the order was placed", nil
 	case DeadlineScheduled:
-		return contracts.OrderPaymentDeadlinePassed{OrderID: o.ID}, "", []events.PublishOption{events.After(s.patience.Payment)}
+		return contracts.OrderPaymentDeadlinePassed{OrderID: o.ID}, "", []events.PublishOption{events.WithDelay(s.timeouts.Payment)}
 	case CustomerCancelRequested:
 		return contracts.OrderCancelRequested{OrderID: o.ID, Reason: contracts.ReasonCustomer},
 			customerAsked, nil
@@ -160,9 +160,9 @@ func (s *Service) event(o *Order, f Fact) (events.ETO, string, []events.PublishO
 	case OrderCancelled:
 		return contracts.OrderCancelled{OrderID: o.ID, Reason: string(o.Reason)}, "the order is cancelled", nil
 	case OrderStalled:
-		wait, _ := o.WaitsFor()
+		wait, _ := o.WaitingOn()
 		return contracts.OrderStalled{
-			OrderID: o.ID, State: string(o.State()), WaitingFor: wait.Fact, From: wait.From, Since: o.WaitingSince,
+			OrderID: o.ID, State: string(o.State()), Missing: wait.Fact, WaitingOn: wait.Service, Since: o.WaitingSince,
 		}, "this takes longer than it should", nil
 	default:
 		return nil, "", nil

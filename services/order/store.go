@@ -44,7 +44,7 @@ type orderColumns struct {
 	ShipTo     Address `gorm:"serializer:json"`
 	PlacedAt   time.Time
 
-	Seen         `gorm:"embedded"`
+	Observed     `gorm:"embedded"`
 	Confirmed    bool
 	Reason       Reason
 	WaitingSince time.Time
@@ -63,16 +63,16 @@ type orderColumns struct {
 func (orderRow) TableName() string { return "orders" }
 
 // Entry is one line of an order's history: what happened, when, and the event that said so.
-type Entry struct {
-	OrderID   string `gorm:"primaryKey"`
-	Position  int64  `gorm:"primaryKey;autoIncrement:false"`
-	At        time.Time
-	EventType string
-	Words     string
+type HistoryEntry struct {
+	OrderID     string `gorm:"primaryKey"`
+	Position    int64  `gorm:"primaryKey;autoIncrement:false"`
+	At          time.Time
+	EventType   string
+	Description string
 }
 
 // TableName names the table of entries.
-func (Entry) TableName() string { return "order_history" }
+func (HistoryEntry) TableName() string { return "order_history" }
 
 type productRow struct {
 	SKU     string `gorm:"primaryKey;column:sku"`
@@ -90,10 +90,10 @@ func (r orderRow) order() *Order {
 	return &o
 }
 
-func rowOf(o *Order) orderRow { return orderRow{Order: orderColumns(*o), State: o.State()} }
+func newOrderRow(o *Order) orderRow { return orderRow{Order: orderColumns(*o), State: o.State()} }
 
 func insertOrder(ctx context.Context, tx *gorm.DB, o *Order) error {
-	row := rowOf(o)
+	row := newOrderRow(o)
 	row.Origin = origin{TraceParent: chassis.TraceParent(ctx), CorrelationID: events.CorrelationID(ctx)}
 	if err := tx.Create(&row).Error; err != nil {
 		return fmt.Errorf("insert order %s: %w", o.ID, err)
@@ -146,7 +146,7 @@ var changing = []string{
 
 // storeOrder stores what rules may change, if the order still has the version that was read.
 func storeOrder(tx *gorm.DB, o *Order, wasVersion int64) error {
-	r := tx.Model(&orderRow{}).Where("id = ? AND version = ?", o.ID, wasVersion).Select(changing).Updates(rowOf(o))
+	r := tx.Model(&orderRow{}).Where("id = ? AND version = ?", o.ID, wasVersion).Select(changing).Updates(newOrderRow(o))
 	if r.Error != nil {
 		return fmt.Errorf("update order %s: %w", o.ID, r.Error)
 	}
@@ -156,7 +156,7 @@ func storeOrder(tx *gorm.DB, o *Order, wasVersion int64) error {
 	return nil
 }
 
-func insertHistory(tx *gorm.DB, entries []Entry) error {
+func insertHistory(tx *gorm.DB, entries []HistoryEntry) error {
 	if len(entries) == 0 {
 		return nil
 	}
@@ -167,8 +167,8 @@ func insertHistory(tx *gorm.DB, entries []Entry) error {
 }
 
 // readHistory lists what happened to an order, oldest first.
-func readHistory(tx *gorm.DB, id string) ([]Entry, error) {
-	var entries []Entry
+func readHistory(tx *gorm.DB, id string) ([]HistoryEntry, error) {
+	var entries []HistoryEntry
 	if err := tx.Where("order_id = ?", id).Order("at, position").Find(&entries).Error; err != nil {
 		return nil, fmt.Errorf("read history of order %s: %w", id, err)
 	}
@@ -228,15 +228,15 @@ func listOverdue(tx *gorm.DB, shop, carrier time.Time, limit int) ([]*Order, err
 
 // openGroup is how many of the orders that have not ended have seen the same.
 type openGroup struct {
-	Seen    `gorm:"embedded"`
-	Booked  bool
-	Stalled bool
-	Count   int64
+	Observed `gorm:"embedded"`
+	Booked   bool
+	Stalled  bool
+	Count    int64
 }
 
 // order is one of the group, as far as it is known.
-func (g openGroup) order() *Order {
-	o := &Order{Seen: g.Seen, Stalled: g.Stalled}
+func (g openGroup) toOrder() *Order {
+	o := &Order{Observed: g.Observed, Stalled: g.Stalled}
 	if g.Booked {
 		o.ShipmentID = "booked"
 	}

@@ -6,25 +6,25 @@ import "github.com/quadrille-dev/quadrille/pkg/events"
 // a reaction means moving what waits in it. s may be nil if only the names are wanted.
 func Subscriptions(s *Service) []events.Subscription {
 	return []events.Subscription{
-		events.On("inventory-reserved", s.OnInventoryReserved),
-		events.On("inventory-reservation-failed", s.OnInventoryReservationFailed),
-		events.On("inventory-released", s.OnInventoryReleased),
+		events.Handle("inventory-reserved", s.OnInventoryReserved),
+		events.Handle("inventory-reservation-failed", s.OnInventoryReservationFailed),
+		events.Handle("inventory-released", s.OnInventoryReleased),
 
-		events.On("payment-processed", s.OnPaymentProcessed),
-		events.On("payment-failed", s.OnPaymentFailed),
-		events.On("payment-refunded", s.OnPaymentRefunded),
-		events.On("payment-voided", s.OnPaymentVoided),
+		events.Handle("payment-processed", s.OnPaymentProcessed),
+		events.Handle("payment-failed", s.OnPaymentFailed),
+		events.Handle("payment-refunded", s.OnPaymentRefunded),
+		events.Handle("payment-voided", s.OnPaymentVoided),
 
-		events.On("shipment-created", s.OnShipmentCreated),
-		events.On("shipment-dispatched", s.OnShipmentDispatched),
-		events.On("shipment-delivered", s.OnShipmentDelivered),
-		events.On("shipment-failed", s.OnShipmentFailed),
-		events.On("shipment-cancel-refused", s.OnShipmentCancelRefused),
+		events.Handle("shipment-created", s.OnShipmentCreated),
+		events.Handle("shipment-dispatched", s.OnShipmentDispatched),
+		events.Handle("shipment-delivered", s.OnShipmentDelivered),
+		events.Handle("shipment-failed", s.OnShipmentFailed),
+		events.Handle("shipment-cancel-refused", s.OnShipmentCancelRefused),
 
-		events.On("order-payment-deadline-passed", s.OnOrderPaymentDeadlinePassed),
+		events.Handle("order-payment-deadline-passed", s.OnOrderPaymentDeadlinePassed),
 
-		events.On("product-created", s.OnProductCreated),
-		events.On("product-updated", s.OnProductUpdated),
-		events.On("product-deleted", s.OnProductDeleted),
+		events.Handle("product-created", s.OnProductCreated),
+		events.Handle("product-updated", s.OnProductUpdated),
+		events.Handle("product-deleted", s.OnProductDeleted),
 	}
 }

@@ -12,7 +12,7 @@ import (
 // A second request of the customer, and the watchdog, belong to the order's trace, whatever else they belong to.
 func TestTrace_OfAnOrderGoesOnWithWhatHappensToItLater(t *testing.T) {
 	t.Parallel()
-	s := newShopWith(t, order.Patience{Payment: time.Hour, Shop: time.Millisecond, Carrier: time.Hour})
+	s := newShopWith(t, order.Timeouts{Payment: time.Hour, Services: time.Millisecond, Carrier: time.Hour})
 	id := s.place(t)
 	const trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 	if err := s.db.Exec("UPDATE orders SET trace_parent = ? WHERE id = ?", trace, id).Error; err != nil {

@@ -7,8 +7,8 @@ import (
 
 // Milestone is a fact that an order is to hear on its way, and the service that tells it.
 type Milestone struct {
-	Fact string `json:"fact"`
-	From string `json:"from"`
+	Fact    string `json:"fact"`
+	Service string `json:"service"`
 }
 
 // way is what an order hears if nothing goes wrong.
@@ -16,40 +16,40 @@ var way = []struct {
 	Milestone
 	seen func(*Order) bool
 }{
-	{Milestone{"reserved", "inventory"}, func(o *Order) bool { return o.Seen.Reserved }},
-	{Milestone{"paid", "payment"}, func(o *Order) bool { return o.Seen.Paid }},
+	{Milestone{"reserved", "inventory"}, func(o *Order) bool { return o.Observed.Reserved }},
+	{Milestone{"paid", "payment"}, func(o *Order) bool { return o.Observed.Paid }},
 	{Milestone{"booked", "shipping"}, func(o *Order) bool { return o.ShipmentID != "" }},
-	{Milestone{"dispatched", "shipping"}, func(o *Order) bool { return o.Seen.Dispatched }},
-	{Milestone{"delivered", "shipping"}, func(o *Order) bool { return o.Seen.Delivered }},
+	{Milestone{"dispatched", "shipping"}, func(o *Order) bool { return o.Observed.Dispatched }},
+	{Milestone{"delivered", "shipping"}, func(o *Order) bool { return o.Observed.Delivered }},
 }
 
 // Patience says how long an order waits for others.
-type Patience struct {
-	Payment time.Duration // after that, an order that is not paid is asked to be cancelled
-	Shop    time.Duration // after that, an order that waits for one of our services has stalled
-	Carrier time.Duration // and one that waits for the hand-over or the delivery
+type Timeouts struct {
+	Payment  time.Duration // after that, an order that is not paid is asked to be cancelled
+	Services time.Duration // after that, an order that waits for one of our services has stalled
+	Carrier  time.Duration // and one that waits for the hand-over or the delivery
 }
 
 // StallsAt is when the order will have waited for longer than it should; false if it has ended.
-func (o *Order) StallsAt(p Patience) (time.Time, bool) {
-	wait, waits := o.WaitsFor()
+func (o *Order) StallsAt(p Timeouts) (time.Time, bool) {
+	wait, waits := o.WaitingOn()
 	switch {
 	case !waits:
 		return time.Time{}, false
 	case wait.Fact == "dispatched" || wait.Fact == "delivered":
 		return o.WaitingSince.Add(p.Carrier), true
 	default:
-		return o.WaitingSince.Add(p.Shop), true
+		return o.WaitingSince.Add(p.Services), true
 	}
 }
 
 // WaitsFor is what must be heard for the order to go on; false if it has ended. In the place of what it waits for,
 // its refusal may come.
-func (o *Order) WaitsFor() (Milestone, bool) {
+func (o *Order) WaitingOn() (Milestone, bool) {
 	switch state := o.State(); {
 	case state.Ended():
 		return Milestone{}, false
-	case state == Cancelling && o.Seen.ShipmentFailed:
+	case state == Cancelling && o.Observed.ShipmentFailed:
 		return Milestone{"cancelled", "payment"}, true // once the refund has landed
 	case state == Cancelling:
 		return Milestone{"cancelled", "shipping"}, true // which has payment give the money back, or says why not
@@ -113,7 +113,7 @@ func (o *Order) cancelling() string {
 	case Undeliverable:
 		return "The carrier cannot deliver to your address. You are getting your money back."
 	case ByDeadline:
-		if o.Seen.Paid {
+		if o.Observed.Paid {
 			return "Your payment came late. We are finding out whether it came in time for the order to go on."
 		}
 		return "Your payment has not been made in time. The order will be cancelled, unless the payment turns out to be made."
@@ -135,7 +135,7 @@ func (o *Order) cancelled() string {
 	case Undeliverable:
 		return "Cancelled, because the carrier cannot deliver to your address." + money
 	case ByDeadline:
-		if o.Seen.CustomerAsked {
+		if o.Observed.CustomerAsked {
 			return "Cancelled, as you asked; the payment was not made in time, either." + money
 		}
 		return "Cancelled, because the payment was not made in time." + money

@@ -29,8 +29,8 @@ func TestWaitsFor_NamesWhatIsMissingAndWhoTellsIt(t *testing.T) {
 		{[]step{short}, "", "", nil},
 	} {
 		o, _ := run(c.steps...)
-		wait, waits := o.WaitsFor()
-		if wait.Fact != c.fact || wait.From != c.from || waits != (c.fact != "") {
+		wait, waits := o.WaitingOn()
+		if wait.Fact != c.fact || wait.Service != c.from || waits != (c.fact != "") {
 			t.Errorf("%v: waits for %+v, %t", names(c.steps), wait, waits)
 		}
 		var overtaken []string
@@ -47,17 +47,17 @@ var booked = step{"booked", func(o *Order) []Fact { o.ShipmentID = "shp_1"; retu
 
 func TestStallsAt_IsPatientWithTheCarrierOnly(t *testing.T) {
 	t.Parallel()
-	p := Patience{Shop: time.Minute, Carrier: time.Hour}
+	p := Timeouts{Services: time.Minute, Carrier: time.Hour}
 	for _, c := range []struct {
 		steps []step
 		after time.Duration
 	}{
-		{nil, p.Shop},
-		{[]step{reserved}, p.Shop},
-		{[]step{reserved, processed}, p.Shop}, // it waits for our own shipping
+		{nil, p.Services},
+		{[]step{reserved}, p.Services},
+		{[]step{reserved, processed}, p.Services}, // it waits for our own shipping
 		{[]step{reserved, processed, booked}, p.Carrier},
 		{[]step{reserved, processed, booked, dispatched}, p.Carrier},
-		{[]step{reserved, processed, booked, cancel}, p.Shop},
+		{[]step{reserved, processed, booked, cancel}, p.Services},
 		{[]step{short}, 0},
 	} {
 		o, _ := run(c.steps...)

@@ -19,7 +19,7 @@ const overdueBatch = 100
 // and commands nobody: it is a watchdog. Several instances may watch at once; each order is announced once. A database
 // that is away is only logged. It always returns nil.
 func (s *Service) Watch(ctx context.Context) error {
-	every := min(max(min(s.patience.Shop, s.patience.Carrier)/10, 50*time.Millisecond), time.Minute)
+	every := min(max(min(s.timeouts.Services, s.timeouts.Carrier)/10, 50*time.Millisecond), time.Minute)
 	ticker := time.NewTicker(every)
 	defer ticker.Stop()
 	for {
@@ -37,7 +37,7 @@ func (s *Service) Watch(ctx context.Context) error {
 // announceOverdue announces all there are, however many.
 func (s *Service) announceOverdue(ctx context.Context) error {
 	for {
-		overdue, err := listOverdue(s.db.WithContext(ctx), now().Add(-s.patience.Shop), now().Add(-s.patience.Carrier), overdueBatch)
+		overdue, err := listOverdue(s.db.WithContext(ctx), now().Add(-s.timeouts.Services), now().Add(-s.timeouts.Carrier), overdueBatch)
 		if err != nil {
 			return err
 		}
@@ -65,7 +65,7 @@ func (s *Service) announce(ctx context.Context, orderID string) error {
 		if err != nil {
 			return err
 		}
-		if at, waits := o.StallsAt(s.patience); !waits || now().Before(at) {
+		if at, waits := o.StallsAt(s.timeouts); !waits || now().Before(at) {
 			return nil
 		}
 		changed, err := s.apply(ctx, tx, o, (*Order).Overdue)
@@ -75,9 +75,9 @@ func (s *Service) announce(ctx context.Context, orderID string) error {
 		return err
 	})
 	if err == nil && stalled != nil {
-		wait, _ := stalled.WaitsFor()
+		wait, _ := stalled.WaitingOn()
 		slog.WarnContext(ctx, "order stalled", "order_id", orderID, "state", string(stalled.State()),
-			"waiting_for", wait.Fact, "from", wait.From, "since", stalled.WaitingSince)
+			"waiting_for", wait.Fact, "from", wait.Service, "since", stalled.WaitingSince)
 	}
 	return err
 }

@@ -34,7 +34,7 @@ func (s *shop) watch(t *testing.T, instances int) {
 
 func TestWatch_AnnouncesAStalledOrderOnceUntilItGoesOn(t *testing.T) {
 	t.Parallel()
-	s := newShopWith(t, order.Patience{Payment: time.Hour, Shop: time.Millisecond, Carrier: time.Hour})
+	s := newShopWith(t, order.Timeouts{Payment: time.Hour, Services: time.Millisecond, Carrier: time.Hour})
 	id, paid, ended := s.place(t), s.place(t), s.place(t)
 	s.deliver(t, contracts.PaymentProcessed{OrderID: paid, PaymentID: "pi_1"})
 	s.deliver(t, contracts.ShipmentCreated{OrderID: paid, ShipmentID: "shp_1"})
@@ -42,7 +42,7 @@ func TestWatch_AnnouncesAStalledOrderOnceUntilItGoesOn(t *testing.T) {
 	s.watch(t, 5)
 
 	stalled := eventstest.Decode[contracts.OrderStalled](t, s.tr.WaitFor(t, "order.stalled.v1", id))
-	if stalled.State != "pending" || stalled.WaitingFor != "reserved" || stalled.From != "inventory" || stalled.Since.IsZero() {
+	if stalled.State != "pending" || stalled.Missing != "reserved" || stalled.WaitingOn != "inventory" || stalled.Since.IsZero() {
 		t.Errorf("order.stalled says %+v", stalled)
 	}
 	if got := s.get(t, id); !strings.Contains(got.Message, "longer than it should") {
@@ -62,14 +62,14 @@ func TestWatch_AnnouncesAStalledOrderOnceUntilItGoesOn(t *testing.T) {
 
 func TestWatch_HasPatienceOfItsOwnWithTheCarrier(t *testing.T) {
 	t.Parallel()
-	s := newShopWith(t, order.Patience{Payment: time.Hour, Shop: time.Hour, Carrier: time.Millisecond})
+	s := newShopWith(t, order.Timeouts{Payment: time.Hour, Services: time.Hour, Carrier: time.Millisecond})
 	pending, paid, unbooked := s.place(t), s.place(t), s.place(t)
 	s.deliver(t, contracts.PaymentProcessed{OrderID: paid, PaymentID: "pi_1"})
 	s.deliver(t, contracts.ShipmentCreated{OrderID: paid, ShipmentID: "shp_1"})
 	s.deliver(t, contracts.PaymentProcessed{OrderID: unbooked, PaymentID: "pi_2"})
 	s.watch(t, 1)
 	stalled := eventstest.Decode[contracts.OrderStalled](t, s.tr.WaitFor(t, "order.stalled.v1", paid))
-	if stalled.WaitingFor != "dispatched" || stalled.From != "shipping" {
+	if stalled.Missing != "dispatched" || stalled.WaitingOn != "shipping" {
 		t.Errorf("order.stalled says %+v", stalled)
 	}
 	s.wantTold(t, pending, "order.created.v1")
@@ -78,7 +78,7 @@ func TestWatch_HasPatienceOfItsOwnWithTheCarrier(t *testing.T) {
 
 func TestWatch_AnnouncesAllThereAre(t *testing.T) {
 	t.Parallel()
-	s := newShopWith(t, order.Patience{Payment: time.Hour, Shop: time.Hour, Carrier: time.Hour})
+	s := newShopWith(t, order.Timeouts{Payment: time.Hour, Services: time.Hour, Carrier: time.Hour})
 	const orders = 230 // more than are looked for at once
 	for range orders {
 		s.place(t)
@@ -96,7 +96,7 @@ func TestWatch_AnnouncesAllThereAre(t *testing.T) {
 // The customer's own request, which had to wait for the answer to the deadline's, is not late from the beginning.
 func TestStalled_EndsWhenTheCustomersRequestGoesOut(t *testing.T) {
 	t.Parallel()
-	s := newShopWith(t, order.Patience{Payment: time.Hour, Shop: time.Hour, Carrier: time.Hour})
+	s := newShopWith(t, order.Timeouts{Payment: time.Hour, Services: time.Hour, Carrier: time.Hour})
 	id := s.place(t)
 	s.deliver(t, contracts.OrderPaymentDeadlinePassed{OrderID: id})
 	if err := s.db.Exec("UPDATE orders SET waiting_since = ?", time.Now().Add(-2*time.Hour)).Error; err != nil {
@@ -105,7 +105,7 @@ func TestStalled_EndsWhenTheCustomersRequestGoesOut(t *testing.T) {
 	s.watch(t, 1)
 	s.tr.WaitFor(t, "order.stalled.v1", id)
 	s.cancel(t, id)
-	if got := s.get(t, id); got.History[len(got.History)-1].What != "the customer asked to cancel; the deadline's request is answered first" {
+	if got := s.get(t, id); got.History[len(got.History)-1].Description != "the customer asked to cancel; the deadline's request is answered first" {
 		t.Errorf("the wish left no trace: %+v", got.History)
 	}
 	s.deliver(t, contracts.ShipmentCancelRefused{OrderID: id, Because: contracts.BecausePaid})
@@ -123,22 +123,22 @@ func TestOps_ShowWhichFactsAreMissingAndSinceWhen(t *testing.T) {
 
 	type fact struct{ Fact, At string }
 	type facts struct {
-		ID, State  string
-		WaitingFor struct{ Fact, From, Since string }
-		Seen       []fact
-		Overtaken  []struct{ Fact, From string }
-		Stalled    bool
-		History    []struct{ Event string }
+		ID, State string
+		WaitingOn struct{ Fact, Service, Since string }
+		Observed  []fact
+		Overtaken []struct{ Fact, From string }
+		Stalled   bool
+		History   []struct{ Event string }
 	}
 	got := decode[facts](t, s.ops(t, "/orders/"+id), http.StatusOK)
-	if got.State != "cancelling" || got.WaitingFor.Fact != "cancelled" || got.WaitingFor.From != "shipping" || got.Stalled {
+	if got.State != "cancelling" || got.WaitingOn.Fact != "cancelled" || got.WaitingOn.Service != "shipping" || got.Stalled {
 		t.Errorf("facts %+v", got)
 	}
-	if since, err := time.Parse(time.RFC3339, got.WaitingFor.Since); err != nil || time.Since(since) > time.Minute {
-		t.Errorf("waiting since %q", got.WaitingFor.Since)
+	if since, err := time.Parse(time.RFC3339, got.WaitingOn.Since); err != nil || time.Since(since) > time.Minute {
+		t.Errorf("waiting since %q", got.WaitingOn.Since)
 	}
 	var seen []string
-	for _, f := range got.Seen {
+	for _, f := range got.Observed {
 		if _, err := time.Parse(time.RFC3339, f.At); err != nil {
 			t.Errorf("%s was seen at %q", f.Fact, f.At)
 		}
@@ -167,9 +167,9 @@ func TestOps_TellTheRefusalsApart(t *testing.T) {
 	}
 	tell(contracts.ShipmentCancelRefused{OrderID: id, Because: contracts.BecausePaid})
 	tell(contracts.ShipmentCancelRefused{OrderID: id, Because: contracts.BecauseDispatched})
-	got := decode[struct{ Seen []struct{ Fact, At string } }](t, s.ops(t, "/orders/"+id), http.StatusOK)
+	got := decode[struct{ Observed []struct{ Fact, At string } }](t, s.ops(t, "/orders/"+id), http.StatusOK)
 	want := []struct{ Fact, At string }{{"paid", "2026-05-01T12:00:00Z"}, {"dispatched", "2026-05-01T13:00:00Z"}}
-	if diff := cmp.Diff(want, got.Seen); diff != "" {
+	if diff := cmp.Diff(want, got.Observed); diff != "" {
 		t.Errorf("seen (-want +got)\n%s", diff)
 	}
 }
@@ -183,8 +183,8 @@ func TestOps_ListOrdersThatWaitLongestFirst(t *testing.T) {
 
 	type page struct {
 		Items []struct {
-			ID         string
-			WaitingFor struct{ Fact string }
+			ID        string
+			WaitingOn struct{ Fact string }
 		}
 		NextCursor string
 	}
@@ -192,7 +192,7 @@ func TestOps_ListOrdersThatWaitLongestFirst(t *testing.T) {
 	for path := "/orders?limit=2"; path != ""; {
 		got := decode[page](t, s.ops(t, path), http.StatusOK)
 		for _, o := range got.Items {
-			ids, facts = append(ids, o.ID), append(facts, o.WaitingFor.Fact)
+			ids, facts = append(ids, o.ID), append(facts, o.WaitingOn.Fact)
 		}
 		if path = ""; got.NextCursor != "" {
 			path = "/orders?limit=2&cursor=" + got.NextCursor

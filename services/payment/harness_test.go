@@ -21,6 +21,7 @@ import (
 	"github.com/quadrille-dev/quadrille/pkg/chassis"
 	"github.com/quadrille-dev/quadrille/pkg/events"
 	"github.com/quadrille-dev/quadrille/pkg/events/eventstest"
+	"github.com/quadrille-dev/quadrille/pkg/events/transport"
 	"github.com/quadrille-dev/quadrille/pkg/testservers"
 )
 
@@ -75,7 +76,7 @@ func newTillWith(t *testing.T, fake *fakeProcessor, gateway *Gateway) *till {
 	})
 	tl := &till{db: db, tr: eventstest.NewTransport(), processor: fake}
 	svc := New(db, gateway)
-	bus, err := events.New(db, tl.tr, events.Config{Service: "payment"}, Subscriptions(svc)...)
+	bus, err := events.New(db, tl.tr, events.Config{Events: events.Declarations(contracts.Events), Service: "payment"}, Subscriptions(svc)...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -103,8 +104,8 @@ var (
 
 // What payment tells about order o.
 var (
-	chargeStarted = contracts.PaymentChargeStarted{OrderID: "o"}
-	refundStarted = contracts.PaymentRefundStarted{OrderID: "o"}
+	chargeStarted = contracts.PaymentChargeRequested{OrderID: "o"}
+	refundStarted = contracts.PaymentRefundRequested{OrderID: "o"}
 	processed     = contracts.PaymentProcessed{OrderID: "o", PaymentID: "pi_1", Amount: contracts.Money(total)}
 	declined      = contracts.PaymentFailed{OrderID: "o", Code: "generic_decline"}
 )
@@ -121,7 +122,7 @@ func voided(reason string) contracts.PaymentVoided {
 func (tl *till) deliver(t *testing.T, etos ...events.ETO) {
 	t.Helper()
 	for _, eto := range etos {
-		if v := tl.tr.Deliver(t, eto); v.Action != events.Done {
+		if v := tl.tr.Deliver(t, eto); v.Action != transport.Ack {
 			t.Errorf("%s: verdict %+v", eto.EventType(), v)
 		}
 	}
@@ -143,7 +144,7 @@ func (tl *till) wantRow(t *testing.T, state State) paymentRow {
 	if r.State != state {
 		t.Errorf("payment is %s, want %s", r.State, state)
 	}
-	if p := r.payment(); r.PaymentMethod != "" && state != Waiting && !p.ChargeWanted() {
+	if p := r.payment(); r.PaymentMethod != "" && state != Waiting && !p.ShouldCharge() {
 		t.Errorf("the card is still kept while %s", state)
 	}
 	return r
@@ -182,7 +183,7 @@ func (tl *till) toldTypes(orderID string) []string {
 }
 
 // published waits until everything that was decided so far is published, and lists it.
-func (tl *till) published(t *testing.T) []events.Envelope {
+func (tl *till) published(t *testing.T) []transport.Envelope {
 	t.Helper()
 	waitUntil(t, "the outbox is empty", func() bool {
 		var left int64

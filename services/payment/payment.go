@@ -30,8 +30,8 @@ type Fact string
 
 // What a rule may decide to publish.
 const (
-	ChargeStarted  Fact = "charge_started" // to itself: make the charge
-	RefundStarted  Fact = "refund_started" // to itself: make the refund
+	ChargeStarted  Fact = "charge_requested" // to itself: make the charge
+	RefundStarted  Fact = "refund_requested" // to itself: make the refund
 	ChargeCaptured Fact = "processed"
 	ChargeDeclined Fact = "failed"
 	MoneyReturned  Fact = "refunded"
@@ -73,7 +73,7 @@ func (p *Payment) OrderCreated(amount Money, paymentMethod string) []Fact {
 }
 
 // StockReserved is the other half of what a charge needs.
-func (p *Payment) StockReserved() []Fact {
+func (p *Payment) InventoryReserved() []Fact {
 	if p.State != Waiting {
 		return nil
 	}
@@ -90,7 +90,7 @@ func (p *Payment) chargeIfComplete() []Fact {
 }
 
 // Captured is the processor's word that it has the money. If the order was cancelled meanwhile, it goes back.
-func (p *Payment) Captured() []Fact {
+func (p *Payment) ChargeSucceeded() []Fact {
 	switch p.State {
 	case Charging:
 		p.State, p.PaymentMethod = Charged, ""
@@ -104,8 +104,8 @@ func (p *Payment) Captured() []Fact {
 }
 
 // Declined is the processor's word that this card will not pay.
-func (p *Payment) Declined(code string) []Fact {
-	if !p.ChargeWanted() {
+func (p *Payment) ChargeDeclined(code string) []Fact {
+	if !p.ShouldCharge() {
 		return nil
 	}
 	p.State, p.PaymentMethod, p.DeclineCode = Failed, "", code
@@ -148,8 +148,8 @@ func (p *Payment) OrderCancelled(reason string) []Fact {
 }
 
 // RefundLanded is the processor's word that the money is on its way back.
-func (p *Payment) RefundLanded() []Fact {
-	if !p.RefundWanted() {
+func (p *Payment) RefundSucceeded() []Fact {
+	if !p.ShouldRefund() {
 		return nil
 	}
 	p.State = Refunded
@@ -158,10 +158,10 @@ func (p *Payment) RefundLanded() []Fact {
 
 // ChargeWanted says whether the processor should still be asked for the money. A cancellation does not end that:
 // the charge may already be under way, so it is brought to its end and then given back.
-func (p *Payment) ChargeWanted() bool { return p.State == Charging || p.State == ChargingCancel }
+func (p *Payment) ShouldCharge() bool { return p.State == Charging || p.State == ChargingCancel }
 
 // RefundWanted says whether the processor should still be asked to give the money back.
-func (p *Payment) RefundWanted() bool { return p.State == Refunding }
+func (p *Payment) ShouldRefund() bool { return p.State == Refunding }
 
 // Captured and given back so far, in minor units.
 func (p *Payment) captured() int64 {

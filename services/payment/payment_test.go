@@ -12,13 +12,13 @@ var total = Money{Amount: 1999, Currency: "EUR"}
 // stimuli are all facts that a payment can be told.
 var stimuli = map[string]func(*Payment) []Fact{
 	"order.created":      func(p *Payment) []Fact { return p.OrderCreated(total, "pm_card_visa") },
-	"inventory.reserved": (*Payment).StockReserved,
-	"captured":           (*Payment).Captured,
-	"declined":           func(p *Payment) []Fact { return p.Declined("generic_decline") },
+	"inventory.reserved": (*Payment).InventoryReserved,
+	"captured":           (*Payment).ChargeSucceeded,
+	"declined":           func(p *Payment) []Fact { return p.ChargeDeclined("generic_decline") },
 	"shipment.cancelled": func(p *Payment) []Fact { return p.ShipmentCancelled("customer") },
 	"shipment.failed":    func(p *Payment) []Fact { return p.ShipmentFailed("undeliverable") },
 	"order.cancelled":    func(p *Payment) []Fact { return p.OrderCancelled("customer") },
-	"refund landed":      (*Payment).RefundLanded,
+	"refund landed":      (*Payment).RefundSucceeded,
 }
 
 // situations are all that a payment can be in; waiting has three.
@@ -128,11 +128,11 @@ func TestRules_CancellationInAnyOrderReturnsTheMoney(t *testing.T) {
 		for i, stimulus := range left {
 			move(slices.Delete(slices.Clone(left), i, i+1), captured, stimuli[stimulus])
 		}
-		if slices.Contains(told, ChargeStarted) && p.ChargeWanted() {
-			move(left, captured+1, (*Payment).Captured)
+		if slices.Contains(told, ChargeStarted) && p.ShouldCharge() {
+			move(left, captured+1, (*Payment).ChargeSucceeded)
 		}
-		if slices.Contains(told, RefundStarted) && p.RefundWanted() {
-			move(left, captured, (*Payment).RefundLanded)
+		if slices.Contains(told, RefundStarted) && p.ShouldRefund() {
+			move(left, captured, (*Payment).RefundSucceeded)
 		}
 		if moved {
 			return

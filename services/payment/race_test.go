@@ -11,6 +11,7 @@ import (
 	"github.com/quadrille-dev/quadrille/contracts"
 	"github.com/quadrille-dev/quadrille/pkg/events"
 	"github.com/quadrille-dev/quadrille/pkg/events/eventstest"
+	"github.com/quadrille-dev/quadrille/pkg/events/transport"
 )
 
 // race calls all at the same moment and waits until they are done.
@@ -47,18 +48,18 @@ func cancelledFor(id string) contracts.ShipmentCancelled {
 	return contracts.ShipmentCancelled{OrderID: id, Reason: contracts.ReasonCustomer}
 }
 
-func chargeStartedFor(id string) contracts.PaymentChargeStarted {
-	return contracts.PaymentChargeStarted{OrderID: id}
+func chargeStartedFor(id string) contracts.PaymentChargeRequested {
+	return contracts.PaymentChargeRequested{OrderID: id}
 }
 
-func refundStartedFor(id string) contracts.PaymentRefundStarted {
-	return contracts.PaymentRefundStarted{OrderID: id}
+func refundStartedFor(id string) contracts.PaymentRefundRequested {
+	return contracts.PaymentRefundRequested{OrderID: id}
 }
 
 // tell is a delivery to be raced: its reaction must be done with the event at the first attempt.
 func (tl *till) tell(t *testing.T, eto events.ETO, opts ...eventstest.DeliverOption) func() {
 	return func() {
-		if v := tl.tr.Deliver(t, eto, opts...); v.Action != events.Done {
+		if v := tl.tr.Deliver(t, eto, opts...); v.Action != transport.Ack {
 			t.Errorf("%s about %s: verdict %+v", eto.EventType(), eto.Subject(), v)
 		}
 	}

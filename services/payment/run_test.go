@@ -9,9 +9,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/quadrille-dev/quadrille/contracts"
 	"github.com/quadrille-dev/quadrille/pkg/chassis"
 	"github.com/quadrille-dev/quadrille/pkg/events"
 	"github.com/quadrille-dev/quadrille/pkg/events/eventstest"
+	"github.com/quadrille-dev/quadrille/pkg/events/transport"
 	"github.com/quadrille-dev/quadrille/pkg/testservers"
 )
 
@@ -41,7 +43,7 @@ func TestConfig_HasDefaultsAndNamesEveryMistake(t *testing.T) {
 
 func TestSubscriptions_MakeTheTopologyWithoutAService(t *testing.T) {
 	t.Parallel()
-	topology, err := events.TopologyOf(events.Config{Service: "payment"}, Subscriptions(nil)...)
+	topology, err := events.NewTopology(events.Config{Events: events.Declarations(contracts.Events), Service: "payment"}, Subscriptions(nil)...)
 	if err != nil || len(topology.Queues) != 7 {
 		t.Errorf("%+v, %v", topology, err)
 	}
@@ -52,7 +54,7 @@ func TestRun_ServesUntilItIsStopped(t *testing.T) {
 	t.Parallel()
 	url, tr, stop := serve(t, func(*Config) {})
 	for _, eto := range []events.ETO{orderCreated("o", "pm_card_visa"), reserved, chargeStarted} {
-		if v := tr.Deliver(t, eto); v.Action != events.Done {
+		if v := tr.Deliver(t, eto); v.Action != transport.Ack {
 			t.Errorf("%s: verdict %+v", eto.EventType(), v)
 		}
 	}

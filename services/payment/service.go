@@ -37,7 +37,7 @@ func (s *Service) change(ctx context.Context, tx *gorm.DB, orderID string, rule 
 	p := before
 	facts := rule(&p)
 	if p == before && facts == nil {
-		chassis.Ignored(ctx, "payment", orderID, string(p.State))
+		chassis.RecordNoop(ctx, "payment", orderID, string(p.State))
 		return nil
 	}
 	if err := storePayment(tx, p, s.now()); err != nil {
@@ -68,9 +68,9 @@ func eventFor(fact Fact, p Payment, intentID string) events.ETO {
 	amount := contracts.Money{Amount: p.Amount.Amount, Currency: p.Amount.Currency}
 	switch fact {
 	case ChargeStarted:
-		return contracts.PaymentChargeStarted{OrderID: p.OrderID}
+		return contracts.PaymentChargeRequested{OrderID: p.OrderID}
 	case RefundStarted:
-		return contracts.PaymentRefundStarted{OrderID: p.OrderID}
+		return contracts.PaymentRefundRequested{OrderID: p.OrderID}
 	case ChargeCaptured:
 		return contracts.PaymentProcessed{OrderID: p.OrderID, PaymentID: intentID, Amount: amount}
 	case ChargeDeclined:

@@ -13,12 +13,12 @@ const conversation = 5*maxStripeTimeout + 10*time.Second
 // renaming one moves a queue. With s == nil it serves to declare the topology.
 func Subscriptions(s *Service) []events.Subscription {
 	return []events.Subscription{
-		events.On("order-created", s.OnOrderCreated),
-		events.On("inventory-reserved", s.OnInventoryReserved),
-		events.On("order-cancelled", s.OnOrderCancelled),
-		events.On("shipment-cancelled", s.OnShipmentCancelled),
-		events.On("shipment-failed", s.OnShipmentFailed),
-		events.OnVia("payment-charge-started", s.doCharge, s.applyCharge, events.Timeout(conversation)),
-		events.OnVia("payment-refund-started", s.doRefund, s.applyRefund, events.Timeout(conversation)),
+		events.Handle("order-created", s.OnOrderCreated),
+		events.Handle("inventory-reserved", s.OnInventoryReserved),
+		events.Handle("order-cancelled", s.OnOrderCancelled),
+		events.Handle("shipment-cancelled", s.OnShipmentCancelled),
+		events.Handle("shipment-failed", s.OnShipmentFailed),
+		events.HandleExternal("payment-charge-requested", s.doCharge, s.applyCharge, events.WithTimeout(conversation)),
+		events.HandleExternal("payment-refund-requested", s.doRefund, s.applyRefund, events.WithTimeout(conversation)),
 	}
 }

@@ -48,14 +48,14 @@ func NewCarrier(address string, timeout time.Duration) *Carrier {
 func (c *Carrier) Close() { c.transport.CloseIdleConnections() }
 
 // BookingAnswer is what the carrier says about a parcel: its id, or why it will not deliver.
-type BookingAnswer struct {
+type BookingResult struct {
 	ParcelID string
 	Refused  bool
 	Detail   string
 }
 
 // CancelAnswer is what the carrier says about forgetting a parcel: granted, or too late and where it is.
-type CancelAnswer struct {
+type CancelResult struct {
 	Granted  bool
 	TooLate  bool
 	Tracking string
@@ -63,7 +63,7 @@ type CancelAnswer struct {
 
 // Book asks for one parcel for the order. The order's id is the reference: asked again, the carrier answers with
 // the same parcel, or the same refusal.
-func (c *Carrier) Book(ctx context.Context, orderID string, to Address, items []Item) (BookingAnswer, error) {
+func (c *Carrier) Book(ctx context.Context, orderID string, to Address, items []Item) (BookingResult, error) {
 	request := bookingRequest{Reference: orderID, Address: addressOnTheWire(to)}
 	for _, item := range items {
 		request.Items = append(request.Items, itemOnTheWire(item))
@@ -71,29 +71,29 @@ func (c *Carrier) Book(ctx context.Context, orderID string, to Address, items []
 	status, answer, err := c.post(ctx, "book", "/v1/shipments", request)
 	switch {
 	case err != nil:
-		return BookingAnswer{}, err
+		return BookingResult{}, err
 	case status == http.StatusUnprocessableEntity && answer.Code == "undeliverable":
-		return BookingAnswer{Refused: true, Detail: answer.Detail}, nil
+		return BookingResult{Refused: true, Detail: answer.Detail}, nil
 	case status/100 == 2 && answer.ID != "":
-		return BookingAnswer{ParcelID: answer.ID}, nil
+		return BookingResult{ParcelID: answer.ID}, nil
 	default:
-		return BookingAnswer{}, verdict("book", status, answer)
+		return BookingResult{}, checkStatus("book", status, answer)
 	}
 }
 
 // Cancel asks the carrier, who decides, whether a parcel can still be kept from leaving. Asked again, it answers
 // the same.
-func (c *Carrier) Cancel(ctx context.Context, parcelID string) (CancelAnswer, error) {
+func (c *Carrier) Cancel(ctx context.Context, parcelID string) (CancelResult, error) {
 	status, answer, err := c.post(ctx, "cancel", "/v1/shipments/"+url.PathEscape(parcelID)+"/cancel", nil)
 	switch {
 	case err != nil:
-		return CancelAnswer{}, err
+		return CancelResult{}, err
 	case status/100 == 2 && answer.State == "cancelled":
-		return CancelAnswer{Granted: true}, nil
+		return CancelResult{Granted: true}, nil
 	case status == http.StatusConflict && answer.Code == "dispatched":
-		return CancelAnswer{TooLate: true, Tracking: answer.Tracking}, nil
+		return CancelResult{TooLate: true, Tracking: answer.Tracking}, nil
 	default:
-		return CancelAnswer{}, verdict("cancel", status, answer)
+		return CancelResult{}, checkStatus("cancel", status, answer)
 	}
 }
 
@@ -156,7 +156,7 @@ func (c *Carrier) post(ctx context.Context, call, path string, body any) (int, c
 }
 
 // verdict turns an unwelcome answer into what the reaction should do about it.
-func verdict(call string, status int, answer carrierAnswer) error {
+func checkStatus(call string, status int, answer carrierAnswer) error {
 	said := fmt.Errorf("carrier: %s: status %d, code %q", call, status, answer.Code)
 	switch status {
 	case http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout,

@@ -13,7 +13,7 @@ func TestBook_SendsTheOrderAsTheReference(t *testing.T) {
 	t.Parallel()
 	fake := newFakeCarrier(t)
 	got, err := fake.client(t).Book(context.Background(), "o1", home, goods)
-	if want := (BookingAnswer{ParcelID: "shp_o1"}); err != nil || got != want {
+	if want := (BookingResult{ParcelID: "shp_o1"}); err != nil || got != want {
 		t.Errorf("got %+v, %v, want %+v", got, err, want)
 	}
 	sent := []string{`{"reference":"o1","address":{"name":"Ada","street":"Ball Street 1","city":"Vienna",` +
@@ -25,22 +25,22 @@ func TestBook_SendsTheOrderAsTheReference(t *testing.T) {
 
 func TestBook_TellsRefusalFromFailure(t *testing.T) {
 	t.Parallel()
-	refused := BookingAnswer{Refused: true, Detail: "nobody lives there"}
+	refused := BookingResult{Refused: true, Detail: "nobody lives there"}
 	for name, c := range map[string]struct {
 		fault fault
-		want  BookingAnswer
+		want  BookingResult
 		fails bool
 	}{
 		"undeliverable":       {answer(422, `{"code":"undeliverable","detail":"nobody lives there"}`), refused, false},
-		"another 422":         {answer(422, `{"code":"too_heavy"}`), BookingAnswer{}, true},
-		"bad request":         {answer(400, `{"code":"invalid_request"}`), BookingAnswer{}, true},
-		"500":                 {answer(500, `{"code":"internal"}`), BookingAnswer{}, true},
-		"500 after all":       {func(w http.ResponseWriter, effect func()) { effect(); answer(500, `{}`)(w, nil) }, BookingAnswer{}, true},
-		"hung up":             {hangUp, BookingAnswer{}, true},
-		"answer lost":         {loseAnswer, BookingAnswer{}, true},
-		"no id in the answer": {answer(200, `{}`), BookingAnswer{}, true},
-		"not JSON":            {answer(200, `<html>`), BookingAnswer{}, true},
-		"endless":             {answer(200, `{"detail":"`+strings.Repeat("x", maxAnswer)+`","id":"shp_o1"}`), BookingAnswer{}, true},
+		"another 422":         {answer(422, `{"code":"too_heavy"}`), BookingResult{}, true},
+		"bad request":         {answer(400, `{"code":"invalid_request"}`), BookingResult{}, true},
+		"500":                 {answer(500, `{"code":"internal"}`), BookingResult{}, true},
+		"500 after all":       {func(w http.ResponseWriter, effect func()) { effect(); answer(500, `{}`)(w, nil) }, BookingResult{}, true},
+		"hung up":             {hangUp, BookingResult{}, true},
+		"answer lost":         {loseAnswer, BookingResult{}, true},
+		"no id in the answer": {answer(200, `{}`), BookingResult{}, true},
+		"not JSON":            {answer(200, `<html>`), BookingResult{}, true},
+		"endless":             {answer(200, `{"detail":"`+strings.Repeat("x", maxAnswer)+`","id":"shp_o1"}`), BookingResult{}, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -59,7 +59,7 @@ func TestBook_TellsRefusalFromFailure(t *testing.T) {
 
 func TestCancel_HasTheCarrierDecide(t *testing.T) {
 	t.Parallel()
-	for state, want := range map[string]CancelAnswer{
+	for state, want := range map[string]CancelResult{
 		"booked":     {Granted: true},
 		"cancelled":  {Granted: true},
 		"dispatched": {TooLate: true, Tracking: "QD1"},
@@ -86,7 +86,7 @@ func TestCancel_HasTheCarrierDecide(t *testing.T) {
 			fake := newFakeCarrier(t)
 			fake.fail("cancel", f)
 			got, err := fake.client(t).Cancel(context.Background(), "shp_1")
-			if err == nil || got != (CancelAnswer{}) {
+			if err == nil || got != (CancelResult{}) {
 				t.Errorf("got %+v, %v, want an error", got, err)
 			}
 		})

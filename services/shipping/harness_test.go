@@ -21,6 +21,7 @@ import (
 	"github.com/quadrille-dev/quadrille/pkg/chassis"
 	"github.com/quadrille-dev/quadrille/pkg/events"
 	"github.com/quadrille-dev/quadrille/pkg/events/eventstest"
+	"github.com/quadrille-dev/quadrille/pkg/events/transport"
 	"github.com/quadrille-dev/quadrille/pkg/testservers"
 )
 
@@ -77,7 +78,7 @@ func newDepotWith(t *testing.T, fake *fakeCarrier, carrier *Carrier) *depot {
 		}
 	})
 	d := &depot{db: db, tr: eventstest.NewTransport(), carrier: fake, service: New(db, carrier, secret)}
-	bus, err := events.New(db, d.tr, events.Config{Service: "shipping"}, Subscriptions(d.service)...)
+	bus, err := events.New(db, d.tr, events.Config{Events: events.Declarations(contracts.Events), Service: "shipping"}, Subscriptions(d.service)...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -102,8 +103,8 @@ var (
 
 // What shipping tells about order o.
 var (
-	bookingStarted    = contracts.ShipmentBookingStarted{OrderID: "o"}
-	cancelStarted     = contracts.ShipmentCancelStarted{OrderID: "o"}
+	bookingStarted    = contracts.ShipmentBookingRequested{OrderID: "o"}
+	cancelStarted     = contracts.ShipmentCancellationRequested{OrderID: "o"}
 	booked            = contracts.ShipmentCreated{OrderID: "o", ShipmentID: "shp_o"}
 	dispatched        = contracts.ShipmentDispatched{OrderID: "o", ShipmentID: "shp_o", Tracking: "QD1"}
 	delivered         = contracts.ShipmentDelivered{OrderID: "o", ShipmentID: "shp_o"}
@@ -119,7 +120,7 @@ func cancelled(reason string) contracts.ShipmentCancelled {
 func (d *depot) deliver(t *testing.T, etos ...events.ETO) {
 	t.Helper()
 	for _, eto := range etos {
-		if v := d.tr.Deliver(t, eto); v.Action != events.Done {
+		if v := d.tr.Deliver(t, eto); v.Action != transport.Ack {
 			t.Errorf("%s: verdict %+v", eto.EventType(), v)
 		}
 	}
@@ -163,7 +164,7 @@ func (d *depot) wantTold(t *testing.T, want ...events.ETO) {
 }
 
 // published waits until everything that was decided so far is published, and lists it.
-func (d *depot) published(t *testing.T) []events.Envelope {
+func (d *depot) published(t *testing.T) []transport.Envelope {
 	t.Helper()
 	waitUntil(t, "the outbox is empty", func() bool {
 		var left int64
@@ -209,13 +210,13 @@ func (d *depot) post(t *testing.T, body, signature string) *httptest.ResponseRec
 	return rec
 }
 
-func notice(kind NoticeType, reference string) string {
+func notice(kind CarrierWebhookType, reference string) string {
 	return `{"id":"n-` + string(kind) + `","type":"` + string(kind) + `","reference":"` + reference +
 		`","shipmentId":"shp_` + reference + `","tracking":"QD1","occurredAt":"2026-01-02T03:04:05Z"}`
 }
 
 // report has the carrier report properly about order o, which must be taken.
-func (d *depot) report(t *testing.T, kinds ...NoticeType) {
+func (d *depot) report(t *testing.T, kinds ...CarrierWebhookType) {
 	t.Helper()
 	for _, kind := range kinds {
 		d.reportOf(t, "o", kind)
@@ -223,7 +224,7 @@ func (d *depot) report(t *testing.T, kinds ...NoticeType) {
 }
 
 // reportOf has the carrier report properly about an order, which must be taken.
-func (d *depot) reportOf(t *testing.T, orderID string, kind NoticeType) {
+func (d *depot) reportOf(t *testing.T, orderID string, kind CarrierWebhookType) {
 	t.Helper()
 	body := notice(kind, orderID)
 	if rec := d.post(t, body, sign(secret, time.Now(), body)); rec.Code != http.StatusNoContent {

@@ -14,7 +14,7 @@ import (
 func (s *Service) Routes(r *chassis.Router) {
 	api := r.API
 	api.GET("/shipments/:orderId", chassis.Handle(s.getShipment))
-	r.POST("/webhooks/carrier", chassis.Handle(s.postCarrierNotice))
+	r.POST("/webhooks/carrier", chassis.Handle(s.postCarrierWebhook))
 }
 
 type (

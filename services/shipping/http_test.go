@@ -20,7 +20,7 @@ func TestGetShipment_ShowsHowItStands(t *testing.T) {
 	items := []itemJSON{{SKU: "fan", Quantity: 2}}
 	for name, c := range map[string]struct {
 		arrive  []events.ETO
-		notices []NoticeType
+		notices []CarrierWebhookType
 		want    shipmentResponse
 	}{
 		"only payment": {[]events.ETO{paid}, nil, shipmentResponse{State: Waiting, Items: []itemJSON{}}},
@@ -31,7 +31,7 @@ func TestGetShipment_ShowsHowItStands(t *testing.T) {
 		},
 		"delivered": {
 			[]events.ETO{paid, order, bookingStarted},
-			[]NoticeType{NoticeDispatched, NoticeDelivered},
+			[]CarrierWebhookType{NoticeDispatched, NoticeDelivered},
 			shipmentResponse{State: Delivered, Items: items, ShipmentID: "shp_o", Tracking: "QD1"},
 		},
 		"cancelled": {
@@ -74,7 +74,7 @@ func TestGetShipment_UnknownIsNotFound(t *testing.T) {
 
 func TestCarrierNotice_IsTakenOnceInAnyOrder(t *testing.T) {
 	t.Parallel()
-	for name, kinds := range map[string][]NoticeType{
+	for name, kinds := range map[string][]CarrierWebhookType{
 		"in order":        {NoticeDispatched, NoticeDelivered},
 		"out of order":    {NoticeDelivered, NoticeDispatched},
 		"repeated":        {NoticeDispatched, NoticeDispatched, NoticeDelivered, NoticeDelivered, NoticeDispatched},
@@ -197,7 +197,7 @@ func TestCarrierNotice_AboutAParcelThatMustNotLeaveIsLogged(t *testing.T) {
 				d.deliver(t, created, contracts.OrderCancelled{OrderID: id})
 			} else {
 				d.carrier.fail("book", end.book)
-				d.deliver(t, created, contracts.PaymentProcessed{OrderID: id}, contracts.ShipmentBookingStarted{OrderID: id})
+				d.deliver(t, created, contracts.PaymentProcessed{OrderID: id}, contracts.ShipmentBookingRequested{OrderID: id})
 			}
 			body := notice(NoticeDispatched, id)
 			if rec := d.post(t, body, sign(secret, time.Now(), body)); rec.Code != http.StatusNoContent {

@@ -11,6 +11,7 @@ import (
 	"github.com/quadrille-dev/quadrille/contracts"
 	"github.com/quadrille-dev/quadrille/pkg/events"
 	"github.com/quadrille-dev/quadrille/pkg/events/eventstest"
+	"github.com/quadrille-dev/quadrille/pkg/events/transport"
 )
 
 // race calls all at the same moment and waits until they are done.
@@ -49,12 +50,12 @@ func paidFor(id string) contracts.PaymentProcessed {
 	return contracts.PaymentProcessed{OrderID: id, PaymentID: "pi_1"}
 }
 
-func bookingStartedFor(id string) contracts.ShipmentBookingStarted {
-	return contracts.ShipmentBookingStarted{OrderID: id}
+func bookingStartedFor(id string) contracts.ShipmentBookingRequested {
+	return contracts.ShipmentBookingRequested{OrderID: id}
 }
 
-func cancelStartedFor(id string) contracts.ShipmentCancelStarted {
-	return contracts.ShipmentCancelStarted{OrderID: id}
+func cancelStartedFor(id string) contracts.ShipmentCancellationRequested {
+	return contracts.ShipmentCancellationRequested{OrderID: id}
 }
 
 func customerCancelsFor(id string) contracts.OrderCancelRequested {
@@ -70,7 +71,7 @@ func parcelOf(id string) string { return "shp_" + id }
 // tell is a delivery to be raced: its reaction must be done with the event at the first attempt.
 func (d *depot) tell(t *testing.T, eto events.ETO, opts ...eventstest.DeliverOption) func() {
 	return func() {
-		if v := d.tr.Deliver(t, eto, opts...); v.Action != events.Done {
+		if v := d.tr.Deliver(t, eto, opts...); v.Action != transport.Ack {
 			t.Errorf("%s about %s: verdict %+v", eto.EventType(), eto.Subject(), v)
 		}
 	}
@@ -392,7 +393,7 @@ func TestRace_NoticesAgainstTheCancellation(t *testing.T) {
 	var all []func()
 	for _, id := range ids {
 		d.carrier.set(parcelOf(id), "delivered")
-		for _, kind := range []NoticeType{NoticeDispatched, NoticeDelivered, NoticeDelivered} {
+		for _, kind := range []CarrierWebhookType{NoticeDispatched, NoticeDelivered, NoticeDelivered} {
 			all = append(all, func() { d.reportOf(t, id, kind) })
 		}
 	}

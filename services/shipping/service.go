@@ -39,7 +39,7 @@ func (s *Service) change(ctx context.Context, tx *gorm.DB, orderID string, rule 
 	shipment := before
 	facts := rule(&shipment)
 	if facts == nil && reflect.DeepEqual(shipment, before) {
-		chassis.Ignored(ctx, "shipping", orderID, string(shipment.State))
+		chassis.RecordNoop(ctx, "shipping", orderID, string(shipment.State))
 		return nil
 	}
 	if err := storeShipment(ctx, tx, shipment, s.now()); err != nil {
@@ -69,9 +69,9 @@ func (s *Service) publish(ctx context.Context, tx *gorm.DB, shipment Shipment, f
 func eventFor(fact Fact, s Shipment) events.ETO {
 	switch fact {
 	case BookingStarted:
-		return contracts.ShipmentBookingStarted{OrderID: s.OrderID}
+		return contracts.ShipmentBookingRequested{OrderID: s.OrderID}
 	case CancelStarted:
-		return contracts.ShipmentCancelStarted{OrderID: s.OrderID}
+		return contracts.ShipmentCancellationRequested{OrderID: s.OrderID}
 	case ParcelBooked:
 		return contracts.ShipmentCreated{OrderID: s.OrderID, ShipmentID: s.ParcelID}
 	case ParcelDispatched:

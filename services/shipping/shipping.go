@@ -32,8 +32,8 @@ type Fact string
 
 // What a rule may decide to publish.
 const (
-	BookingStarted          Fact = "booking_started" // to itself: book the parcel
-	CancelStarted           Fact = "cancel_started"  // to itself: ask the carrier to cancel
+	BookingStarted          Fact = "booking_requested"      // to itself: book the parcel
+	CancelStarted           Fact = "cancellation_requested" // to itself: ask the carrier to cancel
 	ParcelBooked            Fact = "created"
 	ParcelDispatched        Fact = "dispatched"
 	ParcelDelivered         Fact = "delivered"
@@ -124,8 +124,8 @@ func (s *Shipment) BookingAccepted(parcelID string) []Fact {
 }
 
 // BookingRefused is the carrier's word that it will not deliver to this address.
-func (s *Shipment) BookingRefused(detail string) []Fact {
-	if !s.BookingWanted() {
+func (s *Shipment) BookingRejected(detail string) []Fact {
+	if !s.ShouldBook() {
 		return nil
 	}
 	s.State, s.Detail = Failed, detail
@@ -174,7 +174,7 @@ func (s *Shipment) OrderCancelled(reason string) []Fact {
 
 // CancellationGranted is the carrier's word that the parcel will not leave.
 func (s *Shipment) CancellationGranted() []Fact {
-	if !s.CancelWanted() {
+	if !s.ShouldCancel() {
 		return nil
 	}
 	s.cancel(s.Reason)
@@ -183,7 +183,7 @@ func (s *Shipment) CancellationGranted() []Fact {
 
 // HandedOver is the carrier's word that it has the parcel, whether as a notice or as its refusal to cancel. It is
 // proof: it also ends a booking whose answer has not arrived.
-func (s *Shipment) HandedOver(parcelID, tracking string) []Fact {
+func (s *Shipment) Dispatched(parcelID, tracking string) []Fact {
 	var facts []Fact
 	switch s.State {
 	case Booking, Booked:
@@ -200,8 +200,8 @@ func (s *Shipment) HandedOver(parcelID, tracking string) []Fact {
 
 // Arrived is the carrier's notice that the customer has the parcel. It may overtake the one about the hand-over,
 // and then says both.
-func (s *Shipment) Arrived(parcelID, tracking string) []Fact {
-	facts := s.HandedOver(parcelID, tracking)
+func (s *Shipment) Delivered(parcelID, tracking string) []Fact {
+	facts := s.Dispatched(parcelID, tracking)
 	if s.State != Dispatched {
 		return nil
 	}
@@ -211,10 +211,10 @@ func (s *Shipment) Arrived(parcelID, tracking string) []Fact {
 
 // BookingWanted says whether the carrier should still be asked to take the parcel. A cancellation does not end
 // that: the booking may already be under way, so it is brought to its end and then cancelled.
-func (s *Shipment) BookingWanted() bool { return s.State == Booking || s.State == BookingCancel }
+func (s *Shipment) ShouldBook() bool { return s.State == Booking || s.State == BookingCancel }
 
 // CancelWanted says whether the carrier should still be asked to cancel.
-func (s *Shipment) CancelWanted() bool { return s.State == Cancelling }
+func (s *Shipment) ShouldCancel() bool { return s.State == Cancelling }
 
 func (s *Shipment) cancel(reason string) {
 	s.State, s.Reason = Cancelled, reason

@@ -17,13 +17,13 @@ var stimuli = map[string]func(*Shipment) []Fact{
 	"order.created":      func(s *Shipment) []Fact { return s.OrderCreated(home, goods) },
 	"payment.processed":  (*Shipment).PaymentProcessed,
 	"booked":             func(s *Shipment) []Fact { return s.BookingAccepted("shp_1") },
-	"undeliverable":      func(s *Shipment) []Fact { return s.BookingRefused("no such place") },
+	"undeliverable":      func(s *Shipment) []Fact { return s.BookingRejected("no such place") },
 	"customer cancels":   func(s *Shipment) []Fact { return s.CancelRequested("customer") },
 	"deadline cancels":   func(s *Shipment) []Fact { return s.CancelRequested("deadline") },
 	"order.cancelled":    func(s *Shipment) []Fact { return s.OrderCancelled("out_of_stock") },
 	"carrier cancelled":  (*Shipment).CancellationGranted,
-	"handed over notice": func(s *Shipment) []Fact { return s.HandedOver("shp_1", "QD1") },
-	"delivered notice":   func(s *Shipment) []Fact { return s.Arrived("shp_1", "QD1") },
+	"handed over notice": func(s *Shipment) []Fact { return s.Dispatched("shp_1", "QD1") },
+	"delivered notice":   func(s *Shipment) []Fact { return s.Delivered("shp_1", "QD1") },
 }
 
 // situations are all that a shipment can be in; waiting has three.
@@ -147,7 +147,7 @@ func TestRules_AgreeWithTheCarrierInAnyOrder(t *testing.T) {
 			move(c, slices.Delete(slices.Clone(left), i, i+1), stimuli[stimulus])
 		}
 		quiet := func(*Shipment) []Fact { return nil }
-		if s.BookingWanted() && slices.Contains(told, BookingStarted) {
+		if s.ShouldBook() && slices.Contains(told, BookingStarted) {
 			if c.booked {
 				move(c, left, stimuli["booked"])
 			} else {
@@ -164,7 +164,7 @@ func TestRules_AgreeWithTheCarrierInAnyOrder(t *testing.T) {
 			on.arrived = true
 			move(on, append(slices.Clone(left), "delivered notice"), quiet)
 		}
-		if s.CancelWanted() && slices.Contains(told, CancelStarted) {
+		if s.ShouldCancel() && slices.Contains(told, CancelStarted) {
 			on := c
 			on.cancelled = !c.left
 			if on.cancelled {

@@ -6,11 +6,11 @@ import "github.com/quadrille-dev/quadrille/pkg/events"
 // renaming one moves a queue. With s == nil it serves to declare the topology.
 func Subscriptions(s *Service) []events.Subscription {
 	return []events.Subscription{
-		events.On("order-created", s.OnOrderCreated),
-		events.On("payment-processed", s.OnPaymentProcessed),
-		events.On("order-cancel-requested", s.OnOrderCancelRequested),
-		events.On("order-cancelled", s.OnOrderCancelled),
-		events.OnVia("shipment-booking-started", s.doBooking, s.applyBooking),
-		events.OnVia("shipment-cancel-started", s.doCancel, s.applyCancel),
+		events.Handle("order-created", s.OnOrderCreated),
+		events.Handle("payment-processed", s.OnPaymentProcessed),
+		events.Handle("order-cancel-requested", s.OnOrderCancelRequested),
+		events.Handle("order-cancelled", s.OnOrderCancelled),
+		events.HandleExternal("shipment-booking-requested", s.doBooking, s.applyBooking),
+		events.HandleExternal("shipment-cancellation-requested", s.doCancel, s.applyCancel),
 	}
 }

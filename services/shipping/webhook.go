@@ -15,7 +15,7 @@ import (
 
 // postCarrierNotice takes a report of the carrier's: 204 once its facts are stored. Any other answer has the carrier
 // repeat it, also one about an order that is not known: it may be known later.
-func (s *Service) postCarrierNotice(c *gin.Context) error {
+func (s *Service) postCarrierWebhook(c *gin.Context) error {
 	body, err := chassis.ReadBody(c)
 	if err != nil {
 		return err
@@ -24,11 +24,11 @@ func (s *Service) postCarrierNotice(c *gin.Context) error {
 		c.Header("WWW-Authenticate", "Carrier-Signature")
 		return chassis.NewProblem(http.StatusUnauthorized, "signature", "The signature is not acceptable", err.Error())
 	}
-	notice, err := decodeNotice(body)
+	notice, err := decodeCarrierWebhook(body)
 	if err != nil {
 		return err
 	}
-	err = s.OnCarrierNotice(c.Request.Context(), notice)
+	err = s.OnCarrierWebhook(c.Request.Context(), notice)
 	if errors.Is(err, errUnknownOrder) {
 		return chassis.NotFound(errUnknownOrder.Error())
 	}
@@ -42,8 +42,8 @@ func (s *Service) postCarrierNotice(c *gin.Context) error {
 const maxNoticeField = 255 // bytes
 
 // decodeNotice takes fields that it does not know: the carrier may add some.
-func decodeNotice(body []byte) (Notice, error) {
-	var n Notice
+func decodeCarrierWebhook(body []byte) (CarrierWebhook, error) {
+	var n CarrierWebhook
 	if err := json.Unmarshal(body, &n); err != nil {
 		return n, chassis.BadRequest("the body is not a notice in JSON")
 	}

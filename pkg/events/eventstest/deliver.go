@@ -10,16 +10,17 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/quadrille-dev/quadrille/pkg/events"
+	"github.com/quadrille-dev/quadrille/pkg/events/transport"
 )
 
 // DeliverOption changes one delivery.
 type DeliverOption func(*delivery)
 
 type delivery struct {
-	env      events.Envelope
+	env      transport.Envelope
 	reaction string
 	attempt  int
-	before   events.Verdict
+	before   transport.Outcome
 }
 
 // WithID gives the event an id, so that it can be delivered more than once. Default: a new one.
@@ -35,7 +36,7 @@ func WithTenant(id string) DeliverOption { return func(d *delivery) { d.env.Tena
 func WithCorrelation(id string) DeliverOption { return func(d *delivery) { d.env.CorrelationID = id } }
 
 // Enveloped gives the event this metadata, as if it came from there.
-func Enveloped(e events.Envelope) DeliverOption {
+func Enveloped(e transport.Envelope) DeliverOption {
 	return func(d *delivery) { d.env.Metadata = e.Metadata }
 }
 
@@ -43,7 +44,7 @@ func Enveloped(e events.Envelope) DeliverOption {
 func OnAttempt(n int) DeliverOption { return func(d *delivery) { d.attempt = n } }
 
 // Following makes it the delivery that comes after this verdict: the next attempt, or a replay from the dead letters.
-func Following(v events.Verdict) DeliverOption {
+func Following(v transport.Outcome) DeliverOption {
 	return func(d *delivery) { d.attempt, d.before = v.Attempt+1, v }
 }
 
@@ -53,40 +54,42 @@ func To(reaction string) DeliverOption { return func(d *delivery) { d.reaction =
 // Deliver hands eto to the reaction that is bound to its type and blocks until the bus has its verdict. Before
 // that, it waits until the bus consumes. The test fails, and the verdict is Dead, if there is no such reaction or
 // more than one. Deliver may be called from any goroutine.
-func (tr *Transport) Deliver(t testing.TB, eto events.ETO, opts ...DeliverOption) events.Verdict {
+func (tr *Transport) Deliver(t testing.TB, eto events.ETO, opts ...DeliverOption) transport.Outcome {
 	t.Helper()
 	v, err := tr.deliver(eto, opts)
 	if err != nil {
 		t.Errorf("deliver %s: %v", eto.EventType(), err)
-		return events.Verdict{Action: events.Dead, Err: err}
+		return transport.Outcome{Action: transport.DeadLetter, Err: err}
 	}
 	return v
 }
 
-func (tr *Transport) deliver(eto events.ETO, opts []DeliverOption) (events.Verdict, error) {
+func (tr *Transport) deliver(eto events.ETO, opts []DeliverOption) (transport.Outcome, error) {
 	data, err := json.Marshal(eto)
 	if err != nil {
-		return events.Verdict{}, err
+		return transport.Outcome{}, err
 	}
-	d := delivery{attempt: 1, env: events.Envelope{Data: data, Metadata: events.Metadata{
-		ID: uuid.Must(uuid.NewV7()).String(), Type: eto.EventType(), Source: "/quadrille/" + eto.Publisher(),
-		Subject: eto.Subject(), Time: time.Now().UTC(),
+	d := delivery{attempt: 1, env: transport.Envelope{Data: data, Metadata: events.Metadata{
+		ID: uuid.Must(uuid.NewV7()).String(), Type: eto.EventType(), Subject: eto.Subject(), Time: time.Now().UTC(),
 	}}}
 	for _, o := range opts {
 		o(&d)
 	}
-	body, err := json.Marshal(d.env)
-	if err != nil {
-		return events.Verdict{}, err
-	}
 	a, err := tr.attachedTo(d.env.Type, d.reaction)
 	if err != nil {
-		return events.Verdict{}, err
+		return transport.Outcome{}, err
 	}
 	defer a.running.Done()
-	return a.Handle(events.Delivery{
+	if d.env.Source == "" {
+		d.env.Source = "/" + a.Publisher
+	}
+	body, err := json.Marshal(d.env)
+	if err != nil {
+		return transport.Outcome{}, err
+	}
+	return a.Handle(transport.Delivery{
 		Body: body, Attempt: d.attempt,
-		FirstFailedAt: d.before.FirstFailedAt, TraceParent: d.before.TraceParent, DeadReason: d.before.Reason,
+		FirstFailedAt: d.before.FirstFailedAt, TraceParent: d.before.TraceParent, DeadLetterReason: d.before.Reason,
 	}), nil
 }
 
@@ -96,7 +99,7 @@ func (tr *Transport) attachedTo(eventType, reaction string) (*attached, error) {
 	tr.await(func() bool {
 		found = nil
 		for _, a := range tr.consumers {
-			if a.Type == eventType && (reaction == "" || a.Reaction == reaction) {
+			if a.Type == eventType && (reaction == "" || a.Handler == reaction) {
 				found = append(found, a)
 			}
 		}
@@ -113,7 +116,7 @@ func (tr *Transport) attachedTo(eventType, reaction string) (*attached, error) {
 	}
 	var names []string
 	for _, a := range found {
-		names = append(names, a.Reaction)
+		names = append(names, a.Handler)
 	}
 	return nil, fmt.Errorf("several reactions, choose one with To: %v", names)
 }
@@ -131,7 +134,7 @@ func (tr *Transport) attachedNames() []string {
 
 // Decode returns the event that an envelope carries. It ends the test if the envelope is of another type, so call
 // it from the test's own goroutine.
-func Decode[T events.ETO](t testing.TB, env events.Envelope) T {
+func Decode[T events.ETO](t testing.TB, env transport.Envelope) T {
 	t.Helper()
 	var eto T
 	if env.Type != eto.EventType() {

@@ -9,6 +9,14 @@ const (
 	scribeService = "scribe"
 )
 
+// declared lists the events of the suite.
+var declared = []events.Declaration{
+	{ETO: noteSent{}, Publisher: senderService, Mandatory: true},
+	{ETO: noteRevised{}, Publisher: senderService},
+	{ETO: notePinned{}, Publisher: senderService},
+	{ETO: noteReturned{}, Publisher: readerService, Mandatory: true},
+}
+
 // noteSent has readers.
 type noteSent struct {
 	Note   string `json:"note"`
@@ -16,37 +24,29 @@ type noteSent struct {
 	Text   string `json:"text"`
 }
 
-func (noteSent) EventType() string         { return "note.sent.v1" }
-func (noteSent) Publisher() string         { return senderService }
-func (n noteSent) Subject() string         { return n.Note }
-func (noteSent) Audience() events.Audience { return events.Required }
+func (noteSent) EventType() string { return "note.sent.v1" }
+func (n noteSent) Subject() string { return n.Note }
 
 // noteRevised is of a type that the broker can be told to refuse.
 type noteRevised struct {
 	Note string `json:"note"`
 }
 
-func (noteRevised) EventType() string         { return "note.revised.v1" }
-func (noteRevised) Publisher() string         { return senderService }
-func (n noteRevised) Subject() string         { return n.Note }
-func (noteRevised) Audience() events.Audience { return events.Open }
+func (noteRevised) EventType() string { return "note.revised.v1" }
+func (n noteRevised) Subject() string { return n.Note }
 
 // notePinned is an announcement that nobody reads.
 type notePinned struct {
 	Note string `json:"note"`
 }
 
-func (notePinned) EventType() string         { return "note.pinned.v1" }
-func (notePinned) Publisher() string         { return senderService }
-func (n notePinned) Subject() string         { return n.Note }
-func (notePinned) Audience() events.Audience { return events.Open }
+func (notePinned) EventType() string { return "note.pinned.v1" }
+func (n notePinned) Subject() string { return n.Note }
 
 // noteReturned is what a reader answers.
 type noteReturned struct {
 	Note string `json:"note"`
 }
 
-func (noteReturned) EventType() string         { return "note.returned.v1" }
-func (noteReturned) Publisher() string         { return readerService }
-func (n noteReturned) Subject() string         { return n.Note }
-func (noteReturned) Audience() events.Audience { return events.Required }
+func (noteReturned) EventType() string { return "note.returned.v1" }
+func (n noteReturned) Subject() string { return n.Note }

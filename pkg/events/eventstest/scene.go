@@ -14,6 +14,7 @@ import (
 	"gorm.io/gorm"
 
 	"github.com/quadrille-dev/quadrille/pkg/events"
+	"github.com/quadrille-dev/quadrille/pkg/events/transport"
 )
 
 // suitePatience bounds every wait of the suite. It is generous because machines are noisy and broken things rare.
@@ -27,7 +28,7 @@ type scene struct {
 	Stage
 	t         *testing.T
 	observers map[string]*gorm.DB
-	queues    []events.Queue
+	queues    []transport.Queue
 	actors    []*actor
 }
 
@@ -38,7 +39,7 @@ func newScene(t *testing.T, stage Stage) *scene {
 // config is that of a service, as impatient as tests are.
 func (s *scene) config(service string) events.Config {
 	return events.Config{
-		Service: service, RetryLadder: ladder, PollInterval: 50 * time.Millisecond, LeaseTTL: time.Second,
+		Events: declared, Service: service, RetryDelays: ladder, PollInterval: 50 * time.Millisecond, LeaseTTL: time.Second,
 		PublishTimeout: 5 * time.Second, ShutdownTimeout: 10 * time.Second,
 		OnDeadLetter: func(context.Context, events.DeadLetter) {},
 		Logger:       slog.New(slog.NewTextHandler(s.t.Output(), nil)),
@@ -57,13 +58,13 @@ type actor struct {
 // announce declares the topology of a service.
 func (s *scene) announce(service string, subs ...events.Subscription) {
 	s.t.Helper()
-	topology, err := events.TopologyOf(s.config(service), subs...)
+	topology, err := events.NewTopology(s.config(service), subs...)
 	if err != nil {
 		s.t.Fatal(err)
 	}
 	s.Apply(s.t, topology)
 	for _, q := range topology.Queues {
-		if !slices.ContainsFunc(s.queues, func(known events.Queue) bool { return known.String() == q.String() }) {
+		if !slices.ContainsFunc(s.queues, func(known transport.Queue) bool { return known.String() == q.String() }) {
 			s.queues = append(s.queues, q)
 		}
 	}
@@ -137,7 +138,7 @@ type reactionFunc func(ctx context.Context, tx *gorm.DB, e events.Received[noteS
 
 // reacts binds a reaction that writes its effect and then does more.
 func reacts(reaction string, more reactionFunc, opts ...events.SubscribeOption) events.Subscription {
-	return events.On(reaction, func(ctx context.Context, tx *gorm.DB, e events.Received[noteSent]) error {
+	return events.Handle(reaction, func(ctx context.Context, tx *gorm.DB, e events.Received[noteSent]) error {
 		row := effect{Reaction: reaction, EventID: e.ID, Note: e.Event.Note, Number: e.Event.Number}
 		if err := tx.Create(&row).Error; err != nil {
 			return err
@@ -199,7 +200,7 @@ func notes(n, subjects int) []events.ETO {
 }
 
 // post gives messages straight to the transport until it has confirmed them all.
-func (s *scene) post(a *actor, msgs ...events.Message) {
+func (s *scene) post(a *actor, msgs ...transport.Message) {
 	s.t.Helper()
 	s.until("messages posted", func() bool {
 		ctx, cancel := context.WithTimeout(s.t.Context(), 5*time.Second)
@@ -209,20 +210,20 @@ func (s *scene) post(a *actor, msgs ...events.Message) {
 }
 
 // message encodes a note as the message that would carry it.
-func (s *scene) message(id string, n noteSent) events.Message {
+func (s *scene) message(id string, n noteSent) transport.Message {
 	s.t.Helper()
 	data, err := json.Marshal(n)
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	env := events.Envelope{Data: data, Metadata: events.Metadata{
+	env := transport.Envelope{Data: data, Metadata: events.Metadata{
 		ID: id, Type: n.EventType(), Source: "/suite", Subject: n.Note, Time: time.Now().UTC(),
 	}}
 	body, err := json.Marshal(env)
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	return events.Message{Metadata: env.Metadata, Publisher: n.Publisher(), Mandatory: true, Body: body}
+	return transport.Message{Metadata: env.Metadata, Publisher: senderService, Mandatory: true, Body: body}
 }
 
 // waiting counts the outbox rows of a service for which a condition holds.
@@ -342,15 +343,15 @@ func (y *tally) mostAttempts(reaction string) int {
 
 // counted tallies the deliveries of a transport.
 type counted struct {
-	events.Transport
+	transport.Transport
 	tally *tally
 }
 
-func (c counted) Consume(ctx context.Context, consumers []events.Consumer) error {
+func (c counted) Consume(ctx context.Context, consumers []transport.Consumer) error {
 	consumers = slices.Clone(consumers)
 	for i := range consumers {
-		reaction, handle := consumers[i].Reaction, consumers[i].Handle
-		consumers[i].Handle = func(d events.Delivery) events.Verdict {
+		reaction, handle := consumers[i].Handler, consumers[i].Handle
+		consumers[i].Handle = func(d transport.Delivery) transport.Outcome {
 			c.tally.mu.Lock()
 			c.tally.list = append(c.tally.list, taken{reaction, d.Attempt})
 			c.tally.mu.Unlock()

@@ -65,9 +65,9 @@ func eventWaitsUntilItsTime(s *scene) {
 	first := s.enter(senderService)
 	const delay = 700 * time.Millisecond
 	written := time.Now()
-	s.sendWith(context.Background(), first, []events.ETO{noteSent{Note: "note", Number: 1}}, events.After(delay))
-	s.sendWith(context.Background(), first, []events.ETO{noteSent{Note: "note", Number: 3}}, events.After(time.Hour))
-	s.send(first, noteSent{Note: "note", Number: 2}) // is not held back by those before it
+	s.sendWith(context.Background(), first, []events.ETO{noteSent{Note: "note", Number: 1}}, events.WithDelay(delay))
+	s.sendWith(context.Background(), first, []events.ETO{noteSent{Note: "note", Number: 3}}, events.WithDelay(time.Hour))
+	s.send(first, noteSent{Note: "note", Number: 2}) // is not blocked back by those before it
 	first.stop()
 	s.enter(senderService)
 	s.awaitEffects(readerService, "note-sent", 2)
@@ -114,7 +114,7 @@ func eventCarriesItsContext(s *scene) {
 		return events.Publish(ctx, tx, noteReturned{Note: e.Event.Note})
 	}))
 	done := make(chan struct{})
-	s.enter(scribeService, events.On("note-returned",
+	s.enter(scribeService, events.Handle("note-returned",
 		func(ctx context.Context, _ *gorm.DB, e events.Received[noteReturned]) error {
 			note(ctx, e.Metadata, e.Attempt)
 			close(done)
@@ -154,7 +154,7 @@ func eventIsPublishedWithItsReaction(s *scene) {
 		}
 		return nil
 	}))
-	scribe := s.enter(scribeService, events.On("note-returned",
+	scribe := s.enter(scribeService, events.Handle("note-returned",
 		func(_ context.Context, tx *gorm.DB, e events.Received[noteReturned]) error {
 			return tx.Create(&effect{Reaction: "note-returned", EventID: e.ID, Note: e.Event.Note}).Error
 		}))
@@ -182,13 +182,13 @@ func keyKeepsItsOrder(s *scene) {
 	came := map[string][]int{}
 	total := 0
 	// One worker and no failures: the order of calls is that in which the events first came.
-	s.enter(readerService, events.On("note-sent", func(_ context.Context, tx *gorm.DB, e events.Received[noteSent]) error {
+	s.enter(readerService, events.Handle("note-sent", func(_ context.Context, tx *gorm.DB, e events.Received[noteSent]) error {
 		mu.Lock()
 		defer mu.Unlock()
 		came[e.Event.Note] = append(came[e.Event.Note], e.Event.Number)
 		total++
 		return nil
-	}, events.Workers(1)))
+	}, events.WithWorkers(1)))
 	read := func() int {
 		mu.Lock()
 		defer mu.Unlock()

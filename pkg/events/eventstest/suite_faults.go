@@ -10,10 +10,11 @@ import (
 	"gorm.io/gorm"
 
 	"github.com/quadrille-dev/quadrille/pkg/events"
+	"github.com/quadrille-dev/quadrille/pkg/events/transport"
 )
 
 func unroutableWaits(s *scene) {
-	s.enter(scribeService, events.On("note-revised",
+	s.enter(scribeService, events.Handle("note-revised",
 		func(_ context.Context, tx *gorm.DB, e events.Received[noteRevised]) error {
 			return tx.Create(&effect{Reaction: "note-revised", EventID: e.ID, Note: e.Event.Note}).Error
 		}))
@@ -24,9 +25,9 @@ func unroutableWaits(s *scene) {
 		noteRevised{Note: "free"},
 		noteRevised{Note: "held"}) // behind the first
 	s.awaitEffects(scribeService, "note-revised", 1)
-	s.until("the event is held", func() bool { return s.waiting(senderService, "held_until is not null") == 1 })
+	s.until("the event is held", func() bool { return s.waiting(senderService, "blocked_until is not null") == 1 })
 	s.until("the open event is done", func() bool { return s.waiting(senderService, "1 = 1") == 2 })
-	if n := s.waiting(senderService, "refusals > 0 or parked_at is not null"); n > 0 {
+	if n := s.waiting(senderService, "rejections > 0 or parked_at is not null"); n > 0 {
 		s.t.Errorf("%d rows count as refused", n)
 	}
 
@@ -44,7 +45,7 @@ func refusedIsParked(s *scene) {
 	s.announce(senderService)
 	s.Refuse(s.t, senderService, (noteRevised{}).EventType())
 	cfg := s.config(senderService)
-	cfg.RefusalLimit = 2
+	cfg.MaxPublishAttempts = 2
 	sender := s.start(cfg)
 	s.send(sender,
 		noteSent{Note: "bad", Number: 1},
@@ -52,7 +53,7 @@ func refusedIsParked(s *scene) {
 		noteSent{Note: "bad", Number: 2},
 		noteSent{Note: "good", Number: 3})
 	s.until("the event is parked", func() bool {
-		return s.waiting(senderService, "parked_at is not null and refusals = 2 and last_error <> ''") == 1
+		return s.waiting(senderService, "parked_at is not null and rejections = 2 and last_error <> ''") == 1
 	})
 	s.send(sender, noteSent{Note: "good", Number: 4})
 	s.awaitEffects(readerService, "note-sent", 3)
@@ -86,7 +87,7 @@ func (h *heldUp) react(ctx context.Context, _ *gorm.DB, _ events.Received[noteSe
 
 func shutdownLosesNothing(s *scene) {
 	held := newHeldUp()
-	reader := s.enter(readerService, reacts("note-sent", held.react, events.Workers(4)))
+	reader := s.enter(readerService, reacts("note-sent", held.react, events.WithWorkers(4)))
 	sender := s.enter(senderService)
 	const n = 40
 	s.send(sender, notes(n, n)...)
@@ -111,7 +112,7 @@ func shutdownLosesNothing(s *scene) {
 
 func crashLosesNothing(s *scene) {
 	held := newHeldUp()
-	reader := s.enter(readerService, reacts("note-sent", held.react, events.Workers(4)))
+	reader := s.enter(readerService, reacts("note-sent", held.react, events.WithWorkers(4)))
 	sender := s.enter(senderService)
 	const n = 40
 	s.send(sender, notes(n, n)...)
@@ -138,9 +139,9 @@ func brokerAway(s *scene) {
 	reader.Broker.Cut()
 	s.send(sender, notes(10, 3)...)
 	s.until("the sender has noticed", func() bool {
-		return errors.Join(sender.Transport.Publish(s.t.Context(), []events.Message{s.message("x", noteSent{Note: "x"})})...) != nil
+		return errors.Join(sender.Transport.Publish(s.t.Context(), []transport.Message{s.message("x", noteSent{Note: "x"})})...) != nil
 	})
-	if n := s.waiting(senderService, "refusals = 0 and held_until is null and last_error = ''"); n != 10 {
+	if n := s.waiting(senderService, "rejections = 0 and blocked_until is null and last_error = ''"); n != 10 {
 		s.t.Errorf("%d of 10 rows wait untouched", n)
 	}
 	reader.Broker.Restore()
@@ -198,7 +199,7 @@ func databaseLosesAnAnswer(s *scene) {
 			reader.Database.StallAnswers() // the next is that to the commit
 		}
 		return nil
-	}, events.Workers(1)))
+	}, events.WithWorkers(1)))
 	close(started)
 	sender := s.enter(senderService)
 	s.send(sender, notes(3, 3)...)

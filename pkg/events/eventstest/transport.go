@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/quadrille-dev/quadrille/pkg/events"
+	"github.com/quadrille-dev/quadrille/pkg/events/transport"
 )
 
 // patience bounds every wait in this package. Nothing takes as long unless it is broken.
@@ -20,25 +20,25 @@ const patience = 30 * time.Second
 type Transport struct {
 	mu        sync.Mutex
 	changed   chan struct{} // closed and replaced whenever something below changes
-	published []events.Envelope
+	published []transport.Envelope
 	failures  []error
-	outcome   func(events.Message) error
+	outcome   func(transport.Message) error
 	consumers []*attached
 }
 
 // attached is a consumer whose bus runs.
 type attached struct {
-	events.Consumer
+	transport.Consumer
 	running sync.WaitGroup
 }
 
-var _ events.Transport = (*Transport)(nil)
+var _ transport.Transport = (*Transport)(nil)
 
 // NewTransport returns a transport that confirms everything.
 func NewTransport() *Transport { return &Transport{changed: make(chan struct{})} }
 
 // Publish records each message, unless FailNext or Outcome decide otherwise.
-func (tr *Transport) Publish(_ context.Context, msgs []events.Message) []error {
+func (tr *Transport) Publish(_ context.Context, msgs []transport.Message) []error {
 	outcomes := make([]error, len(msgs))
 	for i, m := range msgs {
 		outcomes[i] = tr.publish(m)
@@ -46,8 +46,8 @@ func (tr *Transport) Publish(_ context.Context, msgs []events.Message) []error {
 	return outcomes
 }
 
-func (tr *Transport) publish(m events.Message) error {
-	var env events.Envelope
+func (tr *Transport) publish(m transport.Message) error {
+	var env transport.Envelope
 	if err := json.Unmarshal(m.Body, &env); err != nil {
 		return err
 	}
@@ -61,7 +61,7 @@ func (tr *Transport) publish(m events.Message) error {
 	return nil
 }
 
-func (tr *Transport) decide(m events.Message) error {
+func (tr *Transport) decide(m transport.Message) error {
 	tr.mu.Lock()
 	outcome := tr.outcome
 	if len(tr.failures) > 0 {
@@ -86,14 +86,14 @@ func (tr *Transport) FailNext(outcomes ...error) {
 
 // Outcome lets decide determine what becomes of each message: one that it answers nil for is recorded. It may
 // block, as a broker may. Nil restores the default.
-func (tr *Transport) Outcome(decide func(m events.Message) error) {
+func (tr *Transport) Outcome(decide func(m transport.Message) error) {
 	tr.mu.Lock()
 	defer tr.mu.Unlock()
 	tr.outcome = decide
 }
 
 // Published lists what was confirmed so far, in that order.
-func (tr *Transport) Published() []events.Envelope {
+func (tr *Transport) Published() []transport.Envelope {
 	tr.mu.Lock()
 	defer tr.mu.Unlock()
 	return slices.Clone(tr.published)
@@ -101,11 +101,11 @@ func (tr *Transport) Published() []events.Envelope {
 
 // WaitFor blocks until an event of this type about this subject was published, and returns the first one. It ends
 // the test if that takes half a minute, so call it from the test's own goroutine.
-func (tr *Transport) WaitFor(t testing.TB, eventType, subject string) events.Envelope {
+func (tr *Transport) WaitFor(t testing.TB, eventType, subject string) transport.Envelope {
 	t.Helper()
-	var found events.Envelope
+	var found transport.Envelope
 	ok := tr.await(func() bool {
-		i := slices.IndexFunc(tr.published, func(e events.Envelope) bool {
+		i := slices.IndexFunc(tr.published, func(e transport.Envelope) bool {
 			return e.Type == eventType && e.Subject == subject
 		})
 		if i >= 0 {
@@ -128,7 +128,7 @@ func (tr *Transport) summary() []string {
 }
 
 // Consume attaches the consumers and blocks until ctx ends and no Deliver is under way.
-func (tr *Transport) Consume(ctx context.Context, consumers []events.Consumer) error {
+func (tr *Transport) Consume(ctx context.Context, consumers []transport.Consumer) error {
 	var mine []*attached
 	for _, c := range consumers {
 		if err := c.Ready(ctx); err != nil {
@@ -154,21 +154,21 @@ func (tr *Transport) Consume(ctx context.Context, consumers []events.Consumer) e
 }
 
 // Check finds nothing missing.
-func (tr *Transport) Check(context.Context, events.Topology) error { return nil }
+func (tr *Transport) Check(context.Context, transport.Topology) error { return nil }
 
 // Close does nothing.
 func (tr *Transport) Close() error { return nil }
 
-// System implements events.Names.
+// System implements transport.Names.
 func (tr *Transport) System() string { return "eventstest" }
 
-// Destination implements events.Names: publisher and event type.
+// Destination implements transport.Names: publisher and event type.
 func (tr *Transport) Destination(publisher, eventType string) string {
 	return publisher + ":" + eventType
 }
 
-// Source implements events.Names: publisher, event type and reaction.
-func (tr *Transport) Source(q events.Queue) string {
+// Source implements transport.Names: publisher, event type and reaction.
+func (tr *Transport) Source(q transport.Queue) string {
 	return tr.Destination(q.Publisher, q.Type) + ":" + q.String()
 }
 

@@ -5,7 +5,7 @@ import (
 
 	"gorm.io/gorm"
 
-	"github.com/quadrille-dev/quadrille/pkg/events"
+	"github.com/quadrille-dev/quadrille/pkg/events/transport"
 )
 
 // World is what the implementer of a transport provides for the conformance suite.
@@ -19,7 +19,7 @@ type World interface {
 // Depth and DeadLetters. They fail the test if they cannot do what they say.
 type Stage interface {
 	// Apply declares topologies on the broker. It may be called again, with some that exist already.
-	Apply(t testing.TB, topologies ...events.Topology)
+	Apply(t testing.TB, topologies ...transport.Topology)
 
 	// Process makes what one instance of a service has: a handle on the service's database, a transport, and a link
 	// to each that no other process shares. The first process of a service finds the database empty.
@@ -34,16 +34,16 @@ type Stage interface {
 
 	// Depth counts the deliveries that q has still to make, those waiting for another attempt included. Deliveries
 	// that a running consumer holds need not be counted.
-	Depth(t testing.TB, q events.Queue) int
+	Depth(t testing.TB, q transport.Queue) int
 
 	// DeadLetters lists the dead letters of q and leaves them there.
-	DeadLetters(t testing.TB, q events.Queue) []DeadLetter
+	DeadLetters(t testing.TB, q transport.Queue) []DeadLetter
 }
 
 // Process is one instance of a service. The stage closes DB and Transport when the test ends.
 type Process struct {
 	DB        *gorm.DB
-	Transport events.Transport
+	Transport transport.Transport
 	Database  Link // between DB and the database
 	Broker    Link // between Transport and the broker
 }
@@ -63,7 +63,7 @@ type Link interface {
 
 // DeadLetter is an event that was given up.
 type DeadLetter struct {
-	Reason   events.DeadReason
+	Reason   transport.Reason
 	Error    string // text of the last error
 	Attempts int
 	Body     []byte // as it was published

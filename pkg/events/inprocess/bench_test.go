@@ -18,10 +18,8 @@ type noteSent struct {
 	Number int    `json:"number"`
 }
 
-func (noteSent) EventType() string         { return "note.sent.v1" }
-func (noteSent) Publisher() string         { return "sender" }
-func (n noteSent) Subject() string         { return n.Note }
-func (noteSent) Audience() events.Audience { return events.Required }
+func (noteSent) EventType() string { return "note.sent.v1" }
+func (n noteSent) Subject() string { return n.Note }
 
 // BenchmarkHub measures events from the writing transaction to the reader's committed reaction, on SQLite files.
 func BenchmarkHub(b *testing.B) {
@@ -33,10 +31,10 @@ func BenchmarkHub(b *testing.B) {
 func passNotes(b *testing.B, subjects int) {
 	b.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
-	hub := NewHub(Config{})
+	hub := NewBroker(Config{})
 	var done atomic.Int64
 	finished := make(chan struct{})
-	read := events.On("note-sent", func(_ context.Context, tx *gorm.DB, e events.Received[noteSent]) error {
+	read := events.Handle("note-sent", func(_ context.Context, tx *gorm.DB, e events.Received[noteSent]) error {
 		if done.Add(1) == int64(b.N) {
 			close(finished)
 		}
@@ -52,8 +50,8 @@ func passNotes(b *testing.B, subjects int) {
 		if err := db.Exec("create table notes (note text, number integer)").Error; err != nil {
 			b.Fatal(err)
 		}
-		cfg := events.Config{Service: service, Logger: slog.New(slog.DiscardHandler)}
-		topology, err := events.TopologyOf(cfg, subs...)
+		cfg := events.Config{Events: []events.Declaration{{ETO: noteSent{}, Publisher: "sender", Mandatory: true}}, Service: service, Logger: slog.New(slog.DiscardHandler)}
+		topology, err := events.NewTopology(cfg, subs...)
 		if err != nil {
 			b.Fatal(err)
 		}

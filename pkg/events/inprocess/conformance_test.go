@@ -16,8 +16,8 @@ import (
 	"gorm.io/gorm"
 	"gorm.io/gorm/logger"
 
-	"github.com/quadrille-dev/quadrille/pkg/events"
 	"github.com/quadrille-dev/quadrille/pkg/events/eventstest"
+	"github.com/quadrille-dev/quadrille/pkg/events/transport"
 	"github.com/quadrille-dev/quadrille/pkg/testservers"
 )
 
@@ -81,24 +81,24 @@ var (
 )
 
 func (w world) Stage(t *testing.T) eventstest.Stage {
-	hub := NewHub(Config{Logger: slog.New(slog.NewTextHandler(t.Output(), nil))})
-	return &stage{t: t, kind: w.kind, hub: hub, databases: map[string]string{}, handles: map[string]*gorm.DB{}}
+	hub := NewBroker(Config{Logger: slog.New(slog.NewTextHandler(t.Output(), nil))})
+	return &stage{t: t, kind: w.kind, broker: hub, databases: map[string]string{}, handles: map[string]*gorm.DB{}}
 }
 
 type stage struct {
-	t    *testing.T
-	kind kind
-	hub  *Hub
+	t      *testing.T
+	kind   kind
+	broker *Broker
 
 	mu        sync.Mutex
 	databases map[string]string
 	handles   map[string]*gorm.DB // the hub's
 }
 
-func (s *stage) Apply(t testing.TB, topologies ...events.Topology) {
+func (s *stage) Apply(t testing.TB, topologies ...transport.Topology) {
 	t.Helper()
 	for _, topology := range topologies {
-		if err := s.hub.Join(t.Context(), s.handle(topology.Service), topology); err != nil {
+		if err := s.broker.Join(t.Context(), s.handle(topology.Service), topology); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -108,8 +108,8 @@ func (s *stage) Process(t testing.TB, service string) eventstest.Process {
 	t.Helper()
 	dialector, link := s.kind.link(t, s.database(service))
 	broker := newLine()
-	tr := s.hub.Transport()
-	tr.office = remote{s.hub, broker}
+	tr := s.broker.Transport()
+	tr.broker = remote{s.broker, broker}
 	t.Cleanup(func() { _ = tr.Close() })
 	return eventstest.Process{DB: open(t, dialector), Transport: tr, Database: link, Broker: broker}
 }
@@ -122,27 +122,27 @@ func (s *stage) Observe(t testing.TB, service string) *gorm.DB {
 // Refuse has a service whose database takes nothing subscribe to the event.
 func (s *stage) Refuse(t testing.TB, publisher, eventType string) {
 	t.Helper()
-	q := events.Queue{Service: "full", Reaction: "refuses", Publisher: publisher, Type: eventType}
-	s.Apply(t, events.Topology{Service: q.Service, Queues: []events.Queue{q}})
+	q := transport.Queue{Service: "full", Handler: "refuses", Publisher: publisher, Type: eventType}
+	s.Apply(t, transport.Topology{Service: q.Service, Queues: []transport.Queue{q}})
 	if err := s.handle(q.Service).Exec("create unique index only_one on stored_inbox ((1))").Error; err != nil {
 		t.Fatal(err)
 	}
 	err := s.handle(q.Service).Exec(`insert into stored_inbox
-		(reaction, event_id, type, subject, body, received_at, due_at, attempts, last_error, dead_reason)
+		(handler, event_id, type, subject, body, received_at, due_at, attempts, last_error, dead_letter_reason)
 		values ('refuses', '', '', '', '', '2026-01-01 00:00:00+00:00', '9999-01-01 00:00:00+00:00', 0, '', '')`).Error
 	if err != nil {
 		t.Fatal(err)
 	}
 }
 
-func (s *stage) Depth(t testing.TB, q events.Queue) int {
+func (s *stage) Depth(t testing.TB, q transport.Queue) int {
 	t.Helper()
-	queues, err := s.hub.Queues(t.Context())
+	queues, err := s.broker.Queues(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, state := range queues {
-		if state.Service == q.Service && state.Reaction == q.Reaction {
+		if state.Service == q.Service && state.Handler == q.Handler {
 			return state.Waiting
 		}
 	}
@@ -150,9 +150,9 @@ func (s *stage) Depth(t testing.TB, q events.Queue) int {
 	return 0
 }
 
-func (s *stage) DeadLetters(t testing.TB, q events.Queue) []eventstest.DeadLetter {
+func (s *stage) DeadLetters(t testing.TB, q transport.Queue) []eventstest.DeadLetter {
 	t.Helper()
-	found, err := s.hub.DeadLetters(t.Context(), q.Service, q.Reaction)
+	found, err := s.broker.DeadLetters(t.Context(), q.Service, q.Handler)
 	if err != nil {
 		t.Fatal(err)
 	}

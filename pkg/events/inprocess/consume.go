@@ -9,7 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/quadrille-dev/quadrille/pkg/events"
+	"github.com/quadrille-dev/quadrille/pkg/events/transport"
 )
 
 // logInterval is the least time between two log lines about the same consumer's troubles.
@@ -20,8 +20,8 @@ var errGivenBack = errors.New("deliveries given back")
 
 // supervisor keeps one consumer at its queue until its context ends. Whatever happens to another is nothing to it.
 type supervisor struct {
-	events.Consumer
-	office office
+	transport.Consumer
+	broker exchange
 	log    *slog.Logger
 
 	mu         sync.Mutex // guards what follows
@@ -50,7 +50,7 @@ func (s *supervisor) serve(ctx context.Context) (worked bool, err error) {
 	if err := s.Ready(ctx); err != nil {
 		return false, fmt.Errorf("wait until ready: %w", err)
 	}
-	desk, err := s.office.attach(s.Queue)
+	desk, err := s.broker.attach(s.Queue)
 	if err != nil {
 		return false, err
 	}
@@ -115,9 +115,9 @@ func await(ctx context.Context, free chan struct{}) (n int) {
 
 // handle takes one event to its verdict and carries that out. It keeps trying while the event is ours and nobody waits
 // for the end of it; if it gives up, the event comes again and the inbox knows it.
-func (s *supervisor) handle(ctx context.Context, desk desk, e storedEvent) error {
+func (s *supervisor) handle(ctx context.Context, desk consumer, e storedEvent) error {
 	verdict := s.Handle(e.delivery())
-	if verdict.Action == events.GiveBack {
+	if verdict.Action == transport.Requeue {
 		return fmt.Errorf("%w: %w", errGivenBack, verdict.Err)
 	}
 	var pause backoff

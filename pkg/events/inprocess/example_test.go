@@ -20,10 +20,10 @@ type TableBooked struct {
 	Guests  int    `json:"guests"`
 }
 
-func (TableBooked) EventType() string         { return "table.booked.v1" }
-func (TableBooked) Publisher() string         { return "tables" }
-func (e TableBooked) Subject() string         { return e.TableID }
-func (TableBooked) Audience() events.Audience { return events.Required }
+func (TableBooked) EventType() string { return "table.booked.v1" }
+func (e TableBooked) Subject() string { return e.TableID }
+
+var declared = []events.Declaration{{ETO: TableBooked{}, Publisher: "tables", Mandatory: true}}
 
 // Two services in one process, each with a database file of its own.
 func Example() {
@@ -42,7 +42,7 @@ func run() error {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 
-	cook := events.On("table-booked", func(_ context.Context, _ *gorm.DB, e events.Received[TableBooked]) error {
+	cook := events.Handle("table-booked", func(_ context.Context, _ *gorm.DB, e events.Received[TableBooked]) error {
 		fmt.Printf("The kitchen cooks for %d guests at table %s.\n", e.Event.Guests, e.Event.TableID)
 		cancel()
 		return nil
@@ -51,12 +51,12 @@ func run() error {
 		cfg           events.Config
 		subscriptions []events.Subscription
 	}{
-		{cfg: events.Config{Service: "tables"}},
-		{cfg: events.Config{Service: "kitchen"}, subscriptions: []events.Subscription{cook}},
+		{cfg: events.Config{Service: "tables", Events: declared}},
+		{cfg: events.Config{Service: "kitchen", Events: declared}, subscriptions: []events.Subscription{cook}},
 	}
 
 	// First all join, then the first bus runs.
-	hub := inprocess.NewHub(inprocess.Config{})
+	hub := inprocess.NewBroker(inprocess.Config{})
 	handles := map[string]*gorm.DB{}
 	var buses []*events.Bus
 	for _, s := range services {
@@ -67,7 +67,7 @@ func run() error {
 		}
 		defer closeHandle(db)
 		handles[s.cfg.Service] = db
-		topology, err := events.TopologyOf(s.cfg, s.subscriptions...)
+		topology, err := events.NewTopology(s.cfg, s.subscriptions...)
 		if err != nil {
 			return err
 		}

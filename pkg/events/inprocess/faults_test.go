@@ -6,8 +6,8 @@ import (
 	"errors"
 	"sync"
 
-	"github.com/quadrille-dev/quadrille/pkg/events"
 	"github.com/quadrille-dev/quadrille/pkg/events/eventstest"
+	"github.com/quadrille-dev/quadrille/pkg/events/transport"
 )
 
 var errCut = errors.New("the line is cut")
@@ -105,15 +105,15 @@ func (l *line) through(ctx context.Context, epoch int, call func() error) error 
 
 // remote is an office at the other end of a line.
 type remote struct {
-	office
+	exchange
 	line *line
 }
 
-func (r remote) publish(ctx context.Context, msgs []events.Message) (outcomes []error) {
+func (r remote) publish(ctx context.Context, msgs []transport.Message) (outcomes []error) {
 	epoch, err := r.line.connect(nil, nil)
 	if err == nil {
 		err = r.line.through(ctx, epoch, func() error {
-			outcomes = r.office.publish(ctx, msgs)
+			outcomes = r.exchange.publish(ctx, msgs)
 			return nil
 		})
 	}
@@ -126,21 +126,21 @@ func (r remote) publish(ctx context.Context, msgs []events.Message) (outcomes []
 	return outcomes
 }
 
-func (r remote) check(topology events.Topology) error {
+func (r remote) check(topology transport.Topology) error {
 	epoch, err := r.line.connect(nil, nil)
 	if err != nil {
 		return err
 	}
-	return r.line.through(context.Background(), epoch, func() error { return r.office.check(topology) })
+	return r.line.through(context.Background(), epoch, func() error { return r.exchange.check(topology) })
 }
 
 // attach has the office put the consumer out when the line is cut, as a broker does with one whose connection ends.
-func (r remote) attach(q events.Queue) (desk, error) {
-	inner, err := r.office.attach(q)
+func (r remote) attach(q transport.Queue) (consumer, error) {
+	inner, err := r.exchange.attach(q)
 	if err != nil {
 		return nil, err
 	}
-	d := &remoteDesk{desk: inner, line: r.line}
+	d := &remoteDesk{consumer: inner, line: r.line}
 	if d.epoch, err = r.line.connect(d, inner.leave); err != nil {
 		inner.leave()
 		return nil, err
@@ -149,22 +149,22 @@ func (r remote) attach(q events.Queue) (desk, error) {
 }
 
 type remoteDesk struct {
-	desk
+	consumer
 	line  *line
 	epoch int
 }
 
 // take needs no request: what there is, is pushed.
 func (d *remoteDesk) take(ctx context.Context, limit int) ([]storedEvent, error) {
-	list, err := d.desk.take(ctx, limit)
+	list, err := d.consumer.take(ctx, limit)
 	if err != nil {
 		return nil, err
 	}
 	return list, d.line.pass(ctx, d.epoch, &d.line.answers)
 }
 
-func (d *remoteDesk) settle(ctx context.Context, e storedEvent, v events.Verdict) error {
-	err := d.line.through(ctx, d.epoch, func() error { return d.desk.settle(ctx, e, v) })
+func (d *remoteDesk) settle(ctx context.Context, e storedEvent, v transport.Outcome) error {
+	err := d.line.through(ctx, d.epoch, func() error { return d.consumer.settle(ctx, e, v) })
 	if errors.Is(err, errCut) {
 		return errGone
 	}
@@ -173,7 +173,7 @@ func (d *remoteDesk) settle(ctx context.Context, e storedEvent, v events.Verdict
 
 func (d *remoteDesk) leave() {
 	d.line.forget(d)
-	d.desk.leave()
+	d.consumer.leave()
 }
 
 // connector opens connections to a database file at the other end of a line. One that is cut off is closed there, as

@@ -36,7 +36,6 @@ var victimServices = []string{"sender", "reader", "scribe"}
 type noteReturned struct{ noteSent }
 
 func (noteReturned) EventType() string { return "note.returned.v1" }
-func (noteReturned) Publisher() string { return "scribe" }
 
 func TestKill_LosesNothingAndDoublesNothing(t *testing.T) {
 	t.Parallel()
@@ -93,7 +92,7 @@ func TestKill_LosesNothingAndDoublesNothing(t *testing.T) {
 		if len(taken) != len(sent) {
 			t.Errorf("%s took %d events of %d", service, len(taken), len(sent))
 		}
-		if n := column[int](t, folder, service, "select count(*) from stored_inbox where dead_at is not null")[0]; n != 0 {
+		if n := column[int](t, folder, service, "select count(*) from stored_inbox where dead_lettered_at is not null")[0]; n != 0 {
 			t.Errorf("%s has %d dead letters", service, n)
 		}
 	}
@@ -190,7 +189,7 @@ func victim(folder string) error {
 	ctx := context.Background()
 	take := func(tx *gorm.DB, number int) error { return tx.Exec("insert into taken values (?)", number).Error }
 	subscriptions := map[string][]events.Subscription{
-		"reader": {events.On("note-sent", func(_ context.Context, tx *gorm.DB, e events.Received[noteSent]) error {
+		"reader": {events.Handle("note-sent", func(_ context.Context, tx *gorm.DB, e events.Received[noteSent]) error {
 			if err := take(tx, e.Event.Number); err != nil {
 				return err
 			}
@@ -199,17 +198,17 @@ func victim(folder string) error {
 			}
 			return nil
 		})},
-		"scribe": {events.On("note-sent", func(ctx context.Context, tx *gorm.DB, e events.Received[noteSent]) error {
+		"scribe": {events.Handle("note-sent", func(ctx context.Context, tx *gorm.DB, e events.Received[noteSent]) error {
 			if err := take(tx, e.Event.Number); err != nil {
 				return err
 			}
 			return events.Publish(ctx, tx, noteReturned{e.Event})
 		})},
-		"sender": {events.On("note-returned", func(_ context.Context, tx *gorm.DB, e events.Received[noteReturned]) error {
+		"sender": {events.Handle("note-returned", func(_ context.Context, tx *gorm.DB, e events.Received[noteReturned]) error {
 			return take(tx, e.Event.Number)
 		})},
 	}
-	hub := NewHub(Config{Logger: slog.New(slog.DiscardHandler)})
+	hub := NewBroker(Config{Logger: slog.New(slog.DiscardHandler)})
 	handles := map[string]*gorm.DB{}
 	buses := map[string]*events.Bus{}
 	for _, service := range victimServices {
@@ -227,10 +226,14 @@ func victim(folder string) error {
 			}
 		}
 		cfg := events.Config{
-			Service: service, RetryLadder: []time.Duration{10 * time.Millisecond, 100 * time.Millisecond, time.Second},
+			Events: []events.Declaration{
+				{ETO: noteSent{}, Publisher: "sender", Mandatory: true},
+				{ETO: noteReturned{}, Publisher: "scribe", Mandatory: true},
+			},
+			Service: service, RetryDelays: []time.Duration{10 * time.Millisecond, 100 * time.Millisecond, time.Second},
 			LeaseTTL: 100 * time.Millisecond, Logger: slog.New(slog.DiscardHandler),
 		}
-		topology, err := events.TopologyOf(cfg, subscriptions[service]...)
+		topology, err := events.NewTopology(cfg, subscriptions[service]...)
 		if err != nil {
 			return err
 		}

@@ -6,7 +6,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/quadrille-dev/quadrille/pkg/events"
+	"github.com/quadrille-dev/quadrille/pkg/events/transport"
 )
 
 // idle is how often a queue is looked at that nobody has announced anything for: somebody may have changed its rows
@@ -18,15 +18,15 @@ var errGone = errors.New("inprocess: the consumer has left")
 // queue is the stored inbox of one reaction. It knows what is being handled, and by whom: one event of a subject at a
 // time.
 type queue struct {
-	hub      *Hub
-	member   *member
-	reaction string
-	sources  map[string][]binding // by publisher; guarded by the hub
+	broker  *Broker
+	member  *member
+	handler string
+	sources map[string][]binding // by publisher; guarded by the hub
 
-	mu    sync.Mutex // guards what follows
-	desks map[*attached]bool
-	ready []storedEvent    // read already, for whoever takes next
-	busy  map[string]claim // by subject; those that are ready included
+	mu        sync.Mutex // guards what follows
+	consumers map[*attached]bool
+	ready     []storedEvent    // read already, for whoever takes next
+	busy      map[string]claim // by subject; those that are ready included
 	// searched says that there is nothing to take before until that is not ready, except maybe of the subjects in news.
 	// It saves looking through everything that waits behind a busy subject each time something is taken.
 	searched bool
@@ -40,10 +40,10 @@ type claim struct {
 	by *attached // nil while it is ready
 }
 
-func newQueue(h *Hub, m *member, reaction string) *queue {
+func newQueue(h *Broker, m *member, reaction string) *queue {
 	return &queue{
-		hub: h, member: m, reaction: reaction, sources: map[string][]binding{},
-		desks: map[*attached]bool{}, busy: map[string]claim{},
+		broker: h, member: m, handler: reaction, sources: map[string][]binding{},
+		consumers: map[*attached]bool{}, busy: map[string]claim{},
 	}
 }
 
@@ -59,7 +59,7 @@ func (q *queue) attach() *attached {
 	a := &attached{queue: q, wake: make(chan struct{}, 1), gone: make(chan struct{})}
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.desks[a] = true
+	q.consumers[a] = true
 	return a
 }
 
@@ -76,7 +76,7 @@ func (q *queue) notify(subjects ...string) {
 			q.searchAgain()
 		}
 	}
-	for a := range q.desks {
+	for a := range q.consumers {
 		select {
 		case a.wake <- struct{}{}:
 		default:
@@ -111,10 +111,10 @@ func (a *attached) take(ctx context.Context, limit int) ([]storedEvent, error) {
 func (a *attached) look(ctx context.Context, limit int) (list []storedEvent, wait time.Duration, err error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if !a.desks[a] {
+	if !a.consumers[a] {
 		return nil, 0, errGone
 	}
-	now := a.hub.cfg.Now()
+	now := a.broker.cfg.Now()
 	if !now.Before(a.until) {
 		a.searchAgain()
 	}
@@ -137,7 +137,7 @@ func (a *attached) look(ctx context.Context, limit int) (list []storedEvent, wai
 
 // fill reads until enough is ready or there is no more. The caller holds the lock.
 func (q *queue) fill(ctx context.Context, enough int, now time.Time) error {
-	box := q.hub.mailbox(q.member)
+	box := q.broker.store(q.member)
 	for len(q.ready) < enough {
 		if q.searched {
 			return q.lookUp(ctx, box, now)
@@ -146,7 +146,7 @@ func (q *queue) fill(ctx context.Context, enough int, now time.Time) error {
 		for subject := range q.busy {
 			busy = append(busy, subject)
 		}
-		list, err := box.due(ctx, q.reaction, busy, now)
+		list, err := box.due(ctx, q.handler, busy, now)
 		if err != nil {
 			return err
 		}
@@ -154,7 +154,7 @@ func (q *queue) fill(ctx context.Context, enough int, now time.Time) error {
 			q.prepare(e)
 		}
 		if len(list) < page {
-			again, err := box.later(ctx, q.reaction, now)
+			again, err := box.later(ctx, q.handler, now)
 			if err != nil {
 				return err
 			}
@@ -173,10 +173,10 @@ func (q *queue) searchBy(again time.Time) {
 }
 
 // lookUp sees what the subjects have that there is news of. The caller holds the lock.
-func (q *queue) lookUp(ctx context.Context, box mailbox, now time.Time) error {
+func (q *queue) lookUp(ctx context.Context, box store, now time.Time) error {
 	for len(q.news) > 0 {
 		if subject := q.news[0]; q.busy[subject] == (claim{}) {
-			list, err := box.head(ctx, q.reaction, subject)
+			list, err := box.head(ctx, q.handler, subject)
 			if err != nil {
 				return err
 			}
@@ -202,16 +202,16 @@ func (q *queue) prepare(e storedEvent) {
 // searchAgain forgets what is known about the table. The caller holds the lock.
 func (q *queue) searchAgain() { q.searched, q.news = false, nil }
 
-func (a *attached) settle(ctx context.Context, e storedEvent, v events.Verdict) error {
+func (a *attached) settle(ctx context.Context, e storedEvent, v transport.Outcome) error {
 	if !a.has(e) {
 		return errGone // and somebody else may have it
 	}
-	now := a.hub.cfg.Now()
-	if err := a.hub.mailbox(a.member).settle(ctx, e, v, now); err != nil {
+	now := a.broker.cfg.Now()
+	if err := a.broker.store(a.member).settle(ctx, e, v, now); err != nil {
 		return err
 	}
 	a.mu.Lock()
-	if v.Action == events.Retry {
+	if v.Action == transport.Retry {
 		a.searchBy(now.Add(v.Delay))
 	}
 	if a.busy[e.Subject] == (claim{e.ID, a}) {
@@ -233,13 +233,13 @@ func (a *attached) leave() {
 	a.once.Do(func() {
 		close(a.gone)
 		a.mu.Lock()
-		delete(a.desks, a)
+		delete(a.consumers, a)
 		for subject, c := range a.busy {
-			if c.by == a || c.by == nil && len(a.desks) == 0 {
+			if c.by == a || c.by == nil && len(a.consumers) == 0 {
 				delete(a.busy, subject)
 			}
 		}
-		if len(a.desks) == 0 {
+		if len(a.consumers) == 0 {
 			a.ready = nil
 		}
 		a.searchAgain()

@@ -10,15 +10,15 @@ create table outbox (
     -- Scheduled events: not before this time. Null: at once.
     available_at timestamptz,
     -- Set while a row waits after a refusal or for a queue; infinity once it is parked.
-    held_until   timestamptz,
+    blocked_until   timestamptz,
     parked_at    timestamptz,
-    refusals     integer     not null default 0,
+    rejections     integer     not null default 0,
     last_error   text        not null default ''
 );
 create index outbox_due on outbox (id) where available_at is null;
 create index outbox_scheduled on outbox (available_at) where available_at is not null;
-create index outbox_held on outbox (subject, id) where held_until is not null;
-create index outbox_again on outbox (held_until) where held_until is not null;
+create index outbox_blocked on outbox (subject, id) where blocked_until is not null;
+create index outbox_again on outbox (blocked_until) where blocked_until is not null;
 
 -- Which instance's relay sends. The generation fences off one that was paused past its lease.
 create table outbox_lease (
@@ -30,10 +30,10 @@ create table outbox_lease (
 
 -- The inbox: one mark for every event that a reaction has taken.
 create table inbox (
-    reaction     text        not null,
+    handler     text        not null,
     event_id     text        not null,
     processed_at timestamptz not null,
-    primary key (reaction, event_id)
+    primary key (handler, event_id)
 );
 create index inbox_processed_at on inbox (processed_at);
 

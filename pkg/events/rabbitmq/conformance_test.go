@@ -13,9 +13,9 @@ import (
 	"gorm.io/gorm"
 	"gorm.io/gorm/logger"
 
-	"github.com/quadrille-dev/quadrille/pkg/events"
 	"github.com/quadrille-dev/quadrille/pkg/events/eventstest"
 	"github.com/quadrille-dev/quadrille/pkg/events/rabbitmq"
+	"github.com/quadrille-dev/quadrille/pkg/events/transport"
 	"github.com/quadrille-dev/quadrille/pkg/testservers"
 )
 
@@ -38,7 +38,7 @@ type stage struct {
 	operator  *amqp.Connection
 }
 
-func (s *stage) Apply(t testing.TB, topologies ...events.Topology) {
+func (s *stage) Apply(t testing.TB, topologies ...transport.Topology) {
 	t.Helper()
 	admin := as(t, s.broker, rabbitmq.TopologyPermissions(topologies...))
 	if err := rabbitmq.Apply(t.Context(), admin, topologies...); err != nil {
@@ -97,19 +97,19 @@ func (s *stage) Refuse(t testing.TB, publisher, eventType string) {
 	}
 }
 
-func (s *stage) Depth(t testing.TB, q events.Queue) int {
+func (s *stage) Depth(t testing.TB, q transport.Queue) int {
 	t.Helper()
 	ch := s.channel(t)
 	defer func() { _ = ch.Close() }()
 	depth := count(t, ch, rabbitmq.QueueName(q))
-	for _, delay := range q.Ladder {
-		depth += count(t, ch, rabbitmq.RungName(q, delay))
+	for _, delay := range q.RetryDelays {
+		depth += count(t, ch, rabbitmq.RetryQueueName(q, delay))
 	}
 	return depth
 }
 
 // DeadLetters takes all dead letters and closes the channel, which gives them back.
-func (s *stage) DeadLetters(t testing.TB, q events.Queue) []eventstest.DeadLetter {
+func (s *stage) DeadLetters(t testing.TB, q transport.Queue) []eventstest.DeadLetter {
 	t.Helper()
 	ch := s.channel(t)
 	defer func() { _ = ch.Close() }()
@@ -127,7 +127,7 @@ func (s *stage) DeadLetters(t testing.TB, q events.Queue) []eventstest.DeadLette
 			return list
 		}
 		list = append(list, eventstest.DeadLetter{
-			Reason:   events.DeadReason(fmt.Sprint(d.Headers["dead-reason"])),
+			Reason:   transport.Reason(fmt.Sprint(d.Headers["dead-letter-reason"])),
 			Error:    fmt.Sprint(d.Headers["retry-last-error"]),
 			Attempts: number(d.Headers["retry-attempt"]),
 			Body:     d.Body,

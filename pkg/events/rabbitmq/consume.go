@@ -11,29 +11,29 @@ import (
 	amqp "github.com/rabbitmq/amqp091-go"
 	"golang.org/x/sync/semaphore"
 
-	"github.com/quadrille-dev/quadrille/pkg/events"
+	"github.com/quadrille-dev/quadrille/pkg/events/transport"
 )
 
 // logInterval is the least time between two log lines about the same consumer's troubles.
 const logInterval = 10 * time.Second
 
 // errGivenBack ends a subscription that could not handle its deliveries.
-var errGivenBack = errors.New("deliveries given back")
+var errRequeued = errors.New("deliveries given back")
 
-// Consume implements events.Transport. It answers an error only for consumers that make no sense.
-func (t *Transport) Consume(ctx context.Context, consumers []events.Consumer) error {
+// Consume implements transport.Transport. It answers an error only for consumers that make no sense.
+func (t *Transport) Consume(ctx context.Context, consumers []transport.Consumer) error {
 	for _, c := range consumers {
 		if c.Workers < 1 || c.Handle == nil || c.Ready == nil {
 			return fmt.Errorf("rabbitmq: consumer %s needs Workers, Ready and Handle", c.Queue)
 		}
 	}
-	hub := &hub{dialer: t.dialer, opening: semaphore.NewWeighted(1)}
+	hub := &consumerConnection{dialer: t.dialer, opening: semaphore.NewWeighted(1)}
 	defer hub.close()
 	var supervisors sync.WaitGroup
 	for _, c := range consumers {
 		s := &supervisor{
-			Consumer: c, hub: hub, publisher: t.publisher,
-			tag: cut(t.cfg.Name+" "+c.Reaction, maxShortString),
+			Consumer: c, connection: hub, publisher: t.publisher,
+			tag: cut(t.cfg.Name+" "+c.Handler, maxShortString),
 			log: t.cfg.Logger.With("queue", QueueName(c.Queue)),
 		}
 		supervisors.Go(func() { s.run(ctx) })
@@ -43,14 +43,14 @@ func (t *Transport) Consume(ctx context.Context, consumers []events.Consumer) er
 }
 
 // hub is the connection that consumers share, each with a channel of its own.
-type hub struct {
+type consumerConnection struct {
 	dialer  *dialer
 	opening *semaphore.Weighted // guards current
-	current *link
+	current *connection
 }
 
-func (h *hub) channel(ctx context.Context) (*link, *amqp.Channel, error) {
-	l, err := h.link(ctx)
+func (h *consumerConnection) channel(ctx context.Context) (*connection, *amqp.Channel, error) {
+	l, err := h.open(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -58,7 +58,7 @@ func (h *hub) channel(ctx context.Context) (*link, *amqp.Channel, error) {
 	return l, ch, err
 }
 
-func (h *hub) link(ctx context.Context) (*link, error) {
+func (h *consumerConnection) open(ctx context.Context) (*connection, error) {
 	if err := h.opening.Acquire(ctx, 1); err != nil {
 		return nil, err
 	}
@@ -74,7 +74,7 @@ func (h *hub) link(ctx context.Context) (*link, error) {
 }
 
 // close is called when no consumer is left.
-func (h *hub) close() {
+func (h *consumerConnection) close() {
 	if h.current != nil {
 		h.current.close()
 	}
@@ -82,15 +82,15 @@ func (h *hub) close() {
 
 // supervisor keeps one consumer subscribed until its context ends. Whatever happens to another is nothing to it.
 type supervisor struct {
-	events.Consumer
-	hub       *hub
-	publisher *publisher
-	tag       string
-	log       *slog.Logger
+	transport.Consumer
+	connection *consumerConnection
+	publisher  *publisher
+	tag        string
+	log        *slog.Logger
 
 	mu         sync.Mutex // guards what follows
-	complained time.Time
-	silenced   int
+	loggedAt   time.Time
+	suppressed int
 }
 
 func (s *supervisor) run(ctx context.Context) {
@@ -101,7 +101,7 @@ func (s *supervisor) run(ctx context.Context) {
 		if ctx.Err() != nil {
 			return
 		}
-		s.complain("consuming interrupted", err)
+		s.logThrottled("consuming interrupted", err)
 		if worked || time.Since(began) > maxPause {
 			pause.reset()
 		}
@@ -123,17 +123,17 @@ func (s *supervisor) serve(ctx context.Context) (worked bool, err error) {
 }
 
 // complain logs trouble, seldom enough to be read.
-func (s *supervisor) complain(what string, err error) {
+func (s *supervisor) logThrottled(what string, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if time.Since(s.complained) < logInterval {
-		s.silenced++
+	if time.Since(s.loggedAt) < logInterval {
+		s.suppressed++
 		return
 	}
 	level := slog.LevelError
-	if errors.Is(err, errGivenBack) {
+	if errors.Is(err, errRequeued) {
 		level = slog.LevelWarn
 	}
-	s.log.Log(context.Background(), level, what, "error", err, "not_logged_before", s.silenced)
-	s.complained, s.silenced = time.Now(), 0
+	s.log.Log(context.Background(), level, what, "error", err, "not_logged_before", s.suppressed)
+	s.loggedAt, s.suppressed = time.Now(), 0
 }

@@ -15,7 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 	amqp "github.com/rabbitmq/amqp091-go"
 
-	"github.com/quadrille-dev/quadrille/pkg/events"
+	"github.com/quadrille-dev/quadrille/pkg/events/transport"
 	"github.com/quadrille-dev/quadrille/pkg/testservers"
 )
 
@@ -23,12 +23,12 @@ func TestConsume_AcknowledgesWhatIsDone(t *testing.T) {
 	t.Parallel()
 	q := orderCreated()
 	url := broker(t, q)
-	tr := transport(t, url, Config{})
+	tr := newTransport(t, url, Config{})
 	const n = 100
-	seen := make(chan events.Delivery, n)
-	stop := consume(t, tr, consumer(q, 4, func(d events.Delivery) events.Verdict {
+	seen := make(chan transport.Delivery, n)
+	stop := consume(t, tr, consumer(q, 4, func(d transport.Delivery) transport.Outcome {
 		seen <- d
-		return events.Verdict{}
+		return transport.Outcome{}
 	}))
 	publish(t, tr, messages(n)...)
 	bodies := map[string]bool{}
@@ -52,39 +52,39 @@ func TestConsume_ClimbsTheLadderInOrderIntoTheDeadLetters(t *testing.T) {
 	t.Parallel()
 	q := orderCreated(50*time.Millisecond, 100*time.Millisecond, 200*time.Millisecond)
 	url := broker(t, q)
-	tr := transport(t, url, Config{})
+	tr := newTransport(t, url, Config{})
 	type visit struct {
-		events.Delivery
+		transport.Delivery
 		at time.Time
 	}
 	visits := make(chan visit, 10)
-	consume(t, tr, consumer(q, 2, func(d events.Delivery) events.Verdict {
+	consume(t, tr, consumer(q, 2, func(d transport.Delivery) transport.Outcome {
 		visits <- visit{d, time.Now()}
 		first := d.FirstFailedAt
 		if first.IsZero() {
 			first = time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC)
 		}
-		v := events.Verdict{Action: events.Retry, Err: fmt.Errorf("failure %d", d.Attempt), FirstFailedAt: first, Attempt: d.Attempt, TraceParent: fmt.Sprintf("attempt %d", d.Attempt)}
-		if d.Attempt <= len(q.Ladder) {
-			v.Delay = q.Ladder[d.Attempt-1]
+		v := transport.Outcome{Action: transport.Retry, Err: fmt.Errorf("failure %d", d.Attempt), FirstFailedAt: first, Attempt: d.Attempt, TraceParent: fmt.Sprintf("attempt %d", d.Attempt)}
+		if d.Attempt <= len(q.RetryDelays) {
+			v.Delay = q.RetryDelays[d.Attempt-1]
 		} else {
-			v.Action, v.Reason = events.Dead, events.DeadFailed
+			v.Action, v.Reason = transport.DeadLetter, transport.ReasonFailed
 		}
 		return v
 	}))
-	m := message("1")
+	m := testMessage("1")
 	m.TraceParent = "00-1-2-01"
 	publish(t, tr, m)
 
 	var before visit
 	for i := range 4 {
 		got := receive(t, "delivery", visits)
-		want := events.Delivery{Body: m.Body, Attempt: i + 1}
+		want := transport.Delivery{Body: m.Body, Attempt: i + 1}
 		if i > 0 {
 			want.FirstFailedAt = time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC)
 			want.LastError = fmt.Sprintf("failure %d", i)
 			want.TraceParent = fmt.Sprintf("attempt %d", i)
-			if waited := got.at.Sub(before.at); waited < q.Ladder[i-1] {
+			if waited := got.at.Sub(before.at); waited < q.RetryDelays[i-1] {
 				t.Errorf("attempt %d came after %v", got.Attempt, waited)
 			}
 		}
@@ -96,24 +96,24 @@ func TestConsume_ClimbsTheLadderInOrderIntoTheDeadLetters(t *testing.T) {
 
 	ch := operator(t, url)
 	dead := take(t, ch, DeadLetterQueueName(q))
-	deadAt, err := time.Parse(time.RFC3339Nano, fmt.Sprint(dead.Headers["dead-at"]))
+	deadAt, err := time.Parse(time.RFC3339Nano, fmt.Sprint(dead.Headers["dead-lettered-at"]))
 	if err != nil || time.Since(deadAt) < 0 {
-		t.Errorf("dead at %v: %v", dead.Headers["dead-at"], err)
+		t.Errorf("dead at %v: %v", dead.Headers["dead-lettered-at"], err)
 	}
 	want := amqp.Table{
 		"retry-attempt": int64(4), "retry-first-failed-at": "2026-01-02T03:04:05.000000006Z", "retry-last-error": "failure 4",
-		"dead-reason": "failed", "dead-queue": QueueName(q), "traceparent": "00-1-2-01", "retry-traceparent": "attempt 4",
+		"dead-letter-reason": "failed", "dead-letter-queue": QueueName(q), "traceparent": "00-1-2-01", "retry-traceparent": "attempt 4",
 	}
 	ours := cmpopts.IgnoreMapEntries(func(name string, _ any) bool {
-		return name == "dead-at" || name == headerNumber || name == "x-delivery-count"
+		return name == "dead-lettered-at" || name == headerNumber || name == "x-delivery-count"
 	})
 	if diff := cmp.Diff(want, dead.Headers, ours); diff != "" {
 		t.Error(diff)
 	}
-	if dead.MessageId != "1" || dead.Type != m.Type || dead.ContentType != events.ContentType || string(dead.Body) != string(m.Body) {
+	if dead.MessageId != "1" || dead.Type != m.Type || dead.ContentType != transport.ContentType || string(dead.Body) != string(m.Body) {
 		t.Errorf("the dead letter has changed: %+v", dead)
 	}
-	for _, name := range []string{QueueName(q), RungName(q, 50*time.Millisecond), RungName(q, 100*time.Millisecond), RungName(q, 200*time.Millisecond)} {
+	for _, name := range []string{QueueName(q), RetryQueueName(q, 50*time.Millisecond), RetryQueueName(q, 100*time.Millisecond), RetryQueueName(q, 200*time.Millisecond)} {
 		if n := count(t, ch, name); n != 0 {
 			t.Errorf("%d left in %s", n, name)
 		}
@@ -126,34 +126,34 @@ func TestForwarded(t *testing.T) {
 	d := amqp.Delivery{
 		Headers: amqp.Table{
 			"x-death": []any{}, "X-First-Death-Queue": "q", "CC": []any{"other"}, "traceparent": "00",
-			"retry-attempt": int32(2), "retry-first-failed-at": "2026-01-02T03:04:05Z", "retry-last-error": "e", "retry-traceparent": "t", "dead-reason": "permanent",
+			"retry-attempt": int32(2), "retry-first-failed-at": "2026-01-02T03:04:05Z", "retry-last-error": "e", "retry-traceparent": "t", "dead-letter-reason": "permanent",
 		},
 		UserId: "somebody", Expiration: "1000", Priority: 1, ReplyTo: "r",
 	}
-	received := deliveryOf(d)
+	received := newDelivery(d)
 	if received.Attempt != 3 || received.LastError != "e" || received.FirstFailedAt.Year() != 2026 ||
-		received.TraceParent != "t" || received.DeadReason != events.DeadPermanent {
+		received.TraceParent != "t" || received.DeadLetterReason != transport.ReasonPermanent {
 		t.Errorf("got %+v", received)
 	}
 
-	l := forwarded(q, d, received, events.Verdict{Action: events.Retry, Err: errors.New(strings.Repeat("é", 2000))})
-	if l.exchange != "inventory.retry" || l.key != RungName(q, time.Second) || !l.mandatory {
+	l := forwarded(q, d, received, transport.Outcome{Action: transport.Retry, Err: errors.New(strings.Repeat("é", 2000))})
+	if l.exchange != "inventory.retry" || l.key != RetryQueueName(q, time.Second) || !l.mandatory {
 		t.Errorf("goes to %s, %s", l.exchange, l.key)
 	}
 	want := amqp.Publishing{
 		Headers: amqp.Table{
 			"traceparent": "00", "retry-attempt": int64(3), "retry-first-failed-at": "2026-01-02T03:04:05Z",
-			"retry-last-error": strings.Repeat("é", 512), "dead-reason": "permanent",
+			"retry-last-error": strings.Repeat("é", 512), "dead-letter-reason": "permanent",
 		},
 		DeliveryMode: amqp.Persistent, Priority: 1, ReplyTo: "r",
 	}
-	if diff := cmp.Diff(want, l.message); diff != "" {
+	if diff := cmp.Diff(want, l.publishing); diff != "" {
 		t.Error(diff)
 	}
 
-	l = forwarded(orderCreated(), d, received, events.Verdict{Action: events.Retry, Attempt: 3})
-	if l.key != DeadLetterQueueName(q) || l.message.Headers["dead-reason"] != "failed" {
-		t.Errorf("a retry without a ladder goes to %s with %v", l.key, l.message.Headers)
+	l = forwarded(orderCreated(), d, received, transport.Outcome{Action: transport.Retry, Attempt: 3})
+	if l.key != DeadLetterQueueName(q) || l.publishing.Headers["dead-letter-reason"] != "failed" {
+		t.Errorf("a retry without a ladder goes to %s with %v", l.key, l.publishing.Headers)
 	}
 }
 
@@ -162,20 +162,20 @@ func TestConsume_ConfirmsTheRetryBeforeItAcknowledges(t *testing.T) {
 	t.Parallel()
 	q := orderCreated(10 * time.Millisecond)
 	url := broker(t, q)
-	tr := transport(t, url, Config{})
-	publish(t, tr, message("1"))
+	tr := newTransport(t, url, Config{})
+	publish(t, tr, testMessage("1"))
 
 	p := newProxy(t, url)
-	deaf := transport(t, p.url, Config{ConfirmTimeout: 200 * time.Millisecond})
+	deaf := newTransport(t, p.url, Config{ConfirmTimeout: 200 * time.Millisecond})
 	tr.publisher = deaf.publisher
-	if errs := deaf.Publish(t.Context(), []events.Message{{Publisher: "order"}}); errs[0] != nil { // connects
+	if errs := deaf.Publish(t.Context(), []transport.Message{{Publisher: "order"}}); errs[0] != nil { // connects
 		t.Fatal(errs[0])
 	}
 	p.stall(false, true)
-	handled := make(chan events.Delivery, 1)
-	stop := consume(t, tr, consumer(q, 1, func(d events.Delivery) events.Verdict {
+	handled := make(chan transport.Delivery, 1)
+	stop := consume(t, tr, consumer(q, 1, func(d transport.Delivery) transport.Outcome {
 		handled <- d
-		return events.Verdict{Action: events.Retry, Err: errors.New("no")}
+		return transport.Outcome{Action: transport.Retry, Err: errors.New("no")}
 	}))
 	receive(t, "delivery", handled)
 	ch := operator(t, url)
@@ -193,22 +193,22 @@ func TestConsume_KeepsTryingToMoveADelivery(t *testing.T) {
 	q := orderCreated(10 * time.Millisecond)
 	url := broker(t, q)
 	ch := operator(t, url)
-	if err := ch.QueueUnbind(RungName(q, q.Ladder[0]), RungName(q, q.Ladder[0]), "inventory.retry", nil); err != nil {
+	if err := ch.QueueUnbind(RetryQueueName(q, q.RetryDelays[0]), RetryQueueName(q, q.RetryDelays[0]), "inventory.retry", nil); err != nil {
 		t.Fatal(err)
 	}
 	var log output
-	tr := transport(t, url, Config{Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	tr := newTransport(t, url, Config{Logger: slog.New(slog.NewTextHandler(&log, nil))})
 	seen := make(chan int, 10)
-	consume(t, tr, consumer(q, 1, func(d events.Delivery) events.Verdict {
+	consume(t, tr, consumer(q, 1, func(d transport.Delivery) transport.Outcome {
 		seen <- d.Attempt
 		if d.Attempt > 1 {
-			return events.Verdict{}
+			return transport.Outcome{}
 		}
-		return events.Verdict{Action: events.Retry, Err: errors.New("no")}
+		return transport.Outcome{Action: transport.Retry, Err: errors.New("no")}
 	}))
-	publish(t, tr, message("1"))
+	publish(t, tr, testMessage("1"))
 	receive(t, "delivery", seen)
-	eventually(t, "complaint", func() bool { return strings.Contains(log.String(), RungName(q, q.Ladder[0])) })
+	eventually(t, "complaint", func() bool { return strings.Contains(log.String(), RetryQueueName(q, q.RetryDelays[0])) })
 	apply(t, url, q)
 	if attempt := receive(t, "retry", seen); attempt != 2 {
 		t.Errorf("attempt %d", attempt)
@@ -219,19 +219,19 @@ func TestConsume_GivesBackAndWaitsUntilReady(t *testing.T) {
 	t.Parallel()
 	q := orderCreated()
 	url := broker(t, q)
-	tr := transport(t, url, Config{})
+	tr := newTransport(t, url, Config{})
 	var away atomic.Bool
 	away.Store(true)
 	resume := make(chan struct{})
 	waiting := make(chan struct{}, 100)
-	seen := make(chan events.Delivery, 10)
+	seen := make(chan transport.Delivery, 10)
 	var readied atomic.Int32
-	c := consumer(q, 2, func(d events.Delivery) events.Verdict {
+	c := consumer(q, 2, func(d transport.Delivery) transport.Outcome {
 		if away.Load() {
-			return events.Verdict{Action: events.GiveBack, Err: errors.New("database away")}
+			return transport.Outcome{Action: transport.Requeue, Err: errors.New("database away")}
 		}
 		seen <- d
-		return events.Verdict{}
+		return transport.Outcome{}
 	})
 	c.Ready = func(ctx context.Context) error {
 		if readied.Add(1) == 1 {
@@ -263,19 +263,19 @@ func TestConsume_StopFinishesWhatRunsAndLeavesTheRest(t *testing.T) {
 	t.Parallel()
 	q := orderCreated(time.Minute)
 	url := broker(t, q)
-	tr := transport(t, url, Config{})
+	tr := newTransport(t, url, Config{})
 	publish(t, tr, messages(10)...)
 	running, finish := make(chan struct{}, 10), make(chan struct{})
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error)
 	go func() {
-		done <- tr.Consume(ctx, []events.Consumer{consumer(q, 3, func(d events.Delivery) events.Verdict {
+		done <- tr.Consume(ctx, []transport.Consumer{consumer(q, 3, func(d transport.Delivery) transport.Outcome {
 			running <- struct{}{}
 			<-finish
 			if strings.Contains(string(d.Body), `"1"`) {
-				return events.Verdict{Action: events.Retry, Err: errors.New("no")}
+				return transport.Outcome{Action: transport.Retry, Err: errors.New("no")}
 			}
-			return events.Verdict{}
+			return transport.Outcome{}
 		})})
 	}()
 	for range 3 {
@@ -298,7 +298,7 @@ func TestConsume_StopFinishesWhatRunsAndLeavesTheRest(t *testing.T) {
 		t.Errorf("%d were started after the end", len(running))
 	}
 	eventually(t, "rest in the queue", func() bool { return count(t, ch, QueueName(q)) == 12 })
-	eventually(t, "retry in its rung", func() bool { return count(t, ch, RungName(q, time.Minute)) == 1 })
+	eventually(t, "retry in its rung", func() bool { return count(t, ch, RetryQueueName(q, time.Minute)) == 1 })
 }
 
 func TestConsume_StartsNothingThatArrivesWhileItStops(t *testing.T) {
@@ -307,17 +307,17 @@ func TestConsume_StartsNothingThatArrivesWhileItStops(t *testing.T) {
 	url := broker(t, q)
 	p := newProxy(t, url)
 	seen := make(chan struct{}, 10)
-	stop := consume(t, transport(t, p.url, Config{}), consumer(q, 1, func(events.Delivery) events.Verdict {
+	stop := consume(t, newTransport(t, p.url, Config{}), consumer(q, 1, func(transport.Delivery) transport.Outcome {
 		seen <- struct{}{}
-		return events.Verdict{}
+		return transport.Outcome{}
 	}))
-	sender := transport(t, url, Config{})
-	publish(t, sender, message("1"))
+	sender := newTransport(t, url, Config{})
+	publish(t, sender, testMessage("1"))
 	receive(t, "delivery", seen)
 
 	p.stall(false, true)
 	ch := operator(t, url)
-	publish(t, sender, message("2"))
+	publish(t, sender, testMessage("2"))
 	eventually(t, "delivery under way", func() bool { return count(t, ch, QueueName(q)) == 0 })
 	before := p.sent.Load()
 	var stopped sync.WaitGroup
@@ -334,33 +334,33 @@ func TestConsume_StartsNothingThatArrivesWhileItStops(t *testing.T) {
 func TestConsume_SurvivesADeletedQueueAndDisturbsNobody(t *testing.T) {
 	t.Parallel()
 	deleted, other := orderCreated(), orderCreated()
-	other.Reaction = "order-counted"
+	other.Handler = "order-counted"
 	url := broker(t, deleted, other)
 	var log output
-	tr := transport(t, url, Config{Logger: slog.New(slog.NewTextHandler(&log, nil))})
-	at := map[string]chan string{deleted.Reaction: make(chan string, 10), other.Reaction: make(chan string, 10)}
-	var consumers []events.Consumer
-	for _, q := range []events.Queue{deleted, other} {
-		consumers = append(consumers, consumer(q, 1, func(d events.Delivery) events.Verdict {
-			at[q.Reaction] <- string(d.Body)
-			return events.Verdict{}
+	tr := newTransport(t, url, Config{Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	at := map[string]chan string{deleted.Handler: make(chan string, 10), other.Handler: make(chan string, 10)}
+	var consumers []transport.Consumer
+	for _, q := range []transport.Queue{deleted, other} {
+		consumers = append(consumers, consumer(q, 1, func(d transport.Delivery) transport.Outcome {
+			at[q.Handler] <- string(d.Body)
+			return transport.Outcome{}
 		}))
 	}
 	consume(t, tr, consumers...)
-	publish(t, tr, message("1"))
-	receive(t, "delivery", at[deleted.Reaction])
-	receive(t, "delivery", at[other.Reaction])
+	publish(t, tr, testMessage("1"))
+	receive(t, "delivery", at[deleted.Handler])
+	receive(t, "delivery", at[other.Handler])
 
 	if _, err := operator(t, url).QueueDelete(QueueName(deleted), false, false, false); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, "complaint", func() bool { return strings.Contains(log.String(), "cancelled the consumer") })
-	publish(t, tr, message("2"))
-	receive(t, "delivery to the other", at[other.Reaction])
+	publish(t, tr, testMessage("2"))
+	receive(t, "delivery to the other", at[other.Handler])
 
 	apply(t, url, deleted, other)
-	publish(t, tr, message("3"))
-	if got := receive(t, "delivery after the repair", at[deleted.Reaction]); got != string(message("3").Body) {
+	publish(t, tr, testMessage("3"))
+	if got := receive(t, "delivery after the repair", at[deleted.Handler]); got != string(testMessage("3").Body) {
 		t.Errorf("got %s", got)
 	}
 	if lines := strings.Count(log.String(), "\n"); lines > 3 {
@@ -373,18 +373,18 @@ func TestConsume_HalfOpenConnectionIsReplaced(t *testing.T) {
 	q := orderCreated()
 	url := broker(t, q)
 	p := newProxy(t, url)
-	tr := transport(t, p.url, Config{Heartbeat: time.Second})
+	tr := newTransport(t, p.url, Config{Heartbeat: time.Second})
 	seen := make(chan string, 10)
-	consume(t, tr, consumer(q, 1, func(d events.Delivery) events.Verdict {
+	consume(t, tr, consumer(q, 1, func(d transport.Delivery) transport.Outcome {
 		seen <- string(d.Body)
-		return events.Verdict{}
+		return transport.Outcome{}
 	}))
-	sender := transport(t, url, Config{})
-	publish(t, sender, message("1"))
+	sender := newTransport(t, url, Config{})
+	publish(t, sender, testMessage("1"))
 	receive(t, "delivery", seen)
 	p.stall(true, true)
-	publish(t, sender, message("2"))
-	for receive(t, "delivery", seen) != string(message("2").Body) {
+	publish(t, sender, testMessage("2"))
+	for receive(t, "delivery", seen) != string(testMessage("2").Body) {
 	}
 }
 
@@ -393,7 +393,7 @@ func TestBrokerRestart_LosesNothing(t *testing.T) {
 	server := testservers.OwnBroker(t)
 	q := orderCreated(10 * time.Millisecond)
 	apply(t, server.URL(), q)
-	tr := transport(t, server.URL(), Config{})
+	tr := newTransport(t, server.URL(), Config{})
 	var mu sync.Mutex
 	seen := map[string]bool{}
 	handled := func() int {
@@ -401,14 +401,14 @@ func TestBrokerRestart_LosesNothing(t *testing.T) {
 		defer mu.Unlock()
 		return len(seen)
 	}
-	consume(t, tr, consumer(q, 8, func(d events.Delivery) events.Verdict {
+	consume(t, tr, consumer(q, 8, func(d transport.Delivery) transport.Outcome {
 		mu.Lock()
 		defer mu.Unlock()
 		if d.Attempt == 1 && len(seen)%10 == 0 {
-			return events.Verdict{Action: events.Retry, Err: errors.New("no")}
+			return transport.Outcome{Action: transport.Retry, Err: errors.New("no")}
 		}
 		seen[string(d.Body)] = true
-		return events.Verdict{}
+		return transport.Outcome{}
 	}))
 
 	enough := make(chan struct{})
@@ -416,7 +416,7 @@ func TestBrokerRestart_LosesNothing(t *testing.T) {
 	published := make(chan result, 1)
 	go func() {
 		var r result
-		var msgs []events.Message
+		var msgs []transport.Message
 		var pause backoff
 		for more := true; more || len(msgs) > 0; {
 			select {
@@ -426,10 +426,10 @@ func TestBrokerRestart_LosesNothing(t *testing.T) {
 				return
 			default:
 				for len(msgs) < 20 && r.confirmed-handled() < 1000 { // a slow machine need not catch up with more
-					msgs = append(msgs, message(fmt.Sprint(r.confirmed+len(msgs), "-", r.failed)))
+					msgs = append(msgs, testMessage(fmt.Sprint(r.confirmed+len(msgs), "-", r.failed)))
 				}
 			}
-			var again []events.Message
+			var again []transport.Message
 			for i, err := range tr.Publish(t.Context(), msgs) {
 				if err != nil {
 					again = append(again, msgs[i])

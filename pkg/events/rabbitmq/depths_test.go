@@ -10,7 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	amqp "github.com/rabbitmq/amqp091-go"
 
-	"github.com/quadrille-dev/quadrille/pkg/events"
+	"github.com/quadrille-dev/quadrille/pkg/events/transport"
 	"github.com/quadrille-dev/quadrille/pkg/testservers"
 )
 
@@ -18,19 +18,19 @@ func TestDepths_CountsWhatIsReadyInEveryQueue(t *testing.T) {
 	t.Parallel()
 	q := orderCreated(time.Hour, 2*time.Hour)
 	url := broker(t, q)
-	publish(t, transport(t, url, Config{}), messages(3)...)
+	publish(t, newTransport(t, url, Config{}), messages(3)...)
 	ch := operator(t, url)
 	if err := ch.Confirm(false); err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{RungName(q, time.Hour), DeadLetterQueueName(q), DeadLetterQueueName(q)} {
+	for _, name := range []string{RetryQueueName(q, time.Hour), DeadLetterQueueName(q), DeadLetterQueueName(q)} {
 		confirm, err := ch.PublishWithDeferredConfirm(RetryExchangeName("inventory"), name, true, false, amqp.Publishing{})
 		if err != nil || !confirm.Wait() {
 			t.Fatal(err)
 		}
 	}
 	want := map[string]int{
-		QueueName(q): 3, RungName(q, time.Hour): 1, RungName(q, 2*time.Hour): 0, DeadLetterQueueName(q): 2,
+		QueueName(q): 3, RetryQueueName(q, time.Hour): 1, RetryQueueName(q, 2*time.Hour): 0, DeadLetterQueueName(q): 2,
 	}
 	var got map[string]int
 	eventually(t, "full count", func() bool {
@@ -59,18 +59,18 @@ func TestDepths_CountsWhatIsReadyInEveryQueue(t *testing.T) {
 func TestDepths_NamesEveryMissingQueueAndCountsTheOthers(t *testing.T) {
 	t.Parallel()
 	here, gone := orderCreated(time.Second), orderCreated(time.Second)
-	gone.Reaction = "order-forgotten"
+	gone.Handler = "order-forgotten"
 	url := broker(t, here)
 	got, err := depthsOf(t.Context(), url, topologyOf(gone, here))
-	if !errors.Is(err, events.ErrTopology) {
+	if !errors.Is(err, transport.ErrTopology) {
 		t.Fatalf("got %v", err)
 	}
-	for _, name := range []string{QueueName(gone), RungName(gone, time.Second), DeadLetterQueueName(gone)} {
+	for _, name := range []string{QueueName(gone), RetryQueueName(gone, time.Second), DeadLetterQueueName(gone)} {
 		if !strings.Contains(err.Error(), name) {
 			t.Errorf("%q does not name %s", err, name)
 		}
 	}
-	want := map[string]int{QueueName(here): 0, RungName(here, time.Second): 0, DeadLetterQueueName(here): 0}
+	want := map[string]int{QueueName(here): 0, RetryQueueName(here, time.Second): 0, DeadLetterQueueName(here): 0}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
@@ -78,7 +78,7 @@ func TestDepths_NamesEveryMissingQueueAndCountsTheOthers(t *testing.T) {
 
 func TestDepths_FailsWithoutABroker(t *testing.T) {
 	t.Parallel()
-	if got, err := depthsOf(t.Context(), nobody(t), topologyOf(orderCreated())); err == nil || errors.Is(err, events.ErrTopology) || got != nil {
+	if got, err := depthsOf(t.Context(), nobody(t), topologyOf(orderCreated())); err == nil || errors.Is(err, transport.ErrTopology) || got != nil {
 		t.Errorf("got %v, %v", got, err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
@@ -91,7 +91,7 @@ func TestDepths_FailsWithoutABroker(t *testing.T) {
 	}
 }
 
-func depthsOf(ctx context.Context, url string, topologies ...events.Topology) (map[string]int, error) {
+func depthsOf(ctx context.Context, url string, topologies ...transport.Topology) (map[string]int, error) {
 	tr, err := New(url, Config{Name: "depths"})
 	if err != nil {
 		return nil, err

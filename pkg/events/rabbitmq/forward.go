@@ -6,19 +6,19 @@ import (
 
 	amqp "github.com/rabbitmq/amqp091-go"
 
-	"github.com/quadrille-dev/quadrille/pkg/events"
+	"github.com/quadrille-dev/quadrille/pkg/events/transport"
 )
 
-func deliveryOf(d amqp.Delivery) events.Delivery {
-	r := events.Delivery{Body: d.Body, Attempt: attempts(d.Headers) + 1}
+func newDelivery(d amqp.Delivery) transport.Delivery {
+	r := transport.Delivery{Body: d.Body, Attempt: attempts(d.Headers) + 1}
 	if s, ok := d.Headers[headerFirstFailedAt].(string); ok {
 		// The zero time stands for a header that somebody else has written.
 		r.FirstFailedAt, _ = time.Parse(time.RFC3339Nano, s)
 	}
 	r.LastError, _ = d.Headers[headerLastError].(string)
 	r.TraceParent, _ = d.Headers[headerRetryTrace].(string)
-	if reason, ok := d.Headers[headerDeadReason].(string); ok {
-		r.DeadReason = events.DeadReason(reason)
+	if reason, ok := d.Headers[headerDeadLetterReason].(string); ok {
+		r.DeadLetterReason = transport.Reason(reason)
 	}
 	return r
 }
@@ -41,7 +41,7 @@ func attempts(h amqp.Table) int {
 // forwarded is the delivery on its way to a rung or to the dead letters. Body and properties stay, but for what
 // would act again: an expiration, copies to other queues (CC, BCC), a user that is not us, and x- headers, which
 // are the broker's.
-func forwarded(q events.Queue, d amqp.Delivery, received events.Delivery, v events.Verdict) *letter {
+func forwarded(q transport.Queue, d amqp.Delivery, received transport.Delivery, v transport.Outcome) *message {
 	headers := amqp.Table{}
 	for name, value := range d.Headers {
 		if !strings.HasPrefix(strings.ToLower(name), "x-") && name != "CC" && name != "BCC" {
@@ -66,26 +66,26 @@ func forwarded(q events.Queue, d amqp.Delivery, received events.Delivery, v even
 		headers[headerLastError] = cut(v.Err.Error(), maxErrorText)
 	}
 
-	rung, hasLadder := rungFor(q, v.Delay)
+	rung, hasLadder := retryQueueFor(q, v.Delay)
 	key := rung
 	switch {
-	case v.Action == events.Retry && hasLadder:
+	case v.Action == transport.Retry && hasLadder:
 		headers[headerAttempt] = int64(received.Attempt)
 	default:
 		// A retry without a ladder ends here too: there is nowhere to wait.
 		reason := v.Reason
 		if reason == "" {
-			reason = events.DeadFailed
+			reason = transport.ReasonFailed
 		}
 		key = DeadLetterQueueName(q)
 		headers[headerAttempt] = int64(v.Attempt)
-		headers[headerDeadReason] = string(reason)
-		headers[headerDeadQueue] = QueueName(q)
-		headers[headerDeadAt] = stamp(now)
+		headers[headerDeadLetterReason] = string(reason)
+		headers[headerDeadLetterQueue] = QueueName(q)
+		headers[headerDeadLetteredAt] = stamp(now)
 	}
-	return &letter{
+	return &message{
 		exchange: RetryExchangeName(q.Service), key: key, mandatory: true,
-		message: amqp.Publishing{
+		publishing: amqp.Publishing{
 			Headers:         headers,
 			ContentType:     d.ContentType,
 			ContentEncoding: d.ContentEncoding,

@@ -15,6 +15,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/quadrille-dev/quadrille/pkg/events"
+	"github.com/quadrille-dev/quadrille/pkg/events/transport"
 	"github.com/quadrille-dev/quadrille/pkg/testservers"
 )
 
@@ -30,47 +31,47 @@ func TestMain(m *testing.M) {
 // patience is how long a test waits for what must happen.
 const patience = 2 * time.Minute
 
-func orderCreated(ladder ...time.Duration) events.Queue {
-	return events.Queue{
-		Service: "inventory", Reaction: "order-created", Publisher: "order", Type: "order.created.v1", Ladder: ladder,
+func orderCreated(ladder ...time.Duration) transport.Queue {
+	return transport.Queue{
+		Service: "inventory", Handler: "order-created", Publisher: "order", Type: "order.created.v1", RetryDelays: ladder,
 	}
 }
 
-func topologyOf(queues ...events.Queue) events.Topology {
-	return events.Topology{Service: "inventory", Queues: queues}
+func topologyOf(queues ...transport.Queue) transport.Topology {
+	return transport.Topology{Service: "inventory", Queues: queues}
 }
 
-func message(id string) events.Message {
-	return events.Message{
+func testMessage(id string) transport.Message {
+	return transport.Message{
 		Metadata:  events.Metadata{ID: id, Type: "order.created.v1", Time: time.Unix(1_700_000_000, 0).UTC()},
 		Publisher: "order", Mandatory: true, Body: []byte(`{"id":"` + id + `"}`),
 	}
 }
 
-func messages(n int) []events.Message {
-	msgs := make([]events.Message, n)
+func messages(n int) []transport.Message {
+	msgs := make([]transport.Message, n)
 	for i := range msgs {
-		msgs[i] = message(fmt.Sprint(i))
+		msgs[i] = testMessage(fmt.Sprint(i))
 	}
 	return msgs
 }
 
 // broker answers the address of one that has the topology.
-func broker(t *testing.T, queues ...events.Queue) string {
+func broker(t *testing.T, queues ...transport.Queue) string {
 	t.Helper()
 	url := testservers.AMQP(t)
 	apply(t, url, queues...)
 	return url
 }
 
-func apply(t *testing.T, url string, queues ...events.Queue) {
+func apply(t *testing.T, url string, queues ...transport.Queue) {
 	t.Helper()
 	if err := Apply(t.Context(), url, topologyOf(queues...)); err != nil {
 		t.Fatal(err)
 	}
 }
 
-func transport(t *testing.T, url string, cfg Config) *Transport {
+func newTransport(t *testing.T, url string, cfg Config) *Transport {
 	t.Helper()
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.NewTextHandler(t.Output(), nil))
@@ -88,7 +89,7 @@ func transport(t *testing.T, url string, cfg Config) *Transport {
 }
 
 // consume runs consumers until the test ends or stop is called, which waits for their end.
-func consume(t *testing.T, tr *Transport, consumers ...events.Consumer) (stop func()) {
+func consume(t *testing.T, tr *Transport, consumers ...transport.Consumer) (stop func()) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
@@ -113,8 +114,8 @@ func consume(t *testing.T, tr *Transport, consumers ...events.Consumer) (stop fu
 	return stop
 }
 
-func consumer(q events.Queue, workers int, handle func(events.Delivery) events.Verdict) events.Consumer {
-	return events.Consumer{Queue: q, Workers: workers, Ready: ready, Handle: handle}
+func consumer(q transport.Queue, workers int, handle func(transport.Delivery) transport.Outcome) transport.Consumer {
+	return transport.Consumer{Queue: q, Workers: workers, Ready: ready, Handle: handle}
 }
 
 func ready(context.Context) error { return nil }
@@ -189,10 +190,10 @@ func receive[T any](t *testing.T, what string, c <-chan T) T {
 }
 
 // publish sends until everything is confirmed, as the relay does.
-func publish(t *testing.T, tr *Transport, msgs ...events.Message) {
+func publish(t *testing.T, tr *Transport, msgs ...transport.Message) {
 	t.Helper()
 	eventually(t, "confirm", func() bool {
-		var again []events.Message
+		var again []transport.Message
 		for i, err := range tr.Publish(t.Context(), msgs) {
 			if err != nil {
 				again = append(again, msgs[i])

@@ -4,7 +4,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/quadrille-dev/quadrille/pkg/events"
+	"github.com/quadrille-dev/quadrille/pkg/events/transport"
 )
 
 // Every name on the broker is derived here and nowhere else. They are addresses, not labels: a renamed service,
@@ -19,30 +19,30 @@ func ExchangeName(publisher string) string { return publisher + ".events" }
 func RetryExchangeName(service string) string { return service + ".retry" }
 
 // QueueName is where a reaction's events wait: "inventory.order-created.q".
-func QueueName(q events.Queue) string { return q.String() + ".q" }
+func QueueName(q transport.Queue) string { return q.String() + ".q" }
 
 // DeadLetterExchangeName is where the broker itself sends what it gives up on: "inventory.order-created.dlx".
-func DeadLetterExchangeName(q events.Queue) string { return q.String() + ".dlx" }
+func DeadLetterExchangeName(q transport.Queue) string { return q.String() + ".dlx" }
 
 // DeadLetterQueueName is where a reaction's dead letters end: "inventory.order-created.dlq".
-func DeadLetterQueueName(q events.Queue) string { return q.String() + ".dlq" }
+func DeadLetterQueueName(q transport.Queue) string { return q.String() + ".dlq" }
 
 // RungName is where a reaction's events wait for delay before they are delivered again:
 // "inventory.order-created.retry.2m".
-func RungName(q events.Queue, delay time.Duration) string {
+func RetryQueueName(q transport.Queue, delay time.Duration) string {
 	return q.String() + ".retry." + short(delay)
 }
 
-// System implements events.Names.
+// System implements transport.Names.
 func (t *Transport) System() string { return "rabbitmq" }
 
-// Destination implements events.Names: exchange and routing key, in the form that OpenTelemetry's conventions for RabbitMQ give.
+// Destination implements transport.Names: exchange and routing key, in the form that OpenTelemetry's conventions for RabbitMQ give.
 func (t *Transport) Destination(publisher, eventType string) string {
 	return ExchangeName(publisher) + ":" + eventType
 }
 
-// Source implements events.Names: exchange, routing key and queue.
-func (t *Transport) Source(q events.Queue) string {
+// Source implements transport.Names: exchange, routing key and queue.
+func (t *Transport) Source(q transport.Queue) string {
 	return t.Destination(q.Publisher, q.Type) + ":" + QueueName(q)
 }
 
@@ -56,12 +56,12 @@ func short(d time.Duration) string {
 }
 
 // bindingKey catches every version of the event; the subscription dispatches on the exact one.
-func bindingKey(q events.Queue) string { return q.Name() + ".*" }
+func bindingKey(q transport.Queue) string { return q.EventName() + ".*" }
 
 // rungFor is the shortest rung that is not shorter than delay, or the longest; false without a ladder.
-func rungFor(q events.Queue, delay time.Duration) (name string, ok bool) {
-	for _, d := range q.Ladder {
-		if name = RungName(q, d); d >= delay {
+func retryQueueFor(q transport.Queue, delay time.Duration) (name string, ok bool) {
+	for _, d := range q.RetryDelays {
+		if name = RetryQueueName(q, d); d >= delay {
 			break
 		}
 	}

@@ -9,22 +9,22 @@ func TestNames(t *testing.T) {
 	t.Parallel()
 	q := orderCreated()
 	for got, want := range map[string]string{
-		ExchangeName("order"):              "order.events",
-		RetryExchangeName("inventory"):     "inventory.retry",
-		QueueName(q):                       "inventory.order-created.q",
-		DeadLetterExchangeName(q):          "inventory.order-created.dlx",
-		DeadLetterQueueName(q):             "inventory.order-created.dlq",
-		bindingKey(q):                      "order.created.*",
-		RungName(q, time.Second):           "inventory.order-created.retry.1s",
-		RungName(q, 20*time.Second):        "inventory.order-created.retry.20s",
-		RungName(q, 2*time.Minute):         "inventory.order-created.retry.2m",
-		RungName(q, 10*time.Minute):        "inventory.order-created.retry.10m",
-		RungName(q, 90*time.Second):        "inventory.order-created.retry.1m30s",
-		RungName(q, 250*time.Millisecond):  "inventory.order-created.retry.250ms",
-		RungName(q, time.Hour):             "inventory.order-created.retry.1h",
-		RungName(q, 10*time.Hour):          "inventory.order-created.retry.10h",
-		RungName(q, time.Hour+time.Second): "inventory.order-created.retry.1h1s",
-		RungName(q, time.Hour+time.Minute): "inventory.order-created.retry.1h1m",
+		ExchangeName("order"):                    "order.events",
+		RetryExchangeName("inventory"):           "inventory.retry",
+		QueueName(q):                             "inventory.order-created.q",
+		DeadLetterExchangeName(q):                "inventory.order-created.dlx",
+		DeadLetterQueueName(q):                   "inventory.order-created.dlq",
+		bindingKey(q):                            "order.created.*",
+		RetryQueueName(q, time.Second):           "inventory.order-created.retry.1s",
+		RetryQueueName(q, 20*time.Second):        "inventory.order-created.retry.20s",
+		RetryQueueName(q, 2*time.Minute):         "inventory.order-created.retry.2m",
+		RetryQueueName(q, 10*time.Minute):        "inventory.order-created.retry.10m",
+		RetryQueueName(q, 90*time.Second):        "inventory.order-created.retry.1m30s",
+		RetryQueueName(q, 250*time.Millisecond):  "inventory.order-created.retry.250ms",
+		RetryQueueName(q, time.Hour):             "inventory.order-created.retry.1h",
+		RetryQueueName(q, 10*time.Hour):          "inventory.order-created.retry.10h",
+		RetryQueueName(q, time.Hour+time.Second): "inventory.order-created.retry.1h1s",
+		RetryQueueName(q, time.Hour+time.Minute): "inventory.order-created.retry.1h1m",
 	} {
 		if got != want {
 			t.Errorf("got %s, want %s", got, want)
@@ -42,11 +42,11 @@ func TestRungFor_TakesTheShortestThatIsLongEnough(t *testing.T) {
 		time.Minute:      time.Minute,
 		time.Hour:        time.Minute,
 	} {
-		if got, ok := rungFor(q, delay); !ok || got != RungName(q, want) {
+		if got, ok := retryQueueFor(q, delay); !ok || got != RetryQueueName(q, want) {
 			t.Errorf("%v: got %s", delay, got)
 		}
 	}
-	if got, ok := rungFor(orderCreated(), time.Second); ok {
+	if got, ok := retryQueueFor(orderCreated(), time.Second); ok {
 		t.Errorf("without a ladder: got %s", got)
 	}
 }

@@ -5,7 +5,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/quadrille-dev/quadrille/pkg/events"
+	"github.com/quadrille-dev/quadrille/pkg/events/transport"
 )
 
 // Permissions are what RabbitMQ lets a user do in a virtual host: regular expressions over the names of exchanges and
@@ -26,7 +26,7 @@ func ServicePermissions(service string) Permissions {
 	service = regexp.QuoteMeta(service)
 	return Permissions{
 		Write: whole(service + `\.(events|retry)`),
-		Read:  whole(service + `\.` + anyReaction + `\.q`),
+		Read:  whole(service + `\.` + anyHandler + `\.q`),
 	}
 }
 
@@ -34,25 +34,25 @@ func ServicePermissions(service string) Permissions {
 // exchange, RabbitMQ asks for the right to read the queue and to write to the exchange, which for rungs is the default
 // one. So this user could consume and could put messages into queues, except that dead letters are closed to it, and
 // every events exchange. Nobody but the job that applies the topology should have its password.
-func TopologyPermissions(all ...events.Topology) Permissions {
-	services := anyServiceOf(all)
+func TopologyPermissions(all ...transport.Topology) Permissions {
+	services := anyService(all)
 	return Permissions{
-		Configure: whole(services + `\.(events|retry|` + anyReaction + `\.(q|dlx|dlq|retry\..+))`),
-		Write:     whole(`(amq\.default|` + services + `\.` + anyReaction + `\.(q|dlx|dlq|retry\..+))`),
-		Read:      whole(services + `\.(events|retry|` + anyReaction + `\.(q|dlx|retry\..+))`),
+		Configure: whole(services + `\.(events|retry|` + anyHandler + `\.(q|dlx|dlq|retry\..+))`),
+		Write:     whole(`(amq\.default|` + services + `\.` + anyHandler + `\.(q|dlx|dlq|retry\..+))`),
+		Read:      whole(services + `\.(events|retry|` + anyHandler + `\.(q|dlx|retry\..+))`),
 	}
 }
 
 // OperatorPermissions let a person look at dead letters, and take them out.
-func OperatorPermissions(all ...events.Topology) Permissions {
-	return Permissions{Read: whole(anyServiceOf(all) + `\.` + anyReaction + `\.dlq`)}
+func OperatorPermissions(all ...transport.Topology) Permissions {
+	return Permissions{Read: whole(anyService(all) + `\.` + anyHandler + `\.dlq`)}
 }
 
 // anyReaction has no dot, so that it cannot reach into the rest of a name.
-const anyReaction = `[a-z0-9-]+`
+const anyHandler = `[a-z0-9-]+`
 
 // anyServiceOf matches the services, and those whose events they read.
-func anyServiceOf(all []events.Topology) string {
+func anyService(all []transport.Topology) string {
 	var names []string
 	for _, t := range all {
 		names = append(names, regexp.QuoteMeta(t.Service))

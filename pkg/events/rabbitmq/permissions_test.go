@@ -7,7 +7,7 @@ import (
 
 	amqp "github.com/rabbitmq/amqp091-go"
 
-	"github.com/quadrille-dev/quadrille/pkg/events"
+	"github.com/quadrille-dev/quadrille/pkg/events/transport"
 	"github.com/quadrille-dev/quadrille/pkg/testservers"
 )
 
@@ -17,7 +17,7 @@ func TestPermissions_RefuseTheRest(t *testing.T) {
 	t.Parallel()
 	q, theirs := orderCreated(time.Second), orderCreated(time.Second)
 	theirs.Service = "inventory-archive" // its names begin like ours
-	all := []events.Topology{topologyOf(q), {Service: theirs.Service, Queues: []events.Queue{theirs}}}
+	all := []transport.Topology{topologyOf(q), {Service: theirs.Service, Queues: []transport.Queue{theirs}}}
 	vhost := testservers.AMQP(t)
 	if err := Apply(t.Context(), vhost, all...); err != nil {
 		t.Fatal(err)
@@ -52,7 +52,7 @@ func TestPermissions_RefuseTheRest(t *testing.T) {
 		{"a service writes to its own dead letters by the broker's way", false, service, send(DeadLetterExchangeName(q))},
 		{"a service reads its queue", true, service, read(QueueName(q))},
 		{"a service reads another's queue", false, service, read(QueueName(theirs))},
-		{"a service reads its rung", false, service, read(RungName(q, time.Second))},
+		{"a service reads its rung", false, service, read(RetryQueueName(q, time.Second))},
 		{"a service reads its dead letters", false, service, read(DeadLetterQueueName(q))},
 
 		{"the topology's user publishes events", false, admin, send("order.events")},
@@ -83,7 +83,7 @@ func TestPermissions_NobodyNeedsAnyToAsk(t *testing.T) {
 	t.Parallel()
 	q := orderCreated(time.Second)
 	url := broker(t, q)
-	tr := transport(t, testservers.User(t, url, "", "", ""), Config{})
+	tr := newTransport(t, testservers.User(t, url, "", "", ""), Config{})
 	if err := tr.Check(t.Context(), topologyOf(q)); err != nil {
 		t.Error(err)
 	}

@@ -13,7 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	amqp "github.com/rabbitmq/amqp091-go"
 
-	"github.com/quadrille-dev/quadrille/pkg/events"
+	"github.com/quadrille-dev/quadrille/pkg/events/transport"
 )
 
 // nobody is an address where nobody listens.
@@ -31,10 +31,10 @@ func TestPublish_RepeatsTheEnvelopeInProperties(t *testing.T) {
 	t.Parallel()
 	q := orderCreated()
 	url := broker(t, q)
-	m := message("1")
+	m := testMessage("1")
 	m.CorrelationID, m.TraceParent, m.TraceState = strings.Repeat("é", 200), "00-1-2-01", strings.Repeat("x", maxTraceHeader+1)
 	m.Mandatory = false
-	publish(t, transport(t, url, Config{}), m)
+	publish(t, newTransport(t, url, Config{}), m)
 
 	d := take(t, operator(t, url), QueueName(q))
 	got := amqp.Publishing{
@@ -44,7 +44,7 @@ func TestPublish_RepeatsTheEnvelopeInProperties(t *testing.T) {
 	delete(got.Headers, "x-delivery-count")
 	want := amqp.Publishing{
 		Headers:     amqp.Table{"traceparent": "00-1-2-01"},
-		ContentType: events.ContentType, DeliveryMode: amqp.Persistent, CorrelationId: strings.Repeat("é", 127),
+		ContentType: transport.ContentType, DeliveryMode: amqp.Persistent, CorrelationId: strings.Repeat("é", 127),
 		MessageId: "1", Timestamp: m.Time, Type: "order.created.v1", AppId: "order", Body: m.Body,
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
@@ -57,11 +57,11 @@ func TestPublish_RepeatsTheEnvelopeInProperties(t *testing.T) {
 
 func TestPublish_WithoutQueueOnlyOpenEventsAreDone(t *testing.T) {
 	t.Parallel()
-	url := broker(t, events.Queue{Service: "inventory", Reaction: "x", Publisher: "order", Type: "order.paid.v1"})
-	open := message("2")
+	url := broker(t, transport.Queue{Service: "inventory", Handler: "x", Publisher: "order", Type: "order.paid.v1"})
+	open := testMessage("2")
 	open.Mandatory = false
-	errs := transport(t, url, Config{}).Publish(t.Context(), []events.Message{message("1"), open})
-	if !errors.Is(errs[0], events.ErrUnroutable) {
+	errs := newTransport(t, url, Config{}).Publish(t.Context(), []transport.Message{testMessage("1"), open})
+	if !errors.Is(errs[0], transport.ErrUnroutable) {
 		t.Errorf("mandatory: %v", errs[0])
 	}
 	if errs[1] != nil {
@@ -71,7 +71,7 @@ func TestPublish_WithoutQueueOnlyOpenEventsAreDone(t *testing.T) {
 
 func TestPublish_NackIsRefused(t *testing.T) {
 	t.Parallel()
-	url := broker(t, events.Queue{Service: "inventory", Reaction: "x", Publisher: "order", Type: "order.paid.v1"})
+	url := broker(t, transport.Queue{Service: "inventory", Handler: "x", Publisher: "order", Type: "order.paid.v1"})
 	ch := operator(t, url)
 	if _, err := ch.QueueDeclare("small", true, false, false, false, amqp.Table{
 		"x-max-length": int32(1), "x-overflow": "reject-publish",
@@ -81,10 +81,10 @@ func TestPublish_NackIsRefused(t *testing.T) {
 	if err := ch.QueueBind("small", "order.created.*", "order.events", false, nil); err != nil {
 		t.Fatal(err)
 	}
-	tr := transport(t, url, Config{})
-	publish(t, tr, message("1"))
+	tr := newTransport(t, url, Config{})
+	publish(t, tr, testMessage("1"))
 	for _, err := range tr.Publish(t.Context(), messages(3)) {
-		if !errors.Is(err, events.ErrRefused) {
+		if !errors.Is(err, transport.ErrRejected) {
 			t.Errorf("got %v", err)
 		}
 	}
@@ -95,14 +95,14 @@ func TestPublish_OnlyTheCulpritIsRefused(t *testing.T) {
 	t.Parallel()
 	q := orderCreated()
 	url := broker(t, q)
-	tr := transport(t, url, Config{})
+	tr := newTransport(t, url, Config{})
 	const n = 50
 	culprits := map[int]bool{7: true, 8: true, 49: true}
-	letters := make([]*letter, n)
+	letters := make([]*message, n)
 	for i := range letters {
-		letters[i] = letterOf(message(fmt.Sprint(i)))
+		letters[i] = newMessage(testMessage(fmt.Sprint(i)))
 		if culprits[i] {
-			letters[i].message.Expiration = "soon"
+			letters[i].publishing.Expiration = "soon"
 		}
 	}
 	tr.publisher.publish(t.Context(), letters)
@@ -114,25 +114,25 @@ func TestPublish_OnlyTheCulpritIsRefused(t *testing.T) {
 	}
 	for i, l := range letters {
 		switch {
-		case culprits[i] && !errors.Is(l.err, events.ErrRefused):
+		case culprits[i] && !errors.Is(l.err, transport.ErrRejected):
 			t.Errorf("culprit %d: %v", i, l.err)
 		case !culprits[i] && (l.err != nil || !arrived[fmt.Sprint(i)]):
 			t.Errorf("bystander %d: %v", i, l.err)
 		}
 	}
-	publish(t, tr, message("after"))
+	publish(t, tr, testMessage("after"))
 }
 
 func TestPublish_WaitsForAMissingExchange(t *testing.T) {
 	t.Parallel()
 	q := orderCreated()
 	url := broker(t, q)
-	tr := transport(t, url, Config{})
-	lost := message("1")
+	tr := newTransport(t, url, Config{})
+	lost := testMessage("1")
 	lost.Publisher = "nobody"
-	errs := tr.Publish(t.Context(), []events.Message{lost, message("2"), lost, message("3")})
+	errs := tr.Publish(t.Context(), []transport.Message{lost, testMessage("2"), lost, testMessage("3")})
 	for i, err := range errs {
-		if missing := i%2 == 0; errors.Is(err, events.ErrUnroutable) != missing || (err == nil) == missing {
+		if missing := i%2 == 0; errors.Is(err, transport.ErrUnroutable) != missing || (err == nil) == missing {
 			t.Errorf("message %d: %v", i, err)
 		}
 	}
@@ -141,10 +141,10 @@ func TestPublish_WaitsForAMissingExchange(t *testing.T) {
 func TestPublish_RefusesNamesThatDoNotFit(t *testing.T) {
 	t.Parallel()
 	url := broker(t, orderCreated())
-	long := message("1")
+	long := testMessage("1")
 	long.Type = strings.Repeat("a", 300)
-	errs := transport(t, url, Config{}).Publish(t.Context(), []events.Message{long, message("2")})
-	if !errors.Is(errs[0], events.ErrRefused) || errs[1] != nil {
+	errs := newTransport(t, url, Config{}).Publish(t.Context(), []transport.Message{long, testMessage("2")})
+	if !errors.Is(errs[0], transport.ErrRejected) || errs[1] != nil {
 		t.Errorf("got %v", errs)
 	}
 }
@@ -152,7 +152,7 @@ func TestPublish_RefusesNamesThatDoNotFit(t *testing.T) {
 func TestPublish_MatchesReturnsUnderConcurrency(t *testing.T) {
 	t.Parallel()
 	q := orderCreated()
-	tr := transport(t, broker(t, q), Config{})
+	tr := newTransport(t, broker(t, q), Config{})
 	var callers sync.WaitGroup
 	for range 8 {
 		callers.Go(func() {
@@ -163,7 +163,7 @@ func TestPublish_MatchesReturnsUnderConcurrency(t *testing.T) {
 				}
 			}
 			for i, err := range tr.Publish(t.Context(), msgs) {
-				if unheard := i%3 == 0; errors.Is(err, events.ErrUnroutable) != unheard || (err == nil) == unheard {
+				if unheard := i%3 == 0; errors.Is(err, transport.ErrUnroutable) != unheard || (err == nil) == unheard {
 					t.Errorf("message %d: %v", i, err)
 				}
 			}
@@ -174,8 +174,8 @@ func TestPublish_MatchesReturnsUnderConcurrency(t *testing.T) {
 
 func TestPublish_BrokerAwayIsUnknownForAll(t *testing.T) {
 	t.Parallel()
-	for _, err := range transport(t, nobody(t), Config{}).Publish(t.Context(), messages(3*maxBatch)) {
-		if err == nil || errors.Is(err, events.ErrRefused) || errors.Is(err, events.ErrUnroutable) {
+	for _, err := range newTransport(t, nobody(t), Config{}).Publish(t.Context(), messages(3*maxBatch)) {
+		if err == nil || errors.Is(err, transport.ErrRejected) || errors.Is(err, transport.ErrUnroutable) {
 			t.Fatalf("got %v", err)
 		}
 	}
@@ -183,8 +183,8 @@ func TestPublish_BrokerAwayIsUnknownForAll(t *testing.T) {
 
 func TestPublish_AfterCloseFails(t *testing.T) {
 	t.Parallel()
-	tr := transport(t, broker(t, orderCreated()), Config{})
-	publish(t, tr, message("1"))
+	tr := newTransport(t, broker(t, orderCreated()), Config{})
+	publish(t, tr, testMessage("1"))
 	if err := tr.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -198,17 +198,17 @@ func TestPublish_LostConfirmIsUnknownAndTheNextIsSound(t *testing.T) {
 	q := orderCreated()
 	url := broker(t, q)
 	p := newProxy(t, url)
-	tr := transport(t, p.url, Config{})
-	publish(t, tr, message("1"))
+	tr := newTransport(t, p.url, Config{})
+	publish(t, tr, testMessage("1"))
 
 	p.stall(false, true)
 	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 	defer cancel()
-	errs := tr.Publish(ctx, []events.Message{message("2")})
+	errs := tr.Publish(ctx, []transport.Message{testMessage("2")})
 	if !errors.Is(errs[0], context.DeadlineExceeded) {
 		t.Errorf("got %v", errs[0])
 	}
-	publish(t, tr, message("3"))
+	publish(t, tr, testMessage("3"))
 
 	ch := operator(t, url)
 	for _, want := range []string{"1", "2", "3"} {
@@ -221,8 +221,8 @@ func TestPublish_LostConfirmIsUnknownAndTheNextIsSound(t *testing.T) {
 func TestPublish_CutConnectionIsUnknown(t *testing.T) {
 	t.Parallel()
 	p := newProxy(t, broker(t, orderCreated()))
-	tr := transport(t, p.url, Config{})
-	publish(t, tr, message("1"))
+	tr := newTransport(t, p.url, Config{})
+	publish(t, tr, testMessage("1"))
 
 	p.stall(false, true)
 	result := make(chan []error)
@@ -234,18 +234,18 @@ func TestPublish_CutConnectionIsUnknown(t *testing.T) {
 	})
 	p.cut()
 	for _, err := range receive(t, "outcome", result) {
-		if err == nil || errors.Is(err, events.ErrRefused) || errors.Is(err, events.ErrUnroutable) {
+		if err == nil || errors.Is(err, transport.ErrRejected) || errors.Is(err, transport.ErrUnroutable) {
 			t.Errorf("got %v", err)
 		}
 	}
-	publish(t, tr, message("3"))
+	publish(t, tr, testMessage("3"))
 }
 
 func TestPublish_StuckSocketHoldsNobodyPastTheContext(t *testing.T) {
 	t.Parallel()
 	p := newProxy(t, broker(t, orderCreated()))
-	tr := transport(t, p.url, Config{WriteTimeout: time.Hour})
-	publish(t, tr, message("1"))
+	tr := newTransport(t, p.url, Config{WriteTimeout: time.Hour})
+	publish(t, tr, testMessage("1"))
 
 	p.stall(true, true)
 	msgs := messages(100)
@@ -257,18 +257,18 @@ func TestPublish_StuckSocketHoldsNobodyPastTheContext(t *testing.T) {
 	result := make(chan []error)
 	go func() { result <- tr.Publish(ctx, msgs) }()
 	for _, err := range receive(t, "outcome", result) {
-		if err == nil || errors.Is(err, events.ErrRefused) {
+		if err == nil || errors.Is(err, transport.ErrRejected) {
 			t.Fatalf("got %v", err)
 		}
 	}
-	publish(t, tr, message("2"))
+	publish(t, tr, testMessage("2"))
 }
 
 func TestPublish_BlockedBrokerIsAwayAndKeepsItsConnection(t *testing.T) {
 	t.Parallel()
 	p := newProxy(t, broker(t, orderCreated()))
-	tr := transport(t, p.url, Config{})
-	publish(t, tr, message("1"))
+	tr := newTransport(t, p.url, Config{})
+	publish(t, tr, testMessage("1"))
 	session := tr.publisher.current
 
 	p.inject(t, []byte{1, 0, 0, 0, 0, 0, 8, 0, 10, 0, 60, 3, 'l', 'o', 'w', 0xCE}) // connection.blocked
@@ -277,7 +277,7 @@ func TestPublish_BlockedBrokerIsAwayAndKeepsItsConnection(t *testing.T) {
 		t.Errorf("got %v", errs)
 	}
 	p.inject(t, []byte{1, 0, 0, 0, 0, 0, 4, 0, 10, 0, 61, 0xCE}) // connection.unblocked
-	publish(t, tr, message("2"))
+	publish(t, tr, testMessage("2"))
 	if tr.publisher.current != session {
 		t.Error("the connection was replaced")
 	}
@@ -286,18 +286,18 @@ func TestPublish_BlockedBrokerIsAwayAndKeepsItsConnection(t *testing.T) {
 func TestBlame(t *testing.T) {
 	t.Parallel()
 	for code, want := range map[int]error{
-		amqp.NotFound: events.ErrUnroutable, amqp.AccessRefused: events.ErrTopology,
-		amqp.PreconditionFailed: events.ErrRefused, amqp.FrameError: events.ErrRefused,
+		amqp.NotFound: transport.ErrUnroutable, amqp.AccessRefused: transport.ErrTopology,
+		amqp.PreconditionFailed: transport.ErrRejected, amqp.FrameError: transport.ErrRejected,
 	} {
 		err := unknown(&amqp.Error{Code: code, Server: true})
-		if !blamesMessage(err) || !errors.Is(blame(err), want) {
-			t.Errorf("code %d: %v", code, blame(err))
+		if !isMessageFault(err) || !errors.Is(classify(err), want) {
+			t.Errorf("code %d: %v", code, classify(err))
 		}
 	}
 	for _, err := range []error{
 		nil, amqp.ErrClosed, unknown(&amqp.Error{Code: amqp.FrameError}), unknown(&amqp.Error{Code: amqp.ConnectionForced, Server: true}),
 	} {
-		if blamesMessage(err) {
+		if isMessageFault(err) {
 			t.Errorf("blames the message for %v", err)
 		}
 	}

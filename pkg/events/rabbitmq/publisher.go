@@ -10,7 +10,7 @@ import (
 
 	"golang.org/x/sync/semaphore"
 
-	"github.com/quadrille-dev/quadrille/pkg/events"
+	"github.com/quadrille-dev/quadrille/pkg/events/transport"
 )
 
 // maxBatch is the most letters that one call has in flight; maxInFlight that of all calls together.
@@ -31,7 +31,7 @@ type publisher struct {
 
 	opening *semaphore.Weighted // held while looking at current and opening another; unlike a mutex, it knows contexts
 	mu      sync.Mutex          // guards what follows
-	current *session
+	current *confirmChannel
 	closed  bool
 }
 
@@ -40,10 +40,10 @@ func newPublisher(d *dialer) *publisher {
 }
 
 // publish sends letters in order and blocks until each has an outcome, which it leaves in the letter.
-func (p *publisher) publish(ctx context.Context, letters []*letter) {
-	letters = slices.DeleteFunc(slices.Clone(letters), func(l *letter) bool {
+func (p *publisher) publish(ctx context.Context, letters []*message) {
+	letters = slices.DeleteFunc(slices.Clone(letters), func(l *message) bool {
 		if len(l.exchange) > maxShortString || len(l.key) > maxShortString {
-			l.err = fmt.Errorf("%w: exchange or routing key longer than %d bytes", events.ErrRefused, maxShortString)
+			l.err = fmt.Errorf("%w: exchange or routing key longer than %d bytes", transport.ErrRejected, maxShortString)
 		}
 		return l.err != nil
 	})
@@ -58,25 +58,25 @@ func (p *publisher) publish(ctx context.Context, letters []*letter) {
 }
 
 // send answers an error if nothing was sent.
-func (p *publisher) send(ctx context.Context, letters []*letter) error {
+func (p *publisher) send(ctx context.Context, letters []*message) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, p.dialer.cfg.ConfirmTimeout, errNoAnswer)
 	defer cancel()
-	s, err := p.enter(ctx)
+	s, err := p.acquire(ctx)
 	if err != nil {
 		return err
 	}
 	for _, l := range letters {
 		if l.mandatory {
 			l.number = p.number.Add(1)
-			l.message.Headers[headerNumber] = l.number
+			l.publishing.Headers[headerNumber] = l.number
 		}
 	}
 	s.send(ctx, letters)
-	s.leave()
+	s.release()
 
-	var suspects []*letter
+	var suspects []*message
 	for _, l := range letters {
-		if blamesMessage(l.err) {
+		if isMessageFault(l.err) {
 			suspects = append(suspects, l)
 		}
 	}
@@ -87,8 +87,8 @@ func (p *publisher) send(ctx context.Context, letters []*letter) error {
 }
 
 // sendSingly finds out which letters the broker closes the channel over: alone on a session, there is no doubt.
-func (p *publisher) sendSingly(ctx context.Context, letters []*letter) {
-	var s *session
+func (p *publisher) sendSingly(ctx context.Context, letters []*message) {
+	var s *confirmChannel
 	defer func() {
 		if s != nil {
 			s.close()
@@ -102,30 +102,30 @@ func (p *publisher) sendSingly(ctx context.Context, letters []*letter) {
 		}
 		if s == nil || s.dead() {
 			var err error
-			if s, err = openSession(ctx, p.dialer); err != nil {
+			if s, err = openConfirmChannel(ctx, p.dialer); err != nil {
 				fail(letters[i:], err)
 				return
 			}
 		}
 		l.err = nil
-		s.send(ctx, []*letter{l})
-		if blamesMessage(l.err) {
-			l.err = blame(l.err)
-			if !errors.Is(l.err, events.ErrRefused) {
+		s.send(ctx, []*message{l})
+		if isMessageFault(l.err) {
+			l.err = classify(l.err)
+			if !errors.Is(l.err, transport.ErrRejected) {
 				unusable[l.exchange] = l.err
 			}
 		}
 	}
 }
 
-func fail(letters []*letter, err error) {
+func fail(letters []*message, err error) {
 	for _, l := range letters {
 		l.err = err
 	}
 }
 
 // enter answers the session, opened if need be; leave it after use. It fails at once if the broker is away.
-func (p *publisher) enter(ctx context.Context) (*session, error) {
+func (p *publisher) acquire(ctx context.Context) (*confirmChannel, error) {
 	if err := p.opening.Acquire(ctx, 1); err != nil {
 		return nil, fmt.Errorf("rabbitmq: wait for a connection: %w", context.Cause(ctx))
 	}
@@ -135,7 +135,7 @@ func (p *publisher) enter(ctx context.Context) (*session, error) {
 	if s != nil || err != nil {
 		return s, err
 	}
-	if s, err = openSession(ctx, p.dialer); err != nil {
+	if s, err = openConfirmChannel(ctx, p.dialer); err != nil {
 		return nil, err
 	}
 	p.mu.Lock()
@@ -150,7 +150,7 @@ func (p *publisher) enter(ctx context.Context) (*session, error) {
 }
 
 // usable answers the current session if it may be used, nil if another must be opened.
-func (p *publisher) usable() (*session, error) {
+func (p *publisher) usable() (*confirmChannel, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	s := p.current

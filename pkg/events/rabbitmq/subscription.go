@@ -9,14 +9,14 @@ import (
 
 	amqp "github.com/rabbitmq/amqp091-go"
 
-	"github.com/quadrille-dev/quadrille/pkg/events"
+	"github.com/quadrille-dev/quadrille/pkg/events/transport"
 )
 
 // subscription is the life of a consumer on one channel. When it ends, what has not been acknowledged goes back to
 // the queue.
 type subscription struct {
 	*supervisor
-	link       *link
+	connection *connection
 	ch         *amqp.Channel
 	deliveries <-chan amqp.Delivery
 	cancelled  chan string // the broker took the consumer away
@@ -26,19 +26,19 @@ type subscription struct {
 
 	consuming context.Context // ends when Consume shall stop
 	stopping  atomic.Bool     // start no more deliveries
-	givenBack chan error
+	requeued  chan error
 	settled   atomic.Int64
 }
 
 func (s *supervisor) subscribe(ctx context.Context) (*subscription, error) {
-	l, ch, err := s.hub.channel(ctx)
+	l, ch, err := s.connection.channel(ctx)
 	if err != nil {
 		return nil, err
 	}
 	sub := &subscription{
-		supervisor: s, link: l, ch: ch, consuming: ctx,
+		supervisor: s, connection: l, ch: ch, consuming: ctx,
 		cancelled: ch.NotifyCancel(make(chan string, 1)),
-		givenBack: make(chan error, 1),
+		requeued:  make(chan error, 1),
 	}
 	sub.life, sub.endLife = context.WithCancelCause(context.WithoutCancel(ctx))
 	closed := ch.NotifyClose(make(chan *amqp.Error, 1))
@@ -82,10 +82,10 @@ func (s *subscription) run(ctx context.Context) error {
 	select {
 	case <-done:
 		return s.lost()
-	case err := <-s.givenBack:
+	case err := <-s.requeued:
 		s.stop(ctx)
 		<-done
-		return fmt.Errorf("%w: %w", errGivenBack, err)
+		return fmt.Errorf("%w: %w", errRequeued, err)
 	case <-ctx.Done():
 		s.stop(ctx)
 		<-done
@@ -106,7 +106,7 @@ func (s *subscription) work() {
 // stop ends the fetching. The channel stays open, so that what is running can be settled.
 func (s *subscription) stop(ctx context.Context) {
 	s.stopping.Store(true)
-	if err := s.link.call(ctx, callGrace, func() error { return s.ch.Cancel(s.tag, false) }); err != nil {
+	if err := s.connection.call(ctx, callGrace, func() error { return s.ch.Cancel(s.tag, false) }); err != nil {
 		s.close()
 	}
 }
@@ -126,20 +126,20 @@ func (s *subscription) lost() error {
 
 func (s *subscription) close() {
 	// An error says that the channel is gone already.
-	_ = s.link.call(s.consuming, callGrace, s.ch.Close)
+	_ = s.connection.call(s.consuming, callGrace, s.ch.Close)
 }
 
 func (s *subscription) handle(d amqp.Delivery) {
-	received := deliveryOf(d)
+	received := newDelivery(d)
 	verdict := s.Handle(received)
 	switch verdict.Action {
-	case events.GiveBack:
+	case transport.Requeue:
 		select {
-		case s.givenBack <- verdict.Err:
+		case s.requeued <- verdict.Err:
 		default:
 		}
 		return
-	case events.Retry, events.Dead:
+	case transport.Retry, transport.DeadLetter:
 		if !s.move(d, received, verdict) {
 			return
 		}
@@ -152,16 +152,16 @@ func (s *subscription) handle(d amqp.Delivery) {
 
 // move publishes the delivery to where the verdict sends it, and reports whether the broker has confirmed that. It
 // keeps trying while the delivery is ours and nobody waits for the end of it.
-func (s *subscription) move(d amqp.Delivery, received events.Delivery, v events.Verdict) bool {
+func (s *subscription) move(d amqp.Delivery, received transport.Delivery, v transport.Outcome) bool {
 	l := forwarded(s.Queue, d, received, v)
 	var pause backoff
 	for {
 		// Not bound to s.life: a caller that gives up costs everybody the publisher's connection.
-		s.publisher.publish(context.WithoutCancel(s.consuming), []*letter{l})
+		s.publisher.publish(context.WithoutCancel(s.consuming), []*message{l})
 		if l.err == nil {
 			return true
 		}
-		s.complain("cannot move a delivery to "+l.key, l.err)
+		s.logThrottled("cannot move a delivery to "+l.key, l.err)
 		if s.consuming.Err() != nil || s.life.Err() != nil {
 			return false
 		}

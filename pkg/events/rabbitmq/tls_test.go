@@ -16,15 +16,15 @@ func TestTLS_CarriesEventsPastAnAuthorityFromAFile(t *testing.T) {
 	url := broker(t, q)
 	authority := testservers.NewAuthority(t)
 	secure := authority.AMQP(t, url)
-	tr := transport(t, secure, Config{CAFile: authority.File()})
-	publish(t, tr, message("1"))
+	tr := newTransport(t, secure, Config{CAFile: authority.File()})
+	publish(t, tr, testMessage("1"))
 	if d := take(t, operator(t, url), QueueName(q)); d.MessageId != "1" {
 		t.Errorf("got %s", d.MessageId)
 	}
 	// What else TLS shall be may be said beside it: here, the name by which the broker is known.
 	elsewhere := strings.Replace(secure, "localhost", "127.0.0.1", 1)
-	tr = transport(t, elsewhere, Config{CAFile: authority.File(), TLS: &tls.Config{ServerName: "localhost"}})
-	publish(t, tr, message("2"))
+	tr = newTransport(t, elsewhere, Config{CAFile: authority.File(), TLS: &tls.Config{ServerName: "localhost"}})
+	publish(t, tr, testMessage("2"))
 }
 
 func TestTLS_SaysWhyItDoesNotConnect(t *testing.T) {
@@ -43,7 +43,7 @@ func TestTLS_SaysWhyItDoesNotConnect(t *testing.T) {
 		},
 		"the broker speaks TLS only": {strings.Replace(secure, "amqps:", "amqp:", 1), "", "amqps"},
 	} {
-		err := transport(t, c.address, Config{CAFile: c.file}).Check(t.Context(), topologyOf())
+		err := newTransport(t, c.address, Config{CAFile: c.file}).Check(t.Context(), topologyOf())
 		if err == nil || !strings.Contains(err.Error(), c.says) {
 			t.Errorf("%s: %v does not say %q", name, err, c.says)
 		}

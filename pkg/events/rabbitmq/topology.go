@@ -11,7 +11,7 @@ import (
 
 	amqp "github.com/rabbitmq/amqp091-go"
 
-	"github.com/quadrille-dev/quadrille/pkg/events"
+	"github.com/quadrille-dev/quadrille/pkg/events/transport"
 )
 
 // deliveryLimit ends a message that takes its consumer down with it, again and again, in the dead letters. Every
@@ -38,7 +38,7 @@ type layout struct {
 	bindings  []binding
 }
 
-func layoutOf(t events.Topology) layout {
+func newLayout(t transport.Topology) layout {
 	retry := RetryExchangeName(t.Service)
 	l := layout{exchanges: []exchange{
 		{ExchangeName(t.Service), amqp.ExchangeTopic},
@@ -69,8 +69,8 @@ func layoutOf(t events.Topology) layout {
 			binding{dlq, dlq, retry},
 			binding{main, bindingKey(q), publisher.name},
 		)
-		for _, delay := range slices.Compact(slices.Clone(q.Ladder)) {
-			rung := RungName(q, delay)
+		for _, delay := range slices.Compact(slices.Clone(q.RetryDelays)) {
+			rung := RetryQueueName(q, delay)
 			l.queues = append(l.queues, queue{rung, deadLettering(amqp.Table{
 				"x-message-ttl":             milliseconds(delay),
 				"x-dead-letter-exchange":    amqp.DefaultExchange,
@@ -99,7 +99,7 @@ func milliseconds(d time.Duration) int64 {
 // Apply declares everything the topologies need on the broker at url, which is as in New. It is idempotent and
 // deletes nothing. What exists with other properties is reported by name, all of it, as far as the broker says
 // what differs; the rest is declared nevertheless.
-func Apply(ctx context.Context, url string, topologies ...events.Topology) error {
+func Apply(ctx context.Context, url string, topologies ...transport.Topology) error {
 	t, err := New(url, Config{Name: "topology"})
 	if err != nil {
 		return err
@@ -108,7 +108,7 @@ func Apply(ctx context.Context, url string, topologies ...events.Topology) error
 }
 
 // Apply is the function of the same name with the transport's own configuration.
-func (t *Transport) Apply(ctx context.Context, topologies ...events.Topology) error {
+func (t *Transport) Apply(ctx context.Context, topologies ...transport.Topology) error {
 	a, err := t.administer(ctx)
 	if err != nil {
 		return err
@@ -116,7 +116,7 @@ func (t *Transport) Apply(ctx context.Context, topologies ...events.Topology) er
 	defer a.close()
 
 	for _, topology := range topologies {
-		l := layoutOf(topology)
+		l := newLayout(topology)
 		for _, e := range l.exchanges {
 			a.do("exchange "+e.name, func(ch *amqp.Channel) error {
 				return ch.ExchangeDeclare(e.name, e.kind, true, false, false, false, nil)
@@ -134,7 +134,7 @@ func (t *Transport) Apply(ctx context.Context, topologies ...events.Topology) er
 			})
 		}
 	}
-	if err := errors.Join(append(briefly(a.refused), a.err)...); err != nil {
+	if err := errors.Join(append(briefly(a.rejected), a.err)...); err != nil {
 		return fmt.Errorf("rabbitmq: apply topology: %w", err)
 	}
 	return nil
@@ -157,15 +157,15 @@ func briefly(refused []error) []error {
 	return append(rest, denied...)
 }
 
-// Check implements events.Transport. It sees exchanges and queues; AMQP has no way to ask for bindings.
-func (t *Transport) Check(ctx context.Context, topology events.Topology) error {
+// Check implements transport.Transport. It sees exchanges and queues; AMQP has no way to ask for bindings.
+func (t *Transport) Check(ctx context.Context, topology transport.Topology) error {
 	a, err := t.administer(ctx)
 	if err != nil {
 		return err
 	}
 	defer a.close()
 
-	l := layoutOf(topology)
+	l := newLayout(topology)
 	for _, e := range l.exchanges {
 		a.do("exchange "+e.name, func(ch *amqp.Channel) error {
 			return ch.ExchangeDeclarePassive(e.name, e.kind, true, false, false, false, nil)
@@ -180,12 +180,12 @@ func (t *Transport) Check(ctx context.Context, topology events.Topology) error {
 	if a.err != nil {
 		return fmt.Errorf("rabbitmq: check topology: %w", a.err)
 	}
-	if len(a.refused) > 0 {
-		missing := make([]string, len(a.refused))
-		for i, err := range a.refused {
+	if len(a.rejected) > 0 {
+		missing := make([]string, len(a.rejected))
+		for i, err := range a.rejected {
 			missing[i] = err.Error()
 		}
-		return fmt.Errorf("rabbitmq: %w (run `quadrille topology apply`): %s", events.ErrTopology, strings.Join(missing, "; "))
+		return fmt.Errorf("rabbitmq: %w (run `quadrille topology apply`): %s", transport.ErrTopology, strings.Join(missing, "; "))
 	}
 	return nil
 }
@@ -193,11 +193,11 @@ func (t *Transport) Check(ctx context.Context, topology events.Topology) error {
 // admin does one thing after the other on a connection of its own. The broker answers a refusal by closing the
 // channel, so the next one starts on a new channel.
 type admin struct {
-	ctx     context.Context
-	link    *link
-	ch      *amqp.Channel
-	refused []error // what the broker refused
-	err     error   // why nothing more can be done
+	ctx        context.Context
+	connection *connection
+	ch         *amqp.Channel
+	rejected   []error // what the broker refused
+	err        error   // why nothing more can be done
 }
 
 func (t *Transport) administer(ctx context.Context) (*admin, error) {
@@ -205,26 +205,26 @@ func (t *Transport) administer(ctx context.Context) (*admin, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &admin{ctx: ctx, link: l}, nil
+	return &admin{ctx: ctx, connection: l}, nil
 }
 
-func (a *admin) close() { a.link.close() }
+func (a *admin) close() { a.connection.close() }
 
 func (a *admin) do(what string, f func(ch *amqp.Channel) error) {
 	if a.err != nil {
 		return
 	}
 	if a.ch == nil || a.ch.IsClosed() {
-		if a.ch, a.err = a.link.channel(a.ctx); a.err != nil {
+		if a.ch, a.err = a.connection.channel(a.ctx); a.err != nil {
 			return
 		}
 	}
-	err := a.link.call(a.ctx, writeGrace, func() error { return f(a.ch) })
+	err := a.connection.call(a.ctx, writeGrace, func() error { return f(a.ch) })
 	var e *amqp.Error
 	switch {
 	case err == nil:
-	case errors.As(err, &e) && e.Server && !a.link.conn.IsClosed():
-		a.refused = append(a.refused, fmt.Errorf("%s: %w", what, err))
+	case errors.As(err, &e) && e.Server && !a.connection.conn.IsClosed():
+		a.rejected = append(a.rejected, fmt.Errorf("%s: %w", what, err))
 	default:
 		a.err = fmt.Errorf("%s: %w", what, err)
 	}

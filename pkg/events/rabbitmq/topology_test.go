@@ -8,7 +8,7 @@ import (
 
 	amqp "github.com/rabbitmq/amqp091-go"
 
-	"github.com/quadrille-dev/quadrille/pkg/events"
+	"github.com/quadrille-dev/quadrille/pkg/events/transport"
 	"github.com/quadrille-dev/quadrille/pkg/testservers"
 )
 
@@ -17,7 +17,7 @@ func TestApply_MayBeRepeated(t *testing.T) {
 	q := orderCreated(time.Second, time.Second, 2*time.Minute)
 	url := broker(t, q)
 	apply(t, url, q)
-	if err := transport(t, url, Config{}).Check(t.Context(), topologyOf(q)); err != nil {
+	if err := newTransport(t, url, Config{}).Check(t.Context(), topologyOf(q)); err != nil {
 		t.Error(err)
 	}
 }
@@ -27,7 +27,7 @@ func TestApply_NamesEveryMismatchAndDeclaresTheRest(t *testing.T) {
 	url := testservers.AMQP(t)
 	q := orderCreated(time.Second, time.Minute)
 	ch := operator(t, url)
-	for _, name := range []string{QueueName(q), RungName(q, time.Second)} {
+	for _, name := range []string{QueueName(q), RetryQueueName(q, time.Second)} {
 		if _, err := ch.QueueDeclare(name, true, false, false, false, nil); err != nil {
 			t.Fatal(err)
 		}
@@ -40,12 +40,12 @@ func TestApply_NamesEveryMismatchAndDeclaresTheRest(t *testing.T) {
 	if err == nil {
 		t.Fatal("applied over other properties")
 	}
-	for _, want := range []string{QueueName(q), RungName(q, time.Second), "exchange inventory.retry", "inequivalent arg 'x-"} {
+	for _, want := range []string{QueueName(q), RetryQueueName(q, time.Second), "exchange inventory.retry", "inequivalent arg 'x-"} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("%q does not mention %q", err, want)
 		}
 	}
-	if err := transport(t, url, Config{}).Check(t.Context(), topologyOf(q)); err != nil {
+	if err := newTransport(t, url, Config{}).Check(t.Context(), topologyOf(q)); err != nil {
 		t.Errorf("the rest is missing: %v", err)
 	}
 }
@@ -62,27 +62,27 @@ func TestApply_SaysOnceThatItsUserMayNot(t *testing.T) {
 func TestCheck_NamesWhatIsMissing(t *testing.T) {
 	t.Parallel()
 	first, second := orderCreated(time.Second), orderCreated(time.Second)
-	second.Reaction = "order-counted"
+	second.Handler = "order-counted"
 	url := broker(t, first)
 	ch := operator(t, url)
-	if _, err := ch.QueueDelete(RungName(first, time.Second), false, false, false); err != nil {
+	if _, err := ch.QueueDelete(RetryQueueName(first, time.Second), false, false, false); err != nil {
 		t.Fatal(err)
 	}
 
-	tr := transport(t, url, Config{})
+	tr := newTransport(t, url, Config{})
 	err := tr.Check(t.Context(), topologyOf(first, second))
-	if !errors.Is(err, events.ErrTopology) {
+	if !errors.Is(err, transport.ErrTopology) {
 		t.Fatalf("got %v", err)
 	}
 	for name, missing := range map[string]bool{
-		RungName(first, time.Second):   true,
-		QueueName(second):              true,
-		DeadLetterQueueName(second):    true,
-		RungName(second, time.Second):  true,
-		DeadLetterExchangeName(second): true,
-		QueueName(first):               false,
-		DeadLetterQueueName(first):     false,
-		"inventory.retry":              false,
+		RetryQueueName(first, time.Second):  true,
+		QueueName(second):                   true,
+		DeadLetterQueueName(second):         true,
+		RetryQueueName(second, time.Second): true,
+		DeadLetterExchangeName(second):      true,
+		QueueName(first):                    false,
+		DeadLetterQueueName(first):          false,
+		"inventory.retry":                   false,
 	} {
 		if strings.Contains(err.Error(), " "+name+":") != missing {
 			t.Errorf("%s: missing is %v, but %v", name, missing, err)
@@ -92,8 +92,8 @@ func TestCheck_NamesWhatIsMissing(t *testing.T) {
 
 func TestCheck_BrokerAwayIsNotTheTopology(t *testing.T) {
 	t.Parallel()
-	err := transport(t, nobody(t), Config{}).Check(t.Context(), topologyOf())
-	if err == nil || errors.Is(err, events.ErrTopology) {
+	err := newTransport(t, nobody(t), Config{}).Check(t.Context(), topologyOf())
+	if err == nil || errors.Is(err, transport.ErrTopology) {
 		t.Errorf("got %v", err)
 	}
 }
@@ -102,7 +102,7 @@ func TestBroker_DeadLettersWhatItIsTold(t *testing.T) {
 	t.Parallel()
 	q := orderCreated(time.Second)
 	url := broker(t, q)
-	publish(t, transport(t, url, Config{}), message("1"))
+	publish(t, newTransport(t, url, Config{}), testMessage("1"))
 	ch := operator(t, url)
 	eventually(t, "message", func() bool {
 		d, ok, err := ch.Get(QueueName(q), false)

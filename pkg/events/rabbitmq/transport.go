@@ -40,7 +40,7 @@ import (
 
 	amqp "github.com/rabbitmq/amqp091-go"
 
-	"github.com/quadrille-dev/quadrille/pkg/events"
+	"github.com/quadrille-dev/quadrille/pkg/events/transport"
 )
 
 // Config is how patient the transport is, and how it introduces itself. The zero value works.
@@ -95,14 +95,14 @@ func (c Config) withDefaults() (Config, error) {
 	return c, errors.Join(errs...)
 }
 
-// Transport is events.Transport on RabbitMQ. Make it with New.
+// Transport is transport.Transport on RabbitMQ. Make it with New.
 type Transport struct {
 	cfg       Config
 	dialer    *dialer
 	publisher *publisher
 }
 
-var _ events.Transport = (*Transport)(nil)
+var _ transport.Transport = (*Transport)(nil)
 
 // New checks its arguments, all of them, and does not connect. address is an AMQP URL, or several with commas
 // between for the nodes of a cluster, of which any that answers is used.
@@ -156,12 +156,12 @@ func withoutSecret(err error) error {
 	return err
 }
 
-// Publish implements events.Transport. An exchange that does not exist is ErrUnroutable for every message to it,
+// Publish implements transport.Transport. An exchange that does not exist is ErrUnroutable for every message to it,
 // mandatory or not; one that may not be written to is ErrTopology.
-func (t *Transport) Publish(ctx context.Context, msgs []events.Message) []error {
-	letters := make([]*letter, len(msgs))
+func (t *Transport) Publish(ctx context.Context, msgs []transport.Message) []error {
+	letters := make([]*message, len(msgs))
 	for i, m := range msgs {
-		letters[i] = letterOf(m)
+		letters[i] = newMessage(m)
 	}
 	t.publisher.publish(ctx, letters)
 	errs := make([]error, len(letters))
@@ -171,7 +171,7 @@ func (t *Transport) Publish(ctx context.Context, msgs []events.Message) []error 
 	return errs
 }
 
-// Close implements events.Transport. Publish fails from then on; Consume is ended by its context.
+// Close implements transport.Transport. Publish fails from then on; Consume is ended by its context.
 func (t *Transport) Close() error {
 	t.publisher.close()
 	return nil

@@ -6,13 +6,13 @@ CREATE TABLE products (
     name           text    NOT NULL,
     price_amount   bigint  NOT NULL,
     price_currency text    NOT NULL,
-    supplied       bigint  NOT NULL, -- ever; what is not on hand has left
+    received       bigint  NOT NULL, -- ever; what is not on hand has left
     on_hand        bigint  NOT NULL,
     reserved       bigint  NOT NULL,
     version        bigint  NOT NULL,
     deleted        boolean NOT NULL,
     CONSTRAINT products_on_hand_not_negative CHECK (on_hand >= 0),
-    CONSTRAINT products_on_hand_was_supplied CHECK (on_hand <= supplied),
+    CONSTRAINT products_on_hand_was_received CHECK (on_hand <= received),
     CONSTRAINT products_reserved_not_negative CHECK (reserved >= 0),
     CONSTRAINT products_reserved_is_on_hand CHECK (reserved <= on_hand)
 );

@@ -39,7 +39,7 @@ func newFakeShop(t *testing.T) *fakeShop {
 		})
 	}
 	handle("GET /{service}/readyz", func(*http.Request) (int, any) { return http.StatusOK, nil })
-	handle("GET /{service}/ops/books", func(r *http.Request) (int, any) {
+	handle("GET /{service}/ops/audit", func(r *http.Request) (int, any) {
 		if book, known := f.books[r.PathValue("service")]; known {
 			return http.StatusOK, book
 		}

@@ -41,7 +41,7 @@ func TestTimeline_PutsAStateBelowTheEventThatItFollowsFrom(t *testing.T) {
 	rows.add(Row{Kind: KindState, At: zero, After: "payment.processed.v1", What: "paid"}) // its history's clock is a bit early
 	rows.add(Row{Kind: KindEvent, At: zero.Add(2 * time.Millisecond), Event: "payment.processed.v1", What: "processed"})
 	rows.add(Row{Kind: KindEvent, At: zero.Add(3 * time.Millisecond), Event: "order.confirmed.v1", What: "confirmed"})
-	rows.add(Row{Kind: KindEvent, At: zero.Add(time.Millisecond), Event: "payment.charge_started.v1", What: "started"})
+	rows.add(Row{Kind: KindEvent, At: zero.Add(time.Millisecond), Event: "payment.charge_requested.v1", What: "started"})
 	rows.flush(zero.Add(time.Second))
 	if diff := cmp.Diff([]string{"started", "processed", "paid", "confirmed"}, shown); diff != "" {
 		t.Errorf("shown (-want +got):\n%s", diff)

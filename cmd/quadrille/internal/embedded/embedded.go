@@ -22,8 +22,8 @@ import (
 
 	"github.com/quadrille-dev/quadrille/cmd/quadrille/internal/topology"
 	"github.com/quadrille-dev/quadrille/pkg/chassis"
-	"github.com/quadrille-dev/quadrille/pkg/events"
 	"github.com/quadrille-dev/quadrille/pkg/events/inprocess"
+	"github.com/quadrille-dev/quadrille/pkg/events/transport"
 	"github.com/quadrille-dev/quadrille/sims/carrier"
 	"github.com/quadrille-dev/quadrille/sims/processor"
 )
@@ -127,26 +127,26 @@ func Run(ctx context.Context, cfg Config) (err error) {
 // doorman is a service's transport that tells when the service begins to consume: it is ready then, since it has
 // listened for some time.
 type doorman struct {
-	events.Transport
+	transport.Transport
 	once   sync.Once
 	opened chan struct{}
 }
 
-// Consume implements events.Transport.
-func (d *doorman) Consume(ctx context.Context, consumers []events.Consumer) error {
+// Consume implements transport.Transport.
+func (d *doorman) Consume(ctx context.Context, consumers []transport.Consumer) error {
 	d.once.Do(func() { close(d.opened) })
 	return d.Transport.Consume(ctx, consumers)
 }
 
 // openBooks opens the services' databases and has them join a hub, all before the first one runs. It answers what it
 // has opened even if it fails.
-func openBooks(ctx context.Context, dir string, set settings) (map[string]*gorm.DB, *inprocess.Hub, error) {
-	topologies, err := topology.All(set.shared.RetryLadder)
+func openBooks(ctx context.Context, dir string, set settings) (map[string]*gorm.DB, *inprocess.Broker, error) {
+	topologies, err := topology.All(set.shared.RetryDelays)
 	if err != nil {
 		return nil, nil, err
 	}
 	databases := map[string]*gorm.DB{}
-	hub := inprocess.NewHub(inprocess.Config{})
+	hub := inprocess.NewBroker(inprocess.Config{})
 	for _, t := range topologies {
 		db, err := openDatabase(dir, t.Service)
 		if err != nil {
@@ -221,7 +221,7 @@ func awaitCatalogue(ctx context.Context, inventory, order *gorm.DB) {
 		// They leave the one only after they have arrived at the other.
 		var leaving, arrived int64
 		left := inventory.WithContext(ctx).Table("outbox").Where("type like 'product.%'").Count(&leaving).Error
-		taken := order.WithContext(ctx).Table("stored_inbox").Where("type like 'product.%' and dead_at is null").Count(&arrived).Error
+		taken := order.WithContext(ctx).Table("stored_inbox").Where("type like 'product.%' and dead_lettered_at is null").Count(&arrived).Error
 		if left == nil && taken == nil && leaving+arrived == 0 {
 			return
 		}

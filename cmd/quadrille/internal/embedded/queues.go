@@ -47,7 +47,7 @@ func AskQueues(ctx context.Context, url, token string) (map[string]int, error) {
 }
 
 // serveQueues answers on listener until ctx ends.
-func serveQueues(ctx context.Context, hub *inprocess.Hub, token string, listener net.Listener) error {
+func serveQueues(ctx context.Context, hub *inprocess.Broker, token string, listener net.Listener) error {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /ops/queues", func(w http.ResponseWriter, r *http.Request) {
 		if subtle.ConstantTimeCompare([]byte(r.Header.Get("Authorization")), []byte("Bearer "+token)) != 1 {
@@ -63,8 +63,8 @@ func serveQueues(ctx context.Context, hub *inprocess.Hub, token string, listener
 		}
 		answer := Queues{Queues: make(map[string]int, 2*len(states))}
 		for _, s := range states {
-			answer.Queues[s.Service+"."+s.Reaction+".q"] = s.Waiting
-			answer.Queues[s.Service+"."+s.Reaction+".dlq"] = s.Dead
+			answer.Queues[s.Service+"."+s.Handler+".q"] = s.Waiting
+			answer.Queues[s.Service+"."+s.Handler+".dlq"] = s.DeadLettered
 		}
 		w.Header().Set("Content-Type", "application/json")
 		_ = json.NewEncoder(w).Encode(answer) // who asked may have gone

@@ -12,7 +12,7 @@ import (
 	"gorm.io/gorm"
 
 	"github.com/quadrille-dev/quadrille/pkg/chassis"
-	"github.com/quadrille-dev/quadrille/pkg/events"
+	"github.com/quadrille-dev/quadrille/pkg/events/transport"
 	"github.com/quadrille-dev/quadrille/services/inventory"
 	"github.com/quadrille-dev/quadrille/services/order"
 	"github.com/quadrille-dev/quadrille/services/payment"
@@ -91,28 +91,28 @@ func parseSettings(environ []string) (s settings, err error) {
 
 type service struct {
 	name string
-	run  func(ctx context.Context, shared chassis.Config, db *gorm.DB, transport events.Transport) error
+	run  func(ctx context.Context, shared chassis.Config, db *gorm.DB, transport transport.Transport) error
 }
 
 // services tells each where the others of the outside world are.
 func (s settings) services(at Addresses, secret string) []service {
 	return []service{
-		{"order", func(ctx context.Context, shared chassis.Config, db *gorm.DB, transport events.Transport) error {
+		{"order", func(ctx context.Context, shared chassis.Config, db *gorm.DB, transport transport.Transport) error {
 			cfg := s.order
 			cfg.Config = shared
 			return order.Run(ctx, cfg, db, transport)
 		}},
-		{"inventory", func(ctx context.Context, shared chassis.Config, db *gorm.DB, transport events.Transport) error {
+		{"inventory", func(ctx context.Context, shared chassis.Config, db *gorm.DB, transport transport.Transport) error {
 			cfg := s.inventory
 			cfg.Config = shared
 			return inventory.Run(ctx, cfg, db, transport)
 		}},
-		{"payment", func(ctx context.Context, shared chassis.Config, db *gorm.DB, transport events.Transport) error {
+		{"payment", func(ctx context.Context, shared chassis.Config, db *gorm.DB, transport transport.Transport) error {
 			cfg := s.payment
 			cfg.Config, cfg.StripeURL = shared, "http://"+at.Processor
 			return payment.Run(ctx, cfg, db, transport)
 		}},
-		{"shipping", func(ctx context.Context, shared chassis.Config, db *gorm.DB, transport events.Transport) error {
+		{"shipping", func(ctx context.Context, shared chassis.Config, db *gorm.DB, transport transport.Transport) error {
 			cfg := s.shipping
 			cfg.Config, cfg.CarrierURL, cfg.CarrierWebhookSecret = shared, "http://"+at.Carrier, chassis.Secret(secret)
 			return shipping.Run(ctx, cfg, db, transport)

@@ -64,11 +64,11 @@ type serviceBook[E any] struct {
 
 type (
 	bus struct {
-		Audited    bool              `json:"audited"`    // everything that was published is listed
-		TakenSince time.Time         `json:"takenSince"` // older marks may have been forgotten
+		Audited    bool              `json:"audited"`       // everything that was published is listed
+		TakenSince time.Time         `json:"consumedSince"` // older marks may have been forgotten
 		Outbox     list[unpublished] `json:"outbox"`
 		Published  list[published]   `json:"published"`
-		Taken      list[taken]       `json:"taken"`
+		Taken      list[taken]       `json:"consumed"`
 	}
 	unpublished struct {
 		ID          string    `json:"id"`
@@ -77,7 +77,7 @@ type (
 		CreatedAt   time.Time `json:"createdAt"`
 		AvailableAt time.Time `json:"availableAt,omitzero"` // only of scheduled events
 		ParkedAt    time.Time `json:"parkedAt,omitzero"`    // only of parked ones
-		Refusals    int       `json:"refusals"`
+		Refusals    int       `json:"rejections"`
 		LastError   string    `json:"lastError,omitempty"`
 	}
 	published struct {
@@ -87,7 +87,7 @@ type (
 		At      time.Time `json:"at"`
 	}
 	taken struct {
-		Reaction string    `json:"reaction"`
+		Reaction string    `json:"handler"`
 		EventID  string    `json:"eventId"`
 		At       time.Time `json:"at"`
 	}
@@ -109,7 +109,7 @@ type (
 		Total        money     `json:"total"`
 		PlacedAt     time.Time `json:"placedAt"`
 		WaitingSince time.Time `json:"waitingSince,omitzero"`
-		WaitingFor   string    `json:"waitingFor"`
+		WaitingFor   string    `json:"waitingOn"`
 		StallsAt     time.Time `json:"stallsAt,omitzero"` // when it will have waited for too long; not once it has ended
 		Stalled      bool      `json:"stalled"`
 	}
@@ -140,7 +140,7 @@ type (
 	}
 	product struct {
 		SKU      string `json:"sku"`
-		Supplied int    `json:"supplied"`
+		Supplied int    `json:"received"`
 		OnHand   int    `json:"onHand"`
 		Reserved int    `json:"reserved"`
 		Deleted  bool   `json:"deleted"`

@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/quadrille-dev/quadrille/cmd/quadrille/internal/topology"
-	"github.com/quadrille-dev/quadrille/pkg/events"
+	"github.com/quadrille-dev/quadrille/pkg/events/transport"
 )
 
 const limit = 15 * time.Minute
@@ -17,7 +17,7 @@ const limit = 15 * time.Minute
 // noon is when every book was read.
 var noon = time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
 
-func topologies(t testing.TB) []events.Topology {
+func topologies(t testing.TB) []transport.Topology {
 	t.Helper()
 	all, err := topology.All(nil)
 	if err != nil {
@@ -26,7 +26,7 @@ func topologies(t testing.TB) []events.Topology {
 	return all
 }
 
-func queues(t testing.TB) (all []events.Queue) {
+func queues(t testing.TB) (all []transport.Queue) {
 	t.Helper()
 	for _, service := range topologies(t) {
 		all = append(all, service.Queues...)
@@ -37,7 +37,7 @@ func queues(t testing.TB) (all []events.Queue) {
 // forge is a set of books that a test writes.
 type forge struct {
 	books
-	queues []events.Queue
+	queues []transport.Queue
 	next   int
 }
 
@@ -115,8 +115,8 @@ func honest(t testing.TB) *forge {
 	)
 	for _, story := range []string{
 		"product.created tea", "product.updated tea", "product.updated tea", "product.deleted gone",
-		"order.created kept", "inventory.reserved kept", "payment.charge_started kept", "payment.processed kept", "order.confirmed kept",
-		"shipment.booking_started kept", "shipment.created kept", "shipment.dispatched kept", "shipment.delivered kept", "order.completed kept",
+		"order.created kept", "inventory.reserved kept", "payment.charge_requested kept", "payment.processed kept", "order.confirmed kept",
+		"shipment.booking_requested kept", "shipment.created kept", "shipment.dispatched kept", "shipment.delivered kept", "order.completed kept",
 		"order.created returned", "inventory.reserved returned", "payment.processed returned", "shipment.failed returned",
 		"payment.refunded returned", "inventory.released returned", "order.cancelled returned",
 		"order.created short", "inventory.reservation_failed short", "order.cancelled short",
@@ -166,7 +166,7 @@ func (f *forge) publish(kind, subject string, age time.Duration, butFor ...strin
 	log.items = append(log.items, published{id, kind, subject, noon.Add(-age)})
 	for _, q := range f.queues {
 		if q.Type == kind && !strings.Contains(strings.Join(butFor, " "), q.String()) {
-			f.take(q.Service, q.Reaction, id, age)
+			f.take(q.Service, q.Handler, id, age)
 		}
 	}
 	return id

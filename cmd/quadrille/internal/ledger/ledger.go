@@ -7,7 +7,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/quadrille-dev/quadrille/pkg/events"
+	"github.com/quadrille-dev/quadrille/pkg/events/transport"
 )
 
 // The pauses between two readings grow from the first to the second.
@@ -18,12 +18,12 @@ const (
 
 // Config says where the books are and what to judge them by.
 type Config struct {
-	// URLs are the addresses of the Parties, without /ops/books. All are needed; see CheckURL.
+	// URLs are the addresses of the Parties, without /ops/audit. All are needed; see CheckURL.
 	URLs map[string]string
 	// Token opens their books.
 	Token string
 	// Topologies say who subscribes to what.
-	Topologies []events.Topology
+	Topologies []transport.Topology
 	// Depths answers how many messages are in each queue, as rabbitmq.Depths does. Nil: the broker is not asked.
 	Depths func(ctx context.Context) (map[string]int, error)
 

@@ -13,7 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/quadrille-dev/quadrille/pkg/events"
+	"github.com/quadrille-dev/quadrille/pkg/events/transport"
 )
 
 // town serves the books of everybody: those of a forge that is made anew for each reading.
@@ -225,7 +225,7 @@ func TestCheck_NamesWhoCannotBeRead(t *testing.T) {
 		"no books":         {answer: "{}", once: true, says: []string{`serves the books of ""`}},
 		"books with holes": {answer: `{"service":"shipping","events":{"outbox":[]},"entries":{"shipments":[]}}`, once: true, says: []string{"lists are missing"}},
 		"books of nulls": {
-			answer: `{"service":"shipping","events":{"outbox":[],"published":[],"taken":[]},"entries":{"shipments":null}}`, once: true,
+			answer: `{"service":"shipping","events":{"outbox":[],"published":[],"consumed":[]},"entries":{"shipments":null}}`, once: true,
 			says: []string{"lists are missing"},
 		},
 		"half an answer":    {answer: `{"service":"shipping",`, says: []string{"unexpected EOF"}},
@@ -262,7 +262,7 @@ func TestCheck_CountsTheQueuesThatAreThere(t *testing.T) {
 	t.Parallel()
 	_, cfg := serve(t, nil, nil)
 	cfg.Depths = func(context.Context) (map[string]int, error) {
-		return map[string]int{"order.payment-voided.dlq": 2}, events.ErrTopology
+		return map[string]int{"order.payment-voided.dlq": 2}, transport.ErrTopology
 	}
 	r := check(t, cfg)
 	if diff := cmp.Diff([]string{"dead-letters/dead"}, ruleNames(r.Findings)); diff != "" || len(r.NotChecked) != 1 {

@@ -58,7 +58,7 @@ type Till struct {
 // Warehouse is all stock, in pieces.
 type Warehouse struct {
 	Products int `json:"products"`
-	Supplied int `json:"supplied"`
+	Supplied int `json:"received"`
 	OnHand   int `json:"onHand"`
 	Reserved int `json:"reserved"`
 	Shipped  int `json:"shipped"`
@@ -68,7 +68,7 @@ type Warehouse struct {
 type Deliveries struct {
 	Published int `json:"published"`
 	Due       int `json:"due"`
-	Taken     int `json:"taken"`
+	Taken     int `json:"consumed"`
 }
 
 // Queues are the messages on the broker that nobody holds.
@@ -312,7 +312,7 @@ func (s *shop) notChecked(cfg Config) []string {
 	}
 	for _, service := range services {
 		if bus, read := s.traffic.buses[service]; read && !bus.Audited {
-			gaps = append(gaps, fmt.Sprintf("events of %s: auditing is off there, so nobody knows what it published (AUDIT=on)", service))
+			gaps = append(gaps, fmt.Sprintf("events of %s: auditing is off there, so nobody knows what it published (EVENTS_AUDIT=true)", service))
 		}
 	}
 	for _, service := range services {

@@ -6,8 +6,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/quadrille-dev/quadrille/pkg/events"
 	"github.com/quadrille-dev/quadrille/pkg/events/rabbitmq"
+	"github.com/quadrille-dev/quadrille/pkg/events/transport"
 )
 
 // outboxDrains: nothing is parked, and nothing that could leave has been there for long.
@@ -193,7 +193,7 @@ func (s *shop) eachUntold(show func(o order, kind string, beforeLog bool)) {
 
 // marksHaveEvents: what was taken has been published.
 func marksHaveEvents(s *shop) (found []Mismatch) {
-	s.eachGhost(func(q events.Queue, m taken, beforeLog bool) {
+	s.eachGhost(func(q transport.Queue, m taken, beforeLog bool) {
 		if !beforeLog {
 			found = append(found, Mismatch{
 				Rule: "ghost", What: fmt.Sprintf("%s took a %s that %s never published", q, q.Type, q.Publisher),
@@ -206,7 +206,7 @@ func marksHaveEvents(s *shop) (found []Mismatch) {
 
 // eachGhost shows every mark for an event that its publisher does not have. BeforeLog says that the publisher's log
 // begins later, so that nothing follows from that.
-func (s *shop) eachGhost(show func(q events.Queue, m taken, beforeLog bool)) {
+func (s *shop) eachGhost(show func(q transport.Queue, m taken, beforeLog bool)) {
 	type log struct {
 		ids   map[string]bool
 		begin time.Time
@@ -225,7 +225,7 @@ func (s *shop) eachGhost(show func(q events.Queue, m taken, beforeLog bool)) {
 		}
 		logs[service] = l
 	}
-	subscriptions := map[string]events.Queue{}
+	subscriptions := map[string]transport.Queue{}
 	for _, q := range s.queues {
 		subscriptions[q.String()] = q
 	}
@@ -244,7 +244,7 @@ func (s *shop) eachGhost(show func(q events.Queue, m taken, beforeLog bool)) {
 
 // olderThanLogs counts the marks that cannot be judged, because they may be from before auditing was switched on.
 func (s *shop) olderThanLogs() (n int) {
-	s.eachGhost(func(_ events.Queue, _ taken, beforeLog bool) {
+	s.eachGhost(func(_ transport.Queue, _ taken, beforeLog bool) {
 		if beforeLog {
 			n++
 		}
@@ -281,7 +281,7 @@ func deadLetters(s *shop) (found []Mismatch) {
 }
 
 // perhapsOf names what the dead letters of a subscription may be about.
-func (s *shop) perhapsOf(q events.Queue) string {
+func (s *shop) perhapsOf(q transport.Queue) string {
 	var subjects []string
 	for _, d := range s.traffic.untaken {
 		if d.queue.String() == q.String() && d.age > deliveryTime {

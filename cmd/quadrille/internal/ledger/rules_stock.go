@@ -34,7 +34,7 @@ func stockAddsUp(s *shop) (found []Mismatch) {
 			found = append(found, Mismatch{Rule: rule, What: what, SKU: sku, Detail: detail})
 		}
 		if p.OnHand+shipped[sku] != p.Supplied {
-			wrong("supplied", "what is on hand and what has left is not what was supplied")
+			wrong("received", "what is on hand and what has left is not what was supplied")
 		}
 		if p.Reserved != held[sku] {
 			wrong("reserved", "what is reserved is not what orders hold")

@@ -225,11 +225,11 @@ func TestRules_NameEachImbalanceWithItsOrders(t *testing.T) {
 		// stock
 		"stock that vanished": {
 			func(f *forge) { f.editProduct("gone", func(p *product) { p.OnHand = 2 }) },
-			[]string{"stock/supplied gone"},
+			[]string{"stock/received gone"},
 		},
 		"stock that left twice": {
 			func(f *forge) { f.editProduct("tea", func(p *product) { p.OnHand = 6 }) },
-			[]string{"stock/supplied tea"},
+			[]string{"stock/received tea"},
 		},
 		"stock set aside for nobody": {
 			func(f *forge) { f.editProduct("tea", func(p *product) { p.Reserved = 6 }) },

@@ -4,14 +4,14 @@ import (
 	"slices"
 	"time"
 
-	"github.com/quadrille-dev/quadrille/pkg/events"
+	"github.com/quadrille-dev/quadrille/pkg/events/transport"
 )
 
 // terms are what a reading is judged by.
 type terms struct {
-	queues []events.Queue // who subscribes to what
-	limit  time.Duration  // what has waited for longer is overdue
-	only   []string       // orders, sorted; none: everything
+	queues []transport.Queue // who subscribes to what
+	limit  time.Duration     // what has waited for longer is overdue
+	only   []string          // orders, sorted; none: everything
 }
 
 func (t terms) wants(order string) bool {

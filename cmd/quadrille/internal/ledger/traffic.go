@@ -4,7 +4,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/quadrille-dev/quadrille/pkg/events"
+	"github.com/quadrille-dev/quadrille/pkg/events/transport"
 )
 
 // event is one that is in an outbox, or was published.
@@ -28,7 +28,7 @@ func (e event) sku() string {
 // delivery is an event that a subscription has not taken.
 type delivery struct {
 	event
-	queue   events.Queue
+	queue   transport.Queue
 	age     time.Duration // since it was published
 	overdue bool
 }
@@ -71,7 +71,7 @@ func follow(buses map[string]serviceBus, t terms) traffic {
 			tr.note(service, p.At)
 		}
 	}
-	readers := map[string][]events.Queue{}
+	readers := map[string][]transport.Queue{}
 	for _, q := range t.queues {
 		if _, read := buses[q.Service]; read {
 			readers[q.Type] = append(readers[q.Type], q)
@@ -99,7 +99,7 @@ func follow(buses map[string]serviceBus, t terms) traffic {
 	return tr
 }
 
-func (tr *traffic) deliver(e event, q events.Queue, at, now time.Time, limit time.Duration) {
+func (tr *traffic) deliver(e event, q transport.Queue, at, now time.Time, limit time.Duration) {
 	switch {
 	case tr.marks[q.String()][e.id] > 0:
 		tr.due++
@@ -127,7 +127,7 @@ func (tr *traffic) note(who string, did time.Time) {
 // beforeSubscribing says whether an event may be older than the subscription. A subscription that has never taken
 // anything is taken for as old as its service, and for dead rather than new; so is a service that has never done
 // anything.
-func (tr *traffic) beforeSubscribing(q events.Queue, at time.Time) bool {
+func (tr *traffic) beforeSubscribing(q transport.Queue, at time.Time) bool {
 	first, took := tr.firstOf[q.String()]
 	if !took {
 		first = tr.firstOf[q.Service]

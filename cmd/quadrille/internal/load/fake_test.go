@@ -81,10 +81,10 @@ func (f *fakeShop) serve(r *http.Request) (int, any) {
 	switch {
 	case path == "/readyz" || path == "/ops/switches":
 		return http.StatusOK, nil
-	case strings.HasSuffix(path, "/supply"):
+	case strings.HasSuffix(path, "/restock"):
 		var supply struct{ Quantity int }
 		_ = json.NewDecoder(r.Body).Decode(&supply) // it is ours
-		sku = strings.TrimSuffix(sku, "/supply")
+		sku = strings.TrimSuffix(sku, "/restock")
 		f.products[sku] = shopclient.Product{OnHand: f.products[sku].OnHand + supply.Quantity}
 		return http.StatusCreated, nil
 	case sku != path && r.Method == http.MethodPut:

@@ -74,7 +74,7 @@ type (
 	Entry struct {
 		At    time.Time `json:"at"`
 		Event string    `json:"event"`
-		What  string    `json:"what"`
+		What  string    `json:"description"`
 	}
 )
 

@@ -27,7 +27,7 @@ func (c *Client) PutOnShelf(ctx context.Context, sku, name string, price Money, 
 	if err := c.create(ctx, http.MethodPut, at, map[string]any{"name": name, "price": price}); err != nil || units == 0 {
 		return err
 	}
-	return c.create(ctx, http.MethodPost, at+"/supply", map[string]any{"quantity": units}, "Idempotency-Key", uuid.NewString())
+	return c.create(ctx, http.MethodPost, at+"/restock", map[string]any{"quantity": units}, "Idempotency-Key", uuid.NewString())
 }
 
 func (c *Client) create(ctx context.Context, method, url string, body any, header ...string) error {

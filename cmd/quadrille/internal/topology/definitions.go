@@ -7,8 +7,8 @@ import (
 	"encoding/json"
 	"slices"
 
-	"github.com/quadrille-dev/quadrille/pkg/events"
 	"github.com/quadrille-dev/quadrille/pkg/events/rabbitmq"
+	"github.com/quadrille-dev/quadrille/pkg/events/transport"
 )
 
 // Who connects to the broker beside the services.
@@ -45,7 +45,7 @@ type permission struct {
 
 // DefinitionsOf gives every service, and those beside them, a user of its own, whose password is password(name), with
 // the least that suffices. The same arguments give the same definitions.
-func DefinitionsOf(all []events.Topology, inVHost string, password func(user string) string) Definitions {
+func DefinitionsOf(all []transport.Topology, inVHost string, password func(user string) string) Definitions {
 	d := Definitions{VHosts: []vhost{{inVHost}}}
 	add := func(name string, may rabbitmq.Permissions, tags ...string) {
 		d.Users = append(d.Users, user{

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"time"
 
+	"github.com/quadrille-dev/quadrille/contracts"
 	"github.com/quadrille-dev/quadrille/pkg/events"
+	"github.com/quadrille-dev/quadrille/pkg/events/transport"
 	"github.com/quadrille-dev/quadrille/services/inventory"
 	"github.com/quadrille-dev/quadrille/services/order"
 	"github.com/quadrille-dev/quadrille/services/payment"
@@ -13,9 +15,9 @@ import (
 )
 
 // All derives what every service needs from its table of subscriptions. A nil ladder is the library's default.
-func All(ladder []time.Duration) ([]events.Topology, error) {
+func All(ladder []time.Duration) ([]transport.Topology, error) {
 	var (
-		all  []events.Topology
+		all  []transport.Topology
 		errs []error
 	)
 	for _, s := range []struct {
@@ -27,7 +29,7 @@ func All(ladder []time.Duration) ([]events.Topology, error) {
 		{"payment", payment.Subscriptions(nil)},
 		{"shipping", shipping.Subscriptions(nil)},
 	} {
-		t, err := events.TopologyOf(events.Config{Service: s.service, RetryLadder: ladder}, s.subscriptions...)
+		t, err := events.NewTopology(events.Config{Events: events.Declarations(contracts.Events), Service: s.service, RetryDelays: ladder}, s.subscriptions...)
 		all, errs = append(all, t), append(errs, err)
 	}
 	return all, errors.Join(errs...)

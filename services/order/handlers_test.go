@@ -1,0 +1,301 @@
+package order_test
+
+import (
+	"math/rand/v2"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/uuid"
+
+	"github.com/quadrille-dev/quadrille/contracts"
+	"github.com/quadrille-dev/quadrille/pkg/events"
+	"github.com/quadrille-dev/quadrille/pkg/events/eventstest"
+	"github.com/quadrille-dev/quadrille/pkg/events/transport"
+	"github.com/quadrille-dev/quadrille/services/order"
+)
+
+func TestHappyPath_ShowsEveryStateAndTellsOnce(t *testing.T) {
+	t.Parallel()
+	s := newShop(t)
+	id := s.place(t)
+	for _, step := range []struct {
+		event events.ETO
+		state order.State
+	}{
+		{contracts.InventoryReserved{OrderID: id}, order.Reserved},
+		{contracts.PaymentProcessed{OrderID: id, PaymentID: "pi_1", Amount: euros(4499)}, order.Paid},
+		{contracts.ShipmentCreated{OrderID: id, ShipmentID: "sh_1"}, order.Paid},
+		{contracts.ShipmentDispatched{OrderID: id, ShipmentID: "sh_1", Tracking: "T-42"}, order.Shipped},
+		{contracts.ShipmentDelivered{OrderID: id, ShipmentID: "sh_1"}, order.Completed},
+	} {
+		s.deliver(t, step.event)
+		s.wantState(t, id, step.state)
+	}
+
+	got := s.get(t, id)
+	if got.Payment.ID != "pi_1" || got.Shipment.ID != "sh_1" || got.Shipment.Tracking != "T-42" || got.Reason != "" {
+		t.Errorf("order = %+v", got)
+	}
+	if diff := cmp.Diff([]string{
+		"order.created.v1", "inventory.reserved.v1", "payment.processed.v1", "order.confirmed.v1", "shipment.created.v1",
+		"shipment.dispatched.v1", "shipment.delivered.v1", "order.completed.v1",
+	}, got.events()); diff != "" {
+		t.Errorf("history (-want +got)\n%s", diff)
+	}
+	s.wantTold(t, id, "order.created.v1", "order.confirmed.v1", "order.completed.v1")
+}
+
+func TestRefusals_CancelTheOrderAndSayWhy(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name   string
+		events func(id string) []events.ETO
+		reason order.Reason
+		words  string
+		told   []string
+	}{
+		{
+			"out of stock", func(id string) []events.ETO {
+				return []events.ETO{contracts.InventoryReservationFailed{OrderID: id, Shortages: []contracts.Shortage{
+					{SKU: "fan", Requested: 2, Available: 1}, {SKU: "gloves", Requested: 1},
+				}}}
+			}, order.OutOfStock, "not enough in stock: fan, 2 wanted, 1 available; gloves, 1 wanted, 0 available",
+			[]string{"order.created.v1", "order.cancelled.v1"},
+		},
+		{
+			"card declined", func(id string) []events.ETO {
+				return []events.ETO{
+					contracts.InventoryReserved{OrderID: id},
+					contracts.PaymentFailed{OrderID: id, Code: "insufficient_funds"},
+					contracts.InventoryReleased{OrderID: id},
+				}
+			}, order.CardDeclined, "the card was declined: insufficient_funds",
+			[]string{"order.created.v1", "order.cancelled.v1"},
+		},
+		{
+			"undeliverable", func(id string) []events.ETO {
+				return []events.ETO{
+					contracts.InventoryReserved{OrderID: id},
+					contracts.PaymentProcessed{OrderID: id, PaymentID: "pi_1"},
+					contracts.ShipmentFailed{OrderID: id, Detail: "no such street"},
+					contracts.PaymentRefunded{OrderID: id, Reason: contracts.ReasonUndeliverable},
+				}
+			}, order.Undeliverable, "the carrier cannot deliver to this address: no such street",
+			[]string{"order.created.v1", "order.confirmed.v1", "order.cancelled.v1"},
+		},
+		{"voided", func(id string) []events.ETO {
+			return []events.ETO{contracts.PaymentVoided{OrderID: id, Reason: contracts.ReasonDeadline}}
+		}, order.ByDeadline, "the order will not be charged", []string{"order.created.v1", "order.cancelled.v1"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			s := newShop(t)
+			id := s.place(t)
+			for _, e := range c.events(id) {
+				s.deliver(t, e)
+			}
+			got := s.get(t, id)
+			if got.State != order.Cancelled || got.Reason != c.reason {
+				t.Errorf("order is %s because of %q, want cancelled because of %q", got.State, got.Reason, c.reason)
+			}
+			var words []string
+			for _, e := range got.History {
+				words = append(words, e.Description)
+			}
+			if !strings.Contains(strings.Join(words, "\n"), c.words) {
+				t.Errorf("history %q lacks %q", words, c.words)
+			}
+			s.wantTold(t, id, c.told...)
+			var cancelled contracts.OrderCancelled
+			for _, e := range s.tr.Published() {
+				if e.Type == cancelled.EventType() {
+					cancelled = eventstest.Decode[contracts.OrderCancelled](t, e)
+				}
+			}
+			if cancelled.Reason != string(c.reason) {
+				t.Errorf("order.cancelled says %q", cancelled.Reason)
+			}
+		})
+	}
+}
+
+// TestAnyOrder_EndsTheSame delivers a story's events shuffled, some twice under one id and some under another, all at
+// the same time.
+func TestAnyOrder_EndsTheSame(t *testing.T) {
+	t.Parallel()
+	s := newShop(t)
+	for range 10 {
+		id := s.place(t)
+		story := []events.ETO{
+			contracts.InventoryReserved{OrderID: id},
+			contracts.PaymentProcessed{OrderID: id, PaymentID: "pi_1"},
+			contracts.ShipmentCreated{OrderID: id, ShipmentID: "sh_1"},
+			contracts.ShipmentDispatched{OrderID: id, ShipmentID: "sh_1", Tracking: "T-42"},
+			contracts.ShipmentDelivered{OrderID: id, ShipmentID: "sh_1"},
+		}
+		var deliveries []func()
+		for _, e := range story {
+			first := eventstest.WithID(uuid.NewString())
+			deliveries = append(deliveries,
+				func() { s.deliver(t, e, first) }, func() { s.deliver(t, e, first) }, func() { s.deliver(t, e) })
+		}
+		rand.Shuffle(len(deliveries), func(i, j int) { deliveries[i], deliveries[j] = deliveries[j], deliveries[i] })
+		race(deliveries...)
+
+		got := s.get(t, id)
+		if got.State != order.Completed || got.Shipment.Tracking != "T-42" || got.Payment.ID != "pi_1" {
+			t.Errorf("order = %+v", got)
+		}
+		told := map[string]int{}
+		for _, e := range got.events() {
+			told[e]++
+		}
+		if told["order.confirmed.v1"] != 1 || told["order.completed.v1"] != 1 {
+			t.Errorf("told: %v", told)
+		}
+		if told["shipment.delivered.v1"] != 2 { // two ids; the repetition of the first left no trace
+			t.Errorf("history: %v", told)
+		}
+	}
+}
+
+func TestLateEvents_DoNotWakeACancelledOrder(t *testing.T) {
+	t.Parallel()
+	s := newShop(t)
+	id := s.place(t)
+	s.deliver(t, contracts.PaymentFailed{OrderID: id, Code: "generic_decline"})
+	s.deliver(t, contracts.InventoryReserved{OrderID: id})
+	s.deliver(t, contracts.OrderPaymentDeadlinePassed{OrderID: id})
+	s.deliver(t, contracts.PaymentFailed{OrderID: id, Code: "generic_decline"})
+	s.wantState(t, id, order.Cancelled)
+	s.wantTold(t, id, "order.created.v1", "order.cancelled.v1")
+}
+
+func TestUnknownOrder_GoesToTheDeadLettersAndIsNotInvented(t *testing.T) {
+	t.Parallel()
+	s := newShop(t)
+	id := uuid.NewString()
+	for _, e := range []events.ETO{
+		contracts.InventoryReserved{OrderID: id},
+		contracts.PaymentVoided{OrderID: id},
+		contracts.ShipmentDelivered{OrderID: id},
+		contracts.OrderPaymentDeadlinePassed{OrderID: id},
+		contracts.ShipmentFailed{OrderID: "no\x00id"},
+	} {
+		if v := s.tr.Deliver(t, e); v.Action != transport.DeadLetter || v.Reason != transport.ReasonPermanent {
+			t.Errorf("%s: verdict %+v, want dead at once", e.EventType(), v)
+		}
+	}
+	wantProblem(t, s.call(t, http.MethodGet, "/api/v1/orders/"+id, ""), http.StatusNotFound)
+	s.wantTold(t, id)
+}
+
+func TestCancelRefused_ForAnUnknownReasonIsADeadLetter(t *testing.T) {
+	t.Parallel()
+	s := newShop(t)
+	id := s.place(t)
+	if v := s.tr.Deliver(t, contracts.ShipmentCancelRefused{OrderID: id, Because: "raining"}); v.Action != transport.DeadLetter {
+		t.Errorf("verdict %+v", v)
+	}
+	s.wantState(t, id, order.Pending)
+}
+
+func TestDeadline_CancelsWhatIsStillNotPaid(t *testing.T) {
+	t.Parallel()
+	s := newShopWithDeadline(t, time.Millisecond)
+	id := s.place(t)
+	s.tr.WaitFor(t, "order.payment_deadline_passed.v1", id)
+	s.deliver(t, contracts.InventoryReserved{OrderID: id})
+	s.deliver(t, contracts.OrderPaymentDeadlinePassed{OrderID: id})
+	if got := s.get(t, id); got.State != order.Cancelling || got.Reason != order.ByDeadline {
+		t.Errorf("order = %+v", got)
+	}
+	asked := eventstest.Decode[contracts.OrderCancelRequested](t, s.tr.WaitFor(t, "order.cancel_requested.v1", id))
+	if asked.Reason != contracts.ReasonDeadline {
+		t.Errorf("asked because of %q", asked.Reason)
+	}
+
+	s.deliver(t, contracts.ShipmentCancelRefused{OrderID: id, Because: contracts.BecausePaid})
+	s.wantState(t, id, order.Paid)
+}
+
+func TestDeadline_IsScheduledAndNotToldBefore(t *testing.T) {
+	t.Parallel()
+	s := newShop(t)
+	id := s.place(t)
+	s.tr.WaitFor(t, "order.created.v1", id)
+	s.wantTold(t, id, "order.created.v1")
+	var waiting int64
+	if err := s.db.Table("outbox").Count(&waiting).Error; err != nil || waiting != 1 {
+		t.Errorf("%d events wait in the outbox (%v), want the deadline", waiting, err)
+	}
+}
+
+func TestDeadline_LeavesPaidOrdersAlone(t *testing.T) {
+	t.Parallel()
+	s := newShop(t)
+	id := s.place(t)
+	s.deliver(t, contracts.PaymentProcessed{OrderID: id, PaymentID: "pi_1"})
+	before := s.get(t, id)
+	s.deliver(t, contracts.OrderPaymentDeadlinePassed{OrderID: id})
+	if diff := cmp.Diff(before, s.get(t, id)); diff != "" {
+		t.Error(diff)
+	}
+	s.wantTold(t, id, "order.created.v1", "order.confirmed.v1")
+}
+
+func TestProducts_NewestVersionWinsInAnyOrder(t *testing.T) {
+	t.Parallel()
+	price := func(t *testing.T, s *shop) int64 {
+		t.Helper()
+		body := request()
+		body["items"] = []any{map[string]any{"sku": "lute", "quantity": 1}}
+		rec := s.post(t, body, uuid.NewString())
+		if rec.Code == http.StatusUnprocessableEntity {
+			return 0
+		}
+		return decode[view](t, rec, http.StatusAccepted).Total.Amount
+	}
+	created := contracts.ProductCreated{SKU: "lute", Name: "Lute", Price: euros(100), Version: 1}
+	updated := contracts.ProductUpdated{SKU: "lute", Name: "Lute", Price: euros(200), Version: 2}
+	deleted := contracts.ProductDeleted{SKU: "lute", Version: 3}
+	again := contracts.ProductCreated{SKU: "lute", Name: "Lute", Price: euros(400), Version: 4}
+	for _, c := range []struct {
+		name   string
+		events []events.ETO
+		price  int64 // 0: cannot be ordered
+	}{
+		{"in order", []events.ETO{created, updated}, 200},
+		{"update first", []events.ETO{updated, created}, 200},
+		{"deleted", []events.ETO{created, updated, deleted}, 0},
+		{"deleted first", []events.ETO{deleted, updated, created}, 0},
+		{"back again", []events.ETO{created, deleted, again}, 400},
+		{"back again, in reverse", []events.ETO{again, deleted, updated, created}, 400},
+		{"repeated", []events.ETO{created, updated, created, updated}, 200},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			s := newShop(t)
+			for _, e := range c.events {
+				s.deliver(t, e)
+			}
+			if got := price(t, s); got != c.price {
+				t.Errorf("price = %d, want %d", got, c.price)
+			}
+		})
+	}
+}
+
+func TestOrder_KeepsThePriceItWasPlacedAt(t *testing.T) {
+	t.Parallel()
+	s := newShop(t)
+	id := s.place(t)
+	s.deliver(t, contracts.ProductUpdated{SKU: "fan", Name: "Silk fan", Price: euros(9999), Version: 2})
+	s.deliver(t, contracts.InventoryReserved{OrderID: id})
+	if got := s.get(t, id).Total; got != (order.Money{Amount: 4499, Currency: "EUR"}) {
+		t.Errorf("total = %v", got)
+	}
+}

@@ -1,0 +1,267 @@
+package shipping
+
+import (
+	"context"
+	"net"
+	"net/http"
+	"sync/atomic"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/quadrille-dev/quadrille/contracts"
+	"github.com/quadrille-dev/quadrille/pkg/events"
+	"github.com/quadrille-dev/quadrille/pkg/events/eventstest"
+	"github.com/quadrille-dev/quadrille/pkg/events/transport"
+)
+
+func TestJoin_StartsTheBookingOnceWhicheverComesFirst(t *testing.T) {
+	t.Parallel()
+	for name, arrive := range map[string][]events.ETO{
+		"order first":       {order, paid},
+		"payment first":     {paid, order},
+		"each twice, mixed": {paid, paid, order, order, paid},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			d := newDepot(t)
+			d.deliver(t, arrive...)
+			r := d.wantRow(t, Booking)
+			if diff := cmp.Diff(&home, r.Address); diff != "" {
+				t.Errorf("address (-want +got):\n%s", diff)
+			}
+			if diff := cmp.Diff(goods, r.Items); diff != "" {
+				t.Errorf("items (-want +got):\n%s", diff)
+			}
+			d.wantTold(t, bookingStarted)
+		})
+	}
+}
+
+func TestJoin_StartsTheBookingOnceWhenBothComeTogether(t *testing.T) {
+	t.Parallel()
+	d := newDepot(t)
+	ids := []string{"a", "b", "c", "d", "e", "f", "g", "h"}
+	for _, id := range ids {
+		created := order
+		created.OrderID = id
+		race(
+			func() { d.deliver(t, created) },
+			func() { d.deliver(t, contracts.PaymentProcessed{OrderID: id}) },
+			func() { d.deliver(t, contracts.PaymentProcessed{OrderID: id}) },
+		)
+	}
+	d.stop()
+	started := map[string]int{}
+	for _, e := range d.tr.Published() {
+		started[e.Subject]++
+	}
+	for _, id := range ids {
+		if started[id] != 1 {
+			t.Errorf("the booking of %s was started %d times", id, started[id])
+		}
+	}
+}
+
+func TestBooking_TellsTheParcelAndItsWay(t *testing.T) {
+	t.Parallel()
+	d := newDepot(t)
+	d.deliver(t, order, paid, bookingStarted)
+	d.wantRow(t, Booked)
+	d.report(t, NoticeDispatched, NoticeDelivered)
+	d.wantRow(t, Delivered)
+	d.wantTold(t, bookingStarted, booked, dispatched, delivered)
+}
+
+func TestBooking_UndeliverableIsARefusal(t *testing.T) {
+	t.Parallel()
+	d := newDepot(t)
+	d.carrier.fail("book", answer(422, `{"code":"undeliverable","detail":"nobody lives there"}`))
+	d.deliver(t, order, paid, bookingStarted, customerCancels, orderIsCancelled)
+	d.wantRow(t, Failed)
+	d.wantTold(t, bookingStarted, contracts.ShipmentFailed{OrderID: "o", Detail: "nobody lives there"})
+}
+
+func TestBooking_ThatCanNeverSucceedGoesToTheDeadLetters(t *testing.T) {
+	t.Parallel()
+	d := newDepot(t)
+	d.carrier.fail("book", answer(400, `{"code":"invalid_request"}`))
+	d.deliver(t, order, paid)
+	if v := d.tr.Deliver(t, bookingStarted); v.Action != transport.DeadLetter || v.Reason != transport.ReasonPermanent {
+		t.Errorf("verdict %+v", v)
+	}
+	d.wantRow(t, Booking)
+	d.wantTold(t, bookingStarted)
+}
+
+func TestBooking_WithoutAnAddressGoesToTheDeadLetters(t *testing.T) {
+	t.Parallel()
+	d := newDepot(t)
+	d.deliver(t, order, paid)
+	if err := d.db.Exec("UPDATE shipments SET address = NULL").Error; err != nil {
+		t.Fatal(err)
+	}
+	if v := d.tr.Deliver(t, bookingStarted); v.Action != transport.DeadLetter || v.Reason != transport.ReasonPermanent {
+		t.Errorf("verdict %+v", v)
+	}
+	d.wantRow(t, Booking)
+	d.wantTold(t, bookingStarted)
+}
+
+func TestLog_HasALineForEachChangeOfState(t *testing.T) {
+	t.Parallel()
+	d := newDepot(t)
+	created := order
+	created.OrderID = "logged"
+	payment := contracts.PaymentProcessed{OrderID: "logged"}
+	d.deliver(t, created, payment, payment, contracts.OrderCancelRequested{OrderID: "logged", Reason: contracts.ReasonCustomer},
+		contracts.OrderCancelled{OrderID: "logged too"})
+	if diff := cmp.Diff([]string{"shipment booking", "shipment booking_cancel"}, logged.about("logged")); diff != "" {
+		t.Errorf("lines (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff([]string{"shipment cancelled"}, logged.about("logged too")); diff != "" {
+		t.Errorf("lines (-want +got):\n%s", diff)
+	}
+}
+
+func TestBooking_IsRepeatedUntilItsAnswerIsHeard(t *testing.T) {
+	t.Parallel()
+	d := newDepot(t)
+	d.deliver(t, order, paid)
+	d.carrier.fail("book", hangUp, loseAnswer, answer(500, `{}`))
+	for n := 1; n <= 3; n++ {
+		v := d.tr.Deliver(t, bookingStarted, eventstest.WithID("one"), eventstest.OnAttempt(n))
+		if v.Action != transport.Retry {
+			t.Errorf("attempt %d: verdict %+v", n, v)
+		}
+	}
+	d.deliver(t, bookingStarted, bookingStarted) // the second one finds nothing to do
+	if n := d.carrier.count("book"); n != 4 {
+		t.Errorf("asked %d times, want 4", n)
+	}
+	d.wantTold(t, bookingStarted, booked)
+}
+
+func TestCarrier_IsWaitedForWhileItIsAway(t *testing.T) {
+	t.Parallel()
+	for name, away := range map[string]fault{
+		"503":               answer(503, `{"code":"unavailable"}`),
+		"a proxy's page":    answer(502, `<html>`),
+		"too many requests": answer(429, `{}`),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			d := newDepot(t)
+			d.carrier.fail("book", away, away)
+			d.carrier.fail("cancel", away)
+			d.deliver(t, order, paid, bookingStarted, customerCancels, cancelStarted) // one delivery each
+			d.wantTold(t, bookingStarted, booked, cancelStarted, cancelled(contracts.ReasonCustomer))
+		})
+	}
+}
+
+func TestCarrier_IsWaitedForWhileItRefusesConnections(t *testing.T) {
+	t.Parallel()
+	fake := newFakeCarrier(t)
+	carrier := fake.client(t)
+	dial, dials := carrier.transport.DialContext, atomic.Int32{}
+	carrier.transport.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
+		if dials.Add(1) <= 2 {
+			address = "127.0.0.1:1" // nobody listens there
+		}
+		return dial(ctx, network, address)
+	}
+	d := newDepotWith(t, fake, carrier)
+	d.deliver(t, order, paid, bookingStarted) // one delivery, so no attempt was spent
+	if n := dials.Load(); n < 3 {
+		t.Errorf("%d connections were tried", n)
+	}
+	d.wantTold(t, bookingStarted, booked)
+}
+
+// The customer cancels while the carrier is being asked: the row is not locked meanwhile.
+func TestCancel_DuringTheBookingAsksTheCarrierAfterwards(t *testing.T) {
+	t.Parallel()
+	d := newDepot(t)
+	d.deliver(t, order, paid)
+	d.carrier.fail("book", func(w http.ResponseWriter, effect func()) {
+		effect()
+		d.deliver(t, customerCancels)
+		answer(200, `{"id":"shp_o","state":"booked"}`)(w, nil)
+	})
+	d.deliver(t, bookingStarted)
+	d.wantRow(t, Cancelling)
+	d.deliver(t, cancelStarted)
+	d.wantRow(t, Cancelled)
+	d.wantTold(t, bookingStarted, cancelStarted, cancelled(contracts.ReasonCustomer))
+}
+
+func TestCancel_HasTheCarrierDecideOnce(t *testing.T) {
+	t.Parallel()
+	for state, c := range map[string]struct {
+		ends State
+		told []events.ETO
+	}{
+		"booked":     {Cancelled, []events.ETO{cancelled(contracts.ReasonCustomer)}},
+		"cancelled":  {Cancelled, []events.ETO{cancelled(contracts.ReasonCustomer)}},
+		"dispatched": {Dispatched, []events.ETO{dispatched, refusedDispatched}},
+	} {
+		t.Run(state, func(t *testing.T) {
+			t.Parallel()
+			d := newDepot(t)
+			d.deliver(t, order, paid, bookingStarted, customerCancels)
+			d.carrier.set("shp_o", state)
+			d.carrier.fail("cancel", loseAnswer)
+			if v := d.tr.Deliver(t, cancelStarted, eventstest.WithID("one")); v.Action != transport.Retry {
+				t.Errorf("verdict %+v", v)
+			}
+			d.deliver(t, cancelStarted, cancelStarted) // the second one finds nothing to do
+			if n := d.carrier.count("cancel"); n != 2 {
+				t.Errorf("asked %d times, want 2", n)
+			}
+			d.wantRow(t, c.ends)
+			d.wantTold(t, append([]events.ETO{bookingStarted, booked, cancelStarted}, c.told...)...)
+		})
+	}
+}
+
+// The notice overtakes the carrier's answer to the cancellation: both say the same, it is told once.
+func TestCancel_ThatIsTooLateIsToldOnceWhicheverWayItIsLearned(t *testing.T) {
+	t.Parallel()
+	d := newDepot(t)
+	d.deliver(t, order, paid, bookingStarted, customerCancels)
+	d.carrier.set("shp_o", "dispatched")
+	d.carrier.fail("cancel", func(w http.ResponseWriter, _ func()) {
+		d.report(t, NoticeDelivered, NoticeDispatched)
+		answer(409, `{"code":"dispatched","id":"shp_o","tracking":"QD1"}`)(w, nil)
+	})
+	d.deliver(t, cancelStarted)
+	d.wantRow(t, Delivered)
+	d.wantTold(t, bookingStarted, booked, cancelStarted, dispatched, refusedDispatched, delivered)
+}
+
+func TestCancel_ByTheDeadlineYieldsToAPayment(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		arrive []events.ETO
+		state  State
+		told   []events.ETO
+	}{
+		"nothing seen":     {[]events.ETO{deadlineCancels, order, paid}, Cancelled, []events.ETO{cancelled(contracts.ReasonDeadline)}},
+		"order seen":       {[]events.ETO{order, deadlineCancels, paid}, Cancelled, []events.ETO{cancelled(contracts.ReasonDeadline)}},
+		"payment seen":     {[]events.ETO{paid, deadlineCancels, order}, Booking, []events.ETO{refusedPaid, bookingStarted}},
+		"being booked":     {[]events.ETO{paid, order, deadlineCancels}, Booking, []events.ETO{bookingStarted, refusedPaid}},
+		"booked":           {[]events.ETO{paid, order, bookingStarted, deadlineCancels}, Booked, []events.ETO{bookingStarted, booked, refusedPaid}},
+		"by the customer":  {[]events.ETO{paid, customerCancels, order, customerCancels}, Cancelled, []events.ETO{cancelled(contracts.ReasonCustomer)}},
+		"after the end":    {[]events.ETO{orderIsCancelled, order, paid, deadlineCancels}, Cancelled, nil},
+		"order ends later": {[]events.ETO{order, orderIsCancelled, paid}, Cancelled, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			d := newDepot(t)
+			d.deliver(t, c.arrive...)
+			d.wantRow(t, c.state)
+			d.wantTold(t, c.told...)
+		})
+	}
+}
