@@ -24,8 +24,8 @@ import (
 	"github.com/quadrille-dev/quadrille/pkg/chassis"
 	"github.com/quadrille-dev/quadrille/pkg/events"
 	"github.com/quadrille-dev/quadrille/pkg/events/inprocess"
-	"github.com/quadrille-dev/quadrille/sims/carrier"
-	"github.com/quadrille-dev/quadrille/sims/processor"
+	"github.com/quadrille-dev/quadrille/simulators/carrier"
+	"github.com/quadrille-dev/quadrille/simulators/processor"
 )
 
 // Config says where the shop is and how it behaves.

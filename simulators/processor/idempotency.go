@@ -5,7 +5,7 @@ import (
 	"encoding/hex"
 	"net/http"
 
-	"github.com/quadrille-dev/quadrille/sims/internal/wire"
+	"github.com/quadrille-dev/quadrille/simulators/internal/wire"
 )
 
 // savedAnswer is what an idempotency key answers.

@@ -12,8 +12,8 @@ import (
 	"sync"
 	"time"
 
-	"github.com/quadrille-dev/quadrille/sims/internal/switches"
-	"github.com/quadrille-dev/quadrille/sims/internal/wire"
+	"github.com/quadrille-dev/quadrille/simulators/internal/switches"
+	"github.com/quadrille-dev/quadrille/simulators/internal/wire"
 )
 
 // drainTime is how long requests in flight may take once a stop was asked for.

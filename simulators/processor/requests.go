@@ -4,8 +4,8 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/quadrille-dev/quadrille/sims/internal/switches"
-	"github.com/quadrille-dev/quadrille/sims/internal/wire"
+	"github.com/quadrille-dev/quadrille/simulators/internal/switches"
+	"github.com/quadrille-dev/quadrille/simulators/internal/wire"
 )
 
 // The operations that a switch can name.

@@ -13,7 +13,7 @@ import (
 
 	"github.com/stripe/stripe-go/v85"
 
-	"github.com/quadrille-dev/quadrille/sims/processor"
+	"github.com/quadrille-dev/quadrille/simulators/processor"
 )
 
 const (

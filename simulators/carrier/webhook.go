@@ -14,7 +14,7 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/quadrille-dev/quadrille/sims/internal/switches"
+	"github.com/quadrille-dev/quadrille/simulators/internal/switches"
 )
 
 const (

@@ -17,7 +17,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/quadrille-dev/quadrille/sims/carrier"
+	"github.com/quadrille-dev/quadrille/simulators/carrier"
 )
 
 const (

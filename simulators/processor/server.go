@@ -14,10 +14,10 @@ import (
 
 	"github.com/google/uuid"
 
-	"github.com/quadrille-dev/quadrille/sims/internal/book"
-	"github.com/quadrille-dev/quadrille/sims/internal/ops"
-	"github.com/quadrille-dev/quadrille/sims/internal/serve"
-	"github.com/quadrille-dev/quadrille/sims/internal/switches"
+	"github.com/quadrille-dev/quadrille/simulators/internal/book"
+	"github.com/quadrille-dev/quadrille/simulators/internal/ops"
+	"github.com/quadrille-dev/quadrille/simulators/internal/serve"
+	"github.com/quadrille-dev/quadrille/simulators/internal/switches"
 )
 
 // Config is what a processor needs to know.

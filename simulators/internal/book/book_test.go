@@ -11,7 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/quadrille-dev/quadrille/sims/internal/book"
+	"github.com/quadrille-dev/quadrille/simulators/internal/book"
 )
 
 func open(t *testing.T, path string) (*book.Book[int], []int) {

@@ -9,7 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/quadrille-dev/quadrille/sims/internal/switches"
+	"github.com/quadrille-dev/quadrille/simulators/internal/switches"
 )
 
 func newSet(t *testing.T, specs ...switches.Spec) *switches.Set {

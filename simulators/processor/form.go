@@ -7,7 +7,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/quadrille-dev/quadrille/sims/internal/wire"
+	"github.com/quadrille-dev/quadrille/simulators/internal/wire"
 )
 
 // maxAmount is the largest amount that Stripe takes, in minor units.

@@ -6,8 +6,8 @@ import (
 	"errors"
 	"net/http"
 
-	"github.com/quadrille-dev/quadrille/sims/internal/switches"
-	"github.com/quadrille-dev/quadrille/sims/internal/wire"
+	"github.com/quadrille-dev/quadrille/simulators/internal/switches"
+	"github.com/quadrille-dev/quadrille/simulators/internal/wire"
 )
 
 // Handler serves /livez to everybody and /ops/books and /ops/switches to those who show token. An empty token lets

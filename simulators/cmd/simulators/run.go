@@ -6,8 +6,8 @@ import (
 	"fmt"
 	"net"
 
-	"github.com/quadrille-dev/quadrille/sims/carrier"
-	"github.com/quadrille-dev/quadrille/sims/processor"
+	"github.com/quadrille-dev/quadrille/simulators/carrier"
+	"github.com/quadrille-dev/quadrille/simulators/processor"
 )
 
 // Run runs both simulators until ctx ends or one of them fails, and returns when both are closed.

@@ -6,7 +6,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/quadrille-dev/quadrille/sims/internal/switches"
+	"github.com/quadrille-dev/quadrille/simulators/internal/switches"
 )
 
 // moveParcels hands over and delivers what is due, until ctx ends or the book fails.

@@ -10,7 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
-	"github.com/quadrille-dev/quadrille/sims/carrier"
+	"github.com/quadrille-dev/quadrille/simulators/carrier"
 )
 
 func TestBook_OneShipmentForEachReference(t *testing.T) {
