@@ -1,26 +1,29 @@
-// Package carrier simulates a parcel carrier: it books shipments, hands them over after a while, delivers them after
-// another, and reports both by signed webhook.
+// Package carrier simulates a parcel carrier. It books shipments, dispatches each after a delay, delivers it after
+// another delay, and reports both by signed webhook.
 //
-// It promises:
+// Guarantees:
 //
-//   - One shipment for each reference. Booking again answers the same shipment, or the same refusal, whatever else the
-//     request says.
-//   - It is the arbiter of what leaves: whether a shipment is cancelled or handed over is decided under one lock, once.
-//     Cancelling a cancelled shipment answers "cancelled" again; a shipment that was handed over answers 409.
-//   - What it answered or reported, it remembers: it is on disk before anybody hears of it. A kill at any moment loses
-//     nothing of that, and due hand-overs, deliveries and reports go on after a restart.
+//   - One shipment per reference: booking a reference again returns the same shipment, or the same rejection, even if
+//     the rest of the request differs.
+//   - The carrier decides whether a shipment is cancelled or dispatched, once, under a lock. Cancelling a cancelled
+//     shipment succeeds again. Cancelling a dispatched shipment is a 409.
+//   - Responses and webhooks are durable: the state behind them is on disk before they are sent. A crash at any time
+//     loses none of it, and pending transitions and webhooks continue after a restart.
 //
 // # Webhooks
 //
-// A report is a POST of {"id", "type", "reference", "shipmentId", "tracking", "occurredAt"}, the type being
-// shipment.dispatched or shipment.delivered. It is repeated, after 100ms and then twice as long each time up to 5s, until
-// an answer with a status of 2xx comes: at least once, with the same id each time, and in no particular order.
+// A webhook is a POST of {"id", "type", "reference", "shipmentId", "tracking", "occurredAt"}. Its type is
+// shipment.dispatched or shipment.delivered. The carrier retries after 100ms, doubling the delay up to 5s, until it
+// receives a 2xx response. Delivery is at least once, with the same id each time, and unordered.
 //
-// The header Carrier-Signature is "t=<t>,v1=<signature>": t is the moment of sending in Unix seconds, and the signature
-// is the HMAC-SHA256, in lower-case hex, of t, a full stop and the body as sent, under the shared secret. A receiver
-// computes it over the raw body, compares in constant time, and refuses a t that is too long ago.
+// The header Carrier-Signature is "t=<t>,v1=<signature>". t is the time of sending in Unix seconds. The signature is
+// the HMAC-SHA256, in lower-case hex, of t, a full stop and the body, with the shared secret as the key. A receiver
+// computes it over the raw body, compares in constant time, and rejects a t that is too old.
 //
-// Operators see the books at /ops/books and break it at /ops/switches. The operations that a switch can name are book,
-// retrieve and cancel, and webhook_dispatched and webhook_delivered for the reports. A report that is refused before is
-// not sent; one that is refused after is sent, its answer ignored, and so it is sent again.
+// # Operators
+//
+// Operators read the audit snapshot at /ops/audit and inject faults at /ops/faults. The operations that a fault can
+// match are the requests book, retrieve and cancel, the webhooks webhook_dispatched and webhook_delivered, and the
+// transitions dispatch and deliver. A webhook that is dropped before its effect is not sent. One that is dropped after
+// it is sent, but its response is ignored, so it is sent again.
 package carrier

@@ -22,11 +22,11 @@ import (
 
 const (
 	opsToken = "operators only"
-	secret   = "between us"
+	secret   = "webhook secret"
 	hour     = time.Hour
 )
 
-// clock stands still until it is told to advance.
+// clock is a fake clock. Its time changes only by advance.
 type clock struct {
 	mu      sync.Mutex
 	now     time.Time
@@ -48,7 +48,7 @@ func (c *clock) At(t time.Time) <-chan time.Time {
 	defer c.mu.Unlock()
 	ch := make(chan time.Time, 1)
 	c.waiting[ch] = t
-	c.ring()
+	c.fire()
 	return ch
 }
 
@@ -56,10 +56,10 @@ func (c *clock) advance(d time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.now = c.now.Add(d)
-	c.ring()
+	c.fire()
 }
 
-func (c *clock) ring() {
+func (c *clock) fire() {
 	for ch, t := range c.waiting {
 		if !t.After(c.now) {
 			ch <- c.now
@@ -68,7 +68,7 @@ func (c *clock) ring() {
 	}
 }
 
-// waits lists how long everybody is going to wait.
+// waits returns the remaining time of each pending At, in ascending order.
 func (c *clock) waits() (waits []time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -79,24 +79,24 @@ func (c *clock) waits() (waits []time.Duration) {
 	return waits
 }
 
-type notice struct {
+type webhook struct {
 	ID, Type, Reference, ShipmentID, Tracking string
 	OccurredAt                                time.Time
 }
 
-// receiver takes reports, after refusing each of the first ones it was told to refuse.
+// receiver receives webhooks. It rejects the first ones, up to a limit.
 type receiver struct {
 	t      *testing.T
 	server *httptest.Server
 
-	mu      sync.Mutex
-	refuse  int
-	refused int
-	taken   []notice
+	mu       sync.Mutex
+	reject   int // number of webhooks to reject
+	rejected int
+	accepted []webhook
 }
 
-func newReceiver(t *testing.T, refuse int) *receiver {
-	r := &receiver{t: t, refuse: refuse}
+func newReceiver(t *testing.T, reject int) *receiver {
+	r := &receiver{t: t, reject: reject}
 	r.server = httptest.NewServer(r)
 	t.Cleanup(r.server.Close)
 	return r
@@ -104,47 +104,47 @@ func newReceiver(t *testing.T, refuse int) *receiver {
 
 func (r *receiver) ServeHTTP(w http.ResponseWriter, request *http.Request) {
 	body, err := io.ReadAll(request.Body)
-	var n notice
+	var received webhook
 	if err == nil {
-		err = json.Unmarshal(body, &n)
+		err = json.Unmarshal(body, &received)
 	}
 	if err != nil {
 		r.t.Error(err)
 	}
-	sent, signature, _ := strings.Cut(request.Header.Get("Carrier-Signature"), ",v1=")
-	sent = strings.TrimPrefix(sent, "t=")
+	timestamp, signature, _ := strings.Cut(request.Header.Get("Carrier-Signature"), ",v1=")
+	timestamp = strings.TrimPrefix(timestamp, "t=")
 	mac := hmac.New(sha256.New, []byte(secret))
-	mac.Write([]byte(sent + "." + string(body)))
+	mac.Write([]byte(timestamp + "." + string(body)))
 	if want := hex.EncodeToString(mac.Sum(nil)); signature != want {
 		r.t.Errorf("signature %q, want %q", signature, want)
 	}
-	if _, err := strconv.ParseInt(sent, 10, 64); err != nil {
-		r.t.Errorf("signed at %q", sent)
+	if _, err := strconv.ParseInt(timestamp, 10, 64); err != nil {
+		r.t.Errorf("timestamp %q", timestamp)
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.refused < r.refuse {
-		r.refused++
+	if r.rejected < r.reject {
+		r.rejected++
 		w.WriteHeader(http.StatusServiceUnavailable)
 		return
 	}
-	r.taken = append(r.taken, n)
+	r.accepted = append(r.accepted, received)
 }
 
-func (r *receiver) refusals() int {
+func (r *receiver) rejections() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.refused
+	return r.rejected
 }
 
-func (r *receiver) notices() []notice {
+func (r *receiver) webhooks() []webhook {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return slices.Clone(r.taken)
+	return slices.Clone(r.accepted)
 }
 
-// depot is a carrier on the network.
-type depot struct {
+// harness is a running carrier with a fake clock.
+type harness struct {
 	t     *testing.T
 	cfg   carrier.Config
 	clock *clock
@@ -152,60 +152,60 @@ type depot struct {
 	close func()
 }
 
-// newDepot opens a carrier that hands over after an hour and delivers after another.
-func newDepot(t *testing.T, webhookURL string) *depot {
+// newHarness starts a carrier that dispatches after an hour and delivers after another.
+func newHarness(t *testing.T, webhookURL string) *harness {
 	t.Helper()
 	return open(t, carrier.Config{
-		Dir: t.TempDir(), HandoverDelay: hour, DeliveryDelay: hour, WebhookURL: webhookURL, WebhookSecret: secret,
+		Dir: t.TempDir(), DispatchDelay: hour, DeliveryDelay: hour, WebhookURL: webhookURL, WebhookSecret: secret,
 		OpsToken: opsToken, Clock: newClock(), Log: slog.New(slog.DiscardHandler),
 	})
 }
 
-func open(t *testing.T, cfg carrier.Config) *depot {
+func open(t *testing.T, cfg carrier.Config) *harness {
 	t.Helper()
 	server, err := carrier.New(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
 	listener := httptest.NewServer(server)
-	d := &depot{t: t, cfg: cfg, clock: cfg.Clock.(*clock), url: listener.URL}
-	d.close = sync.OnceFunc(func() {
+	h := &harness{t: t, cfg: cfg, clock: cfg.Clock.(*clock), url: listener.URL}
+	h.close = sync.OnceFunc(func() {
 		listener.Close()
 		if err := server.Close(); err != nil {
 			t.Error(err)
 		}
 	})
-	t.Cleanup(d.close)
-	return d
+	t.Cleanup(h.close)
+	return h
 }
 
 type shipment struct {
 	ID, Reference, State, Tracking         string
-	Code, Detail                           string // of a refusal
+	Code, Detail                           string // of an error
 	DispatchedAt, DeliveredAt, CancelledAt *time.Time
 	BookedAt                               time.Time
 	Shipments                              []shipment // of a list
 }
 
-// ask sends a request and decodes the answer; status 0 says that there was none.
-func (d *depot) ask(method, path, body string, answer any) (status int) {
-	d.t.Helper()
-	request, err := http.NewRequestWithContext(d.t.Context(), method, d.url+path, bytes.NewBufferString(body))
+// send sends a request and decodes the response. It returns the status 0 if there was no response.
+func (h *harness) send(method, path, body string, response any) (status int) {
+	h.t.Helper()
+	request, err := http.NewRequestWithContext(h.t.Context(), method, h.url+path, bytes.NewBufferString(body))
 	if err != nil {
-		d.t.Fatal(err)
+		h.t.Fatal(err)
 	}
 	request.Header.Set("Authorization", "Bearer "+opsToken)
-	response, err := http.DefaultClient.Do(request)
+	reply, err := http.DefaultClient.Do(request)
 	if err != nil {
 		return 0
 	}
-	defer response.Body.Close()
-	if response.StatusCode != http.StatusNoContent {
-		if err := json.NewDecoder(response.Body).Decode(answer); err != nil {
-			d.t.Errorf("%s %s: %v", method, path, err)
+	defer reply.Body.Close()
+	if reply.StatusCode != http.StatusNoContent {
+		if err := json.NewDecoder(reply.Body).Decode(response); err != nil {
+			h.t.Errorf("%s %s: %v", method, path, err)
 		}
 	}
-	return response.StatusCode
+	return reply.StatusCode
 }
 
 func booking(reference, city, postalCode, country string) string {
@@ -219,73 +219,73 @@ func booking(reference, city, postalCode, country string) string {
 	return string(body)
 }
 
-func (d *depot) post(body string) (sh shipment, status int) {
-	d.t.Helper()
-	status = d.ask(http.MethodPost, "/v1/shipments", body, &sh)
+func (h *harness) post(body string) (sh shipment, status int) {
+	h.t.Helper()
+	status = h.send(http.MethodPost, "/v1/shipments", body, &sh)
 	return sh, status
 }
 
-func (d *depot) book(reference string) shipment {
-	d.t.Helper()
-	sh, status := d.post(booking(reference, "Berlin", "10115", "DE"))
+func (h *harness) book(reference string) shipment {
+	h.t.Helper()
+	sh, status := h.post(booking(reference, "Berlin", "10115", "DE"))
 	if status != http.StatusCreated || sh.State != "booked" || sh.Reference != reference {
-		d.t.Fatalf("%d %+v", status, sh)
+		h.t.Fatalf("%d %+v", status, sh)
 	}
 	return sh
 }
 
-func (d *depot) cancel(id string) (sh shipment, status int) {
-	d.t.Helper()
-	status = d.ask(http.MethodPost, "/v1/shipments/"+id+"/cancel", "", &sh)
+func (h *harness) cancel(id string) (sh shipment, status int) {
+	h.t.Helper()
+	status = h.send(http.MethodPost, "/v1/shipments/"+id+"/cancel", "", &sh)
 	return sh, status
 }
 
-func (d *depot) get(id string) (sh shipment) {
-	d.t.Helper()
-	if status := d.ask(http.MethodGet, "/v1/shipments/"+id, "", &sh); status != http.StatusOK {
-		d.t.Fatalf("%s: %d", id, status)
+func (h *harness) get(id string) (sh shipment) {
+	h.t.Helper()
+	if status := h.send(http.MethodGet, "/v1/shipments/"+id, "", &sh); status != http.StatusOK {
+		h.t.Fatalf("%s: %d", id, status)
 	}
 	return sh
 }
 
-func (d *depot) switchOn(rule string) {
-	d.t.Helper()
+func (h *harness) inject(fault string) {
+	h.t.Helper()
 	var ignored any
-	if status := d.ask(http.MethodPost, "/ops/switches", rule, &ignored); status != http.StatusCreated {
-		d.t.Fatalf("%s: %d %v", rule, status, ignored)
+	if status := h.send(http.MethodPost, "/ops/faults", fault, &ignored); status != http.StatusCreated {
+		h.t.Fatalf("%s: %d %v", fault, status, ignored)
 	}
 }
 
-func (d *depot) fired() int {
-	d.t.Helper()
-	var got struct{ Rules []struct{ Fired int } }
-	if status := d.ask(http.MethodGet, "/ops/switches", "", &got); status != http.StatusOK || len(got.Rules) != 1 {
-		d.t.Fatalf("%d %+v", status, got)
+func (h *harness) fired() int {
+	h.t.Helper()
+	var got struct{ Faults []struct{ Fired int } }
+	if status := h.send(http.MethodGet, "/ops/faults", "", &got); status != http.StatusOK || len(got.Faults) != 1 {
+		h.t.Fatalf("%d %+v", status, got)
 	}
-	return got.Rules[0].Fired
+	return got.Faults[0].Fired
 }
 
-type books struct {
-	Shipments      []shipment
-	Refusals       []struct{ Reference, Code string }
-	PendingNotices int
-	Totals         map[string]int
+type snapshot struct {
+	Shipments       []shipment
+	Rejections      []struct{ Reference, Code string }
+	PendingWebhooks int
+	Totals          map[string]int
 }
 
-func (d *depot) books() (b books) {
-	d.t.Helper()
-	if status := d.ask(http.MethodGet, "/ops/books", "", &b); status != http.StatusOK {
-		d.t.Fatalf("books: %d", status)
+func (h *harness) audit() (a snapshot) {
+	h.t.Helper()
+	if status := h.send(http.MethodGet, "/ops/audit", "", &a); status != http.StatusOK {
+		h.t.Fatalf("audit: %d", status)
 	}
-	return b
+	return a
 }
 
-// wait waits until what is true.
-func wait(t *testing.T, what string, is func() bool) {
+// waitUntil blocks until condition is true.
+func waitUntil(t *testing.T, description string, condition func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); !is(); {
+	for deadline := time.Now().Add(10 * time.Second); !condition(); {
 		if time.Now().After(deadline) {
-			t.Fatalf("not in time: %s", what)
+			t.Fatalf("timed out: %s", description)
 		}
 	}
 }

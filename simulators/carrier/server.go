@@ -10,135 +10,141 @@ import (
 	"sync"
 	"time"
 
-	"github.com/quadrille-dev/quadrille/simulators/internal/book"
+	"github.com/quadrille-dev/quadrille/simulators/internal/faults"
+	"github.com/quadrille-dev/quadrille/simulators/internal/journal"
 	"github.com/quadrille-dev/quadrille/simulators/internal/ops"
 	"github.com/quadrille-dev/quadrille/simulators/internal/serve"
-	"github.com/quadrille-dev/quadrille/simulators/internal/switches"
 )
 
-// Config is what a carrier needs to know.
+// Config holds the settings of a carrier.
 type Config struct {
-	// Dir is the folder of the book, carrier.jsonl. It is made if it is not there. Required.
+	// Dir is the folder of the journal, carrier.jsonl. New creates it if it does not exist. Required.
 	Dir string
-	// HandoverDelay passes from booking to hand-over, DeliveryDelay from there to delivery. Zero is at once.
-	HandoverDelay, DeliveryDelay time.Duration
-	// WebhookURL is where hand-overs and deliveries are reported. Empty: reports wait until a carrier with the same book
-	// and a URL starts.
+	// DispatchDelay is the time from booking to dispatch, DeliveryDelay the time from dispatch to delivery. The default
+	// 0 means immediately.
+	DispatchDelay, DeliveryDelay time.Duration
+	// WebhookURL is the receiver of the webhooks. If it is empty, webhooks stay pending until a carrier with the same
+	// journal and a URL starts.
 	WebhookURL string
-	// WebhookSecret signs the reports. Required with WebhookURL.
+	// WebhookSecret signs the webhooks. Required with WebhookURL.
 	WebhookSecret string
-	// OpsToken opens /ops. Empty: nobody gets in.
+	// OpsToken is the bearer token for /ops. If it is empty, /ops rejects every request.
 	OpsToken string
 	// Log defaults to slog.Default().
 	Log *slog.Logger
-	// Clock defaults to the wall clock.
+	// Clock defaults to the system clock.
 	Clock Clock
 }
 
-// Clock tells the time and waits for it.
+// Clock is a source of time. Tests replace it.
 type Clock interface {
+	// Now returns the current time.
 	Now() time.Time
-	// At gives a channel that receives once it is t or later.
+	// At returns a channel that receives the time at t, or immediately if t has passed.
 	At(t time.Time) <-chan time.Time
 }
 
-type wallClock struct{}
+type systemClock struct{}
 
-func (wallClock) Now() time.Time                  { return time.Now() }
-func (wallClock) At(t time.Time) <-chan time.Time { return time.After(time.Until(t)) }
+func (systemClock) Now() time.Time                  { return time.Now() }
+func (systemClock) At(t time.Time) <-chan time.Time { return time.After(time.Until(t)) }
 
-// Server is the carrier. It is an http.Handler for the API and the operators' endpoints together, to be used by several
-// goroutines at once; or Serve puts it on the network. Parcels move from New to Close.
+// Server is the carrier. It is an http.Handler for the API and the operators' endpoints on one port, safe for
+// concurrent use. Serve serves two ports instead. Between New and Close, the server dispatches and delivers shipments
+// in the background.
 type Server struct {
-	cfg      Config
-	switches *switches.Set
-	book     *book.Book[entry]
-	handler  http.Handler
-	ops      http.Handler
+	cfg     Config
+	faults  *faults.Injector
+	journal *journal.Journal[entry]
+	handler http.Handler
+	ops     http.Handler
 
 	mu    sync.Mutex
 	state *state
 
-	wake    chan struct{} // something new may be due
-	stop    context.CancelFunc
-	workers sync.WaitGroup
-	client  *http.Client
-	sending chan struct{} // holds a token for each report that is being sent
+	wake     chan struct{} // signals that a transition may be due
+	stop     context.CancelFunc
+	workers  sync.WaitGroup
+	client   *http.Client
+	inFlight chan struct{} // semaphore: holds a token for each webhook in flight
 }
 
 var _ http.Handler = (*Server)(nil)
 
-// New opens the book, brings the carrier to where it was and goes on with what is due. The caller closes it.
+// New opens the journal, restores the state of the carrier and continues its transitions and webhooks. The caller must
+// call Close.
 func New(cfg Config) (*Server, error) {
-	var mistakes []error
+	var errs []error
 	if cfg.Dir == "" {
-		mistakes = append(mistakes, errors.New("carrier: Dir is required"))
+		errs = append(errs, errors.New("carrier: Dir is required"))
 	}
-	if cfg.HandoverDelay < 0 || cfg.DeliveryDelay < 0 {
-		mistakes = append(mistakes, errors.New("carrier: a delay is negative"))
+	if cfg.DispatchDelay < 0 || cfg.DeliveryDelay < 0 {
+		errs = append(errs, errors.New("carrier: DispatchDelay and DeliveryDelay must not be negative"))
 	}
 	if cfg.WebhookURL != "" && cfg.WebhookSecret == "" {
-		mistakes = append(mistakes, errors.New("carrier: WebhookSecret is required with WebhookURL"))
+		errs = append(errs, errors.New("carrier: WebhookSecret is required with WebhookURL"))
 	}
-	if len(mistakes) > 0 {
-		return nil, errors.Join(mistakes...)
+	if len(errs) > 0 {
+		return nil, errors.Join(errs...)
 	}
 	if cfg.Log == nil {
 		cfg.Log = slog.Default()
 	}
 	if cfg.Clock == nil {
-		cfg.Clock = wallClock{}
+		cfg.Clock = systemClock{}
 	}
 	s := &Server{
 		cfg: cfg,
-		switches: switches.New(switches.Operations{
-			Incoming: []string{opBook, opRetrieve, opCancel},
-			Outgoing: []string{opWebhookDispatched, opWebhookDelivered},
-			Moves:    []string{opHandOver, opDeliver},
+		faults: faults.NewInjector(faults.Operations{
+			Requests:    []string{opBook, opRetrieve, opCancel},
+			Webhooks:    []string{opWebhookDispatched, opWebhookDelivered},
+			Transitions: []string{opDispatch, opDeliver},
 		}),
-		state:   newState(),
-		wake:    make(chan struct{}, 1),
-		client:  newWebhookClient(),
-		sending: make(chan struct{}, maxSending),
+		state:    newState(),
+		wake:     make(chan struct{}, 1),
+		client:   newWebhookClient(),
+		inFlight: make(chan struct{}, maxWebhooksInFlight),
 	}
 	var err error
-	s.book, err = book.Open(filepath.Join(cfg.Dir, "carrier.jsonl"), cfg.Log, func(e entry) error {
+	s.journal, err = journal.Open(filepath.Join(cfg.Dir, "carrier.jsonl"), cfg.Log, func(e entry) error {
 		s.state.apply(e)
 		return nil
 	})
 	if err != nil {
 		return nil, err
 	}
-	s.ops = ops.Handler(cfg.OpsToken, s.switches, s.books, nil)
-	s.handler = serve.API(s.routes(), s.ops, s.switches)
+	s.ops = ops.Handler(cfg.OpsToken, s.faults, s.audit, nil)
+	s.handler = serve.API(s.routes(), s.ops, s.faults)
 
 	ctx, stop := context.WithCancel(context.Background())
 	s.stop = stop
-	for _, n := range s.state.unreported() {
-		s.report(ctx, n)
+	for _, w := range s.state.pendingWebhooks() {
+		s.sendWebhook(ctx, w)
 	}
-	s.switches.OnChange(s.somethingNew)
-	s.workers.Go(func() { s.moveParcels(ctx) })
+	s.faults.OnChange(s.wakeTransitions)
+	s.workers.Go(func() { s.runTransitions(ctx) })
 	return s, nil
 }
 
-// ServeHTTP answers the API under /v1/, and /ops and /livez.
+// ServeHTTP serves the API under /v1/, the operators' endpoints under /ops, and /livez.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.handler.ServeHTTP(w, r) }
 
-// Serve answers everything on api, and /ops and /livez on operators, which stays open while the switch "down" keeps api
-// closed. It blocks until ctx ends, drains for a few seconds and closes both listeners; it does not close the server.
+// Serve serves everything on api, and /ops and /livez on operators. The fault "down" closes api, but not operators.
+// Serve blocks until ctx ends and requests in flight have finished, at most a few seconds. It closes both listeners,
+// but not the server.
 func (s *Server) Serve(ctx context.Context, api, operators net.Listener) error {
 	s.cfg.Log.Info("carrier listening", "addr", api.Addr().String(), "ops_addr", operators.Addr().String())
-	return serve.Run(ctx, s.cfg.Log, api, operators, s.handler, s.ops, s.switches)
+	return serve.Run(ctx, s.cfg.Log, api, operators, s.handler, s.ops, s.faults)
 }
 
-// Close cuts off held requests, stops parcels and reports, and closes the book. No request may come after it.
+// Close disconnects paused requests, stops transitions and webhooks, and closes the journal. The server cannot be used
+// afterwards.
 func (s *Server) Close() error {
-	s.switches.Close()
+	s.faults.Close()
 	s.stop()
 	s.workers.Wait()
 	s.client.CloseIdleConnections()
-	return s.book.Close()
+	return s.journal.Close()
 }
 
 func (s *Server) now() time.Time { return s.cfg.Clock.Now().UTC() }

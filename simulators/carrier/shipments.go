@@ -7,18 +7,18 @@ import (
 	"github.com/google/uuid"
 )
 
-// bookShipment gives the shipment of a reference, made now if it is new, or the refusal of it. It is on disk when it
-// returns.
-func (s *Server) bookShipment(request bookRequest) (sh *shipment, made bool, refused *refusal, err error) {
+// bookShipment returns the shipment with the reference of the request, or its rejection. It books the shipment if the
+// reference is new; created reports whether it did. The result is on disk when it returns.
+func (s *Server) bookShipment(request bookingRequest) (sh *shipment, created bool, rejected *rejection, err error) {
 	s.mu.Lock()
-	sh, refused = s.state.byReference(request.Reference), s.state.refusals[request.Reference]
-	if sh == nil && refused == nil {
+	sh, rejected = s.state.byReference(request.Reference), s.state.rejections[request.Reference]
+	if sh == nil && rejected == nil {
 		e := entry{At: s.now()}
 		if detail := request.Address.undeliverable(); detail != "" {
-			refused = &refusal{Reference: request.Reference, Code: "undeliverable", Detail: detail, At: e.At}
-			e.Refusal = refused
+			rejected = &rejection{Reference: request.Reference, Code: "undeliverable", Detail: detail, At: e.At}
+			e.Rejection = rejected
 		} else {
-			sh, made = &shipment{
+			sh, created = &shipment{
 				ID: "shp_" + newID(), Reference: request.Reference, State: booked, Address: request.Address,
 				Items: request.Items, BookedAt: e.At,
 			}, true
@@ -27,17 +27,17 @@ func (s *Server) bookShipment(request bookRequest) (sh *shipment, made bool, ref
 		err = s.record(e)
 	}
 	s.mu.Unlock()
-	if err = cmp.Or(err, s.book.Flush()); err != nil {
+	if err = cmp.Or(err, s.journal.Flush()); err != nil {
 		return nil, false, nil, err
 	}
-	if made {
-		s.somethingNew()
+	if created {
+		s.wakeTransitions()
 	}
-	return sh, made, refused, nil
+	return sh, created, rejected, nil
 }
 
-// cancelShipment cancels what is not handed over yet, and gives the shipment as it is then; nil if there is none. It is
-// on disk when it returns.
+// cancelShipment cancels the shipment if it is booked, and returns it in its new or unchanged state; nil if it does not
+// exist. The state is on disk when it returns.
 func (s *Server) cancelShipment(id string) (*shipment, error) {
 	s.mu.Lock()
 	sh, err := s.state.shipments[id], error(nil)
@@ -48,19 +48,20 @@ func (s *Server) cancelShipment(id string) (*shipment, error) {
 		err = s.record(entry{At: now, Shipment: sh})
 	}
 	s.mu.Unlock()
-	return sh, cmp.Or(err, s.book.Flush())
+	return sh, cmp.Or(err, s.journal.Flush())
 }
 
-// record writes e to the book and takes it over into the state. The caller holds the lock, and flushes afterwards.
+// record appends e to the journal and applies it to the state. The caller holds the lock, and flushes afterwards.
 func (s *Server) record(e entry) error {
-	if err := s.book.Append(e); err != nil {
+	if err := s.journal.Append(e); err != nil {
 		return err
 	}
 	s.state.apply(e)
 	return nil
 }
 
-func (s *Server) somethingNew() {
+// wakeTransitions makes runTransitions check which transitions are due.
+func (s *Server) wakeTransitions() {
 	select {
 	case s.wake <- struct{}{}:
 	default:

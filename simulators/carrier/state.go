@@ -1,6 +1,7 @@
 package carrier
 
 import (
+	"maps"
 	"slices"
 	"time"
 )
@@ -13,7 +14,7 @@ const (
 	cancelled  = "cancelled"
 )
 
-// shipment is one parcel, as the book keeps it and the API shows it.
+// shipment is a shipment as the journal stores it and the API returns it.
 type shipment struct {
 	ID           string     `json:"id"`
 	Reference    string     `json:"reference"`
@@ -35,15 +36,15 @@ type address struct {
 	Country    string `json:"country"`
 }
 
-// undeliverable says why nothing can be sent there, or "".
+// undeliverable returns why the address is undeliverable, or "" if it is deliverable.
 func (a address) undeliverable() string {
 	switch {
 	case a.City == "":
 		return "the address has no city"
 	case a.PostalCode == "00000":
-		return "there is no postal code 00000"
+		return "the postal code 00000 does not exist"
 	case a.Country == "XX" || a.Country == "AQ":
-		return "nothing is delivered to the country " + a.Country
+		return "the carrier does not deliver to the country " + a.Country
 	default:
 		return ""
 	}
@@ -54,16 +55,16 @@ type item struct {
 	Quantity int    `json:"quantity"`
 }
 
-// refusal is a booking that was turned down, for good.
-type refusal struct {
+// rejection is a booking that was rejected. It is final.
+type rejection struct {
 	Reference string    `json:"reference"`
 	Code      string    `json:"code"`
 	Detail    string    `json:"detail"`
 	At        time.Time `json:"at"`
 }
 
-// notice is the body of a report by webhook.
-type notice struct {
+// webhook is the body of a webhook.
+type webhook struct {
 	ID         string    `json:"id"`
 	Type       string    `json:"type"`
 	Reference  string    `json:"reference"`
@@ -72,32 +73,32 @@ type notice struct {
 	OccurredAt time.Time `json:"occurredAt"`
 }
 
-// entry is one line of the book. A step of a parcel and the notice of it are one entry, so that neither can be there
-// without the other.
+// entry is one entry of the journal. A transition and its webhook are one entry, so that neither is restored without
+// the other.
 type entry struct {
-	At       time.Time `json:"at"`
-	Shipment *shipment `json:"shipment,omitempty"` // as it is from now on
-	Refusal  *refusal  `json:"refusal,omitempty"`
-	Notice   *notice   `json:"notice,omitempty"`
-	Reported string    `json:"reported,omitempty"` // id of a notice that was taken
+	At           time.Time  `json:"at"`
+	Shipment     *shipment  `json:"shipment,omitempty"` // the new version
+	Rejection    *rejection `json:"rejection,omitempty"`
+	Webhook      *webhook   `json:"webhook,omitempty"`
+	Acknowledged string     `json:"acknowledged,omitempty"` // id of a webhook
 }
 
 type state struct {
-	shipments map[string]*shipment // never changed in place: one read under the lock may be used without it
-	order     []string             // ids of shipments, oldest first
-	byRef     map[string]string    // reference to shipment id
-	refusals  map[string]*refusal  // by reference
-	notices   map[string]*notice   // not taken yet, by id
+	shipments  map[string]*shipment  // each is immutable, so it may be used after the lock was released
+	order      []string              // ids of shipments, oldest first
+	byRef      map[string]string     // reference to shipment id
+	rejections map[string]*rejection // by reference
+	webhooks   map[string]*webhook   // not acknowledged, by id
 
-	// Ids of what waits to move, the first to come first. Delays are the same for all, so the first is due first;
-	// shipments that were cancelled meanwhile are passed over.
-	toHandOver, toDeliver []string
+	// toDispatch and toDeliver hold the ids of shipments in the order in which their transitions are due, which is that
+	// of arrival, because the delay is the same for all. They may contain shipments that are cancelled.
+	toDispatch, toDeliver []string
 }
 
 func newState() *state {
 	return &state{
-		shipments: map[string]*shipment{}, byRef: map[string]string{}, refusals: map[string]*refusal{},
-		notices: map[string]*notice{},
+		shipments: map[string]*shipment{}, byRef: map[string]string{}, rejections: map[string]*rejection{},
+		webhooks: map[string]*webhook{},
 	}
 }
 
@@ -108,27 +109,25 @@ func (st *state) apply(e entry) {
 		case booked:
 			st.order = append(st.order, sh.ID)
 			st.byRef[sh.Reference] = sh.ID
-			st.toHandOver = append(st.toHandOver, sh.ID)
+			st.toDispatch = append(st.toDispatch, sh.ID)
 		case dispatched:
 			st.toDeliver = append(st.toDeliver, sh.ID)
 		}
 	}
-	if e.Refusal != nil {
-		st.refusals[e.Refusal.Reference] = e.Refusal
+	if e.Rejection != nil {
+		st.rejections[e.Rejection.Reference] = e.Rejection
 	}
-	if e.Notice != nil {
-		st.notices[e.Notice.ID] = e.Notice
+	if e.Webhook != nil {
+		st.webhooks[e.Webhook.ID] = e.Webhook
 	}
-	delete(st.notices, e.Reported)
+	delete(st.webhooks, e.Acknowledged)
 }
 
 func (st *state) byReference(reference string) *shipment { return st.shipments[st.byRef[reference]] }
 
-func (st *state) unreported() []*notice {
-	notices := make([]*notice, 0, len(st.notices))
-	for _, n := range st.notices {
-		notices = append(notices, n)
-	}
-	slices.SortFunc(notices, func(a, b *notice) int { return a.OccurredAt.Compare(b.OccurredAt) })
-	return notices
+// pendingWebhooks returns the webhooks that are not acknowledged, oldest first.
+func (st *state) pendingWebhooks() []*webhook {
+	return slices.SortedFunc(maps.Values(st.webhooks), func(a, b *webhook) int {
+		return a.OccurredAt.Compare(b.OccurredAt)
+	})
 }

@@ -14,44 +14,44 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/quadrille-dev/quadrille/simulators/internal/switches"
+	"github.com/quadrille-dev/quadrille/simulators/internal/faults"
 )
 
 const (
-	maxSending     = 16               // reports under way at once
-	answerTime     = 10 * time.Second // for one answer
-	firstBackoff   = 100 * time.Millisecond
-	longestBackoff = 5 * time.Second
+	maxWebhooksInFlight = 16
+	webhookTimeout      = 10 * time.Second
+	minBackoff          = 100 * time.Millisecond
+	maxBackoff          = 5 * time.Second
 )
 
 func newWebhookClient() *http.Client {
 	return &http.Client{
-		Timeout:   answerTime,
-		Transport: &http.Transport{MaxIdleConnsPerHost: maxSending, IdleConnTimeout: time.Minute},
-		// A receiver that sends us elsewhere has not taken the report.
+		Timeout:   webhookTimeout,
+		Transport: &http.Transport{MaxIdleConnsPerHost: maxWebhooksInFlight, IdleConnTimeout: time.Minute},
+		// A redirect does not acknowledge a webhook.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 }
 
-// report sends n in the background until it is taken or ctx ends.
-func (s *Server) report(ctx context.Context, n *notice) {
+// sendWebhook sends w in the background until the receiver acknowledges it or ctx ends.
+func (s *Server) sendWebhook(ctx context.Context, w *webhook) {
 	if s.cfg.WebhookURL == "" {
 		return
 	}
 	s.workers.Go(func() {
-		log := s.cfg.Log.With("notice", n.ID, "type", n.Type, "reference", n.Reference)
+		log := s.cfg.Log.With("webhook", w.ID, "type", w.Type, "reference", w.Reference)
 		warned := false
-		for backoff := firstBackoff; ; backoff = min(2*backoff, longestBackoff) {
-			err := s.attempt(ctx, n)
+		for backoff := minBackoff; ; backoff = min(2*backoff, maxBackoff) {
+			err := s.attempt(ctx, w)
 			if err == nil {
-				s.taken(n)
+				s.acknowledge(w)
 				return
 			}
 			if ctx.Err() != nil {
 				return
 			}
-			if backoff == longestBackoff && !warned {
-				log.Warn("nobody takes the report; trying on", "every", backoff, "error", err)
+			if backoff == maxBackoff && !warned {
+				log.Warn("cannot deliver webhook; retrying", "every", backoff, "error", err)
 				warned = true
 			}
 			select {
@@ -63,32 +63,32 @@ func (s *Server) report(ctx context.Context, n *notice) {
 	})
 }
 
-var errCut = errors.New("cut off by a switch")
+var errDropped = errors.New("dropped by an injected fault")
 
-// attempt sends n once; nil says that it was taken.
-func (s *Server) attempt(ctx context.Context, n *notice) error {
-	request := switches.Request{Operation: opWebhookDelivered, Order: n.Reference}
-	if n.Type == "shipment."+dispatched {
+// attempt sends w once and returns nil if the receiver acknowledged it.
+func (s *Server) attempt(ctx context.Context, w *webhook) error {
+	request := faults.Request{Operation: opWebhookDelivered, Order: w.Reference}
+	if w.Type == "shipment."+dispatched {
 		request.Operation = opWebhookDispatched
 	}
-	if s.switches.Before(ctx, request) == switches.HangUp {
-		return errCut
+	if s.faults.Before(ctx, request) == faults.Disconnect {
+		return errDropped
 	}
 	select {
-	case s.sending <- struct{}{}:
+	case s.inFlight <- struct{}{}:
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	err := s.send(ctx, n)
-	<-s.sending
-	if s.switches.After(ctx, request) == switches.HangUp {
-		return errCut
+	err := s.post(ctx, w)
+	<-s.inFlight
+	if s.faults.After(ctx, request) == faults.Disconnect {
+		return errDropped
 	}
 	return err
 }
 
-func (s *Server) send(ctx context.Context, n *notice) error {
-	body, err := json.Marshal(n)
+func (s *Server) post(ctx context.Context, w *webhook) error {
+	body, err := json.Marshal(w)
 	if err != nil {
 		return err
 	}
@@ -103,23 +103,24 @@ func (s *Server) send(ctx context.Context, n *notice) error {
 		return err
 	}
 	defer response.Body.Close()
-	_, _ = io.Copy(io.Discard, io.LimitReader(response.Body, 64<<10)) // so that the connection can be used again
+	_, _ = io.Copy(io.Discard, io.LimitReader(response.Body, 64<<10)) // so that the connection can be reused
 	if response.StatusCode < 200 || response.StatusCode > 299 {
-		return fmt.Errorf("the receiver answered %s", response.Status)
+		return fmt.Errorf("receiver responded with %s", response.Status)
 	}
 	return nil
 }
 
-// taken notes that n need not be sent again. It does not wait for the disk: if the note is lost, n is sent once more.
-func (s *Server) taken(n *notice) {
+// acknowledge records that w was acknowledged. It does not wait for the disk: if the record is lost, w is sent once
+// more.
+func (s *Server) acknowledge(w *webhook) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if err := s.record(entry{At: s.now(), Reported: n.ID}); err != nil {
-		s.cfg.Log.Error("the book failed", "notice", n.ID, "error", err)
+	if err := s.record(entry{At: s.now(), Acknowledged: w.ID}); err != nil {
+		s.cfg.Log.Error("cannot write journal", "webhook", w.ID, "error", err)
 	}
 }
 
-// signature is the header that proves that body was sent at t by someone who knows secret.
+// signature returns the value of the header Carrier-Signature for a body that is sent at t.
 func signature(secret string, t time.Time, body []byte) string {
 	seconds := strconv.FormatInt(t.Unix(), 10)
 	mac := hmac.New(sha256.New, []byte(secret))

@@ -5,7 +5,7 @@ import (
 	"net/http"
 )
 
-// apiError is an error in Stripe's form.
+// apiError is an error in the format of Stripe's API.
 type apiError struct {
 	status        int
 	Type          string         `json:"type"`
@@ -17,53 +17,57 @@ type apiError struct {
 	PaymentIntent map[string]any `json:"payment_intent,omitempty"`
 }
 
-func invalid(status int, code, param, message string) *apiError {
+func newInvalidRequest(status int, code, param, message string) *apiError {
 	return &apiError{status: status, Type: "invalid_request_error", Code: code, Param: param, Message: message}
 }
 
-func missing(param string) *apiError {
-	return invalid(http.StatusBadRequest, "parameter_missing", param, "Missing parameter: "+param+".")
+func newMissingParameter(param string) *apiError {
+	return newInvalidRequest(http.StatusBadRequest, "parameter_missing", param, "Missing required parameter: "+param+".")
 }
 
-func noSuch(what, id, param string, status int) *apiError {
-	return invalid(status, "resource_missing", param, "No such "+what+": '"+id+"'.")
+func newMissingResource(kind, id, param string, status int) *apiError {
+	return newInvalidRequest(status, "resource_missing", param, "No such "+kind+": '"+id+"'.")
 }
 
-func noSuchPaymentMethod(id string) *apiError {
-	return noSuch("PaymentMethod", id, "payment_method", http.StatusBadRequest)
+func newMissingPaymentMethod(id string) *apiError {
+	return newMissingResource("PaymentMethod", id, "payment_method", http.StatusBadRequest)
 }
 
-func internalError(message string) *apiError {
+func newInternalError(message string) *apiError {
 	return &apiError{status: http.StatusInternalServerError, Type: "api_error", Message: message}
 }
 
-func unavailable() *apiError {
+func newJournalError() *apiError {
+	return newInternalError("The processor could not write its journal.")
+}
+
+func newUnavailable() *apiError {
 	return &apiError{
 		status: http.StatusServiceUnavailable, Type: "api_error",
-		Message: "The processor is unavailable; nothing was done.",
+		Message: "The processor is unavailable. The request had no effect.",
 	}
 }
 
-func (e *apiError) answer() answer { return newAnswer(e.status, map[string]any{"error": e}) }
+func (e *apiError) response() response { return newResponse(e.status, map[string]any{"error": e}) }
 
-func writeError(w http.ResponseWriter, e *apiError) { e.answer().write(w) }
+func writeError(w http.ResponseWriter, e *apiError) { e.response().write(w) }
 
-// answer is a response as it leaves, and as an idempotency key saves it.
-type answer struct {
+// response is a response as it is sent, and as an idempotency key saves it.
+type response struct {
 	Status int             `json:"status"`
 	Body   json.RawMessage `json:"body"`
 }
 
-func newAnswer(status int, body any) answer {
+func newResponse(status int, body any) response {
 	encoded, err := json.Marshal(body)
 	if err != nil {
-		return internalError("The answer cannot be written as JSON.").answer()
+		return newInternalError("The response cannot be encoded as JSON.").response()
 	}
-	return answer{Status: status, Body: encoded}
+	return response{Status: status, Body: encoded}
 }
 
-func (a answer) write(w http.ResponseWriter) {
+func (r response) write(w http.ResponseWriter) {
 	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(a.Status)
-	_, _ = w.Write(a.Body)
+	w.WriteHeader(r.Status)
+	_, _ = w.Write(r.Body)
 }

@@ -21,8 +21,8 @@ const (
 	opsToken = "operators only"
 )
 
-// shop is a processor on the network, and the official client for it.
-type shop struct {
+// harness is a running processor with Stripe's official client.
+type harness struct {
 	t      *testing.T
 	dir    string
 	url    string
@@ -30,7 +30,7 @@ type shop struct {
 	close  func()
 }
 
-func open(t *testing.T, dir string) *shop {
+func open(t *testing.T, dir string) *harness {
 	t.Helper()
 	server, err := processor.New(processor.Config{
 		Dir: dir, Key: apiKey, OpsToken: opsToken, Log: slog.New(slog.DiscardHandler),
@@ -39,9 +39,9 @@ func open(t *testing.T, dir string) *shop {
 		t.Fatal(err)
 	}
 	listener := httptest.NewServer(server)
-	s := &shop{t: t, dir: dir, url: listener.URL, stripe: client(listener.URL, apiKey)}
+	h := &harness{t: t, dir: dir, url: listener.URL, stripe: client(listener.URL, apiKey)}
 	closed := false
-	s.close = func() {
+	h.close = func() {
 		if closed {
 			return
 		}
@@ -52,11 +52,11 @@ func open(t *testing.T, dir string) *shop {
 			t.Error(err)
 		}
 	}
-	t.Cleanup(s.close)
-	return s
+	t.Cleanup(h.close)
+	return h
 }
 
-func newShop(t *testing.T) *shop { return open(t, t.TempDir()) }
+func newHarness(t *testing.T) *harness { return open(t, t.TempDir()) }
 
 func client(url, key string) *stripe.Client {
 	return stripe.NewClient(key, stripe.WithBackends(stripe.NewBackendsWithConfig(&stripe.BackendConfig{
@@ -79,42 +79,42 @@ func params(key, order, method string) *stripe.PaymentIntentCreateParams {
 	return p
 }
 
-func (s *shop) create(order, method string) *stripe.PaymentIntent {
-	s.t.Helper()
-	in, err := s.stripe.V1PaymentIntents.Create(s.t.Context(), params("", order, method))
+func (h *harness) create(order, method string) *stripe.PaymentIntent {
+	h.t.Helper()
+	in, err := h.stripe.V1PaymentIntents.Create(h.t.Context(), params("", order, method))
 	if err != nil {
-		s.t.Fatal(err)
+		h.t.Fatal(err)
 	}
 	return in
 }
 
-func (s *shop) confirm(id, key string) (*stripe.PaymentIntent, error) {
+func (h *harness) confirm(id, key string) (*stripe.PaymentIntent, error) {
 	p := &stripe.PaymentIntentConfirmParams{}
 	if key != "" {
 		p.SetIdempotencyKey(key)
 	}
-	return s.stripe.V1PaymentIntents.Confirm(s.t.Context(), id, p)
+	return h.stripe.V1PaymentIntents.Confirm(h.t.Context(), id, p)
 }
 
-func (s *shop) paid(order string) *stripe.PaymentIntent {
-	s.t.Helper()
-	in, err := s.confirm(s.create(order, "pm_card_visa").ID, "")
+func (h *harness) paid(order string) *stripe.PaymentIntent {
+	h.t.Helper()
+	in, err := h.confirm(h.create(order, "pm_card_visa").ID, "")
 	if err != nil {
-		s.t.Fatal(err)
+		h.t.Fatal(err)
 	}
 	return in
 }
 
-func (s *shop) status(id string) stripe.PaymentIntentStatus {
-	s.t.Helper()
-	in, err := s.stripe.V1PaymentIntents.Retrieve(s.t.Context(), id, nil)
+func (h *harness) status(id string) stripe.PaymentIntentStatus {
+	h.t.Helper()
+	in, err := h.stripe.V1PaymentIntents.Retrieve(h.t.Context(), id, nil)
 	if err != nil {
-		s.t.Fatal(err)
+		h.t.Fatal(err)
 	}
 	return in.Status
 }
 
-func (s *shop) refund(id string, amount int64, key string) (*stripe.Refund, error) {
+func (h *harness) refund(id string, amount int64, key string) (*stripe.Refund, error) {
 	p := &stripe.RefundCreateParams{PaymentIntent: &id}
 	if amount != 0 {
 		p.Amount = &amount
@@ -122,81 +122,81 @@ func (s *shop) refund(id string, amount int64, key string) (*stripe.Refund, erro
 	if key != "" {
 		p.SetIdempotencyKey(key)
 	}
-	return s.stripe.V1Refunds.Create(s.t.Context(), p)
+	return h.stripe.V1Refunds.Create(h.t.Context(), p)
 }
 
-// wantError checks that err is the processor's, and gives it back.
-func (s *shop) wantError(err error, status int, kind stripe.ErrorType, code stripe.ErrorCode) *stripe.Error {
-	s.t.Helper()
+// wantError requires err to be this error of the processor, and returns it.
+func (h *harness) wantError(err error, status int, kind stripe.ErrorType, code stripe.ErrorCode) *stripe.Error {
+	h.t.Helper()
 	var e *stripe.Error
 	if !errors.As(err, &e) {
-		s.t.Fatalf("got %v, want an error of the processor", err)
+		h.t.Fatalf("got %v, want an API error", err)
 	}
 	if e.HTTPStatusCode != status || e.Type != kind || e.Code != code {
-		s.t.Fatalf("got %d %s %q, want %d %s %q: %s", e.HTTPStatusCode, e.Type, e.Code, status, kind, code, e.Msg)
+		h.t.Fatalf("got %d %s %q, want %d %s %q: %s", e.HTTPStatusCode, e.Type, e.Code, status, kind, code, e.Msg)
 	}
 	if e.RequestID == "" {
-		s.t.Error("the answer has no Request-Id")
+		h.t.Error("the response has no Request-Id")
 	}
 	return e
 }
 
-// operate asks /ops and decodes the answer into answer unless that is nil.
-func (s *shop) operate(method, path, body string, answer any) {
-	s.t.Helper()
-	status, text := s.ask(method, path, body)
+// operate sends an operators' request and decodes the response into response, unless that is nil.
+func (h *harness) operate(method, path, body string, response any) {
+	h.t.Helper()
+	status, text := h.send(method, path, body)
 	if status > 299 {
-		s.t.Fatalf("%s %s: %d %s", method, path, status, text)
+		h.t.Fatalf("%s %s: %d %s", method, path, status, text)
 	}
-	if answer != nil {
-		if err := json.Unmarshal(text, answer); err != nil {
-			s.t.Fatalf("%s: %v", text, err)
+	if response != nil {
+		if err := json.Unmarshal(text, response); err != nil {
+			h.t.Fatalf("%s: %v", text, err)
 		}
 	}
 }
 
-func (s *shop) ask(method, path, body string) (status int, text []byte) {
-	s.t.Helper()
-	request, err := http.NewRequestWithContext(s.t.Context(), method, s.url+path, bytes.NewBufferString(body))
+func (h *harness) send(method, path, body string) (status int, text []byte) {
+	h.t.Helper()
+	request, err := http.NewRequestWithContext(h.t.Context(), method, h.url+path, bytes.NewBufferString(body))
 	if err != nil {
-		s.t.Fatal(err)
+		h.t.Fatal(err)
 	}
 	request.Header.Set("Authorization", "Bearer "+opsToken)
 	response, err := http.DefaultClient.Do(request)
 	if err != nil {
-		s.t.Fatal(err)
+		h.t.Fatal(err)
 	}
 	defer response.Body.Close()
 	if text, err = io.ReadAll(response.Body); err != nil {
-		s.t.Fatal(err)
+		h.t.Fatal(err)
 	}
 	return response.StatusCode, text
 }
 
-func (s *shop) switchOn(rule string) {
-	s.t.Helper()
-	s.operate(http.MethodPost, "/ops/switches", rule, nil)
+func (h *harness) inject(fault string) {
+	h.t.Helper()
+	h.operate(http.MethodPost, "/ops/faults", fault, nil)
 }
 
-func (s *shop) reset() { s.t.Helper(); s.operate(http.MethodDelete, "/ops/switches", "", nil) }
+func (h *harness) reset() { h.t.Helper(); h.operate(http.MethodDelete, "/ops/faults", "", nil) }
 
-// waitFired waits until the only rule has acted n times.
-func (s *shop) waitFired(n int) {
-	s.t.Helper()
+// waitFired blocks until the only fault has fired n times.
+func (h *harness) waitFired(n int) {
+	h.t.Helper()
 	deadline := time.Now().Add(10 * time.Second)
 	for {
-		var got struct{ Rules []struct{ Fired int } }
-		s.operate(http.MethodGet, "/ops/switches", "", &got)
-		if len(got.Rules) == 1 && got.Rules[0].Fired >= n {
+		var got struct{ Faults []struct{ Fired int } }
+		h.operate(http.MethodGet, "/ops/faults", "", &got)
+		if len(got.Faults) == 1 && got.Faults[0].Fired >= n {
 			return
 		}
 		if time.Now().After(deadline) {
-			s.t.Fatalf("the rule did not act %d times: %+v", n, got)
+			h.t.Fatalf("the fault did not fire %d times: %+v", n, got)
 		}
 	}
 }
 
-type books struct {
+type snapshot struct {
 	PaymentIntents []struct {
 		ID, OrderID, Currency, Status string
 		Amount                        int64
@@ -213,18 +213,18 @@ type books struct {
 	}
 }
 
-func (s *shop) books(order string) (b books) {
-	s.t.Helper()
-	s.operate(http.MethodGet, "/ops/books?order="+order, "", &b)
-	return b
+func (h *harness) audit(order string) (a snapshot) {
+	h.t.Helper()
+	h.operate(http.MethodGet, "/ops/audit?order="+order, "", &a)
+	return a
 }
 
-// raw sends a request as it is, and gives an error as the official client would.
-func (s *shop) raw(method, path, body, key string, into any) error {
-	s.t.Helper()
-	request, err := http.NewRequestWithContext(s.t.Context(), method, s.url+path, bytes.NewBufferString(body))
+// sendRaw sends a request without the official client, and returns API errors as the client does.
+func (h *harness) sendRaw(method, path, body, key string, v any) error {
+	h.t.Helper()
+	request, err := http.NewRequestWithContext(h.t.Context(), method, h.url+path, bytes.NewBufferString(body))
 	if err != nil {
-		s.t.Fatal(err)
+		h.t.Fatal(err)
 	}
 	request.Header.Set("Authorization", "Bearer "+key)
 	request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
@@ -233,20 +233,20 @@ func (s *shop) raw(method, path, body, key string, into any) error {
 		return err
 	}
 	defer response.Body.Close()
-	var answer struct{ Error *stripe.Error }
+	var failure struct{ Error *stripe.Error }
 	text, err := io.ReadAll(response.Body)
 	if err == nil {
-		err = json.Unmarshal(text, &answer)
+		err = json.Unmarshal(text, &failure)
 	}
 	if err != nil {
 		return err
 	}
-	if answer.Error != nil {
-		answer.Error.HTTPStatusCode, answer.Error.RequestID = response.StatusCode, response.Header.Get("Request-Id")
-		return answer.Error
+	if failure.Error != nil {
+		failure.Error.HTTPStatusCode, failure.Error.RequestID = response.StatusCode, response.Header.Get("Request-Id")
+		return failure.Error
 	}
-	if into == nil {
+	if v == nil {
 		return nil
 	}
-	return json.Unmarshal(text, into)
+	return json.Unmarshal(text, v)
 }

@@ -10,10 +10,10 @@ import (
 	"github.com/quadrille-dev/quadrille/simulators/internal/wire"
 )
 
-// maxAmount is the largest amount that Stripe takes, in minor units.
+// maxAmount is the largest amount that Stripe accepts, in minor units.
 const maxAmount = 99_999_999
 
-// form is a request's parameters, form-encoded as Stripe wants them.
+// form holds the parameters of a request, which Stripe's API expects form-encoded.
 type form struct{ values url.Values }
 
 func readForm(w http.ResponseWriter, r *http.Request) (form, *apiError) {
@@ -22,25 +22,25 @@ func readForm(w http.ResponseWriter, r *http.Request) (form, *apiError) {
 	}
 	body, err := wire.ReadBody(w, r)
 	if err != nil {
-		return form{}, invalid(wire.Status(err, http.StatusBadRequest), "", "", err.Error())
+		return form{}, newInvalidRequest(wire.StatusFor(err, http.StatusBadRequest), "", "", err.Error())
 	}
 	values, err := url.ParseQuery(string(body))
 	if err != nil {
-		return form{}, invalid(http.StatusBadRequest, "", "", "The body is not form-encoded: "+err.Error())
+		return form{}, newInvalidRequest(http.StatusBadRequest, "", "", "The body is not form-encoded: "+err.Error())
 	}
 	return form{values}, nil
 }
 
-// only refuses parameters that are not named. A name that ends in [] stands for a group, as metadata[] for
-// metadata[order_id].
-func (f form) only(names ...string) *apiError {
+// checkNames returns an error if a parameter is not one of names. A name that ends in [] stands for a group, such as
+// metadata[] for metadata[order_id].
+func (f form) checkNames(names ...string) *apiError {
 	for parameter := range f.values {
 		name, _, group := strings.Cut(parameter, "[")
 		if group {
 			name += "[]"
 		}
 		if !slices.Contains(names, name) {
-			return invalid(http.StatusBadRequest, "parameter_unknown", parameter, "Unknown parameter: "+parameter+".")
+			return newInvalidRequest(http.StatusBadRequest, "parameter_unknown", parameter, "Unknown parameter: "+parameter+".")
 		}
 	}
 	return nil
@@ -48,7 +48,7 @@ func (f form) only(names ...string) *apiError {
 
 func (f form) get(name string) string { return f.values.Get(name) }
 
-// group is the parameters name[key], by key.
+// group returns the parameters of the form name[key], by key.
 func (f form) group(name string) map[string]string {
 	group := map[string]string{}
 	for parameter, values := range f.values {
@@ -59,17 +59,17 @@ func (f form) group(name string) map[string]string {
 	return group
 }
 
-// amount is a positive integer, or 0 if there is none.
+// amount parses a positive integer. It returns 0 if the parameter is absent.
 func (f form) amount(name string) (int64, *apiError) {
 	if !f.values.Has(name) {
 		return 0, nil
 	}
 	amount, err := strconv.ParseInt(f.get(name), 10, 64)
 	if err != nil || amount < 1 {
-		return 0, invalid(http.StatusBadRequest, "parameter_invalid_integer", name, "A positive integer is needed in "+name+".")
+		return 0, newInvalidRequest(http.StatusBadRequest, "parameter_invalid_integer", name, "Invalid positive integer: "+name+".")
 	}
 	if amount > maxAmount {
-		return 0, invalid(http.StatusBadRequest, "amount_too_large", name, "At most 99999999 is taken in "+name+".")
+		return 0, newInvalidRequest(http.StatusBadRequest, "amount_too_large", name, "The maximum of "+name+" is 99999999.")
 	}
 	return amount, nil
 }
@@ -77,10 +77,10 @@ func (f form) amount(name string) (int64, *apiError) {
 func (f form) currency(name string) (string, *apiError) {
 	currency := strings.ToLower(f.get(name))
 	if currency == "" {
-		return "", missing(name)
+		return "", newMissingParameter(name)
 	}
 	if len(currency) != 3 || strings.Trim(currency, "abcdefghijklmnopqrstuvwxyz") != "" {
-		return "", invalid(http.StatusBadRequest, "", name, "A three-letter ISO 4217 code is needed in "+name+".")
+		return "", newInvalidRequest(http.StatusBadRequest, "", name, "Invalid ISO 4217 currency code: "+name+".")
 	}
 	return currency, nil
 }
@@ -92,6 +92,6 @@ func (f form) flag(name string) (bool, *apiError) {
 	case "true":
 		return true, nil
 	default:
-		return false, invalid(http.StatusBadRequest, "", name, "Either true or false is needed in "+name+".")
+		return false, newInvalidRequest(http.StatusBadRequest, "", name, "Invalid boolean: "+name+".")
 	}
 }

@@ -8,15 +8,15 @@ import (
 	"github.com/quadrille-dev/quadrille/simulators/internal/wire"
 )
 
-// savedAnswer is what an idempotency key answers.
-type savedAnswer struct {
+// savedResponse is the response that an idempotency key replays.
+type savedResponse struct {
 	Key         string `json:"key"`
 	Fingerprint string `json:"fingerprint"` // of the request that was executed
 	RequestID   string `json:"requestId"`
-	answer
+	response
 }
 
-// claim is one request's right to execute under its key. Without a key it claims nothing.
+// claim is the right of one request to execute under its idempotency key. Without a key, it has no effect.
 type claim struct {
 	key, fingerprint, requestID string
 }
@@ -26,49 +26,49 @@ func newClaim(r *http.Request, f form, requestID string) *claim {
 	return &claim{key: r.Header.Get("Idempotency-Key"), fingerprint: hex.EncodeToString(sum[:]), requestID: requestID}
 }
 
-func (c *claim) save(a answer) *savedAnswer {
+func (c *claim) save(r response) *savedResponse {
 	if c.key == "" {
 		return nil
 	}
-	return &savedAnswer{Key: c.key, Fingerprint: c.fingerprint, RequestID: c.requestID, answer: a}
+	return &savedResponse{Key: c.key, Fingerprint: c.fingerprint, RequestID: c.requestID, response: r}
 }
 
-// acquire gives the answer that is saved for the claim's key, or else the right to execute, until release. A request
-// whose answer is saved but withheld by a switch does not stand in the way of its replay.
-func (s *Server) acquire(c *claim) (*savedAnswer, *apiError) {
+// acquire returns the response saved for the key of c, or nil if c may execute until release. Once a response is saved,
+// it can be replayed even while a fault withholds it from the request that was executed.
+func (s *Server) acquire(c *claim) (*savedResponse, *apiError) {
 	if c.key == "" {
 		return nil, nil
 	}
 	if len(c.key) > 255 {
-		return nil, invalid(http.StatusBadRequest, "", "", "An idempotency key is at most 255 characters long.")
+		return nil, newInvalidRequest(http.StatusBadRequest, "", "", "Idempotency keys are limited to 255 characters.")
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	known := ""
+	fingerprint := ""
 	saved, running := s.state.saved[c.key], s.running[c.key]
 	switch {
 	case saved != nil:
-		known = saved.Fingerprint
+		fingerprint = saved.Fingerprint
 	case running != nil:
-		known = running.fingerprint
+		fingerprint = running.fingerprint
 	default:
 		s.running[c.key] = c
 		return nil, nil
 	}
-	if known != c.fingerprint {
+	if fingerprint != c.fingerprint {
 		return nil, &apiError{
 			status: http.StatusBadRequest, Type: "idempotency_error",
 			Message: "The idempotency key " + c.key + " was first used with another request or other parameters.",
 		}
 	}
 	if saved == nil {
-		return nil, invalid(http.StatusConflict, "idempotency_key_in_use", "",
+		return nil, newInvalidRequest(http.StatusConflict, "idempotency_key_in_use", "",
 			"Another request with the idempotency key "+c.key+" is still running.")
 	}
 	return saved, nil
 }
 
-// release comes before the client hears anything, so that it may try again at once.
+// release ends the claim. It is called before the response is written, so that the client can retry immediately.
 func (s *Server) release(c *claim) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -77,20 +77,20 @@ func (s *Server) release(c *claim) {
 	}
 }
 
-// forgetKeys lets every key be used anew, as happens a day or more after its first use.
-func (s *Server) forgetKeys(w http.ResponseWriter, _ *http.Request) {
+// purgeKeys purges all idempotency keys, as Stripe does a day or more after their first use.
+func (s *Server) purgeKeys(w http.ResponseWriter, _ *http.Request) {
 	s.mu.Lock()
-	e := entry{At: s.now(), Operation: opForget}
-	err := s.book.Append(e)
+	e := entry{At: s.now(), Operation: opPurgeKeys}
+	err := s.journal.Append(e)
 	if err == nil {
 		s.state.apply(e)
 	}
 	s.mu.Unlock()
 	if err == nil {
-		err = s.book.Flush()
+		err = s.journal.Flush()
 	}
 	if err != nil {
-		wire.WriteError(w, http.StatusInternalServerError, "book_failed", err.Error())
+		wire.WriteError(w, http.StatusInternalServerError, "journal_failed", err.Error())
 		return
 	}
 	w.WriteHeader(http.StatusNoContent)

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// The states of a payment intent, by Stripe's names.
+// The states of a payment intent, as Stripe names them.
 const (
 	requiresPaymentMethod = "requires_payment_method"
 	requiresConfirmation  = "requires_confirmation"
@@ -15,7 +15,7 @@ const (
 	canceled              = "canceled"
 )
 
-// intent is a payment intent as the book keeps it. Amounts are in minor units.
+// intent is a payment intent as the journal stores it. Amounts are in minor units.
 type intent struct {
 	ID                 string            `json:"id"`
 	Amount             int64             `json:"amount"`
@@ -34,7 +34,7 @@ type intent struct {
 	Refunds            []refund          `json:"refunds,omitempty"`
 }
 
-// lastError is why the last attempt to pay was declined.
+// lastError is the error of the last declined charge.
 type lastError struct {
 	Type          string `json:"type"`
 	Code          string `json:"code"`
@@ -61,22 +61,22 @@ func (in intent) refunded() int64 {
 	return sum
 }
 
-// confirm charges the card. With method == "" it charges the one that the intent has.
-func (in intent) confirm(method string, now time.Time) effect {
+// confirm charges the payment method, or that of the intent if method is "".
+func (in intent) confirm(method string, now time.Time) result {
 	if in.Status == succeeded || in.Status == canceled {
-		return effect{err: in.unexpectedState("confirm")}
+		return result{err: in.unexpectedState("confirm")}
 	}
 	if method != "" {
 		in.PaymentMethod = method
 	}
 	if in.PaymentMethod == "" {
 		e := in.unexpectedState("confirm")
-		e.Message = "The payment intent has no payment method to confirm it with."
-		return effect{err: e}
+		e.Message = "The payment intent has no payment method."
+		return result{err: e}
 	}
 	card, known := testCards[in.PaymentMethod]
 	if !known {
-		return effect{err: noSuchPaymentMethod(in.PaymentMethod)}
+		return result{err: newMissingPaymentMethod(in.PaymentMethod)}
 	}
 	in.Charge = newID("ch")
 	if card.code != "" {
@@ -85,32 +85,32 @@ func (in intent) confirm(method string, now time.Time) effect {
 			PaymentMethod: map[string]string{"id": in.PaymentMethod, "object": "payment_method", "type": "card"},
 		}
 		in.Status, in.PaymentMethod = requiresPaymentMethod, ""
-		return effect{intent: &in, err: &apiError{
+		return result{intent: &in, err: &apiError{
 			status: http.StatusPaymentRequired, Type: "card_error", Code: card.code, DeclineCode: card.declineCode,
 			Message: card.message, Charge: in.Charge, PaymentIntent: in.view(),
 		}}
 	}
 	in.Status, in.CapturedAt, in.LastError = succeeded, &now, nil
 	in.Captures++
-	return effect{intent: &in, body: in.view()}
+	return result{intent: &in, body: in.view()}
 }
 
-func (in intent) cancel(reason string, now time.Time) effect {
+func (in intent) cancel(reason string, now time.Time) result {
 	if in.Status == succeeded || in.Status == canceled {
-		return effect{err: in.unexpectedState("cancel")}
+		return result{err: in.unexpectedState("cancel")}
 	}
 	in.Status, in.CanceledAt, in.CancellationReason = canceled, &now, reason
-	return effect{intent: &in, body: in.view()}
+	return result{intent: &in, body: in.view()}
 }
 
 func (in intent) unexpectedState(verb string) *apiError {
-	e := invalid(http.StatusBadRequest, "payment_intent_unexpected_state", "",
-		"A payment intent cannot be asked to "+verb+" while its status is "+in.Status+".")
+	e := newInvalidRequest(http.StatusBadRequest, "payment_intent_unexpected_state", "",
+		"Cannot "+verb+" a payment intent with the status "+in.Status+".")
 	e.PaymentIntent = in.view()
 	return e
 }
 
-// view is the intent in Stripe's words.
+// view returns the intent in the format of Stripe's API.
 func (in intent) view() map[string]any {
 	return map[string]any{
 		"id":                        in.ID,
@@ -138,19 +138,19 @@ func (in intent) view() map[string]any {
 	}
 }
 
-func readIntent(st *state, id string, f form) (body any, order string, err *apiError) {
-	if err := f.only(); err != nil {
+func readIntent(st *state, id string, f form) (body any, orderID string, err *apiError) {
+	if err := f.checkNames(); err != nil {
 		return nil, "", err
 	}
 	in := st.intents[id]
 	if in == nil {
-		return nil, "", noSuch("payment_intent", id, "intent", http.StatusNotFound)
+		return nil, "", newMissingResource("payment_intent", id, "intent", http.StatusNotFound)
 	}
 	return in.view(), in.orderID(), nil
 }
 
 func parseCreate(_ string, f form) (command, *apiError) {
-	err := f.only("amount", "currency", "payment_method", "confirm", "description", "metadata[]", "off_session",
+	err := f.checkNames("amount", "currency", "payment_method", "confirm", "description", "metadata[]", "off_session",
 		"return_url", "capture_method", "payment_method_types[]", "automatic_payment_methods[]")
 	if err != nil {
 		return command{}, err
@@ -160,14 +160,14 @@ func parseCreate(_ string, f form) (command, *apiError) {
 		return command{}, err
 	}
 	if amount == 0 {
-		return command{}, missing("amount")
+		return command{}, newMissingParameter("amount")
 	}
 	currency, err := f.currency("currency")
 	if err != nil {
 		return command{}, err
 	}
 	if method := f.get("capture_method"); !slices.Contains([]string{"", "automatic", "automatic_async"}, method) {
-		return command{}, invalid(http.StatusBadRequest, "", "capture_method", "Only automatic capture is simulated.")
+		return command{}, newInvalidRequest(http.StatusBadRequest, "", "capture_method", "Only automatic capture is supported.")
 	}
 	confirm, err := f.flag("confirm")
 	if err != nil {
@@ -176,10 +176,10 @@ func parseCreate(_ string, f form) (command, *apiError) {
 	metadata, method, description := f.group("metadata"), f.get("payment_method"), f.get("description")
 	return command{
 		operation: opCreate,
-		order:     func(*state) string { return metadata["order_id"] },
-		execute: func(_ *state, now time.Time) effect {
+		orderID:   func(*state) string { return metadata["order_id"] },
+		execute: func(_ *state, now time.Time) result {
 			if _, known := testCards[method]; method != "" && !known {
-				return effect{err: noSuchPaymentMethod(method)}
+				return result{err: newMissingPaymentMethod(method)}
 			}
 			in := intent{
 				ID: newID("pi"), Amount: amount, Currency: currency, Status: requiresConfirmation, PaymentMethod: method,
@@ -191,39 +191,39 @@ func parseCreate(_ string, f form) (command, *apiError) {
 			if confirm {
 				return in.confirm("", now)
 			}
-			return effect{intent: &in, body: in.view()}
+			return result{intent: &in, body: in.view()}
 		},
 	}, nil
 }
 
 func parseConfirm(id string, f form) (command, *apiError) {
-	if err := f.only("payment_method", "off_session", "return_url"); err != nil {
+	if err := f.checkNames("payment_method", "off_session", "return_url"); err != nil {
 		return command{}, err
 	}
 	method := f.get("payment_method")
-	return onIntent(opConfirm, id, func(in *intent, now time.Time) effect { return in.confirm(method, now) }), nil
+	return newIntentCommand(opConfirm, id, func(in *intent, now time.Time) result { return in.confirm(method, now) }), nil
 }
 
 func parseCancel(id string, f form) (command, *apiError) {
-	if err := f.only("cancellation_reason"); err != nil {
+	if err := f.checkNames("cancellation_reason"); err != nil {
 		return command{}, err
 	}
 	reason := f.get("cancellation_reason")
 	if !slices.Contains([]string{"", "duplicate", "fraudulent", "requested_by_customer", "abandoned"}, reason) {
-		return command{}, invalid(http.StatusBadRequest, "", "cancellation_reason", "Unknown cancellation_reason.")
+		return command{}, newInvalidRequest(http.StatusBadRequest, "", "cancellation_reason", "Unknown cancellation_reason.")
 	}
-	return onIntent(opCancel, id, func(in *intent, now time.Time) effect { return in.cancel(reason, now) }), nil
+	return newIntentCommand(opCancel, id, func(in *intent, now time.Time) result { return in.cancel(reason, now) }), nil
 }
 
-// onIntent is a command about the payment intent that the path names.
-func onIntent(operation, id string, execute func(*intent, time.Time) effect) command {
+// newIntentCommand returns a command on an existing payment intent.
+func newIntentCommand(operation, id string, execute func(*intent, time.Time) result) command {
 	return command{
 		operation: operation,
-		order:     func(st *state) string { return st.orderOf(id) },
-		execute: func(st *state, now time.Time) effect {
+		orderID:   func(st *state) string { return st.orderID(id) },
+		execute: func(st *state, now time.Time) result {
 			in := st.intents[id]
 			if in == nil {
-				return effect{err: noSuch("payment_intent", id, "intent", http.StatusNotFound)}
+				return result{err: newMissingResource("payment_intent", id, "intent", http.StatusNotFound)}
 			}
 			return execute(in, now)
 		},

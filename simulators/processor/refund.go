@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// refund is money given back, as the book keeps it: inside its intent.
+// refund is a refund as the journal stores it, inside its intent.
 type refund struct {
 	ID        string            `json:"id"`
 	Amount    int64             `json:"amount"`
@@ -16,30 +16,30 @@ type refund struct {
 	CreatedAt time.Time         `json:"createdAt"`
 }
 
-// refund gives amount back, or all that is left if amount is 0.
-func (in intent) refund(amount int64, reason string, metadata map[string]string, now time.Time) effect {
+// refund refunds amount, or the remainder if amount is 0.
+func (in intent) refund(amount int64, reason string, metadata map[string]string, now time.Time) result {
 	if in.Status != succeeded {
-		return effect{err: invalid(http.StatusBadRequest, "charge_not_refundable", "payment_intent",
-			"The payment intent "+in.ID+" was never paid, so there is nothing to refund.")}
+		return result{err: newInvalidRequest(http.StatusBadRequest, "charge_not_refundable", "payment_intent",
+			"The payment intent "+in.ID+" has no successful charge to refund.")}
 	}
-	left := in.Amount - in.refunded()
-	if left == 0 {
-		return effect{err: invalid(http.StatusBadRequest, "charge_already_refunded", "",
+	remaining := in.Amount - in.refunded()
+	if remaining == 0 {
+		return result{err: newInvalidRequest(http.StatusBadRequest, "charge_already_refunded", "",
 			"The charge "+in.Charge+" has been refunded in full.")}
 	}
 	if amount == 0 {
-		amount = left
+		amount = remaining
 	}
-	if amount > left {
-		return effect{err: invalid(http.StatusBadRequest, "", "amount",
-			fmt.Sprintf("A refund of %d was asked for, but only %d of the charge is left.", amount, left))}
+	if amount > remaining {
+		return result{err: newInvalidRequest(http.StatusBadRequest, "", "amount",
+			fmt.Sprintf("The refund amount %d is greater than the unrefunded amount %d.", amount, remaining))}
 	}
-	made := refund{ID: newID("re"), Amount: amount, Reason: reason, Metadata: metadata, CreatedAt: now}
-	in.Refunds = append(slices.Clone(in.Refunds), made)
-	return effect{intent: &in, body: made.view(&in)}
+	created := refund{ID: newID("re"), Amount: amount, Reason: reason, Metadata: metadata, CreatedAt: now}
+	in.Refunds = append(slices.Clone(in.Refunds), created)
+	return result{intent: &in, body: created.view(&in)}
 }
 
-// view is the refund in Stripe's words.
+// view returns the refund in the format of Stripe's API.
 func (r refund) view(in *intent) map[string]any {
 	return map[string]any{
 		"id":             r.ID,
@@ -56,12 +56,12 @@ func (r refund) view(in *intent) map[string]any {
 }
 
 func parseRefund(_ string, f form) (command, *apiError) {
-	if err := f.only("payment_intent", "amount", "reason", "metadata[]"); err != nil {
+	if err := f.checkNames("payment_intent", "amount", "reason", "metadata[]"); err != nil {
 		return command{}, err
 	}
 	id := f.get("payment_intent")
 	if id == "" {
-		return command{}, missing("payment_intent")
+		return command{}, newMissingParameter("payment_intent")
 	}
 	amount, err := f.amount("amount")
 	if err != nil {
@@ -69,41 +69,41 @@ func parseRefund(_ string, f form) (command, *apiError) {
 	}
 	reason := f.get("reason")
 	if !slices.Contains([]string{"", "duplicate", "fraudulent", "requested_by_customer"}, reason) {
-		return command{}, invalid(http.StatusBadRequest, "", "reason", "Unknown reason.")
+		return command{}, newInvalidRequest(http.StatusBadRequest, "", "reason", "Unknown reason.")
 	}
 	metadata := f.group("metadata")
 	return command{
 		operation: opRefund,
-		order:     func(st *state) string { return st.orderOf(id) },
-		execute: func(st *state, now time.Time) effect {
+		orderID:   func(st *state) string { return st.orderID(id) },
+		execute: func(st *state, now time.Time) result {
 			in := st.intents[id]
 			if in == nil {
-				return effect{err: noSuch("payment_intent", id, "payment_intent", http.StatusBadRequest)}
+				return result{err: newMissingResource("payment_intent", id, "payment_intent", http.StatusBadRequest)}
 			}
 			return in.refund(amount, reason, metadata, now)
 		},
 	}, nil
 }
 
-func readRefund(st *state, id string, f form) (body any, order string, err *apiError) {
-	if err := f.only(); err != nil {
+func readRefund(st *state, id string, f form) (body any, orderID string, err *apiError) {
+	if err := f.checkNames(); err != nil {
 		return nil, "", err
 	}
 	in := st.intents[st.refunds[id]]
 	if in == nil {
-		return nil, "", noSuch("refund", id, "id", http.StatusNotFound)
+		return nil, "", newMissingResource("refund", id, "id", http.StatusNotFound)
 	}
 	return in.Refunds[in.refundIndex(id)].view(in), in.orderID(), nil
 }
 
-// listRefunds pages through the refunds of one payment intent, latest first.
-func listRefunds(st *state, _ string, f form) (body any, order string, err *apiError) {
-	if err := f.only("payment_intent", "limit", "starting_after"); err != nil {
+// listRefunds returns a page of the refunds of one payment intent, latest first.
+func listRefunds(st *state, _ string, f form) (body any, orderID string, err *apiError) {
+	if err := f.checkNames("payment_intent", "limit", "starting_after"); err != nil {
 		return nil, "", err
 	}
 	id := f.get("payment_intent")
 	if id == "" {
-		return nil, "", missing("payment_intent")
+		return nil, "", newMissingParameter("payment_intent")
 	}
 	limit, err := f.amount("limit")
 	if err != nil {
@@ -113,16 +113,16 @@ func listRefunds(st *state, _ string, f form) (body any, order string, err *apiE
 		limit = 10
 	}
 	if limit > 100 {
-		return nil, "", invalid(http.StatusBadRequest, "parameter_invalid_integer", "limit", "The limit is at most 100.")
+		return nil, "", newInvalidRequest(http.StatusBadRequest, "parameter_invalid_integer", "limit", "The limit is at most 100.")
 	}
 	in := st.intents[id]
 	if in == nil {
-		return nil, "", noSuch("payment_intent", id, "payment_intent", http.StatusBadRequest)
+		return nil, "", newMissingResource("payment_intent", id, "payment_intent", http.StatusBadRequest)
 	}
 	end := len(in.Refunds)
 	if after := f.get("starting_after"); after != "" {
 		if end = in.refundIndex(after); end < 0 {
-			return nil, "", noSuch("refund", after, "starting_after", http.StatusBadRequest)
+			return nil, "", newMissingResource("refund", after, "starting_after", http.StatusBadRequest)
 		}
 	}
 	start := max(0, end-int(limit))

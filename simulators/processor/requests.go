@@ -4,11 +4,11 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/quadrille-dev/quadrille/simulators/internal/switches"
+	"github.com/quadrille-dev/quadrille/simulators/internal/faults"
 	"github.com/quadrille-dev/quadrille/simulators/internal/wire"
 )
 
-// The operations that a switch can name.
+// The operations that a fault can match.
 const (
 	opCreate   = "create"
 	opRetrieve = "retrieve"
@@ -20,27 +20,27 @@ const (
 // command is a valid request that has not been executed yet.
 type command struct {
 	operation string
-	order     func(*state) string
-	execute   func(*state, time.Time) effect
+	orderID   func(*state) string
+	execute   func(*state, time.Time) result
 }
 
-// effect is what an execution comes to: the intent as it is from now on, unless nothing changes, and what to answer.
-type effect struct {
+// result is the result of an execution: the new version of the intent, or nil if it is unchanged, and the response.
+type result struct {
 	intent *intent
 	body   any
 	err    *apiError
 }
 
-func (e effect) answer() answer {
-	if e.err != nil {
-		return e.err.answer()
+func (r result) response() response {
+	if r.err != nil {
+		return r.err.response()
 	}
-	return newAnswer(http.StatusOK, e.body)
+	return newResponse(http.StatusOK, r.body)
 }
 
-// write handles a request that may change something. Switches act inside the claim of its idempotency key, so that a
-// held request keeps its key in use.
-func (s *Server) write(parse func(id string, f form) (command, *apiError)) http.HandlerFunc {
+// handleWrite returns the handler of a request that may change the state. Faults act while the claim is held, so that
+// the idempotency key of a paused request stays in use.
+func (s *Server) handleWrite(parse func(id string, f form) (command, *apiError)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		f, err := readForm(w, r)
 		if err != nil {
@@ -58,27 +58,27 @@ func (s *Server) write(parse func(id string, f form) (command, *apiError)) http.
 			writeError(w, err)
 			return
 		}
-		request := switches.Request{Operation: cmd.operation, Order: s.orderOf(cmd), Replay: saved != nil}
-		verdict := s.switches.Before(r.Context(), request)
-		if verdict == switches.HangUp {
+		request := faults.Request{Operation: cmd.operation, Order: s.orderIDFor(cmd), Replay: saved != nil}
+		decision := s.faults.Before(r.Context(), request)
+		if decision == faults.Disconnect {
 			s.release(c)
-			wire.HangUp(w)
+			wire.Disconnect(w)
 			return
 		}
-		if verdict == switches.AnswerBusy {
+		if decision == faults.RespondUnavailable {
 			s.release(c)
-			writeError(w, unavailable())
+			writeError(w, newUnavailable())
 			return
 		}
-		out, failure := s.settle(cmd, c, saved, verdict)
+		response, failure := s.replayOrExecute(cmd, c, saved, decision)
 		s.release(c)
 		if failure != nil {
-			s.cfg.Log.Error("the book failed", "operation", cmd.operation, "error", failure)
-			writeError(w, internalError("The processor could not write its book."))
+			s.cfg.Log.Error("cannot write journal", "operation", cmd.operation, "error", failure)
+			writeError(w, newJournalError())
 			return
 		}
-		if s.switches.After(r.Context(), request) == switches.HangUp {
-			wire.HangUp(w)
+		if s.faults.After(r.Context(), request) == faults.Disconnect {
+			wire.Disconnect(w)
 			return
 		}
 		if c.key != "" {
@@ -88,77 +88,79 @@ func (s *Server) write(parse func(id string, f form) (command, *apiError)) http.
 			w.Header().Set("Idempotent-Replayed", "true")
 			w.Header().Set("Original-Request", saved.RequestID)
 		}
-		out.write(w)
+		response.write(w)
 	}
 }
 
-// settle gives the saved answer, or executes cmd for one. Whatever the answer rests on is on disk when it returns.
-func (s *Server) settle(cmd command, c *claim, saved *savedAnswer, verdict switches.Verdict) (answer, error) {
+// replayOrExecute returns the saved response, or executes cmd. The state behind the response is on disk when it
+// returns.
+func (s *Server) replayOrExecute(cmd command, c *claim, saved *savedResponse, decision faults.Decision) (response, error) {
 	if saved != nil {
-		return saved.answer, s.book.Flush()
+		return saved.response, s.journal.Flush()
 	}
-	out, err := s.execute(cmd, c, verdict)
+	r, err := s.execute(cmd, c, decision)
 	if err != nil {
-		return answer{}, err
+		return response{}, err
 	}
-	return out, s.book.Flush()
+	return r, s.journal.Flush()
 }
 
-func (s *Server) execute(cmd command, c *claim, verdict switches.Verdict) (answer, error) {
+func (s *Server) execute(cmd command, c *claim, decision faults.Decision) (response, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := s.now()
-	result := effect{err: internalError("The processor failed, on request.")}
-	if verdict != switches.AnswerFailed {
-		result = cmd.execute(s.state, now)
+	executed := result{err: newInternalError("Injected fault: the request had no effect.")}
+	if decision != faults.RespondError {
+		executed = cmd.execute(s.state, now)
 	}
-	if verdict == switches.FailAfterEffect {
-		result.err = internalError("The processor failed, on request, after it did what was asked.")
+	if decision == faults.RespondErrorAfter {
+		executed.err = newInternalError("Injected fault: the request was executed.")
 	}
-	out := result.answer()
-	e := entry{At: now, Operation: cmd.operation, Intent: result.intent, Saved: c.save(out)}
+	r := executed.response()
+	e := entry{At: now, Operation: cmd.operation, Intent: executed.intent, Saved: c.save(r)}
 	if e.Intent == nil && e.Saved == nil {
-		return out, nil
+		return r, nil
 	}
-	if err := s.book.Append(e); err != nil {
-		return answer{}, err
+	if err := s.journal.Append(e); err != nil {
+		return response{}, err
 	}
 	s.state.apply(e)
-	return out, nil
+	return r, nil
 }
 
-// read handles a request that changes nothing. What it saw is on disk before it is answered.
-func (s *Server) read(look func(st *state, id string, f form) (body any, order string, err *apiError)) http.HandlerFunc {
+// handleRead returns the handler of a request that does not change the state. The state behind the response is on disk
+// before the response is written.
+func (s *Server) handleRead(read func(st *state, id string, f form) (body any, orderID string, err *apiError)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		f, _ := readForm(w, r)
-		see := func() (any, string, *apiError) {
+		readLocked := func() (any, string, *apiError) {
 			s.mu.Lock()
 			defer s.mu.Unlock()
-			return look(s.state, r.PathValue("id"), f)
+			return read(s.state, r.PathValue("id"), f)
 		}
-		_, order, _ := see()
-		request := switches.Request{Operation: opRetrieve, Order: order}
-		verdict := s.switches.Before(r.Context(), request)
-		body, _, err := see()
-		if flushed := s.book.Flush(); flushed != nil {
-			err = internalError("The processor could not write its book.")
+		_, orderID, _ := readLocked()
+		request := faults.Request{Operation: opRetrieve, Order: orderID}
+		decision := s.faults.Before(r.Context(), request)
+		body, _, err := readLocked()
+		if failure := s.journal.Flush(); failure != nil {
+			err = newJournalError()
 		}
-		if verdict == switches.HangUp || s.switches.After(r.Context(), request) == switches.HangUp {
-			wire.HangUp(w)
+		if decision == faults.Disconnect || s.faults.After(r.Context(), request) == faults.Disconnect {
+			wire.Disconnect(w)
 			return
 		}
-		switch {
-		case verdict == switches.AnswerBusy:
-			err = unavailable()
-		case verdict == switches.AnswerFailed || verdict == switches.FailAfterEffect:
-			err = internalError("The processor failed, on request.")
+		switch decision {
+		case faults.RespondUnavailable:
+			err = newUnavailable()
+		case faults.RespondError, faults.RespondErrorAfter:
+			err = newInternalError("Injected fault.")
 		}
-		effect{body: body, err: err}.answer().write(w)
+		result{body: body, err: err}.response().write(w)
 	}
 }
 
-func (s *Server) orderOf(cmd command) string {
+func (s *Server) orderIDFor(cmd command) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return cmd.order(s.state)
+	return cmd.orderID(s.state)
 }

@@ -2,28 +2,28 @@ package processor
 
 import "time"
 
-// entry is one line of the book: an effect together with the answer saved for it, so that neither can be there without
-// the other.
+// entry is one entry of the journal. An effect and the response saved for it are one entry, so that neither is restored
+// without the other.
 type entry struct {
 	At        time.Time `json:"at"`
 	Operation string    `json:"operation"`
-	// Intent is the whole intent as it is from now on.
+	// Intent is the new version of the intent.
 	Intent *intent `json:"intent,omitempty"`
-	// Saved is what the request's idempotency key answers from now on.
-	Saved *savedAnswer `json:"saved,omitempty"`
+	// Saved is the response that the idempotency key of the request replays from now on.
+	Saved *savedResponse `json:"saved,omitempty"`
 }
 
-const opForget = "forget_keys"
+const opPurgeKeys = "purge_keys"
 
 type state struct {
-	intents map[string]*intent // never changed in place: an intent read under the lock may be used without it
+	intents map[string]*intent // each intent is immutable, so it may be used after the lock was released
 	order   []string           // ids of intents, oldest first
 	refunds map[string]string  // refund id to intent id
-	saved   map[string]*savedAnswer
+	saved   map[string]*savedResponse
 }
 
 func newState() *state {
-	return &state{intents: map[string]*intent{}, refunds: map[string]string{}, saved: map[string]*savedAnswer{}}
+	return &state{intents: map[string]*intent{}, refunds: map[string]string{}, saved: map[string]*savedResponse{}}
 }
 
 func (st *state) apply(e entry) {
@@ -39,13 +39,13 @@ func (st *state) apply(e entry) {
 	if e.Saved != nil {
 		st.saved[e.Saved.Key] = e.Saved
 	}
-	if e.Operation == opForget {
+	if e.Operation == opPurgeKeys {
 		clear(st.saved)
 	}
 }
 
-// orderOf names the order that a payment intent is for, or "" if it does not say or does not exist.
-func (st *state) orderOf(intentID string) string {
+// orderID returns the order id of a payment intent, or "" if it has none or does not exist.
+func (st *state) orderID(intentID string) string {
 	if in := st.intents[intentID]; in != nil {
 		return in.orderID()
 	}

@@ -6,26 +6,27 @@ import (
 	"time"
 )
 
-// Config is what the environment says.
+// Config holds the settings of both simulators.
 type Config struct {
 	ProcessorAddr    string // PROCESSOR_ADDR, default :8091
 	ProcessorOpsAddr string // PROCESSOR_OPS_ADDR, default :8093
-	ProcessorKey     string // PROCESSOR_KEY, the accepted API key, default sk_test_quadrille
+	ProcessorKey     string // PROCESSOR_KEY, the API key that clients must send, default sk_test_quadrille
 
 	CarrierAddr          string        // CARRIER_ADDR, default :8092
 	CarrierOpsAddr       string        // CARRIER_OPS_ADDR, default :8094
-	CarrierWebhookURL    string        // CARRIER_WEBHOOK_URL, default none: reports wait
-	CarrierWebhookSecret string        // CARRIER_WEBHOOK_SECRET, required with the URL
-	CarrierHandoverDelay time.Duration // CARRIER_HANDOVER_DELAY, default 2s
+	CarrierWebhookURL    string        // CARRIER_WEBHOOK_URL; without one, webhooks stay pending
+	CarrierWebhookSecret string        // CARRIER_WEBHOOK_SECRET, required with CARRIER_WEBHOOK_URL
+	CarrierDispatchDelay time.Duration // CARRIER_DISPATCH_DELAY, default 2s
 	CarrierDeliveryDelay time.Duration // CARRIER_DELIVERY_DELAY, default 2s
 
-	DataDir  string // DATA_DIR, where the books are, default data
-	OpsToken string // OPS_TOKEN, default none: /ops is closed
+	DataDir  string // DATA_DIR, the folder of the journals, default data
+	OpsToken string // OPS_TOKEN; without one, /ops rejects every request
 }
 
-// ConfigFromEnv reads the environment and reports every mistake in it at once. A variable that is empty counts as unset.
+// ConfigFromEnv returns the settings from the environment. An empty variable counts as unset. The error names every
+// variable that is invalid.
 func ConfigFromEnv(getenv func(string) string) (Config, error) {
-	var mistakes []error
+	var errs []error
 	text := func(name, fallback string) string {
 		if value := getenv(name); value != "" {
 			return value
@@ -35,9 +36,9 @@ func ConfigFromEnv(getenv func(string) string) (Config, error) {
 	delay := func(name, fallback string) time.Duration {
 		d, err := time.ParseDuration(text(name, fallback))
 		if err != nil {
-			mistakes = append(mistakes, fmt.Errorf("%s: %w", name, err))
+			errs = append(errs, fmt.Errorf("%s: %w", name, err))
 		} else if d < 0 {
-			mistakes = append(mistakes, fmt.Errorf("%s is negative", name))
+			errs = append(errs, fmt.Errorf("%s must not be negative", name))
 		}
 		return d
 	}
@@ -49,13 +50,13 @@ func ConfigFromEnv(getenv func(string) string) (Config, error) {
 		CarrierOpsAddr:       text("CARRIER_OPS_ADDR", ":8094"),
 		CarrierWebhookURL:    text("CARRIER_WEBHOOK_URL", ""),
 		CarrierWebhookSecret: text("CARRIER_WEBHOOK_SECRET", ""),
-		CarrierHandoverDelay: delay("CARRIER_HANDOVER_DELAY", "2s"),
+		CarrierDispatchDelay: delay("CARRIER_DISPATCH_DELAY", "2s"),
 		CarrierDeliveryDelay: delay("CARRIER_DELIVERY_DELAY", "2s"),
 		DataDir:              text("DATA_DIR", "data"),
 		OpsToken:             text("OPS_TOKEN", ""),
 	}
 	if cfg.CarrierWebhookURL != "" && cfg.CarrierWebhookSecret == "" {
-		mistakes = append(mistakes, errors.New("CARRIER_WEBHOOK_SECRET is required with CARRIER_WEBHOOK_URL"))
+		errs = append(errs, errors.New("CARRIER_WEBHOOK_SECRET is required with CARRIER_WEBHOOK_URL"))
 	}
-	return cfg, errors.Join(mistakes...)
+	return cfg, errors.Join(errs...)
 }

@@ -9,14 +9,14 @@ import (
 	"time"
 )
 
-// Health asks both simulators' operators' ports, which stay open when a switch closes the main ones, whether they live.
+// Health checks the operators' ports of both simulators, which stay open while the fault "down" closes the API ports.
 func Health(ctx context.Context, cfg Config) error {
 	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
 	defer cancel()
-	return errors.Join(alive(ctx, cfg.ProcessorOpsAddr), alive(ctx, cfg.CarrierOpsAddr))
+	return errors.Join(checkLive(ctx, cfg.ProcessorOpsAddr), checkLive(ctx, cfg.CarrierOpsAddr))
 }
 
-func alive(ctx context.Context, address string) error {
+func checkLive(ctx context.Context, address string) error {
 	host, port, err := net.SplitHostPort(address)
 	if err != nil {
 		return err
@@ -36,7 +36,7 @@ func alive(ctx context.Context, address string) error {
 		return err
 	}
 	if response.StatusCode != http.StatusOK {
-		return fmt.Errorf("%s answered %s", request.URL, response.Status)
+		return fmt.Errorf("%s responded with %s", request.URL, response.Status)
 	}
 	return nil
 }

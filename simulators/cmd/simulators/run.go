@@ -6,11 +6,13 @@ import (
 	"fmt"
 	"net"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/quadrille-dev/quadrille/simulators/carrier"
 	"github.com/quadrille-dev/quadrille/simulators/processor"
 )
 
-// Run runs both simulators until ctx ends or one of them fails, and returns when both are closed.
+// Run runs both simulators until ctx ends or one of them fails. It returns when both are closed.
 func Run(ctx context.Context, cfg Config) (err error) {
 	cards, err := processor.New(processor.Config{Dir: cfg.DataDir, Key: cfg.ProcessorKey, OpsToken: cfg.OpsToken})
 	if err != nil {
@@ -18,7 +20,7 @@ func Run(ctx context.Context, cfg Config) (err error) {
 	}
 	defer func() { err = errors.Join(err, cards.Close()) }()
 	parcels, err := carrier.New(carrier.Config{
-		Dir: cfg.DataDir, HandoverDelay: cfg.CarrierHandoverDelay, DeliveryDelay: cfg.CarrierDeliveryDelay,
+		Dir: cfg.DataDir, DispatchDelay: cfg.CarrierDispatchDelay, DeliveryDelay: cfg.CarrierDeliveryDelay,
 		WebhookURL: cfg.CarrierWebhookURL, WebhookSecret: cfg.CarrierWebhookSecret, OpsToken: cfg.OpsToken,
 	})
 	if err != nil {
@@ -26,21 +28,16 @@ func Run(ctx context.Context, cfg Config) (err error) {
 	}
 	defer func() { err = errors.Join(err, parcels.Close()) }()
 
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	ended := make(chan error, 2)
-	start := func(serve func(ctx context.Context, api, operators net.Listener) error, api, operators string) {
-		go func() {
-			defer cancel() // one does not go on without the other
-			ended <- listenAndServe(ctx, serve, api, operators)
-		}()
-	}
-	start(cards.Serve, cfg.ProcessorAddr, cfg.ProcessorOpsAddr)
-	start(parcels.Serve, cfg.CarrierAddr, cfg.CarrierOpsAddr)
-	return errors.Join(<-ended, <-ended)
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return listenAndServe(ctx, cards.Serve, cfg.ProcessorAddr, cfg.ProcessorOpsAddr) })
+	group.Go(func() error { return listenAndServe(ctx, parcels.Serve, cfg.CarrierAddr, cfg.CarrierOpsAddr) })
+	return group.Wait()
 }
 
-func listenAndServe(ctx context.Context, serve func(ctx context.Context, api, operators net.Listener) error, api, operators string) error {
+// serveFunc serves a simulator on two listeners, which it closes.
+type serveFunc func(ctx context.Context, api, operators net.Listener) error
+
+func listenAndServe(ctx context.Context, serve serveFunc, api, operators string) error {
 	apiListener, err := net.Listen("tcp", api)
 	if err != nil {
 		return fmt.Errorf("listen: %w", err)

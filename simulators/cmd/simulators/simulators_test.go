@@ -23,28 +23,28 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// TestMain lets the test binary be the command itself, for tests that have to kill it.
+// TestMain lets the test binary run as the command, for tests that kill it.
 func TestMain(m *testing.M) {
-	if os.Getenv("SIMS_TEST_RUN") != "" {
+	if os.Getenv("SIMULATORS_TEST_RUN") != "" {
 		main()
 		os.Exit(0)
 	}
 	os.Exit(m.Run())
 }
 
-// process is a running sims.
+// process is a running simulators command.
 type process struct {
 	cmd                                          *exec.Cmd
 	processor, processorOps, carrier, carrierOps string        // URLs
-	drained                                      chan struct{} // closed when its log has ended
+	drained                                      chan struct{} // closed at the end of its log
 }
 
 var environment = []string{
-	"SIMS_TEST_RUN=1", "OPS_TOKEN=operators", "CARRIER_HANDOVER_DELAY=20ms", "CARRIER_DELIVERY_DELAY=20ms",
+	"SIMULATORS_TEST_RUN=1", "OPS_TOKEN=operators", "CARRIER_DISPATCH_DELAY=20ms", "CARRIER_DELIVERY_DELAY=20ms",
 	"PROCESSOR_ADDR=127.0.0.1:0", "PROCESSOR_OPS_ADDR=127.0.0.1:0", "CARRIER_ADDR=127.0.0.1:0", "CARRIER_OPS_ADDR=127.0.0.1:0",
 }
 
-// start runs sims with its books in dir and waits until it says where it listens.
+// start runs the command with its journals in dir, and waits until it logs its addresses.
 func start(t *testing.T, dir string, more ...string) *process {
 	t.Helper()
 	cmd := exec.Command(os.Args[0])
@@ -79,7 +79,7 @@ func start(t *testing.T, dir string, more ...string) *process {
 	}
 	if p.processor == "" || p.carrier == "" {
 		close(p.drained)
-		t.Fatalf("sims did not start: %v", lines.Err())
+		t.Fatalf("simulators did not start: %v", lines.Err())
 	}
 	go func() {
 		defer close(p.drained)
@@ -90,15 +90,15 @@ func start(t *testing.T, dir string, more ...string) *process {
 	return p
 }
 
-// stop sends the signal and waits for the end; an error says that the exit code was not 0.
+// stop sends the signal and waits until the process exits. It returns an error unless the exit code is 0.
 func (p *process) stop(signal syscall.Signal) error {
 	_ = p.cmd.Process.Signal(signal)
 	<-p.drained
 	return p.cmd.Wait()
 }
 
-// ask gives the answer's status and body; an error says that there was no whole answer.
-func ask(ctx context.Context, method, url, body string, header http.Header) (int, []byte, error) {
+// send returns the status and the body of the response, or an error if the response was incomplete.
+func send(ctx context.Context, method, url, body string, header http.Header) (int, []byte, error) {
 	request, err := http.NewRequestWithContext(ctx, method, url, strings.NewReader(body))
 	if err != nil {
 		return 0, nil, err
@@ -116,7 +116,7 @@ func ask(ctx context.Context, method, url, body string, header http.Header) (int
 func operator() http.Header { return http.Header{"Authorization": {"Bearer operators"}} }
 
 func (p *process) pay(ctx context.Context, order string) (int, []byte, error) {
-	return ask(ctx, http.MethodPost, p.processor+"/v1/payment_intents", url.Values{
+	return send(ctx, http.MethodPost, p.processor+"/v1/payment_intents", url.Values{
 		"amount": {"2599"}, "currency": {"eur"}, "payment_method": {"pm_card_visa"}, "confirm": {"true"},
 		"metadata[order_id]": {order},
 	}.Encode(), http.Header{"Authorization": {"Bearer sk_test_quadrille"}, "Idempotency-Key": {"pay-" + order}})
@@ -124,40 +124,40 @@ func (p *process) pay(ctx context.Context, order string) (int, []byte, error) {
 
 func (p *process) ship(ctx context.Context, order string) (int, []byte, error) {
 	body := fmt.Sprintf(`{"reference":%q,"address":{"city":"Berlin"},"items":[{"sku":"TEA","quantity":1}]}`, order)
-	return ask(ctx, http.MethodPost, p.carrier+"/v1/shipments", body, http.Header{})
+	return send(ctx, http.MethodPost, p.carrier+"/v1/shipments", body, http.Header{})
 }
 
-func (p *process) books(t *testing.T, ops string, into any) {
+func (p *process) audit(t *testing.T, ops string, v any) {
 	t.Helper()
-	status, body, err := ask(t.Context(), http.MethodGet, ops+"/ops/books", "", operator())
+	status, body, err := send(t.Context(), http.MethodGet, ops+"/ops/audit", "", operator())
 	if err == nil && status == http.StatusOK {
-		err = json.Unmarshal(body, into)
+		err = json.Unmarshal(body, v)
 	}
 	if err != nil || status != http.StatusOK {
-		t.Fatalf("books: %d %s %v", status, body, err)
+		t.Fatalf("audit: %d %s %v", status, body, err)
 	}
 }
 
-func TestKill_LosesNothingThatWasAnswered(t *testing.T) {
+func TestKill_LosesNoResponse(t *testing.T) {
 	t.Parallel()
 	var mu sync.Mutex
 	reported := map[string]map[string]bool{}
-	reports := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-		var n struct{ Type, Reference string }
-		if err := json.NewDecoder(r.Body).Decode(&n); err != nil {
+	receiver := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		var webhook struct{ Type, Reference string }
+		if err := json.NewDecoder(r.Body).Decode(&webhook); err != nil {
 			t.Error(err)
 		}
 		mu.Lock()
 		defer mu.Unlock()
-		if reported[n.Reference] == nil {
-			reported[n.Reference] = map[string]bool{}
+		if reported[webhook.Reference] == nil {
+			reported[webhook.Reference] = map[string]bool{}
 		}
-		reported[n.Reference][n.Type] = true
+		reported[webhook.Reference][webhook.Type] = true
 	}))
-	defer reports.Close()
+	defer receiver.Close()
 
 	dir := t.TempDir()
-	webhook := []string{"CARRIER_WEBHOOK_URL=" + reports.URL, "CARRIER_WEBHOOK_SECRET=between us"}
+	webhook := []string{"CARRIER_WEBHOOK_URL=" + receiver.URL, "CARRIER_WEBHOOK_SECRET=webhook secret"}
 	paid, shipped := map[string][]byte{}, map[string]string{}
 	for round := range 3 {
 		p := start(t, dir, webhook...)
@@ -203,7 +203,7 @@ func TestKill_LosesNothingThatWasAnswered(t *testing.T) {
 			select {
 			case <-enough:
 			case <-ended:
-				t.Fatal("the clients gave up before anything was killed")
+				t.Fatal("the clients stopped before the process was killed")
 			}
 		}
 		_ = p.stop(syscall.SIGKILL)
@@ -214,40 +214,40 @@ func TestKill_LosesNothingThatWasAnswered(t *testing.T) {
 	var cards struct {
 		PaymentIntents []struct{ ID, OrderID, Status string }
 	}
-	p.books(t, p.processorOps, &cards)
+	p.audit(t, p.processorOps, &cards)
 	intents := map[string]string{}
 	for _, in := range cards.PaymentIntents {
 		if intents[in.OrderID] != "" || in.Status != "succeeded" {
-			t.Errorf("charged twice, or not at all: %+v", in)
+			t.Errorf("not charged exactly once: %+v", in)
 		}
 		intents[in.OrderID] = in.ID
 	}
-	for order, answer := range paid {
+	for order, first := range paid {
 		status, again, err := p.pay(t.Context(), order)
-		if err != nil || status != http.StatusOK || !bytes.Equal(again, answer) {
-			t.Errorf("%s: answered %s, and now %d %s %v", order, answer, status, again, err)
+		if err != nil || status != http.StatusOK || !bytes.Equal(again, first) {
+			t.Errorf("%s: got %s, then %d %s %v", order, first, status, again, err)
 		}
-		if !bytes.Contains(answer, []byte(intents[order])) || intents[order] == "" {
-			t.Errorf("%s: not in the books", order)
+		if !bytes.Contains(first, []byte(intents[order])) || intents[order] == "" {
+			t.Errorf("%s: not in the audit snapshot", order)
 		}
 	}
 	var parcels struct {
-		Shipments      []struct{ ID, Reference, State string }
-		PendingNotices int
+		Shipments       []struct{ ID, Reference, State string }
+		PendingWebhooks int
 	}
 	for deadline := time.Now().Add(20 * time.Second); ; {
-		p.books(t, p.carrierOps, &parcels)
+		p.audit(t, p.carrierOps, &parcels)
 		delivered := 0
 		for _, sh := range parcels.Shipments {
 			if sh.State == "delivered" {
 				delivered++
 			}
 		}
-		if delivered == len(parcels.Shipments) && parcels.PendingNotices == 0 {
+		if delivered == len(parcels.Shipments) && parcels.PendingWebhooks == 0 {
 			break
 		}
 		if time.Now().After(deadline) {
-			t.Fatalf("%d of %d delivered, %d reports pending", delivered, len(parcels.Shipments), parcels.PendingNotices)
+			t.Fatalf("%d of %d delivered, %d webhooks pending", delivered, len(parcels.Shipments), parcels.PendingWebhooks)
 		}
 	}
 	mu.Lock()
@@ -257,7 +257,7 @@ func TestKill_LosesNothingThatWasAnswered(t *testing.T) {
 		if got[sh.Reference] != "" {
 			t.Errorf("two shipments for %s", sh.Reference)
 		}
-		if _, answered := shipped[sh.Reference]; answered {
+		if _, ok := shipped[sh.Reference]; ok {
 			got[sh.Reference] = sh.ID
 		}
 		if want := map[string]bool{"shipment.dispatched": true, "shipment.delivered": true}; !cmp.Equal(want, reported[sh.Reference]) {
@@ -270,53 +270,53 @@ func TestKill_LosesNothingThatWasAnswered(t *testing.T) {
 	t.Logf("%d paid, %d shipped", len(paid), len(shipped))
 }
 
-func TestTerminate_StopsInGoodOrderEvenWithAHeldRequest(t *testing.T) {
+func TestTerminate_DisconnectsPausedRequest(t *testing.T) {
 	t.Parallel()
 	p := start(t, t.TempDir())
-	status, body, err := ask(t.Context(), http.MethodPost, p.processorOps+"/ops/switches", `{"action":"hold"}`, operator())
+	status, body, err := send(t.Context(), http.MethodPost, p.processorOps+"/ops/faults", `{"action":"pause"}`, operator())
 	if err != nil || status != http.StatusCreated {
 		t.Fatalf("%d %s %v", status, body, err)
 	}
-	held := make(chan error, 1)
-	go func() { _, _, err := p.pay(t.Context(), "o1"); held <- err }()
+	paused := make(chan error, 1)
+	go func() { _, _, err := p.pay(t.Context(), "o1"); paused <- err }()
 	for !bytes.Contains(body, []byte(`"fired":1`)) {
-		if _, body, err = ask(t.Context(), http.MethodGet, p.processorOps+"/ops/switches", "", operator()); err != nil {
+		if _, body, err = send(t.Context(), http.MethodGet, p.processorOps+"/ops/faults", "", operator()); err != nil {
 			t.Fatal(err)
 		}
 	}
 	if err := p.stop(syscall.SIGTERM); err != nil {
 		t.Errorf("exit: %v", err)
 	}
-	if err := <-held; err == nil {
-		t.Error("the held request was answered")
+	if err := <-paused; err == nil {
+		t.Error("the paused request got a response")
 	}
 }
 
-func TestDown_ClosesTheListenerUntilReset(t *testing.T) {
+func TestDown_ClosesListenerUntilRemoved(t *testing.T) {
 	t.Parallel()
 	p := start(t, t.TempDir())
-	for _, sim := range []struct{ main, ops string }{{p.processor, p.processorOps}, {p.carrier, p.carrierOps}} {
+	for _, simulator := range []struct{ api, ops string }{{p.processor, p.processorOps}, {p.carrier, p.carrierOps}} {
 		for range 3 {
-			if status, body, err := ask(t.Context(), http.MethodPut, sim.ops+"/ops/switches", `{"rules":[{"action":"down"}]}`, operator()); status != http.StatusOK {
+			if status, body, err := send(t.Context(), http.MethodPut, simulator.ops+"/ops/faults", `{"faults":[{"action":"down"}]}`, operator()); status != http.StatusOK {
 				t.Fatalf("%d %s %v", status, body, err)
 			}
-			if _, _, err := ask(t.Context(), http.MethodGet, sim.main+"/livez", "", http.Header{}); !errors.Is(err, syscall.ECONNREFUSED) {
+			if _, _, err := send(t.Context(), http.MethodGet, simulator.api+"/livez", "", http.Header{}); !errors.Is(err, syscall.ECONNREFUSED) {
 				t.Errorf("down: %v", err)
 			}
-			if status, _, err := ask(t.Context(), http.MethodGet, sim.ops+"/livez", "", http.Header{}); status != http.StatusOK {
-				t.Errorf("the operators' port: %d %v", status, err)
+			if status, _, err := send(t.Context(), http.MethodGet, simulator.ops+"/livez", "", http.Header{}); status != http.StatusOK {
+				t.Errorf("operators' port: %d %v", status, err)
 			}
-			if status, body, err := ask(t.Context(), http.MethodDelete, sim.ops+"/ops/switches", "", operator()); status != http.StatusOK {
+			if status, body, err := send(t.Context(), http.MethodDelete, simulator.ops+"/ops/faults", "", operator()); status != http.StatusOK {
 				t.Fatalf("%d %s %v", status, body, err)
 			}
-			if status, _, err := ask(t.Context(), http.MethodGet, sim.main+"/livez", "", http.Header{}); status != http.StatusOK {
+			if status, _, err := send(t.Context(), http.MethodGet, simulator.api+"/livez", "", http.Header{}); status != http.StatusOK {
 				t.Errorf("up again: %d %v", status, err)
 			}
 		}
 	}
 }
 
-func TestHealth_IsTheOperatorsPorts(t *testing.T) {
+func TestHealth_ChecksOperatorsPorts(t *testing.T) {
 	t.Parallel()
 	p := start(t, t.TempDir())
 	healthy := func() error {
@@ -335,17 +335,17 @@ func TestHealth_IsTheOperatorsPorts(t *testing.T) {
 	}
 }
 
-func TestRun_FailsIfAPortIsTaken(t *testing.T) {
+func TestRun_FailsIfPortIsInUse(t *testing.T) {
 	t.Parallel()
-	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	used, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer taken.Close()
+	defer used.Close()
 	cfg, err := ConfigFromEnv(func(name string) string {
 		return map[string]string{
 			"DATA_DIR": t.TempDir(), "PROCESSOR_ADDR": "127.0.0.1:0", "PROCESSOR_OPS_ADDR": "127.0.0.1:0",
-			"CARRIER_ADDR": "127.0.0.1:0", "CARRIER_OPS_ADDR": taken.Addr().String(),
+			"CARRIER_ADDR": "127.0.0.1:0", "CARRIER_OPS_ADDR": used.Addr().String(),
 		}[name]
 	})
 	if err != nil {
@@ -356,23 +356,23 @@ func TestRun_FailsIfAPortIsTaken(t *testing.T) {
 	}
 }
 
-func TestConfigFromEnv_HasDefaultsAndReportsEveryMistake(t *testing.T) {
+func TestConfigFromEnv_DefaultsAndErrors(t *testing.T) {
 	t.Parallel()
 	got, err := ConfigFromEnv(func(string) string { return "" })
 	want := Config{
 		ProcessorAddr: ":8091", ProcessorOpsAddr: ":8093", ProcessorKey: "sk_test_quadrille",
 		CarrierAddr: ":8092", CarrierOpsAddr: ":8094",
-		CarrierHandoverDelay: 2 * time.Second, CarrierDeliveryDelay: 2 * time.Second, DataDir: "data",
+		CarrierDispatchDelay: 2 * time.Second, CarrierDeliveryDelay: 2 * time.Second, DataDir: "data",
 	}
 	if diff := cmp.Diff(want, got); diff != "" || err != nil {
 		t.Errorf("%s%v", diff, err)
 	}
 	_, err = ConfigFromEnv(func(name string) string {
 		return map[string]string{
-			"CARRIER_HANDOVER_DELAY": "soon", "CARRIER_DELIVERY_DELAY": "-1s", "CARRIER_WEBHOOK_URL": "http://localhost",
+			"CARRIER_DISPATCH_DELAY": "soon", "CARRIER_DELIVERY_DELAY": "-1s", "CARRIER_WEBHOOK_URL": "http://localhost",
 		}[name]
 	})
-	for _, name := range []string{"CARRIER_HANDOVER_DELAY", "CARRIER_DELIVERY_DELAY", "CARRIER_WEBHOOK_SECRET"} {
+	for _, name := range []string{"CARRIER_DISPATCH_DELAY", "CARRIER_DELIVERY_DELAY", "CARRIER_WEBHOOK_SECRET"} {
 		if err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("%s is not in %v", name, err)
 		}

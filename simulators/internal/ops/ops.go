@@ -1,4 +1,4 @@
-// Package ops is the operator's side of a simulator: its books and its switches, behind a bearer token.
+// Package ops serves the operators' endpoints of a simulator: its audit snapshot and its faults, behind a bearer token.
 package ops
 
 import (
@@ -6,37 +6,40 @@ import (
 	"errors"
 	"net/http"
 
-	"github.com/quadrille-dev/quadrille/simulators/internal/switches"
+	"github.com/quadrille-dev/quadrille/simulators/internal/faults"
 	"github.com/quadrille-dev/quadrille/simulators/internal/wire"
 )
 
-// Handler serves /livez to everybody and /ops/books and /ops/switches to those who show token. An empty token lets
-// nobody in. Books is given the order to show, or "" for all. Routes are more of the simulator's own, by pattern.
-func Handler(token string, set *switches.Set, books func(order string) (any, error), routes map[string]http.HandlerFunc) http.Handler {
-	console := switchboard{set}
-	private := http.NewServeMux()
-	private.HandleFunc("GET /ops/books", func(w http.ResponseWriter, r *http.Request) {
-		shown, err := books(r.URL.Query().Get("order"))
+// Handler returns a handler for /livez, which is public, and for /ops/audit and /ops/faults, which require token as a
+// bearer token. With an empty token these reject every request. Audit returns the audit snapshot of one order, or of
+// all orders if order is "". Routes are further protected endpoints, by pattern.
+func Handler(
+	token string, injector *faults.Injector, audit func(order string) (any, error), routes map[string]http.HandlerFunc,
+) http.Handler {
+	f := faultsHandler{injector}
+	protected := http.NewServeMux()
+	protected.HandleFunc("GET /ops/audit", func(w http.ResponseWriter, r *http.Request) {
+		snapshot, err := audit(r.URL.Query().Get("order"))
 		if err != nil {
-			wire.WriteError(w, http.StatusInternalServerError, "book_failed", err.Error())
+			wire.WriteError(w, http.StatusInternalServerError, "journal_failed", err.Error())
 			return
 		}
-		wire.WriteJSON(w, http.StatusOK, shown)
+		wire.WriteJSON(w, http.StatusOK, snapshot)
 	})
-	private.HandleFunc("GET /ops/switches", console.list)
-	private.HandleFunc("PUT /ops/switches", console.replace)
-	private.HandleFunc("POST /ops/switches", console.add)
-	private.HandleFunc("DELETE /ops/switches", console.reset)
-	private.HandleFunc("DELETE /ops/switches/{id}", console.remove)
+	protected.HandleFunc("GET /ops/faults", f.list)
+	protected.HandleFunc("PUT /ops/faults", f.replace)
+	protected.HandleFunc("POST /ops/faults", f.add)
+	protected.HandleFunc("DELETE /ops/faults", f.removeAll)
+	protected.HandleFunc("DELETE /ops/faults/{id}", f.remove)
 	for pattern, handler := range routes {
-		private.HandleFunc(pattern, handler)
+		protected.HandleFunc(pattern, handler)
 	}
 
 	public := http.NewServeMux()
 	public.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) {
 		wire.WriteJSON(w, http.StatusOK, map[string]string{"status": "ok"})
 	})
-	public.Handle("/ops/", requireToken(token, private))
+	public.Handle("/ops/", requireToken(token, protected))
 	return public
 }
 
@@ -45,71 +48,71 @@ func requireToken(token string, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if token == "" || subtle.ConstantTimeCompare([]byte(r.Header.Get("Authorization")), want) != 1 {
 			w.Header().Set("WWW-Authenticate", "Bearer")
-			wire.WriteError(w, http.StatusUnauthorized, "unauthorized", "the operator's token is missing or wrong")
+			wire.WriteError(w, http.StatusUnauthorized, "unauthorized", "the operators' token is missing or wrong")
 			return
 		}
 		next.ServeHTTP(w, r)
 	})
 }
 
-type switchboard struct{ set *switches.Set }
+type faultsHandler struct{ injector *faults.Injector }
 
-func (b switchboard) list(w http.ResponseWriter, _ *http.Request) {
-	wire.WriteJSON(w, http.StatusOK, map[string]any{"rules": b.set.Rules()})
+func (h faultsHandler) list(w http.ResponseWriter, _ *http.Request) {
+	wire.WriteJSON(w, http.StatusOK, map[string]any{"faults": h.injector.Faults()})
 }
 
-func (b switchboard) replace(w http.ResponseWriter, r *http.Request) {
+func (h faultsHandler) replace(w http.ResponseWriter, r *http.Request) {
 	var body struct {
-		Rules []switches.Spec `json:"rules"`
+		Faults []faults.Fault `json:"faults"`
 	}
 	if err := wire.ReadJSON(w, r, &body); err != nil {
-		wire.WriteError(w, wire.Status(err, http.StatusBadRequest), "invalid_request", err.Error())
+		wire.WriteError(w, wire.StatusFor(err, http.StatusBadRequest), "invalid_request", err.Error())
 		return
 	}
-	if err := b.set.Replace(body.Rules); err != nil {
-		writeSwitchError(w, err)
+	if err := h.injector.Replace(body.Faults); err != nil {
+		writeFaultError(w, err)
 		return
 	}
-	b.list(w, r)
+	h.list(w, r)
 }
 
-func (b switchboard) add(w http.ResponseWriter, r *http.Request) {
-	var spec switches.Spec
-	if err := wire.ReadJSON(w, r, &spec); err != nil {
-		wire.WriteError(w, wire.Status(err, http.StatusBadRequest), "invalid_request", err.Error())
+func (h faultsHandler) add(w http.ResponseWriter, r *http.Request) {
+	var fault faults.Fault
+	if err := wire.ReadJSON(w, r, &fault); err != nil {
+		wire.WriteError(w, wire.StatusFor(err, http.StatusBadRequest), "invalid_request", err.Error())
 		return
 	}
-	added, err := b.set.Add(spec)
+	added, err := h.injector.Add(fault)
 	if err != nil {
-		writeSwitchError(w, err)
+		writeFaultError(w, err)
 		return
 	}
 	wire.WriteJSON(w, http.StatusCreated, added)
 }
 
-func (b switchboard) reset(w http.ResponseWriter, r *http.Request) {
-	if err := b.set.Replace(nil); err != nil {
-		writeSwitchError(w, err)
+func (h faultsHandler) removeAll(w http.ResponseWriter, r *http.Request) {
+	if err := h.injector.Replace(nil); err != nil {
+		writeFaultError(w, err)
 		return
 	}
-	b.list(w, r)
+	h.list(w, r)
 }
 
-func (b switchboard) remove(w http.ResponseWriter, r *http.Request) {
-	found, err := b.set.Remove(r.PathValue("id"))
+func (h faultsHandler) remove(w http.ResponseWriter, r *http.Request) {
+	found, err := h.injector.Remove(r.PathValue("id"))
 	switch {
 	case err != nil:
-		writeSwitchError(w, err)
+		writeFaultError(w, err)
 	case !found:
-		wire.WriteError(w, http.StatusNotFound, "not_found", "no such rule")
+		wire.WriteError(w, http.StatusNotFound, "not_found", "no such fault")
 	default:
 		w.WriteHeader(http.StatusNoContent)
 	}
 }
 
-func writeSwitchError(w http.ResponseWriter, err error) {
-	if invalid := (switches.InvalidError{}); errors.As(err, &invalid) {
-		wire.WriteError(w, http.StatusUnprocessableEntity, "invalid_rule", err.Error())
+func writeFaultError(w http.ResponseWriter, err error) {
+	if invalid := (faults.InvalidError{}); errors.As(err, &invalid) {
+		wire.WriteError(w, http.StatusUnprocessableEntity, "invalid_fault", err.Error())
 		return
 	}
 	wire.WriteError(w, http.StatusInternalServerError, "internal", err.Error())

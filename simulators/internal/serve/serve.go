@@ -1,5 +1,5 @@
-// Package serve puts a simulator on the network: its API on one listener, which a switch can close and open again, and
-// its operators' endpoints on a second, which stays open.
+// Package serve runs the two listeners of a simulator: one for its API, which the fault "down" closes and opens again,
+// and one for its operators' endpoints, which stays open.
 package serve
 
 import (
@@ -12,21 +12,21 @@ import (
 	"sync"
 	"time"
 
-	"github.com/quadrille-dev/quadrille/simulators/internal/switches"
+	"github.com/quadrille-dev/quadrille/simulators/internal/faults"
 	"github.com/quadrille-dev/quadrille/simulators/internal/wire"
 )
 
-// drainTime is how long requests in flight may take once a stop was asked for.
-const drainTime = 5 * time.Second
+// shutdownTimeout is how long requests in flight may take to finish after a signal to stop.
+const shutdownTimeout = 5 * time.Second
 
-// API is the handler of a simulator's main port: everything under /v1/ goes to api, the rest to ops. While the
-// simulator is down it hangs up on api, for those who serve it without Run.
-func API(api, ops http.Handler, set *switches.Set) http.Handler {
+// API returns the handler of a simulator's API port: it routes paths under /v1/ to api, and all others to ops. While
+// the simulator is down it disconnects every API request, which matters to callers that serve it without Run.
+func API(api, ops http.Handler, injector *faults.Injector) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/", ops)
 	mux.HandleFunc("/v1/", func(w http.ResponseWriter, r *http.Request) {
-		if set.Down() {
-			wire.HangUp(w)
+		if injector.Down() {
+			wire.Disconnect(w)
 			return
 		}
 		api.ServeHTTP(w, r)
@@ -34,89 +34,91 @@ func API(api, ops http.Handler, set *switches.Set) http.Handler {
 	return mux
 }
 
-// Run serves until ctx ends or a listener fails, lets requests in flight finish (held ones are cut off), closes both
-// listeners and returns. It returns nil if it was ctx that ended it.
-func Run(ctx context.Context, log *slog.Logger, apiListener, opsListener net.Listener, api, ops http.Handler, set *switches.Set) error {
+// Run serves both handlers until ctx ends or a listener fails. It then disconnects paused requests, waits for the other
+// requests in flight, and closes both listeners. It returns nil if ctx ended it.
+func Run(
+	ctx context.Context, log *slog.Logger, apiListener, opsListener net.Listener, api, ops http.Handler, injector *faults.Injector,
+) error {
 	failed := make(chan error, 2)
-	main := &door{address: apiListener.Addr().String(), handler: api, log: log, failed: failed}
-	back := &door{address: opsListener.Addr().String(), handler: ops, log: log, failed: failed}
-	main.open(apiListener)
-	back.open(opsListener)
-	err := set.OnDown(main.setDown)
+	apiServer := &server{address: apiListener.Addr().String(), handler: api, log: log, failed: failed}
+	opsServer := &server{address: opsListener.Addr().String(), handler: ops, log: log, failed: failed}
+	apiServer.start(apiListener)
+	opsServer.start(opsListener)
+	err := injector.OnDown(apiServer.setDown)
 	if err == nil {
 		select {
 		case err = <-failed:
 		case <-ctx.Done():
 		}
 	}
-	set.Close()
-	deadline, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
+	injector.Close()
+	shutdown, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
 	defer cancel()
-	return errors.Join(err, set.OnDown(nil), main.close(deadline), back.close(deadline))
+	return errors.Join(err, injector.OnDown(nil), apiServer.shutdown(shutdown), opsServer.shutdown(shutdown))
 }
 
-// door is a listener with its server, which can be closed and opened again at the same address.
-type door struct {
+// server is an HTTP server that can be stopped and started again at the same address.
+type server struct {
 	address string
 	handler http.Handler
 	log     *slog.Logger
 	failed  chan<- error
 
 	mu       sync.Mutex
-	server   *http.Server // nil while closed
+	http     *http.Server // nil while stopped
 	listener net.Listener
 }
 
-func (d *door) open(listener net.Listener) {
+func (s *server) start(listener net.Listener) {
 	server := &http.Server{
-		Handler:           d.handler,
+		Handler:           s.handler,
 		ReadHeaderTimeout: 5 * time.Second,
 		ReadTimeout:       30 * time.Second,
 		IdleTimeout:       2 * time.Minute,
-		ErrorLog:          slog.NewLogLogger(d.log.Handler(), slog.LevelWarn),
+		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelWarn),
 	}
-	d.mu.Lock()
-	d.server, d.listener = server, listener
-	d.mu.Unlock()
+	s.mu.Lock()
+	s.http, s.listener = server, listener
+	s.mu.Unlock()
 	go func() {
 		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 			select {
-			case d.failed <- fmt.Errorf("serve %s: %w", d.address, err):
+			case s.failed <- fmt.Errorf("serve %s: %w", s.address, err):
 			default:
 			}
 		}
 	}()
 }
 
-func (d *door) setDown(down bool) error {
+func (s *server) setDown(down bool) error {
 	if !down {
-		listener, err := net.Listen("tcp", d.address)
+		listener, err := net.Listen("tcp", s.address)
 		if err != nil {
-			return fmt.Errorf("open the listener again: %w", err)
+			return fmt.Errorf("reopen listener: %w", err)
 		}
-		d.open(listener)
+		s.start(listener)
 		return nil
 	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.server == nil {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.http == nil {
 		return nil
 	}
-	// The server closes the listener only if it came to serve it; what cannot be closed twice is closed.
-	_ = d.server.Close()
-	_ = d.listener.Close()
-	d.server = nil
+	// http.Server closes the listener only if Serve has started, so the listener is closed here as well.
+	_ = s.http.Close()
+	_ = s.listener.Close()
+	s.http = nil
 	return nil
 }
 
-func (d *door) close(ctx context.Context) error {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.server == nil {
+func (s *server) shutdown(ctx context.Context) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.http == nil {
 		return nil
 	}
-	if err := d.server.Shutdown(ctx); err != nil {
-		return errors.Join(fmt.Errorf("drain %s: %w", d.address, err), d.server.Close())
+	if err := s.http.Shutdown(ctx); err != nil {
+		return errors.Join(fmt.Errorf("shut down %s: %w", s.address, err), s.http.Close())
 	}
 	return nil
 }

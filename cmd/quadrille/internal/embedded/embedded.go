@@ -177,7 +177,7 @@ func startSims(ctx context.Context, dir string, set settings, webhook, secret st
 		return nil, err
 	}
 	parcels, err := carrier.New(carrier.Config{
-		Dir: dir, HandoverDelay: set.sims.HandoverDelay, DeliveryDelay: set.sims.DeliveryDelay,
+		Dir: dir, DispatchDelay: set.sims.HandoverDelay, DeliveryDelay: set.sims.DeliveryDelay,
 		WebhookURL: webhook, WebhookSecret: secret, OpsToken: set.shared.OpsToken.Reveal(),
 	})
 	if err != nil {
