@@ -141,7 +141,7 @@ func processShop(dir, logs string, servers Servers) (*Shop, map[string]*process,
 			"PROCESSOR_ADDR=" + at(4), "CARRIER_ADDR=" + at(5), "PROCESSOR_OPS_ADDR=" + at(6), "CARRIER_OPS_ADDR=" + at(7),
 			"DATA_DIR=" + filepath.Join(logs, "books"), "PROCESSOR_KEY=" + key, "CARRIER_WEBHOOK_SECRET=" + secret,
 			"CARRIER_WEBHOOK_URL=http://" + at(3) + "/webhooks/carrier",
-			"CARRIER_HANDOVER_DELAY=50ms", "CARRIER_DELIVERY_DELAY=50ms",
+			"CARRIER_DISPATCH_DELAY=50ms", "CARRIER_DELIVERY_DELAY=50ms",
 		},
 	}
 	for _, service := range serviceNames {

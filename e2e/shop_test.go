@@ -351,7 +351,7 @@ func (s *Shop) intents(t testing.TB) map[string][]intent {
 	var books struct {
 		Intents []intent `json:"paymentIntents"`
 	}
-	s.must(t, http.StatusOK, http.MethodGet, s.Processor+"/ops/books", nil).decode(t, &books)
+	s.must(t, http.StatusOK, http.MethodGet, s.Processor+"/ops/audit", nil).decode(t, &books)
 	byOrder := map[string][]intent{}
 	for _, i := range books.Intents {
 		byOrder[i.OrderID] = append(byOrder[i.OrderID], i)
@@ -370,7 +370,7 @@ func (s *Shop) parcels(t testing.TB) map[string][]parcel {
 	var books struct {
 		Shipments []parcel `json:"shipments"`
 	}
-	s.must(t, http.StatusOK, http.MethodGet, s.Carrier+"/ops/books", nil).decode(t, &books)
+	s.must(t, http.StatusOK, http.MethodGet, s.Carrier+"/ops/audit", nil).decode(t, &books)
 	byOrder := map[string][]parcel{}
 	for _, p := range books.Shipments {
 		byOrder[p.Reference] = append(byOrder[p.Reference], p)

@@ -84,7 +84,7 @@ func shopBooks(t *testing.T, captured int) map[string]obj {
 func serveShop(t *testing.T, books func() map[string]obj) (flags []string) {
 	t.Helper()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		book, known := books()[strings.TrimSuffix(strings.TrimPrefix(r.URL.Path, "/"), "/ops/books")]
+		book, known := books()[strings.TrimSuffix(strings.TrimPrefix(r.URL.Path, "/"), "/ops/audit")]
 		switch {
 		case r.Header.Get("Authorization") != "Bearer secret":
 			w.WriteHeader(http.StatusUnauthorized)

@@ -188,7 +188,7 @@ func (p *upProcess) orders(t *testing.T) int {
 	var book struct {
 		Entries struct{ Orders []json.RawMessage }
 	}
-	status, answer, err := ask(t.Context(), http.MethodGet, p.Order+"/ops/books", "", "Authorization", "Bearer "+p.Token)
+	status, answer, err := ask(t.Context(), http.MethodGet, p.Order+"/ops/audit", "", "Authorization", "Bearer "+p.Token)
 	if err != nil || status != http.StatusOK {
 		t.Fatalf("books: %d %v", status, err)
 	}
@@ -201,8 +201,8 @@ func (p *upProcess) orders(t *testing.T) int {
 // holdParcels lets the carrier deliver nothing until release is called.
 func (p *upProcess) holdParcels(t *testing.T) (release func()) {
 	t.Helper()
-	switches, token := p.Carrier+"/ops/switches", []string{"Authorization", "Bearer " + p.Token}
-	hold := `{"match":{"operation":"deliver"},"action":"hold"}`
+	switches, token := p.Carrier+"/ops/faults", []string{"Authorization", "Bearer " + p.Token}
+	hold := `{"match":{"operation":"deliver"},"action":"pause"}`
 	status, answer, err := ask(t.Context(), http.MethodPost, switches, hold, token...)
 	var rule struct{ ID string }
 	if err != nil || status != http.StatusCreated || json.Unmarshal(answer, &rule) != nil {

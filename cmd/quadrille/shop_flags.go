@@ -26,7 +26,7 @@ var partyFlags = []struct{ party, flag, variable, address string }{
 func shopFlags(f *pflag.FlagSet) map[string]*string {
 	urls := map[string]*string{}
 	for _, p := range partyFlags {
-		urls[p.party] = f.String(p.flag, cmp.Or(os.Getenv(p.variable), p.address), fmt.Sprintf("where %s serves /ops/books (%s)", p.party, p.variable))
+		urls[p.party] = f.String(p.flag, cmp.Or(os.Getenv(p.variable), p.address), fmt.Sprintf("where %s serves /ops/audit (%s)", p.party, p.variable))
 	}
 	return urls
 }

@@ -25,7 +25,7 @@ It runs until Ctrl-C, which lets what is under way finish. Its data stays: the n
 where this one ended, however it ended.
 
 The services' settings come from the environment: ORDER_PAYMENT_DEADLINE, ORDER_STALLED_AFTER, RETRY_LADDER,
-CARRIER_HANDOVER_DELAY and CARRIER_DELIVERY_DELAY (1s each), OPS_TOKEN (` + embedded.DefaultToken + `), AUDIT (on),
+CARRIER_DISPATCH_DELAY and CARRIER_DELIVERY_DELAY (1s each), OPS_TOKEN (` + embedded.DefaultToken + `), AUDIT (on),
 LOG_LEVEL (warn), LOG_FORMAT (text), and so on.`
 
 var services = []string{"order", "inventory", "payment", "shipping"}
@@ -183,7 +183,7 @@ func greet(out io.Writer, d description) {
   inventory  %[2]s/api/v1/products
   payment    %[3]s/api/v1/payments/{orderId}
   shipping   %[4]s/api/v1/shipments/{orderId}
-  simulators %[5]s/ops/books (card processor), %[6]s/ops/books (carrier)
+  simulators %[5]s/ops/audit (card processor), %[6]s/ops/audit (carrier)
   operators' token: %[10]s
 
 Order something:

@@ -50,7 +50,7 @@ func list() Exchange {
 
 func books() Exchange {
 	x := get()
-	x.Request = httptest.NewRequest(http.MethodGet, "/ops/books", nil)
+	x.Request = httptest.NewRequest(http.MethodGet, "/ops/audit", nil)
 	x.Request.Header.Set("Authorization", "Bearer x")
 	x.Body = []byte(`{"service":"order","at":"2026-11-21T05:46:49Z","entries":{"orders":[]},
 		"events":{"audited":true,"takenSince":"2026-11-21T05:46:49Z","outbox":[],"published":[],"taken":[]}}`)

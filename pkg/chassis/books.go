@@ -56,12 +56,12 @@ func Booked[Row, Line any](query *gorm.DB, line func(Row) Line) BookedList {
 	}
 }
 
-// ServeBooks adds GET /ops/books: an object with service, at, events (see events.Books) and entries, which is everything
+// ServeBooks adds GET /ops/audit: an object with service, at, events (see events.Books) and entries, which is everything
 // that the service holds and has done, in one snapshot. Entries reads the service's own books in tx, the transaction in
 // which those of the bus are read as well, so that they agree. The text is complete before the first byte is sent, so
 // that no transaction waits for whoever reads it.
 func (r *Router) ServeBooks(db *gorm.DB, bus *events.Bus, entries func(tx *gorm.DB) Entries) {
-	r.Ops.GET("/books", Handle(func(c *gin.Context) error {
+	r.Ops.GET("/audit", Handle(func(c *gin.Context) error {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(c.Request.Context()), booksTime)
 		defer cancel()
 		var text spool

@@ -43,10 +43,10 @@ func TestServeBooks_ShowsOneSnapshotToOperators(t *testing.T) {
 		}}
 	})
 
-	if rec := do(router, http.MethodGet, "/ops/books", ""); rec.Code != http.StatusUnauthorized {
+	if rec := do(router, http.MethodGet, "/ops/audit", ""); rec.Code != http.StatusUnauthorized {
 		t.Errorf("without the token: %d", rec.Code)
 	}
-	rec := do(router, http.MethodGet, "/ops/books", "", "Authorization", "Bearer operators")
+	rec := do(router, http.MethodGet, "/ops/audit", "", "Authorization", "Bearer operators")
 	var books struct {
 		Service string
 		Events  *events.Books
@@ -59,5 +59,5 @@ func TestServeBooks_ShowsOneSnapshotToOperators(t *testing.T) {
 		t.Error(diff)
 	}
 	fail = true
-	wantProblem(t, do(router, http.MethodGet, "/ops/books", "", "Authorization", "Bearer operators"), http.StatusInternalServerError, "internal")
+	wantProblem(t, do(router, http.MethodGet, "/ops/audit", "", "Authorization", "Bearer operators"), http.StatusInternalServerError, "internal")
 }

@@ -161,7 +161,7 @@ func wantEventBooks(t *testing.T, books events.Books, tr *eventstest.Transport, 
 
 func getBooks(t *testing.T, url, token string) (status int, body []byte) {
 	t.Helper()
-	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url+"/ops/books", nil)
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url+"/ops/audit", nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -69,7 +69,7 @@ func TestRun_ServesFromAnEmptyDatabaseUntilItIsStopped(t *testing.T) {
 			Orders []struct{ OrderID, State, WaitingFor string }
 		}
 	}
-	req, err = http.NewRequestWithContext(t.Context(), http.MethodGet, base+"/ops/books", nil)
+	req, err = http.NewRequestWithContext(t.Context(), http.MethodGet, base+"/ops/audit", nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -154,7 +154,7 @@ func (f *feed) readBooks(ctx context.Context) (complete bool) {
 	books := make([]bus, 4)
 	for i, url := range []string{f.client.shop.Order, f.client.shop.Inventory, f.client.shop.Payment, f.client.shop.Shipping} {
 		all.Go(func() {
-			if f.client.Get(ctx, url+"/ops/books", &books[i]) != nil {
+			if f.client.Get(ctx, url+"/ops/audit", &books[i]) != nil {
 				books[i] = bus{} // next time
 			}
 		})

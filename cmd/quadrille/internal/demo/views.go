@@ -35,7 +35,7 @@ func (c *client) till(ctx context.Context, order string) (t till, err error) {
 			} `json:"refunds"`
 		} `json:"paymentIntents"`
 	}
-	if err := c.Get(ctx, c.shop.Processor+"/ops/books?order="+url.QueryEscape(order), &books); err != nil {
+	if err := c.Get(ctx, c.shop.Processor+"/ops/audit?order="+url.QueryEscape(order), &books); err != nil {
 		return t, err
 	}
 	for _, i := range books.Intents {
@@ -55,7 +55,7 @@ func (c *client) parcels(ctx context.Context, order string) (string, error) {
 			State string `json:"state"`
 		} `json:"shipments"`
 	}
-	if err := c.Get(ctx, c.shop.Carrier+"/ops/books?order="+url.QueryEscape(order), &books); err != nil {
+	if err := c.Get(ctx, c.shop.Carrier+"/ops/audit?order="+url.QueryEscape(order), &books); err != nil {
 		return "", err
 	}
 	var states []string

@@ -34,7 +34,7 @@ type Config struct {
 	Dir string
 	// Addresses are where to listen. All must be given.
 	Addresses Addresses
-	// Environ holds the services' settings, and CARRIER_HANDOVER_DELAY and CARRIER_DELIVERY_DELAY, as NAME=value. What
+	// Environ holds the services' settings, and CARRIER_DISPATCH_DELAY and CARRIER_DELIVERY_DELAY, as NAME=value. What
 	// the shop decides by itself is not read: addresses of databases, of a broker and of outside parties, and their keys.
 	Environ []string
 	// Without names services that stay closed. What the others publish waits for them.

@@ -99,7 +99,7 @@ func serviceBookOf[E any](ctx context.Context, l *Ledger, service string, comple
 func bookOf[B any](ctx context.Context, l *Ledger, party string, complete func(*B) bool) (*B, error) {
 	ctx, cancel := context.WithTimeout(ctx, fetchLimit)
 	defer cancel()
-	address := strings.TrimSuffix(l.cfg.URLs[party], "/") + "/ops/books"
+	address := strings.TrimSuffix(l.cfg.URLs[party], "/") + "/ops/audit"
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {
 		return nil, err

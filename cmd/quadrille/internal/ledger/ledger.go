@@ -18,7 +18,7 @@ const (
 
 // Config says where the books are and what to judge them by.
 type Config struct {
-	// URLs are the addresses of the Parties, without /ops/books. All are needed; see CheckURL.
+	// URLs are the addresses of the Parties, without /ops/audit. All are needed; see CheckURL.
 	URLs map[string]string
 	// Token opens their books.
 	Token string
