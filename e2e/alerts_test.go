@@ -220,7 +220,7 @@ func (o *observers) stopDatabase(t *testing.T) {
 // drawDashboards: after all this, and a failure that is retried, there is something to see in every panel.
 func (o *observers) drawDashboards(t *testing.T) {
 	sku := shop.stock(t, "mirror", 1)
-	hangs := shop.misbehave(t, shop.Processor, fault("confirm", "hold", "before", 0))
+	hangs := shop.misbehave(t, shop.Processor, fault("confirm", "pause", "before", 0))
 	retried := shop.place(t, orderOf(sku, 1))
 	shop.eventually(t, "a charge has taken too long", func() bool {
 		return len(o.query(t, `events_retried_total{reaction="payment-charge-requested"} > 0`)) > 0

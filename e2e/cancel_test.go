@@ -82,7 +82,7 @@ func TestCancelledBeforeTheCharge_KeepsNothing(t *testing.T) {
 
 func TestCancelledDuringTheCharge_GivesTheMoneyBack(t *testing.T) {
 	sku := shop.stock(t, "opera-glass", 3)
-	held := shop.misbehave(t, shop.Processor, fault("confirm", "hold", "before", 1))
+	held := shop.misbehave(t, shop.Processor, fault("confirm", "pause", "before", 1))
 	id := shop.place(t, orderOf(sku, 2))
 	held.await(t)
 	wantRequested(t, id)
@@ -102,7 +102,7 @@ func TestCancelledDuringTheCharge_GivesTheMoneyBack(t *testing.T) {
 
 func TestCancelledDuringADeclinedCharge_IsDeclined(t *testing.T) {
 	sku := shop.stock(t, "opera-glass", 3)
-	held := shop.misbehave(t, shop.Processor, fault("confirm", "hold", "before", 1))
+	held := shop.misbehave(t, shop.Processor, fault("confirm", "pause", "before", 1))
 	req := orderOf(sku, 2)
 	req.PaymentMethod = declined
 	id := shop.place(t, req)
@@ -122,8 +122,8 @@ func TestCancelledDuringADeclinedCharge_IsDeclined(t *testing.T) {
 
 func TestCancelledDuringTheBooking_CancelsTheParcel(t *testing.T) {
 	sku := shop.stock(t, "opera-glass", 3)
-	shop.misbehave(t, shop.Carrier, fault("hand_over", "hold", "", 0))
-	held := shop.misbehave(t, shop.Carrier, fault("book", "hold", "before", 1))
+	shop.misbehave(t, shop.Carrier, fault("dispatch", "pause", "", 0))
+	held := shop.misbehave(t, shop.Carrier, fault("book", "pause", "before", 1))
 	id := shop.place(t, orderOf(sku, 2))
 	held.await(t)
 	wantRequested(t, id)
@@ -139,7 +139,7 @@ func TestCancelledDuringTheBooking_CancelsTheParcel(t *testing.T) {
 
 func TestCancelledOnceBooked_CancelsTheParcelAndGivesTheMoneyBack(t *testing.T) {
 	sku := shop.stock(t, "opera-glass", 3)
-	held := shop.misbehave(t, shop.Carrier, fault("hand_over", "hold", "", 0))
+	held := shop.misbehave(t, shop.Carrier, fault("dispatch", "pause", "", 0))
 	id := shop.place(t, orderOf(sku, 2))
 	held.await(t)
 	shop.eventually(t, "the order knows of its parcel", func() bool {
@@ -157,18 +157,18 @@ func TestCancelledOnceBooked_CancelsTheParcelAndGivesTheMoneyBack(t *testing.T) 
 
 // The carrier is asked, and its answer is lost, is an error, or takes its time; the parcel is cancelled once.
 func TestCancellationInTrouble_EndsCancelled(t *testing.T) {
-	slow := fault("cancel", "slow", "before", 1)
+	slow := fault("cancel", "delay", "before", 1)
 	slow.Delay = "1s"
 	for name, rule := range map[string]rule{
-		"its answer is lost":        fault("cancel", "refuse", "after", 2),
-		"its connection is dropped": fault("cancel", "refuse", "before", 2),
+		"its answer is lost":        fault("cancel", "drop", "after", 2),
+		"its connection is dropped": fault("cancel", "drop", "before", 2),
 		"the carrier fails":         fault("cancel", "error500", "", 2),
 		"the carrier is away":       fault("cancel", "unavailable", "", 3),
 		"it is slow":                slow,
 	} {
 		t.Run(name, func(t *testing.T) {
 			sku := shop.stock(t, "opera-glass", 1)
-			held := shop.misbehave(t, shop.Carrier, fault("hand_over", "hold", "", 0))
+			held := shop.misbehave(t, shop.Carrier, fault("dispatch", "pause", "", 0))
 			trouble := shop.misbehave(t, shop.Carrier, rule)
 			id := shop.place(t, orderOf(sku, 1))
 			held.await(t)
@@ -188,7 +188,7 @@ func TestCancellationInTrouble_EndsCancelled(t *testing.T) {
 
 func TestCancelledTooLate_IsRefusedAndDelivered(t *testing.T) {
 	sku := shop.stock(t, "opera-glass", 3)
-	held := shop.misbehave(t, shop.Carrier, fault("deliver", "hold", "", 0))
+	held := shop.misbehave(t, shop.Carrier, fault("deliver", "pause", "", 0))
 	id := shop.place(t, orderOf(sku, 2))
 	o := shop.awaitState(t, id, "shipped")
 	if !strings.Contains(o.Message, "on its way") {
@@ -209,8 +209,8 @@ func TestCancelledTooLate_IsRefusedAndDelivered(t *testing.T) {
 // The parcel has left, and nobody has heard of it yet. The wish is passed on, and the carrier says that it is too late.
 func TestCancelledAfterAHandOverThatNobodyHasHeardOf_IsDelivered(t *testing.T) {
 	sku := shop.stock(t, "opera-glass", 3)
-	delivery := shop.misbehave(t, shop.Carrier, fault("deliver", "hold", "", 0))
-	report := shop.misbehave(t, shop.Carrier, fault("webhook_dispatched", "hold", "before", 0))
+	delivery := shop.misbehave(t, shop.Carrier, fault("deliver", "pause", "", 0))
+	report := shop.misbehave(t, shop.Carrier, fault("webhook_dispatched", "pause", "before", 0))
 	id := shop.place(t, orderOf(sku, 2))
 	report.await(t)
 	shop.awaitState(t, id, "paid")
@@ -233,8 +233,8 @@ func TestCancelledAfterAHandOverThatNobodyHasHeardOf_IsDelivered(t *testing.T) {
 
 func TestCancelledTwentyTimesAtOnce_IsAskedForOnce(t *testing.T) {
 	sku := shop.stock(t, "opera-glass", 1)
-	shop.misbehave(t, shop.Carrier, fault("hand_over", "hold", "", 0)) // else the parcel might be gone before the wish arrives
-	held := shop.misbehave(t, shop.Processor, fault("confirm", "hold", "before", 1))
+	shop.misbehave(t, shop.Carrier, fault("dispatch", "pause", "", 0)) // else the parcel might be gone before the wish arrives
+	held := shop.misbehave(t, shop.Processor, fault("confirm", "pause", "before", 1))
 	id := shop.place(t, orderOf(sku, 1))
 	held.await(t)
 

@@ -26,7 +26,7 @@ var update = flag.Bool("update", false, "write the span tree of docs/observabili
 // another one waited for, is theirs. It is not parallel.
 func TestOneOrderIsOneTrace(t *testing.T) {
 	sku := shop.stock(t, "dance-shoes", 2)
-	held := shop.misbehave(t, shop.Carrier, fault("hand_over", "hold", "", 0))
+	held := shop.misbehave(t, shop.Carrier, fault("dispatch", "pause", "", 0))
 	id := shop.place(t, orderOf(sku, 2))
 	held.await(t)
 	shop.eventually(t, "the order knows of its payment and its parcel", func() bool {
@@ -114,7 +114,7 @@ func TestTableOfEdges_IsComplete(t *testing.T) {
 // An attempt that fails at the processor goes to the ladder, and the next one says which it follows.
 func TestRetries_AreLinkedToTheAttemptBefore(t *testing.T) {
 	sku := shop.stock(t, "mask", 1)
-	shop.misbehave(t, shop.Processor, fault("create", "refuse", "after", 2))
+	shop.misbehave(t, shop.Processor, fault("create", "drop", "after", 2))
 	id := shop.place(t, orderOf(sku, 1))
 	shop.await(t, id, "completed")
 	assertBooks(t, id)

@@ -192,7 +192,7 @@ func TestTwoThousandOrdersOfAllStories_LeaveCleanBooks(t *testing.T) {
 
 // Each program in turn is killed in the middle of a crowd and started again.
 func TestKilledInTheMiddle_ChangesNothing(t *testing.T) {
-	for _, victim := range []string{"order", "inventory", "payment", "shipping", "sims"} {
+	for _, victim := range []string{"order", "inventory", "payment", "shipping", "simulators"} {
 		t.Run(victim, func(t *testing.T) {
 			c := newCrowd(t, 200, 20)
 			var ordering sync.WaitGroup

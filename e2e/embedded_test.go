@@ -43,7 +43,7 @@ func (p *embeddedProcess) start(args []string, settings ...string) (o embeddedOp
 	args = append([]string{"up", "--json", "--free-ports", "--data", filepath.Join(p.dir, "data")}, args...)
 	cmd := exec.Command(p.program, append(args, p.ports...)...)
 	cmd.Env = append(append(os.Environ(),
-		"RETRY_DELAYS="+delays, "CARRIER_HANDOVER_DELAY=50ms", "CARRIER_DELIVERY_DELAY=50ms", "OPS_TOKEN=e2e-token",
+		"RETRY_DELAYS="+delays, "CARRIER_DISPATCH_DELAY=50ms", "CARRIER_DELIVERY_DELAY=50ms", "OPS_TOKEN=e2e-token",
 		"LOG_LEVEL=info", "LOG_FORMAT=json"), append(exporting(), settings...)...)
 	cmd.Stderr = log
 	out, err := cmd.StdoutPipe()

@@ -35,7 +35,7 @@ type trouble struct {
 // misbehave switches a fault on at a simulator, until mend or the end of the test.
 func (s *Shop) misbehave(t *testing.T, simulator string, r rule) trouble {
 	t.Helper()
-	tr := trouble{shop: s, switches: simulator + "/ops/switches"}
+	tr := trouble{shop: s, switches: simulator + "/ops/faults"}
 	s.must(t, http.StatusCreated, http.MethodPost, tr.switches, r).decode(t, &r)
 	tr.id = r.ID
 	t.Cleanup(func() { tr.mend(t) })
@@ -59,7 +59,7 @@ func (tr trouble) await(t *testing.T) {
 func (tr trouble) fired(t *testing.T) int {
 	t.Helper()
 	var all struct {
-		Rules []rule `json:"rules"`
+		Rules []rule `json:"faults"`
 	}
 	tr.shop.must(t, http.StatusOK, http.MethodGet, tr.switches, nil).decode(t, &all)
 	for _, r := range all.Rules {
@@ -73,24 +73,24 @@ func (tr trouble) fired(t *testing.T) int {
 // Whatever the processor or the carrier does wrong once, the order is completed, paid once and delivered once. The
 // faults are for every order, so nothing else may run meanwhile: these tests are not parallel.
 func TestMisbehavingOutsideWorld_PaysAndDeliversOnce(t *testing.T) {
-	slow := fault("confirm", "slow", "before", 1)
+	slow := fault("confirm", "delay", "before", 1)
 	slow.Delay = "1s"
 	for name, c := range map[string]struct {
 		simulator string
 		rule      rule
 	}{
-		"the intent's answer is lost":           {shop.Processor, fault("create", "refuse", "after", 1)},
-		"the charge lands, its answer is lost":  {shop.Processor, fault("confirm", "refuse", "after", 1)},
-		"the charge's connection is dropped":    {shop.Processor, fault("confirm", "refuse", "before", 2)},
+		"the intent's answer is lost":           {shop.Processor, fault("create", "drop", "after", 1)},
+		"the charge lands, its answer is lost":  {shop.Processor, fault("confirm", "drop", "after", 1)},
+		"the charge's connection is dropped":    {shop.Processor, fault("confirm", "drop", "before", 2)},
 		"the charge is slow":                    {shop.Processor, slow},
 		"the charge fails, 500 saved":           {shop.Processor, fault("confirm", "error500", "", 1)},
 		"the charge lands, 500 saved":           {shop.Processor, fault("confirm", "error500_after", "", 1)},
 		"the intent fails, 500 saved":           {shop.Processor, fault("create", "error500", "", 1)},
 		"the processor is unavailable":          {shop.Processor, fault("", "unavailable", "", 3)},
-		"the booking's answer is lost":          {shop.Carrier, fault("book", "refuse", "after", 1)},
+		"the booking's answer is lost":          {shop.Carrier, fault("book", "drop", "after", 1)},
 		"the carrier is unavailable":            {shop.Carrier, fault("book", "unavailable", "", 3)},
-		"the hand-over is reported twice":       {shop.Carrier, fault("webhook_dispatched", "refuse", "after", 1)},
-		"the delivery is reported at the third": {shop.Carrier, fault("webhook_delivered", "refuse", "before", 2)},
+		"the hand-over is reported twice":       {shop.Carrier, fault("webhook_dispatched", "drop", "after", 1)},
+		"the delivery is reported at the third": {shop.Carrier, fault("webhook_delivered", "drop", "before", 2)},
 	} {
 		t.Run(name, func(t *testing.T) {
 			sku := shop.stock(t, "mask", 1)
@@ -110,11 +110,11 @@ func TestMisbehavingOutsideWorld_PaysAndDeliversOnce(t *testing.T) {
 
 // A refund is owed: whatever goes wrong with it, it is tried until it has landed, and made once.
 func TestRefundInTrouble_LandsOnce(t *testing.T) {
-	slow := fault("refund", "slow", "before", 1)
+	slow := fault("refund", "delay", "before", 1)
 	slow.Delay = "1s"
 	for name, rule := range map[string]rule{
-		"its answer is lost":          fault("refund", "refuse", "after", 2),
-		"its connection is dropped":   fault("refund", "refuse", "before", 2),
+		"its answer is lost":          fault("refund", "drop", "after", 2),
+		"its connection is dropped":   fault("refund", "drop", "before", 2),
 		"it fails, 500 saved":         fault("refund", "error500", "", 1),
 		"it lands, 500 saved":         fault("refund", "error500_after", "", 1),
 		"the processor is away":       fault("refund", "unavailable", "", 3),
@@ -149,7 +149,7 @@ func TestOutsideWorldAway_IsWaitedFor(t *testing.T) {
 	}{
 		"processor refuses connections": {shop.Processor, "reserved", fault("", "down", "", 0), 0, 12 * time.Second},
 		"processor answers 503":         {shop.Processor, "reserved", fault("", "unavailable", "", 0), 8, 0},
-		"charge hangs":                  {shop.Processor, "reserved", fault("confirm", "hold", "before", 0), 1, 0},
+		"charge hangs":                  {shop.Processor, "reserved", fault("confirm", "pause", "before", 0), 1, 0},
 		"carrier refuses connections":   {shop.Carrier, "paid", fault("", "down", "", 0), 0, 12 * time.Second},
 		"carrier answers 503":           {shop.Carrier, "paid", fault("", "unavailable", "", 0), 8, 0},
 	} {

@@ -29,7 +29,7 @@ func impatient(t *testing.T, settings ...string) {
 func TestDeadlinePasses_CancelsWhatIsNotPaid(t *testing.T) {
 	impatient(t, "ORDER_PAYMENT_DEADLINE=3s")
 	sku := shop.stock(t, "dance-card", 3)
-	held := shop.misbehave(t, shop.Processor, fault("confirm", "hold", "before", 1))
+	held := shop.misbehave(t, shop.Processor, fault("confirm", "pause", "before", 1))
 	id := shop.place(t, orderOf(sku, 2))
 	held.await(t)
 	if o := shop.awaitState(t, id, "cancelling"); o.Reason != "deadline" || !strings.Contains(o.Message, "not been made in time") {
@@ -52,7 +52,7 @@ func TestDeadlinePasses_CancelsWhatIsNotPaid(t *testing.T) {
 func TestDeadlinePasses_LeavesWhatIsPaidAlone(t *testing.T) {
 	impatient(t, "ORDER_PAYMENT_DEADLINE=5s")
 	sku := shop.stock(t, "dance-card", 3)
-	held := shop.misbehave(t, shop.Carrier, fault("hand_over", "hold", "", 0))
+	held := shop.misbehave(t, shop.Carrier, fault("dispatch", "pause", "", 0))
 	id := shop.place(t, orderOf(sku, 2))
 	shop.awaitState(t, id, "paid")
 	shop.eventually(t, "the deadline has passed", func() bool { return deadlineTaken(t, id) })
@@ -145,12 +145,12 @@ func TestDeadlineAgainstPayment_EndsOneWayOrTheOther(t *testing.T) {
 		assertBooks(t, ids...)
 	}
 	race(orders / 6) // in time, unless the machine is slower than slow
-	slow := fault("confirm", "slow", "before", 0)
+	slow := fault("confirm", "delay", "before", 0)
 	slow.Delay = "1200ms" // eight at a time
 	trouble := shop.misbehave(t, shop.Processor, slow)
 	race(orders / 2)
 	trouble.mend(t)
-	held := shop.misbehave(t, shop.Processor, fault("confirm", "hold", "before", 0))
+	held := shop.misbehave(t, shop.Processor, fault("confirm", "pause", "before", 0))
 	late := sync.WaitGroup{}
 	late.Go(func() {
 		shop.eventually(t, "the deadline has passed", func() bool {
@@ -171,7 +171,7 @@ func TestDeadlineAgainstPayment_EndsOneWayOrTheOther(t *testing.T) {
 func TestStalledOrder_IsAnnouncedAndGoesOn(t *testing.T) {
 	impatient(t, "ORDER_STALLED_AFTER=300ms")
 	sku := shop.stock(t, "dance-card", 1)
-	held := shop.misbehave(t, shop.Processor, fault("confirm", "hold", "before", 1))
+	held := shop.misbehave(t, shop.Processor, fault("confirm", "pause", "before", 1))
 	id := shop.place(t, orderOf(sku, 1))
 	var o orderView
 	shop.eventually(t, "it is announced that the order waits for its payment", func() bool {

@@ -86,7 +86,7 @@ func startProcesses(ctx context.Context) (_ *Shop, stop func(), err error) {
 	programs := map[string]string{
 		"order": "services/order/cmd/order", "inventory": "services/inventory/cmd/inventory",
 		"payment": "services/payment/cmd/payment", "shipping": "services/shipping/cmd/shipping",
-		"sims": "sims/cmd/sims", "quadrille": "cmd/quadrille",
+		"simulators": "simulators/cmd/simulators", "quadrille": "cmd/quadrille",
 	}
 	if err := build(ctx, dir, programs); err != nil {
 		return nil, stop, err
@@ -137,11 +137,11 @@ func processShop(dir, logs string, servers Servers) (*Shop, map[string]*process,
 		"inventory": {"HTTP_ADDR=" + at(1), "SEED_CATALOGUE=true"},
 		"payment":   {"HTTP_ADDR=" + at(2), "STRIPE_URL=http://" + at(4), "STRIPE_KEY=" + key},
 		"shipping":  {"HTTP_ADDR=" + at(3), "CARRIER_URL=http://" + at(5), "CARRIER_WEBHOOK_SECRET=" + secret},
-		"sims": {
+		"simulators": {
 			"PROCESSOR_ADDR=" + at(4), "CARRIER_ADDR=" + at(5), "PROCESSOR_OPS_ADDR=" + at(6), "CARRIER_OPS_ADDR=" + at(7),
 			"DATA_DIR=" + filepath.Join(logs, "books"), "PROCESSOR_KEY=" + key, "CARRIER_WEBHOOK_SECRET=" + secret,
 			"CARRIER_WEBHOOK_URL=http://" + at(3) + "/webhooks/carrier",
-			"CARRIER_HANDOVER_DELAY=50ms", "CARRIER_DELIVERY_DELAY=50ms",
+			"CARRIER_DISPATCH_DELAY=50ms", "CARRIER_DELIVERY_DELAY=50ms",
 		},
 	}
 	for _, service := range serviceNames {

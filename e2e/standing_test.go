@@ -44,8 +44,8 @@ func newStanding(t *testing.T) *Standing {
 	s.promises = shop.promises.of(s)
 	broker.Stop(t)
 	database.Stop(t)
-	sims := processes["sims"]
-	delete(processes, "sims")
+	sims := processes["simulators"]
+	delete(processes, "simulators")
 	t.Cleanup(func() {
 		if t.Failed() {
 			t.Log(s.lastLogs())
@@ -53,7 +53,7 @@ func newStanding(t *testing.T) *Standing {
 		if err := endAll(processes); err != nil {
 			t.Error(err)
 		}
-		if err := endAll(map[string]*process{"sims": sims}); err != nil {
+		if err := endAll(map[string]*process{"simulators": sims}); err != nil {
 			t.Error(err)
 		}
 		if err := s.promises.err(); err != nil {

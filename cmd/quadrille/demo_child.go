@@ -35,7 +35,7 @@ func whileStdinIsOpen(ctx context.Context, in io.Reader, dir string) (_ context.
 
 // demoEnviron is all that the demo's shop sees of the environment, and its own settings.
 func demoEnviron(lookup func(name string) (string, bool), ladder string) []string {
-	environ := []string{"EVENTS_AUDIT=true", "CARRIER_HANDOVER_DELAY=1s", "CARRIER_DELIVERY_DELAY=1s"}
+	environ := []string{"EVENTS_AUDIT=true", "CARRIER_DISPATCH_DELAY=1s", "CARRIER_DELIVERY_DELAY=1s"}
 	for _, name := range []string{"PATH", "HOME", "TMPDIR", "TMP", "TEMP", "SystemRoot", "LOG_LEVEL", "LOG_FORMAT"} {
 		if value, set := lookup(name); set {
 			environ = append(environ, name+"="+value)

@@ -160,7 +160,7 @@ func TestDemo_LeavesNothingBehindHoweverItEnds(t *testing.T) {
 func TestDemo_ItsShopDoesNotObeyTheEnvironment(t *testing.T) {
 	t.Parallel()
 	p := startDemo(t, build(t), []string{
-		"ORDER_PAYMENT_DEADLINE=1ms", "RETRY_DELAYS=soon", "EVENTS_AUDIT=false", "OPS_TOKEN=secret", "CARRIER_HANDOVER_DELAY=1h",
+		"ORDER_PAYMENT_DEADLINE=1ms", "RETRY_DELAYS=soon", "EVENTS_AUDIT=false", "OPS_TOKEN=secret", "CARRIER_DISPATCH_DELAY=1h",
 		"OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:1",
 	}, "--story", "happy")
 	out, err := io.ReadAll(p.out)
@@ -181,7 +181,7 @@ func TestDemoEnviron_HasTheSystemTheLogsAndTheDemosOwn(t *testing.T) {
 		value, set := theirs[name]
 		return value, set
 	}
-	own := []string{"EVENTS_AUDIT=true", "CARRIER_DELIVERY_DELAY=1s", "CARRIER_HANDOVER_DELAY=1s", "LOG_LEVEL=debug", "PATH=/bin"}
+	own := []string{"EVENTS_AUDIT=true", "CARRIER_DELIVERY_DELAY=1s", "CARRIER_DISPATCH_DELAY=1s", "LOG_LEVEL=debug", "PATH=/bin"}
 	for ladder, want := range map[string][]string{
 		"":      slices.Concat(own, []string{"TMPDIR="}),
 		"1s,2s": slices.Concat(own, []string{"RETRY_DELAYS=1s,2s", "TMPDIR="}),

@@ -201,8 +201,8 @@ func (p *upProcess) orders(t *testing.T) int {
 // holdParcels lets the carrier deliver nothing until release is called.
 func (p *upProcess) holdParcels(t *testing.T) (release func()) {
 	t.Helper()
-	switches, token := p.Carrier+"/ops/switches", []string{"Authorization", "Bearer " + p.Token}
-	hold := `{"match":{"operation":"deliver"},"action":"hold"}`
+	switches, token := p.Carrier+"/ops/faults", []string{"Authorization", "Bearer " + p.Token}
+	hold := `{"match":{"operation":"deliver"},"action":"pause"}`
 	status, answer, err := ask(t.Context(), http.MethodPost, switches, hold, token...)
 	var rule struct{ ID string }
 	if err != nil || status != http.StatusCreated || json.Unmarshal(answer, &rule) != nil {

@@ -25,7 +25,7 @@ It runs until Ctrl-C, which lets what is under way finish. Its data stays: the n
 where this one ended, however it ended.
 
 The services' settings come from the environment: ORDER_PAYMENT_DEADLINE, ORDER_STALLED_AFTER, RETRY_DELAYS,
-CARRIER_HANDOVER_DELAY and CARRIER_DELIVERY_DELAY (1s each), OPS_TOKEN (` + embedded.DefaultToken + `), AUDIT (on),
+CARRIER_DISPATCH_DELAY and CARRIER_DELIVERY_DELAY (1s each), OPS_TOKEN (` + embedded.DefaultToken + `), EVENTS_AUDIT (true),
 LOG_LEVEL (warn), LOG_FORMAT (text), and so on.`
 
 var services = []string{"order", "inventory", "payment", "shipping"}

@@ -39,7 +39,7 @@ func startUp(t *testing.T, dir string, args ...string) *upProcess {
 	p := &upProcess{log: &bytes.Buffer{}}
 	p.cmd = exec.Command(os.Args[0], append([]string{"up", "--json", "--free-ports", "--data", dir}, args...)...)
 	p.cmd.Env = append(os.Environ(), "TEST_IS_QUADRILLE=yes", "RETRY_DELAYS=50ms,100ms,200ms,500ms,1s,2s",
-		"CARRIER_HANDOVER_DELAY=20ms", "CARRIER_DELIVERY_DELAY=20ms", "LOG_LEVEL=error")
+		"CARRIER_DISPATCH_DELAY=20ms", "CARRIER_DELIVERY_DELAY=20ms", "LOG_LEVEL=error")
 	p.cmd.Stderr = p.log
 	out, err := p.cmd.StdoutPipe()
 	if err != nil {
@@ -214,8 +214,8 @@ func TestUp_ReportsWaitForAClosedShipping(t *testing.T) {
 	t.Parallel()
 	p := startUp(t, t.TempDir())
 	shop := &client{t: t, up: p}
-	hold := `{"match":{"operation":"webhook_dispatched"},"action":"hold"}`
-	if status, body, err := ask(t.Context(), http.MethodPost, p.Carrier+"/ops/switches", hold, "Authorization", "Bearer "+p.Token); err != nil || status != http.StatusCreated {
+	hold := `{"match":{"operation":"webhook_dispatched"},"action":"pause"}`
+	if status, body, err := ask(t.Context(), http.MethodPost, p.Carrier+"/ops/faults", hold, "Authorization", "Bearer "+p.Token); err != nil || status != http.StatusCreated {
 		t.Fatalf("%v: %d %s", err, status, body)
 	}
 	order := shop.place("fan", "pm_card_visa")

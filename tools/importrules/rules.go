@@ -69,9 +69,9 @@ var rules = []rule{
 	},
 	{
 		says:    "the simulators stand for other people's systems and import nothing of ours",
-		files:   []string{"sims/..."},
+		files:   []string{"simulators/..."},
 		imports: []string{"./..."},
-		allowed: []string{"./sims...", "./pkg/testservers"},
+		allowed: []string{"./simulators...", "./pkg/testservers"},
 	},
 	{
 		says:    "e2e is a black box: it imports no service and no program",

@@ -50,13 +50,13 @@ func newFakeShop(t *testing.T) *fakeShop {
 	handle("GET /inventory/api/v1/products/{sku}", func(*http.Request) (int, any) {
 		return http.StatusOK, shopclient.Product{OnHand: 3}
 	})
-	handle("GET /{simulator}/ops/switches", func(r *http.Request) (int, any) {
+	handle("GET /{simulator}/ops/faults", func(r *http.Request) (int, any) {
 		if r.Header.Get("Authorization") != "Bearer "+f.token {
 			return http.StatusUnauthorized, nil
 		}
-		return http.StatusOK, map[string]any{"rules": []any{}}
+		return http.StatusOK, map[string]any{"faults": []any{}}
 	})
-	handle("POST /{simulator}/ops/switches", func(r *http.Request) (int, any) {
+	handle("POST /{simulator}/ops/faults", func(r *http.Request) (int, any) {
 		var made rule
 		if err := json.NewDecoder(r.Body).Decode(&made); err != nil {
 			return http.StatusUnprocessableEntity, nil
@@ -66,7 +66,7 @@ func newFakeShop(t *testing.T) *fakeShop {
 		f.rules[id] = made
 		return http.StatusCreated, map[string]string{"id": id}
 	})
-	handle("DELETE /{simulator}/ops/switches/{id}", func(r *http.Request) (int, any) {
+	handle("DELETE /{simulator}/ops/faults/{id}", func(r *http.Request) (int, any) {
 		delete(f.rules, r.PathValue("id"))
 		return http.StatusNoContent, nil
 	})

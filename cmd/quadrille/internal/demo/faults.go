@@ -33,7 +33,7 @@ type fault struct {
 
 // breaks switches a rule on. The stage mends it at the latest when the story ends.
 func (s *stage) breaks(ctx context.Context, simulator string, r rule) (*fault, error) {
-	f := &fault{client: s.client, switches: simulator + "/ops/switches"}
+	f := &fault{client: s.client, switches: simulator + "/ops/faults"}
 	a, err := s.client.Do(ctx, http.MethodPost, f.switches, r)
 	if err != nil {
 		return nil, fmt.Errorf("switch a fault on: %w", err)
@@ -87,7 +87,7 @@ func (s *stage) happened(ctx context.Context, f *fault, what string) error {
 			Rules []struct {
 				ID    string `json:"id"`
 				Fired int    `json:"fired"`
-			} `json:"rules"`
+			} `json:"faults"`
 		}
 		if err := s.client.Get(ctx, f.switches, &all); err != nil {
 			return false, "", err
@@ -105,7 +105,7 @@ func (s *stage) happened(ctx context.Context, f *fault, what string) error {
 // it is placed, and by then the shop is at work; so for those few milliseconds gate, an operation that comes no later,
 // is held for everybody.
 func (s *stage) placeInto(ctx context.Context, req shopclient.OrderRequest, simulator, gate string, r rule) (*fault, error) {
-	door, err := s.breaks(ctx, simulator, rule{Match: match{Operation: gate}, Action: "hold"})
+	door, err := s.breaks(ctx, simulator, rule{Match: match{Operation: gate}, Action: "pause"})
 	if err != nil {
 		return nil, err
 	}

@@ -106,10 +106,10 @@ func TestRun_MendsWhenItIsStopped(t *testing.T) {
 	f := open(t, shopclient.Order{ID: "1", State: "pending"})
 	ctx, stop := context.WithCancel(t.Context())
 	waits := Story{Name: "waits", play: func(ctx context.Context, s *stage) error {
-		if _, err := s.placeInto(ctx, s.request(1), s.client.shop.Processor, "create", rule{Action: "hold"}); err != nil {
+		if _, err := s.placeInto(ctx, s.request(1), s.client.shop.Processor, "create", rule{Action: "pause"}); err != nil {
 			return err
 		}
-		if diff := cmp.Diff([]rule{{Match: match{OrderID: "1"}, Action: "hold"}}, f.inForce()); diff != "" {
+		if diff := cmp.Diff([]rule{{Match: match{OrderID: "1"}, Action: "pause"}}, f.inForce()); diff != "" {
 			t.Errorf("in force once the order is placed (-want +got):\n%s", diff)
 		}
 		stop()
@@ -209,7 +209,7 @@ func TestRun_EndsOnceNobodySeesIt(t *testing.T) {
 	t.Parallel()
 	f := open(t, shopclient.Order{ID: "1", State: pending})
 	endless := Story{Name: "endless", play: func(ctx context.Context, s *stage) error {
-		if _, err := s.placeInto(ctx, s.request(1), s.client.shop.Processor, "create", rule{Action: "hold"}); err != nil {
+		if _, err := s.placeInto(ctx, s.request(1), s.client.shop.Processor, "create", rule{Action: "pause"}); err != nil {
 			return err
 		}
 		<-ctx.Done()

@@ -18,7 +18,7 @@ var changedMind = Story{
 			return err
 		}
 		held, err := s.placeInto(ctx, s.request(1), s.client.shop.Processor, "create",
-			rule{Match: match{Operation: "confirm"}, Action: "hold"})
+			rule{Match: match{Operation: "confirm"}, Action: "pause"})
 		if err != nil {
 			return err
 		}
@@ -50,7 +50,7 @@ var tooLate = Story{
 			return err
 		}
 		held, err := s.placeInto(ctx, s.request(1), s.client.shop.Carrier, "deliver",
-			rule{Match: match{Operation: "deliver"}, Action: "hold"})
+			rule{Match: match{Operation: "deliver"}, Action: "pause"})
 		if err != nil {
 			return err
 		}

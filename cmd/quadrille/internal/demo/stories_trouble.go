@@ -167,7 +167,7 @@ var killed = Story{
 			return err
 		}
 		held, err := s.placeInto(ctx, s.request(1), s.client.shop.Processor, "create",
-			rule{Match: match{Operation: "confirm"}, Action: "hold", When: "after"})
+			rule{Match: match{Operation: "confirm"}, Action: "pause", When: "after"})
 		if err != nil {
 			return err
 		}

@@ -24,8 +24,8 @@ import (
 	"github.com/quadrille-dev/quadrille/pkg/chassis"
 	"github.com/quadrille-dev/quadrille/pkg/events/inprocess"
 	"github.com/quadrille-dev/quadrille/pkg/events/transport"
-	"github.com/quadrille-dev/quadrille/sims/carrier"
-	"github.com/quadrille-dev/quadrille/sims/processor"
+	"github.com/quadrille-dev/quadrille/simulators/carrier"
+	"github.com/quadrille-dev/quadrille/simulators/processor"
 )
 
 // Config says where the shop is and how it behaves.
@@ -34,7 +34,7 @@ type Config struct {
 	Dir string
 	// Addresses are where to listen. All must be given.
 	Addresses Addresses
-	// Environ holds the services' settings, and CARRIER_HANDOVER_DELAY and CARRIER_DELIVERY_DELAY, as NAME=value. What
+	// Environ holds the services' settings, and CARRIER_DISPATCH_DELAY and CARRIER_DELIVERY_DELAY, as NAME=value. What
 	// the shop decides by itself is not read: addresses of databases, of a broker and of outside parties, and their keys.
 	Environ []string
 	// Without names services that stay closed. What the others publish waits for them.
@@ -177,7 +177,7 @@ func startSims(ctx context.Context, dir string, set settings, webhook, secret st
 		return nil, err
 	}
 	parcels, err := carrier.New(carrier.Config{
-		Dir: dir, HandoverDelay: set.sims.HandoverDelay, DeliveryDelay: set.sims.DeliveryDelay,
+		Dir: dir, DispatchDelay: set.sims.HandoverDelay, DeliveryDelay: set.sims.DeliveryDelay,
 		WebhookURL: webhook, WebhookSecret: secret, OpsToken: set.shared.OpsToken.Reveal(),
 	})
 	if err != nil {

@@ -44,14 +44,14 @@ type settings struct {
 // simSettings are those of the simulators. They are read as a service's are.
 type simSettings struct {
 	chassis.Config
-	HandoverDelay time.Duration `env:"CARRIER_HANDOVER_DELAY" envDefault:"1s"`
+	HandoverDelay time.Duration `env:"CARRIER_DISPATCH_DELAY" envDefault:"1s"`
 	DeliveryDelay time.Duration `env:"CARRIER_DELIVERY_DELAY" envDefault:"1s"`
 }
 
 // Validate reports what is wrong with the simulators' own settings.
 func (s simSettings) Validate() error {
 	if s.HandoverDelay < 0 || s.DeliveryDelay < 0 {
-		return errors.New("CARRIER_HANDOVER_DELAY and CARRIER_DELIVERY_DELAY must not be negative")
+		return errors.New("CARRIER_DISPATCH_DELAY and CARRIER_DELIVERY_DELAY must not be negative")
 	}
 	return nil
 }

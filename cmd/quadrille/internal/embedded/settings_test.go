@@ -11,7 +11,7 @@ import (
 func TestSettings_ComeFromTheEnvironment(t *testing.T) {
 	t.Parallel()
 	s, err := parseSettings([]string{
-		"ORDER_PAYMENT_DEADLINE=3s", "RETRY_DELAYS=1s,2s", "CARRIER_HANDOVER_DELAY=0s", "CARRIER_DELIVERY_DELAY=7ms", "OPS_TOKEN=open",
+		"ORDER_PAYMENT_DEADLINE=3s", "RETRY_DELAYS=1s,2s", "CARRIER_DISPATCH_DELAY=0s", "CARRIER_DELIVERY_DELAY=7ms", "OPS_TOKEN=open",
 		"EVENTS_AUDIT=false", "SEED_CATALOGUE=false",
 		// Of a shop of another kind, and none of this one's business.
 		"DATABASE_URL=sqlite://", "AMQP_URL=nonsense", "HTTP_ADDR=nonsense", "STRIPE_URL=https://api.stripe.com", "STRIPE_KEY=sk_live_1",

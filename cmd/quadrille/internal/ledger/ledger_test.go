@@ -30,7 +30,7 @@ func serve(t *testing.T, write func(reading int64, f *forge), answer func(w http
 	tn.readings.Store(1)
 	tn.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		party, path, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/")
-		if path != "ops/books" {
+		if path != "ops/audit" {
 			http.NotFound(w, r)
 			return
 		}

@@ -79,7 +79,7 @@ func (f *fakeShop) serve(r *http.Request) (int, any) {
 	path := r.URL.Path
 	sku := strings.TrimPrefix(path, "/api/v1/products/")
 	switch {
-	case path == "/readyz" || path == "/ops/switches":
+	case path == "/readyz" || path == "/ops/faults":
 		return http.StatusOK, nil
 	case strings.HasSuffix(path, "/restock"):
 		var supply struct{ Quantity int }

@@ -93,7 +93,7 @@ func (s Summary) writeStories(b *strings.Builder) {
 		fmt.Fprintf(b, "\nThe end of an order was looked for every %s.", human(s.Ended.SeenEvery))
 		if s.completed() {
 			b.WriteString(" That of a completed one comes after the carrier has fetched\nand delivered the parcel, for " +
-				"which its simulator takes time (CARRIER_HANDOVER_DELAY, CARRIER_DELIVERY_DELAY).")
+				"which its simulator takes time (CARRIER_DISPATCH_DELAY, CARRIER_DELIVERY_DELAY).")
 		}
 		b.WriteString("\n")
 	}

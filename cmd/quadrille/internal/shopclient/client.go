@@ -134,14 +134,14 @@ func (c *Client) CheckServices(ctx context.Context) error {
 // CheckSimulators asks every simulator for what operators may see, so that a wrong address or token is said early.
 func (c *Client) CheckSimulators(ctx context.Context) error {
 	for _, url := range []string{c.shop.Processor, c.shop.Carrier} {
-		a, err := c.Do(ctx, http.MethodGet, url+"/ops/switches", nil)
+		a, err := c.Do(ctx, http.MethodGet, url+"/ops/faults", nil)
 		switch {
 		case err != nil:
 			return fmt.Errorf("no simulator there: %w", err)
 		case a.Status == http.StatusUnauthorized:
 			return fmt.Errorf("%s does not accept the operators' token", url)
 		case a.Status != http.StatusOK:
-			return &StatusError{"GET " + url + "/ops/switches", a}
+			return &StatusError{"GET " + url + "/ops/faults", a}
 		}
 	}
 	return nil
