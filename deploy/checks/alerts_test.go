@@ -44,12 +44,12 @@ func alertNames(t *testing.T) (names []string) {
 	return names
 }
 
-// fileOf is the runbook of an alert: ServiceDown has service-down.md.
-func fileOf(alert string) string {
+// runbookFile returns the file name of an alert's runbook: service-down.md for ServiceDown.
+func runbookFile(alert string) string {
 	return strings.ToLower(regexp.MustCompile(`(\w)([A-Z])`).ReplaceAllString(alert, "$1-$2")) + ".md"
 }
 
-func TestAlerts_SayHowBadWhatAndWhatToDo(t *testing.T) {
+func TestAlerts_HaveLabelsAndRunbook(t *testing.T) {
 	t.Parallel()
 	for _, r := range rules(t) {
 		if s := r.Labels["severity"]; s != "critical" && s != "warning" {
@@ -60,14 +60,14 @@ func TestAlerts_SayHowBadWhatAndWhatToDo(t *testing.T) {
 				t.Errorf("%s has no %s", r.Alert, annotation)
 			}
 		}
-		if got, want := r.Annotations["runbook_url"], runbooks+fileOf(r.Alert); got != want {
+		if got, want := r.Annotations["runbook_url"], runbooks+runbookFile(r.Alert); got != want {
 			t.Errorf("%s: runbook_url is %q, want %q", r.Alert, got, want)
 		}
 	}
 }
 
-// Every alert has a runbook, every runbook an alert, and all have the same shape.
-func TestRunbooks_AreOfOneShape(t *testing.T) {
+// Every alert has a runbook, every runbook has an alert, and all runbooks have the same headings.
+func TestRunbooks_MatchAlerts(t *testing.T) {
 	t.Parallel()
 	files, err := filepath.Glob("../../docs/runbooks/*.md")
 	if err != nil {
@@ -76,7 +76,7 @@ func TestRunbooks_AreOfOneShape(t *testing.T) {
 	alerts := alertNames(t)
 	var want, got []string
 	for _, alert := range alerts {
-		want = append(want, fileOf(alert))
+		want = append(want, runbookFile(alert))
 	}
 	for _, file := range files {
 		got = append(got, filepath.Base(file))
@@ -85,35 +85,35 @@ func TestRunbooks_AreOfOneShape(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("runbooks: -want +got\n%s", diff)
 	}
-	shape := []string{"## Who is hurt", "## Look", "## Mend", "## Is it over?", "## What else fires"}
+	headings := []string{"## Impact", "## Diagnose", "## Fix", "## Verify", "## Related alerts"}
 	for _, alert := range alerts {
-		text := read(t, "../../docs/runbooks/"+fileOf(alert))
+		text := read(t, "../../docs/runbooks/"+runbookFile(alert))
 		if !strings.HasPrefix(text, "# "+alert+"\n") {
-			t.Errorf("%s does not begin with its alert", fileOf(alert))
+			t.Errorf("%s does not begin with the name of its alert", runbookFile(alert))
 		}
-		if diff := cmp.Diff(shape, regexp.MustCompile(`(?m)^## .*$`).FindAllString(text, -1)); diff != "" {
-			t.Errorf("%s: -want +got\n%s", fileOf(alert), diff)
+		if diff := cmp.Diff(headings, regexp.MustCompile(`(?m)^## .*$`).FindAllString(text, -1)); diff != "" {
+			t.Errorf("%s: -want +got\n%s", runbookFile(alert), diff)
 		}
-		_, companions, _ := strings.Cut(text, "## What else fires")
-		rows := regexp.MustCompile(`(?m)^\| ([A-Z]\w+) \| \d+[sm] \|`).FindAllStringSubmatch(companions, -1)
+		_, related, _ := strings.Cut(text, "## Related alerts")
+		rows := regexp.MustCompile(`(?m)^\| ([A-Z]\w+) \| \d+[sm] \|`).FindAllStringSubmatch(related, -1)
 		if len(rows) == 0 {
-			t.Errorf("%s names no other alert", fileOf(alert))
+			t.Errorf("%s lists no related alert", runbookFile(alert))
 		}
 		for _, row := range rows {
 			if row[1] == alert || !slices.Contains(alerts, row[1]) {
-				t.Errorf("%s says that %s fires with it", fileOf(alert), row[1])
+				t.Errorf("%s lists %s, which is not another alert", runbookFile(alert), row[1])
 			}
 		}
 	}
 }
 
-// The table of docs/observability.md has each alert once, in the order of the rules.
-func TestAlertTable_HasAllAlerts(t *testing.T) {
+// The table in docs/observability.md lists each alert once, in the order of the rules.
+func TestAlertTable_ListsEveryAlert(t *testing.T) {
 	t.Parallel()
 	text := read(t, "../../docs/observability.md")
 	var want []string
 	for _, r := range rules(t) {
-		name := strings.TrimSuffix(fileOf(r.Alert), ".md")
+		name := strings.TrimSuffix(runbookFile(r.Alert), ".md")
 		want = append(want, fmt.Sprintf("| %s | %s | … | [%s](runbooks/%s.md) |", r.Alert, r.Labels["severity"], name, name))
 	}
 	var got []string

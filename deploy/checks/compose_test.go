@@ -14,10 +14,10 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// observers are the services of the compose profile observability.
-var observers = []string{"prometheus", "grafana", "jaeger", "ledger"}
+// observers lists the services of the compose profile observability.
+var observers = []string{"prometheus", "grafana", "jaeger", "reconcile"}
 
-// project is docker-compose.yml as docker compose reads it, with these profiles.
+// project returns docker-compose.yml as docker compose loads it with the given profiles.
 func project(t *testing.T, profiles ...string) *types.Project {
 	t.Helper()
 	options, err := cli.NewProjectOptions([]string{"../../docker-compose.yml"}, cli.WithProfiles(profiles))
@@ -31,24 +31,24 @@ func project(t *testing.T, profiles ...string) *types.Project {
 	return p
 }
 
-func TestCompose_ObserversAreAProfileOfTheirOwn(t *testing.T) {
+func TestCompose_ObserversHaveOwnProfile(t *testing.T) {
 	t.Parallel()
 	core, all := project(t).ServiceNames(), project(t, "observability").ServiceNames()
 	for _, name := range observers {
 		if slices.Contains(core, name) || !slices.Contains(all, name) {
-			t.Errorf("%s: core profile %v, with observability %v", name, core, all)
+			t.Errorf("%s: services without a profile: %v, with observability: %v", name, core, all)
 		}
 	}
 	for _, s := range project(t).Services {
 		for dependency := range s.DependsOn {
 			if slices.Contains(observers, dependency) {
-				t.Errorf("%s needs %s", s.Name, dependency)
+				t.Errorf("%s depends on %s", s.Name, dependency)
 			}
 		}
 	}
 }
 
-func TestCompose_ListensOnThisMachineOnly(t *testing.T) {
+func TestCompose_PublishesOnLoopbackOnly(t *testing.T) {
 	t.Parallel()
 	for _, s := range project(t, "*").Services {
 		for _, port := range s.Ports {
@@ -59,7 +59,7 @@ func TestCompose_ListensOnThisMachineOnly(t *testing.T) {
 	}
 }
 
-func TestCompose_ObserversAreBoundedAndPinned(t *testing.T) {
+func TestCompose_ObserversHaveLimitAndVersion(t *testing.T) {
 	t.Parallel()
 	services := project(t, "observability").Services
 	for _, name := range observers {
@@ -73,7 +73,7 @@ func TestCompose_ObserversAreBoundedAndPinned(t *testing.T) {
 	}
 }
 
-// Spans are exported only where somebody says so.
+// The services export spans only if OTEL_EXPORTER_OTLP_ENDPOINT is set.
 func TestCompose_ExportsNoSpansByDefault(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{"order", "inventory", "payment", "shipping"} {
@@ -84,11 +84,11 @@ func TestCompose_ExportsNoSpansByDefault(t *testing.T) {
 	}
 }
 
-// mounted says where a container sees a file of the repository.
-func mounted(s types.ServiceConfig, inContainer string) (inRepository string, ok bool) {
+// mountSource returns the file of the repository that is mounted at a path of a container.
+func mountSource(s types.ServiceConfig, path string) (source string, ok bool) {
 	for _, v := range s.Volumes {
-		if v.Type == types.VolumeTypeBind && (inContainer == v.Target || strings.HasPrefix(inContainer, v.Target+"/")) {
-			return v.Source + strings.TrimPrefix(inContainer, v.Target), true
+		if v.Type == types.VolumeTypeBind && (path == v.Target || strings.HasPrefix(path, v.Target+"/")) {
+			return v.Source + strings.TrimPrefix(path, v.Target), true
 		}
 	}
 	return "", false
@@ -111,13 +111,13 @@ func datasources(t *testing.T) []datasource {
 	}
 	decode(t, "../grafana/provisioning/datasources/quadrille.yaml", &file)
 	if file.APIVersion != 1 || len(file.Datasources) == 0 {
-		t.Fatalf("datasources: %+v", file)
+		t.Fatalf("unexpected datasources: %+v", file)
 	}
 	return file.Datasources
 }
 
-// Grafana asks services that the compose file has, and reads files that it mounts.
-func TestGrafana_FindsWhatItIsToldOf(t *testing.T) {
+// The datasources of Grafana are services of the compose file, and its files are mounted.
+func TestGrafana_SourcesAndFilesExist(t *testing.T) {
 	t.Parallel()
 	services := project(t, "observability").Services
 	grafana := services["grafana"]
@@ -127,7 +127,7 @@ func TestGrafana_FindsWhatItIsToldOf(t *testing.T) {
 			t.Fatal(err)
 		}
 		if _, ok := services[u.Hostname()]; !ok {
-			t.Errorf("datasource %s: %s is no service", s.Name, s.URL)
+			t.Errorf("datasource %s: the compose file has no service for %s", s.Name, s.URL)
 		}
 	}
 	var provided struct {
@@ -148,9 +148,9 @@ func TestGrafana_FindsWhatItIsToldOf(t *testing.T) {
 		files = append(files, p.Options.Path)
 	}
 	for _, file := range files {
-		source, ok := mounted(grafana, file)
+		source, ok := mountSource(grafana, file)
 		if _, err := os.Stat(source); !ok || err != nil {
-			t.Errorf("Grafana has no %s (%q: %v)", file, source, err)
+			t.Errorf("%s is not mounted in grafana (%q: %v)", file, source, err)
 		}
 	}
 }
@@ -166,8 +166,8 @@ type scrapeConfig struct {
 	} `yaml:"static_configs"`
 }
 
-// Prometheus asks every program that serves metrics, and calls it by its name in the compose file.
-func TestPrometheus_AsksEverybodyByTheirName(t *testing.T) {
+// Prometheus scrapes every program that serves metrics, and labels it with its compose service.
+func TestPrometheus_ScrapesEveryService(t *testing.T) {
 	t.Parallel()
 	var file struct {
 		Global        map[string]string
@@ -175,7 +175,7 @@ func TestPrometheus_AsksEverybodyByTheirName(t *testing.T) {
 		ScrapeConfigs []scrapeConfig `yaml:"scrape_configs"`
 	}
 	decode(t, "../prometheus/prometheus.yml", &file)
-	asked := map[string]bool{}
+	scraped := map[string]bool{}
 	services := project(t, "observability").Services
 	for _, job := range file.ScrapeConfigs {
 		for _, s := range job.StaticConfigs {
@@ -183,23 +183,23 @@ func TestPrometheus_AsksEverybodyByTheirName(t *testing.T) {
 				host, port, _ := strings.Cut(target, ":")
 				service, ok := services[host]
 				if !ok || s.Labels["service"] != host {
-					t.Errorf("%s: %s is called %q", job.JobName, target, s.Labels["service"])
+					t.Errorf("%s: target %s has the label service=%q", job.JobName, target, s.Labels["service"])
 				}
 				if address := service.Environment["HTTP_ADDR"]; address != nil && *address != ":"+port {
-					t.Errorf("%s is asked at %s and listens at %s", host, target, *address)
+					t.Errorf("%s: Prometheus scrapes %s, but HTTP_ADDR is %s", host, target, *address)
 				}
-				asked[host] = true
+				scraped[host] = true
 			}
 		}
 	}
-	for _, name := range []string{"order", "inventory", "payment", "shipping", "ledger", "rabbitmq"} {
-		if !asked[name] {
-			t.Errorf("nobody asks %s", name)
+	for _, name := range []string{"order", "inventory", "payment", "shipping", "reconcile", "rabbitmq"} {
+		if !scraped[name] {
+			t.Errorf("Prometheus does not scrape %s", name)
 		}
 	}
 	for _, d := range datasources(t) {
 		if d.Type == "prometheus" && d.JSONData.TimeInterval != file.Global["scrape_interval"] {
-			t.Errorf("Grafana takes the interval for %s, it is %s", d.JSONData.TimeInterval, file.Global["scrape_interval"])
+			t.Errorf("Grafana has the scrape interval %s, Prometheus has %s", d.JSONData.TimeInterval, file.Global["scrape_interval"])
 		}
 	}
 }

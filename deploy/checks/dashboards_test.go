@@ -13,8 +13,8 @@ import (
 	"testing"
 )
 
-// dashboard is what our dashboards have of Grafana's model, and all they may have: what an export leaves behind is
-// refused by the decoder.
+// dashboard holds the fields of Grafana's model that the dashboards may have. The decoder rejects any other field, such as
+// those that an export adds.
 type dashboard struct {
 	UID, Title, Description, Refresh string
 	Tags                             []string
@@ -58,12 +58,12 @@ type panel struct {
 	FieldConfig, Options     json.RawMessage
 }
 
-// dashboards are all there are, by file.
+// dashboards returns all dashboards by file name.
 func dashboards(t *testing.T) map[string]dashboard {
 	t.Helper()
 	files, err := filepath.Glob("../grafana/dashboards/*.json")
 	if err != nil || len(files) == 0 {
-		t.Fatal("no dashboards", err)
+		t.Fatal("found no dashboards", err)
 	}
 	all := map[string]dashboard{}
 	for _, file := range files {
@@ -82,7 +82,7 @@ func dashboards(t *testing.T) map[string]dashboard {
 	return all
 }
 
-// panelExpressions are the queries of all panels, annotations and variables, with Grafana's variables filled in.
+// panelExpressions returns the queries of all panels, annotations and variables, with values for Grafana's variables.
 func panelExpressions(t *testing.T) (all []expression) {
 	t.Helper()
 	fill := strings.NewReplacer("$__rate_interval", "1m", "$__range", "15m", "$service", ".*")
@@ -98,7 +98,7 @@ func panelExpressions(t *testing.T) (all []expression) {
 		for _, v := range d.Templating.List {
 			query := regexp.MustCompile(`^label_values\((.*), \w+\)$`).FindStringSubmatch(v.Query.Query)
 			if query == nil {
-				t.Errorf("%s: variable %s: %s", file, v.Name, v.Query.Query)
+				t.Errorf("%s: variable %s has an unexpected query: %s", file, v.Name, v.Query.Query)
 				continue
 			}
 			all = append(all, expression{file + ", variable " + v.Name, query[1]})
@@ -116,12 +116,12 @@ func TestDashboards_HaveStableNames(t *testing.T) {
 			t.Errorf("%s: title %q, description %q, tags %v", file, d.Title, d.Description, d.Tags)
 		}
 	}
-	if want := map[string]string{"dance.json": "quadrille-dance", "plumbing.json": "quadrille-plumbing"}; !maps.Equal(got, want) {
-		t.Errorf("dashboards are %v, want %v: who has a link to them would lose it", got, want)
+	if want := map[string]string{"orders.json": "quadrille-orders", "messaging.json": "quadrille-messaging"}; !maps.Equal(got, want) {
+		t.Errorf("dashboards are %v, want %v: a new UID breaks links to the dashboard", got, want)
 	}
 }
 
-func TestDashboards_AskDatasourcesThatAreProvisioned(t *testing.T) {
+func TestDashboards_UseProvisionedDatasources(t *testing.T) {
 	t.Parallel()
 	provisioned := map[source]bool{}
 	for _, s := range datasources(t) {
@@ -146,37 +146,37 @@ func TestDashboards_AskDatasourcesThatAreProvisioned(t *testing.T) {
 	}
 }
 
-// Each panel has a title, a query, and a place of its own.
-func TestDashboards_ArePutTogetherWell(t *testing.T) {
+// Each panel has a unique id, a unique title, a query, and a position that no other panel covers.
+func TestDashboards_HaveValidPanels(t *testing.T) {
 	t.Parallel()
 	for file, d := range dashboards(t) {
-		ids, titles, taken := map[int]bool{}, map[string]bool{}, map[[2]int]string{}
+		ids, titles, covered := map[int]bool{}, map[string]bool{}, map[[2]int]string{}
 		for _, p := range d.Panels {
-			what := fmt.Sprintf("%s, panel %d (%s)", file, p.ID, p.Title)
+			name := fmt.Sprintf("%s, panel %d (%s)", file, p.ID, p.Title)
 			if ids[p.ID] || titles[p.Title] || p.ID == 0 || p.Title == "" {
-				t.Errorf("%s: id and title must be its own", what)
+				t.Errorf("%s: id and title must be set and unique", name)
 			}
 			ids[p.ID], titles[p.Title] = true, true
 			if p.Type != "row" && len(p.Targets) == 0 {
-				t.Errorf("%s asks for nothing", what)
+				t.Errorf("%s has no query", name)
 			}
 			refs := map[string]bool{}
 			for _, target := range p.Targets {
 				if refs[target.RefID] || target.RefID == "" {
-					t.Errorf("%s: refId %q", what, target.RefID)
+					t.Errorf("%s: refId %q is empty or not unique", name, target.RefID)
 				}
 				refs[target.RefID] = true
 			}
 			g := p.GridPos
 			if g.W < 1 || g.H < 1 || g.X < 0 || g.X+g.W > 24 {
-				t.Errorf("%s is at %+v", what, g)
+				t.Errorf("%s has the invalid position %+v", name, g)
 			}
 			for x := g.X; x < g.X+g.W; x++ {
 				for y := g.Y; y < g.Y+g.H; y++ {
-					if other := taken[[2]int{x, y}]; other != "" {
-						t.Fatalf("%s covers %s", what, other)
+					if other := covered[[2]int{x, y}]; other != "" {
+						t.Fatalf("%s covers %s", name, other)
 					}
-					taken[[2]int{x, y}] = p.Title
+					covered[[2]int{x, y}] = p.Title
 				}
 			}
 		}

@@ -1,5 +1,4 @@
-// Package checks tests what is deployed without running it: that Prometheus' rules, Grafana's dashboards, the compose
-// file, the runbooks and docs/observability.md agree with each other. It is all tests.
-//
-// It is outside go.work, so that its dependencies stay out of everyone's.
+// Package checks tests the deployment files without running them: the alert rules of Prometheus, the dashboards of
+// Grafana, the compose file, the runbooks, docs/observability.md and the links in docs/ must agree with each other. The
+// package consists of tests only.
 package checks

@@ -11,14 +11,14 @@ import (
 	"github.com/prometheus/prometheus/promql/parser"
 )
 
-// metric is a row of the table in docs/observability.md.
+// metric is a row of the metrics table in docs/observability.md.
 type metric struct {
 	kind   string
 	labels []string
 }
 
-// documented reads the table of metrics.
-func documented(t *testing.T) map[string]metric {
+// documentedMetrics returns the metrics table by metric name.
+func documentedMetrics(t *testing.T) map[string]metric {
 	t.Helper()
 	text, err := os.ReadFile("../../docs/observability.md")
 	if err != nil {
@@ -34,21 +34,21 @@ func documented(t *testing.T) map[string]metric {
 		metrics[r[1]] = m
 	}
 	if len(metrics) < 20 {
-		t.Fatalf("the table of metrics has %d rows", len(metrics))
+		t.Fatalf("the metrics table has only %d rows", len(metrics))
 	}
 	return metrics
 }
 
-// expression is a query of a rule or a panel.
+// expression is a query of a rule or of a panel.
 type expression struct{ where, text string }
 
-// Rules and dashboards ask only for metrics that the documentation has, and only for labels that these carry.
-func TestExpressions_NameDocumentedMetricsAndLabels(t *testing.T) {
+// Rules and dashboards query documented metrics by documented labels only, and every documented metric is used.
+func TestExpressions_UseDocumentedMetrics(t *testing.T) {
 	t.Parallel()
-	metrics := documented(t)
+	metrics := documentedMetrics(t)
 	expressions := append(ruleExpressions(t), panelExpressions(t)...)
 	if len(expressions) < 30 {
-		t.Fatalf("only %d expressions", len(expressions))
+		t.Fatalf("found only %d expressions", len(expressions))
 	}
 	used := map[string]bool{}
 	for _, e := range expressions {
@@ -78,12 +78,12 @@ func TestExpressions_NameDocumentedMetricsAndLabels(t *testing.T) {
 	}
 	for name := range metrics {
 		if !used[name] {
-			t.Errorf("%s is in no dashboard and no rule", name)
+			t.Errorf("no dashboard and no rule uses %s", name)
 		}
 	}
 }
 
-// find looks a series up: a histogram has three under names of their own.
+// find returns the metric of a series. A histogram has three series, with suffixes.
 func find(metrics map[string]metric, series string) (string, metric, bool) {
 	if m, ok := metrics[series]; ok {
 		return series, m, m.kind != "histogram"

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs once, on an empty data folder: a database for every service, with two roles for which the others' are closed.
+# Runs once, on an empty data folder. Creates a database for each service, and two roles that can connect to it only.
 set -euo pipefail
 
 sql() { psql -v ON_ERROR_STOP=1 -U "$POSTGRES_USER" "$@"; }
