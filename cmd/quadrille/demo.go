@@ -15,7 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/quadrille-dev/quadrille/cmd/quadrille/internal/demo"
-	"github.com/quadrille-dev/quadrille/cmd/quadrille/internal/ledger"
+	"github.com/quadrille-dev/quadrille/verify/reconcile"
 	"github.com/quadrille-dev/quadrille/cmd/quadrille/internal/terminal"
 )
 
@@ -111,8 +111,8 @@ func (o demoOptions) run(cmd *cobra.Command, given func(flag string) bool) error
 
 	cfg := demo.Config{
 		Shop: shop, Stories: stories, Patience: o.wait,
-		Ledger: func(ctx context.Context, orders []string) (ledger.Report, error) {
-			l := ledger.New(ledger.Config{
+		Ledger: func(ctx context.Context, orders []string) (reconcile.Report, error) {
+			l := reconcile.New(reconcile.Config{
 				URLs: booksOf(shop.Shop), Token: shop.Token, Topologies: topologies, Orders: orders,
 				Overdue: 15 * time.Minute, Confirm: time.Second, Wait: o.wait, Settled: true,
 			})
@@ -142,7 +142,7 @@ func (o demoOptions) run(cmd *cobra.Command, given func(flag string) bool) error
 // shop is where --against and its like say.
 func (o demoOptions) shop(given func(flag string) bool) (demo.Shop, error) {
 	host, err := url.Parse(o.against)
-	if err != nil || ledger.CheckURL(o.against) != nil || strings.Trim(host.Path, "/") != "" {
+	if err != nil || reconcile.CheckURL(o.against) != nil || strings.Trim(host.Path, "/") != "" {
 		return demo.Shop{}, wrongUsage("--against: %q is not a host such as http://127.0.0.1", o.against)
 	}
 	if host.Port() != "" {

@@ -14,7 +14,7 @@ import (
 	"time"
 
 	"github.com/quadrille-dev/quadrille/cmd/quadrille/internal/demo"
-	"github.com/quadrille-dev/quadrille/cmd/quadrille/internal/shopclient"
+	"github.com/quadrille-dev/quadrille/verify/stackclient"
 )
 
 // startEmbedded starts a shop that can be killed, with data of its own: this program again, as quadrille up. It blocks
@@ -41,7 +41,7 @@ func startEmbedded(ctx context.Context, ladder string) (shop demo.Shop, stop fun
 		return demo.Shop{}, nil, err
 	}
 	at := c.description
-	return demo.Shop{Kill: c.kill, Start: c.start, Shop: shopclient.Shop{
+	return demo.Shop{Kill: c.kill, Start: c.start, Shop: stackclient.Shop{
 		Order: at.Order, Inventory: at.Inventory, Payment: at.Payment, Shipping: at.Shipping,
 		Processor: at.Processor, Carrier: at.Carrier, Token: at.Token,
 	}}, stop, nil

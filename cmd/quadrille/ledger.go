@@ -14,7 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/quadrille-dev/quadrille/cmd/quadrille/internal/embedded"
-	"github.com/quadrille-dev/quadrille/cmd/quadrille/internal/ledger"
+	"github.com/quadrille-dev/quadrille/verify/reconcile"
 	"github.com/quadrille-dev/quadrille/pkg/events/rabbitmq"
 )
 
@@ -55,7 +55,7 @@ func ledgerCommand() *cobra.Command {
 				return err
 			}
 			defer closeBroker()
-			l := ledger.New(cfg)
+			l := reconcile.New(cfg)
 			defer l.Close()
 			if o.every > 0 {
 				err = watch(cmd.Context(), l, o.every, o.listen, cmd.ErrOrStderr())
@@ -64,7 +64,7 @@ func ledgerCommand() *cobra.Command {
 			}
 			var status *exitError
 			if err != nil && !errors.As(err, &status) {
-				return &exitError{ledger.StatusNotChecked, err} // 1 is for what does not add up
+				return &exitError{reconcile.StatusNotChecked, err} // 1 is for what does not add up
 			}
 			return err
 		},
@@ -90,17 +90,17 @@ func ledgerCommand() *cobra.Command {
 }
 
 // config checks the options. It does not ask the broker for anything yet.
-func (o ledgerOptions) config() (ledger.Config, func(), error) {
-	fail := func(format string, args ...any) (ledger.Config, func(), error) {
-		return ledger.Config{}, nil, wrongUsage(format, args...)
+func (o ledgerOptions) config() (reconcile.Config, func(), error) {
+	fail := func(format string, args ...any) (reconcile.Config, func(), error) {
+		return reconcile.Config{}, nil, wrongUsage(format, args...)
 	}
-	cfg := ledger.Config{
+	cfg := reconcile.Config{
 		URLs: map[string]string{}, Token: cmp.Or(o.token, os.Getenv("OPS_TOKEN")), Overdue: o.overdue, Confirm: o.confirm,
 		Wait: o.wait, Settled: o.settled,
 	}
 	for _, p := range partyFlags {
 		cfg.URLs[p.party] = *o.urls[p.party]
-		if err := ledger.CheckURL(cfg.URLs[p.party]); err != nil {
+		if err := reconcile.CheckURL(cfg.URLs[p.party]); err != nil {
 			return fail("--%s: %w", p.flag, err)
 		}
 	}
@@ -136,7 +136,7 @@ func (o ledgerOptions) config() (ledger.Config, func(), error) {
 	case o.brokerURL != "" && o.amqpURL != "":
 		return fail("--amqp-url and --broker-url exclude each other")
 	case o.brokerURL != "":
-		if err := ledger.CheckURL(o.brokerURL); err != nil {
+		if err := reconcile.CheckURL(o.brokerURL); err != nil {
 			return fail("--broker-url: %w", err)
 		}
 		cfg.Depths = func(ctx context.Context) (map[string]int, error) {
@@ -154,7 +154,7 @@ func (o ledgerOptions) config() (ledger.Config, func(), error) {
 	return cfg, func() { _ = transport.Close() }, nil // it holds nothing that could be lost
 }
 
-func checkOnce(cmd *cobra.Command, l *ledger.Ledger, asJSON bool) error {
+func checkOnce(cmd *cobra.Command, l *reconcile.Ledger, asJSON bool) error {
 	report, err := l.Check(cmd.Context())
 	if errors.Is(err, context.Canceled) {
 		return errors.New("stopped before the check was complete")
@@ -173,7 +173,7 @@ func checkOnce(cmd *cobra.Command, l *ledger.Ledger, asJSON bool) error {
 	if err != nil {
 		return fmt.Errorf("the outcome cannot be told: %w", err)
 	}
-	if status := report.Status(); status != ledger.StatusClean {
+	if status := report.Status(); status != reconcile.StatusClean {
 		return &exitError{status: status}
 	}
 	return nil

@@ -15,12 +15,12 @@ import (
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
 
-	"github.com/quadrille-dev/quadrille/cmd/quadrille/internal/ledger"
+	"github.com/quadrille-dev/quadrille/verify/reconcile"
 	"github.com/quadrille-dev/quadrille/pkg/chassis"
 )
 
 // watch checks every interval until ctx ends, and serves the outcome at listen.
-func watch(ctx context.Context, l *ledger.Ledger, every time.Duration, listen string, logs io.Writer) error {
+func watch(ctx context.Context, l *reconcile.Ledger, every time.Duration, listen string, logs io.Writer) error {
 	listener, err := net.Listen("tcp", listen)
 	if err != nil {
 		return err
@@ -96,12 +96,12 @@ func newGauges(meter metric.Meter) (g gauges, err error) {
 	return g, nil
 }
 
-func (g gauges) record(ctx context.Context, r ledger.Report) {
+func (g gauges) record(ctx context.Context, r reconcile.Report) {
 	found := map[string]int64{}
 	for _, f := range r.Findings {
 		found[f.Kind] += int64(f.Count())
 	}
-	for _, kind := range ledger.Kinds {
+	for _, kind := range reconcile.Kinds {
 		// While somebody does not answer, what was found before is not known to be well.
 		if r.Judged(kind) || found[kind] > g.last[kind] {
 			g.findings.Record(ctx, found[kind], metric.WithAttributes(attribute.String("kind", kind)))
@@ -121,7 +121,7 @@ type notebook map[string]bool
 
 const loggedLimit = 10
 
-func (n notebook) log(ctx context.Context, r ledger.Report) {
+func (n notebook) log(ctx context.Context, r reconcile.Report) {
 	there := map[string]bool{}
 	for _, f := range r.Findings {
 		fresh := 0

@@ -12,8 +12,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/quadrille-dev/quadrille/cmd/quadrille/internal/ledger"
-	"github.com/quadrille-dev/quadrille/cmd/quadrille/internal/load"
+	"github.com/quadrille-dev/quadrille/verify/reconcile"
+	"github.com/quadrille-dev/quadrille/verify/load"
 	"github.com/quadrille-dev/quadrille/cmd/quadrille/internal/terminal"
 )
 
@@ -82,7 +82,7 @@ func (o loadOptions) run(cmd *cobra.Command) error {
 	summary, err := load.Run(ctx, cfg)
 	wipe()
 	if err != nil {
-		return &exitError{ledger.StatusNotChecked, err}
+		return &exitError{reconcile.StatusNotChecked, err}
 	}
 	if o.json {
 		encoder := json.NewEncoder(cmd.OutOrStdout())
@@ -93,9 +93,9 @@ func (o loadOptions) run(cmd *cobra.Command) error {
 		err = summary.WriteText(cmd.OutOrStdout())
 	}
 	if err != nil {
-		return &exitError{ledger.StatusNotChecked, fmt.Errorf("the outcome cannot be told: %w", err)}
+		return &exitError{reconcile.StatusNotChecked, fmt.Errorf("the outcome cannot be told: %w", err)}
 	}
-	if summary.Status != ledger.StatusClean {
+	if summary.Status != reconcile.StatusClean {
 		return &exitError{status: summary.Status}
 	}
 	return nil
@@ -126,8 +126,8 @@ func (o loadOptions) config() (cfg load.Config, err error) {
 	if err != nil {
 		return cfg, wrongUsage("%w", err)
 	}
-	cfg.Ledger = func(ctx context.Context, orders []string) (ledger.Report, error) {
-		l := ledger.New(ledger.Config{
+	cfg.Ledger = func(ctx context.Context, orders []string) (reconcile.Report, error) {
+		l := reconcile.New(reconcile.Config{
 			URLs: booksOf(cfg.Shop), Token: cfg.Shop.Token, Topologies: topologies, Orders: orders,
 			Overdue: 15 * time.Minute, Confirm: time.Second, Wait: cfg.Patience, Settled: true,
 		})

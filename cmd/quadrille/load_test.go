@@ -12,7 +12,7 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/quadrille-dev/quadrille/cmd/quadrille/internal/shopclient"
+	"github.com/quadrille-dev/quadrille/verify/stackclient"
 )
 
 func TestLoad_IsUsedWrongly(t *testing.T) {
@@ -75,7 +75,7 @@ type loadOutcome struct {
 // loadFlags leads to the shop.
 func (p *upProcess) loadFlags() []string {
 	flags := []string{"--token", p.Token, "--wait", upPatience.String()}
-	urls := booksOf(shopclient.Shop{
+	urls := booksOf(stackclient.Shop{
 		Order: p.Order, Inventory: p.Inventory, Payment: p.Payment, Shipping: p.Shipping, Processor: p.Processor, Carrier: p.Carrier,
 	})
 	for _, party := range partyFlags {

@@ -8,18 +8,18 @@ import (
 
 	"github.com/spf13/pflag"
 
-	"github.com/quadrille-dev/quadrille/cmd/quadrille/internal/ledger"
-	"github.com/quadrille-dev/quadrille/cmd/quadrille/internal/shopclient"
+	"github.com/quadrille-dev/quadrille/verify/reconcile"
+	"github.com/quadrille-dev/quadrille/verify/stackclient"
 )
 
 // partyFlags are where the books are, by default on this machine.
 var partyFlags = []struct{ party, flag, variable, address string }{
-	{ledger.Order, "order-url", "ORDER_URL", "http://127.0.0.1:8081"},
-	{ledger.Inventory, "inventory-url", "INVENTORY_URL", "http://127.0.0.1:8082"},
-	{ledger.Payment, "payment-url", "PAYMENT_URL", "http://127.0.0.1:8083"},
-	{ledger.Shipping, "shipping-url", "SHIPPING_URL", "http://127.0.0.1:8084"},
-	{ledger.Processor, "processor-url", "PROCESSOR_OPS_URL", "http://127.0.0.1:8093"},
-	{ledger.Carrier, "carrier-url", "CARRIER_OPS_URL", "http://127.0.0.1:8094"},
+	{reconcile.Order, "order-url", "ORDER_URL", "http://127.0.0.1:8081"},
+	{reconcile.Inventory, "inventory-url", "INVENTORY_URL", "http://127.0.0.1:8082"},
+	{reconcile.Payment, "payment-url", "PAYMENT_URL", "http://127.0.0.1:8083"},
+	{reconcile.Shipping, "shipping-url", "SHIPPING_URL", "http://127.0.0.1:8084"},
+	{reconcile.Processor, "processor-url", "PROCESSOR_OPS_URL", "http://127.0.0.1:8093"},
+	{reconcile.Carrier, "carrier-url", "CARRIER_OPS_URL", "http://127.0.0.1:8094"},
 }
 
 // shopFlags adds the addresses of all parties, and answers them by party.
@@ -32,25 +32,25 @@ func shopFlags(f *pflag.FlagSet) map[string]*string {
 }
 
 // shopAt is the shop at these addresses, by party. Without a token, it is that of the environment, which may be none.
-func shopAt(urls map[string]string, token string) (shopclient.Shop, error) {
+func shopAt(urls map[string]string, token string) (stackclient.Shop, error) {
 	at := map[string]string{}
 	for _, p := range partyFlags {
-		if err := ledger.CheckURL(urls[p.party]); err != nil {
-			return shopclient.Shop{}, wrongUsage("--%s: %w", p.flag, err)
+		if err := reconcile.CheckURL(urls[p.party]); err != nil {
+			return stackclient.Shop{}, wrongUsage("--%s: %w", p.flag, err)
 		}
 		at[p.party] = strings.TrimSuffix(urls[p.party], "/")
 	}
-	shop := shopclient.Shop{
-		Order: at[ledger.Order], Inventory: at[ledger.Inventory], Payment: at[ledger.Payment], Shipping: at[ledger.Shipping],
-		Processor: at[ledger.Processor], Carrier: at[ledger.Carrier], Token: cmp.Or(token, os.Getenv("OPS_TOKEN")),
+	shop := stackclient.Shop{
+		Order: at[reconcile.Order], Inventory: at[reconcile.Inventory], Payment: at[reconcile.Payment], Shipping: at[reconcile.Shipping],
+		Processor: at[reconcile.Processor], Carrier: at[reconcile.Carrier], Token: cmp.Or(token, os.Getenv("OPS_TOKEN")),
 	}
 	return shop, nil
 }
 
 // booksOf says where the ledger finds the books of a shop.
-func booksOf(s shopclient.Shop) map[string]string {
+func booksOf(s stackclient.Shop) map[string]string {
 	return map[string]string{
-		ledger.Order: s.Order, ledger.Inventory: s.Inventory, ledger.Payment: s.Payment, ledger.Shipping: s.Shipping,
-		ledger.Processor: s.Processor, ledger.Carrier: s.Carrier,
+		reconcile.Order: s.Order, reconcile.Inventory: s.Inventory, reconcile.Payment: s.Payment, reconcile.Shipping: s.Shipping,
+		reconcile.Processor: s.Processor, reconcile.Carrier: s.Carrier,
 	}
 }

@@ -10,7 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/quadrille-dev/quadrille/cmd/quadrille/internal/topology"
+	"github.com/quadrille-dev/quadrille/services/topology"
 	"github.com/quadrille-dev/quadrille/pkg/events/rabbitmq"
 	"github.com/quadrille-dev/quadrille/pkg/events/transport"
 )

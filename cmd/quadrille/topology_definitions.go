@@ -7,7 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/quadrille-dev/quadrille/cmd/quadrille/internal/topology"
+	"github.com/quadrille-dev/quadrille/services/topology"
 )
 
 //go:generate sh -c "go run . topology definitions >../../deploy/rabbitmq/definitions.json"

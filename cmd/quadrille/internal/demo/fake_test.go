@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/quadrille-dev/quadrille/cmd/quadrille/internal/shopclient"
+	"github.com/quadrille-dev/quadrille/verify/stackclient"
 )
 
 // fakeShop answers all services and both simulators at one address, from what a test puts in.
@@ -16,7 +16,7 @@ type fakeShop struct {
 	url string
 
 	mu    sync.Mutex
-	order shopclient.Order
+	order stackclient.Order
 	books map[string]map[string]any // of each service, by its name
 	rules map[string]rule           // switched on, by id
 	ever  int                       // how many were ever switched on
@@ -48,7 +48,7 @@ func newFakeShop(t *testing.T) *fakeShop {
 	handle("GET /order/api/v1/orders/{id}", func(*http.Request) (int, any) { return http.StatusOK, f.order })
 	handle("POST /order/api/v1/orders", func(*http.Request) (int, any) { return http.StatusAccepted, f.order })
 	handle("GET /inventory/api/v1/products/{sku}", func(*http.Request) (int, any) {
-		return http.StatusOK, shopclient.Product{OnHand: 3}
+		return http.StatusOK, stackclient.Product{OnHand: 3}
 	})
 	handle("GET /{simulator}/ops/faults", func(r *http.Request) (int, any) {
 		if r.Header.Get("Authorization") != "Bearer "+f.token {
@@ -77,7 +77,7 @@ func newFakeShop(t *testing.T) *fakeShop {
 }
 
 func (f *fakeShop) shop() Shop {
-	return Shop{Shop: shopclient.Shop{
+	return Shop{Shop: stackclient.Shop{
 		Order: f.url + "/order", Inventory: f.url + "/inventory", Payment: f.url + "/payment", Shipping: f.url + "/shipping",
 		Processor: f.url + "/processor", Carrier: f.url + "/carrier", Token: f.token,
 	}}

@@ -8,7 +8,7 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/quadrille-dev/quadrille/cmd/quadrille/internal/shopclient"
+	"github.com/quadrille-dev/quadrille/verify/stackclient"
 )
 
 // rule is a switch of a simulator; see its operators' manual.
@@ -42,7 +42,7 @@ func (s *stage) breaks(ctx context.Context, simulator string, r rule) (*fault, e
 		ID string `json:"id"`
 	}
 	if a.Status != http.StatusCreated || json.Unmarshal(a.Body, &made) != nil {
-		return nil, &shopclient.StatusError{Call: "POST " + f.switches, Answer: a}
+		return nil, &stackclient.StatusError{Call: "POST " + f.switches, Answer: a}
 	}
 	f.id = made.ID
 	s.faults = append(s.faults, f)
@@ -59,7 +59,7 @@ func (f *fault) mend(ctx context.Context) error {
 		return fmt.Errorf("switch a fault off: %w", err)
 	}
 	if a.Status != http.StatusNoContent && a.Status != http.StatusNotFound {
-		return &shopclient.StatusError{Call: "DELETE " + f.switches, Answer: a}
+		return &stackclient.StatusError{Call: "DELETE " + f.switches, Answer: a}
 	}
 	f.mended = true
 	return nil
@@ -72,7 +72,7 @@ func (s *stage) mendAll(ctx context.Context) error {
 	var errs []error
 	for _, f := range s.faults {
 		err := f.mend(ctx)
-		for pause := 100 * time.Millisecond; err != nil && shopclient.Sleep(ctx, pause) == nil; pause *= 2 {
+		for pause := 100 * time.Millisecond; err != nil && stackclient.Sleep(ctx, pause) == nil; pause *= 2 {
 			err = f.mend(ctx)
 		}
 		errs = append(errs, err)
@@ -104,7 +104,7 @@ func (s *stage) happened(ctx context.Context, f *fault, what string) error {
 // placeInto places the order and holds, for this order only, the operation of a simulator. An order's id is known once
 // it is placed, and by then the shop is at work; so for those few milliseconds gate, an operation that comes no later,
 // is held for everybody.
-func (s *stage) placeInto(ctx context.Context, req shopclient.OrderRequest, simulator, gate string, r rule) (*fault, error) {
+func (s *stage) placeInto(ctx context.Context, req stackclient.OrderRequest, simulator, gate string, r rule) (*fault, error) {
 	door, err := s.breaks(ctx, simulator, rule{Match: match{Operation: gate}, Action: "pause"})
 	if err != nil {
 		return nil, err

@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/quadrille-dev/quadrille/cmd/quadrille/internal/shopclient"
+	"github.com/quadrille-dev/quadrille/verify/stackclient"
 )
 
 const (
@@ -27,16 +27,16 @@ type feed struct {
 	now    func() time.Time
 
 	mu     sync.Mutex
-	last   shopclient.Order
+	last   stackclient.Order
 	shown  time.Time                // everything until then
 	audits map[string]bool          // services whose books list what they published
 	ahead  map[string]time.Duration // how far a service's clock is ahead of ours, if that shows
 }
 
-func newFeed(c *client, rows *timeline, placed shopclient.Order, words func(string) string) *feed {
+func newFeed(c *client, rows *timeline, placed stackclient.Order, words func(string) string) *feed {
 	return &feed{
 		client: c, id: placed.ID, rows: rows, words: words, done: map[string]bool{}, now: time.Now,
-		last: shopclient.Order{ID: placed.ID, Total: placed.Total}, audits: map[string]bool{},
+		last: stackclient.Order{ID: placed.ID, Total: placed.Total}, audits: map[string]bool{},
 		ahead: map[string]time.Duration{},
 	}
 }
@@ -45,7 +45,7 @@ func newFeed(c *client, rows *timeline, placed shopclient.Order, words func(stri
 func (f *feed) run(ctx context.Context) {
 	var both sync.WaitGroup
 	both.Go(func() {
-		for f.readOrder(ctx); shopclient.Sleep(ctx, orderPause) == nil; {
+		for f.readOrder(ctx); stackclient.Sleep(ctx, orderPause) == nil; {
 			f.readOrder(ctx)
 		}
 	})
@@ -55,7 +55,7 @@ func (f *feed) run(ctx context.Context) {
 			// What is shown has both. If somebody does not answer, it has what there is.
 			state, books := f.readOrder(ctx), f.readBooks(ctx)
 			f.show(began.Add(-settle), state && books)
-			if shopclient.Sleep(ctx, max(bookPause, 2*f.now().Sub(began))) != nil {
+			if stackclient.Sleep(ctx, max(bookPause, 2*f.now().Sub(began))) != nil {
 				return
 			}
 		}
@@ -82,7 +82,7 @@ func (f *feed) shows(then time.Time) bool {
 }
 
 // view is the order as it was seen last.
-func (f *feed) view() shopclient.Order {
+func (f *feed) view() stackclient.Order {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.last

@@ -6,7 +6,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
-	"github.com/quadrille-dev/quadrille/cmd/quadrille/internal/shopclient"
+	"github.com/quadrille-dev/quadrille/verify/stackclient"
 )
 
 // fed is a feed that is read by hand, and the rows that it has shown.
@@ -37,7 +37,7 @@ func TestFeed_TellsAnEventOnceWhereverItIs(t *testing.T) {
 		"availableAt": now.Add(time.Hour),
 	}
 	f := newFakeShop(t)
-	f.order = shopclient.Order{ID: "1", State: "pending"}
+	f.order = stackclient.Order{ID: "1", State: "pending"}
 	f.books[order] = book(order, true, now, []map[string]any{mine, other, later}, nil)
 	_, read := fed(t, f)
 	if diff := cmp.Diff([]string{"order order.created.v1", "order pending"}, read()); diff != "" {
@@ -61,7 +61,7 @@ func TestFeed_TakesTheHistoryWhereAuditingIsOff(t *testing.T) {
 	now := time.Now()
 	reservedID := uuid.Must(uuid.NewV7()).String()
 	f := newFakeShop(t)
-	f.order = shopclient.Order{ID: "1", State: reserved, History: []shopclient.Entry{
+	f.order = stackclient.Order{ID: "1", State: reserved, History: []stackclient.Entry{
 		{At: now.Add(-10 * time.Millisecond), Event: "order.created.v1"}, {At: now, Event: "inventory.reserved.v1"},
 	}}
 	f.books[order] = book(order, false, now, []map[string]any{{"id": uuid.NewString(), "type": "order.created.v1", "subject": "1", "createdAt": now}}, nil)

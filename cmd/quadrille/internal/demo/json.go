@@ -5,7 +5,7 @@ import (
 	"io"
 	"time"
 
-	"github.com/quadrille-dev/quadrille/cmd/quadrille/internal/ledger"
+	"github.com/quadrille-dev/quadrille/verify/reconcile"
 )
 
 // JSON shows a demo to programs: one object a line, each with a type.
@@ -82,7 +82,7 @@ type (
 		Stories storiesLine    `json:"stories"`
 		Seconds float64        `json:"seconds"`
 		Status  int            `json:"status"` // the exit status
-		Report  *ledger.Report `json:"report,omitempty"`
+		Report  *reconcile.Report `json:"report,omitempty"`
 		Error   string         `json:"error,omitempty"` // why there is no report
 	}
 	storiesLine struct {

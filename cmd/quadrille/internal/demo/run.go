@@ -7,8 +7,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/quadrille-dev/quadrille/cmd/quadrille/internal/ledger"
-	"github.com/quadrille-dev/quadrille/cmd/quadrille/internal/shopclient"
+	"github.com/quadrille-dev/quadrille/verify/reconcile"
+	"github.com/quadrille-dev/quadrille/verify/stackclient"
 )
 
 // Config says what is played where.
@@ -16,7 +16,7 @@ type Config struct {
 	Shop    Shop
 	Stories []Story // default: all of them
 	// Ledger checks the books of these orders, once nothing about them is under way.
-	Ledger func(ctx context.Context, orders []string) (ledger.Report, error)
+	Ledger func(ctx context.Context, orders []string) (reconcile.Report, error)
 	// Patience is how long anything may take that a story waits for.
 	Patience time.Duration
 }
@@ -60,7 +60,7 @@ type Result struct {
 type Outcome struct {
 	Played, Skipped, Failed int
 	Took                    time.Duration
-	Report                  *ledger.Report // nil if there is none
+	Report                  *reconcile.Report // nil if there is none
 	Err                     error          // why there is none
 }
 
@@ -68,9 +68,9 @@ type Outcome struct {
 func (o Outcome) Status() int {
 	switch {
 	case o.Failed > 0 || o.Report == nil && o.Played > 0:
-		return ledger.StatusFindings
+		return reconcile.StatusFindings
 	case o.Report == nil:
-		return ledger.StatusClean
+		return reconcile.StatusClean
 	default:
 		return o.Report.Status()
 	}
@@ -204,7 +204,7 @@ func (s *stage) ends(ctx context.Context, want ending) (r Result, err error) {
 		wrong := (r.State == completed || r.State == cancelled) && r.State != want.state
 		return len(r.Failures) == 0 || wrong, strings.Join(r.Failures, "; "), nil
 	})
-	if errors.Is(err, shopclient.ErrPatience) && len(r.Failures) > 0 {
+	if errors.Is(err, stackclient.ErrPatience) && len(r.Failures) > 0 {
 		return r, nil // they say more
 	}
 	return r, err
@@ -247,12 +247,12 @@ func (want ending) differences(r Result) (all []string) {
 		all = append(all, fmt.Sprintf("the customer should be told %q, and is told %q", want.says, r.Message))
 	}
 	differs("charges at the processor", r.Captures, want.captures)
-	differs("taken at the processor", shopclient.Money{Amount: r.Captured, Currency: r.Currency}, shopclient.Money{Amount: int64(want.captures) * r.Total, Currency: r.Currency})
+	differs("taken at the processor", stackclient.Money{Amount: r.Captured, Currency: r.Currency}, stackclient.Money{Amount: int64(want.captures) * r.Total, Currency: r.Currency})
 	back := r.Captured
 	if want.kept {
 		back = 0
 	}
-	differs("given back at the processor", shopclient.Money{Amount: r.Refunded, Currency: r.Currency}, shopclient.Money{Amount: back, Currency: r.Currency})
+	differs("given back at the processor", stackclient.Money{Amount: r.Refunded, Currency: r.Currency}, stackclient.Money{Amount: back, Currency: r.Currency})
 	differs("the parcel at the carrier", r.Parcel, want.parcel)
 	differs("pieces on the shelf", r.OnHand, r.Before-want.sold)
 	differs("pieces set aside", r.Held, 0)

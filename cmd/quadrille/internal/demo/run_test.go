@@ -10,12 +10,12 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/quadrille-dev/quadrille/cmd/quadrille/internal/ledger"
-	"github.com/quadrille-dev/quadrille/cmd/quadrille/internal/shopclient"
+	"github.com/quadrille-dev/quadrille/verify/reconcile"
+	"github.com/quadrille-dev/quadrille/verify/stackclient"
 )
 
 // open is a shop with these books of the simulators, and an order that has ended so.
-func open(t *testing.T, o shopclient.Order) *fakeShop {
+func open(t *testing.T, o stackclient.Order) *fakeShop {
 	t.Helper()
 	f := newFakeShop(t)
 	f.order = o
@@ -36,13 +36,13 @@ func ordering(ctx context.Context, s *stage) error {
 func playing(f *fakeShop, stories ...Story) Config {
 	return Config{
 		Shop: f.shop(), Stories: stories, Patience: 300 * time.Millisecond,
-		Ledger: func(context.Context, []string) (ledger.Report, error) { return ledger.Report{Clean: true}, nil },
+		Ledger: func(context.Context, []string) (reconcile.Report, error) { return reconcile.Report{Clean: true}, nil },
 	}
 }
 
 func TestRun_SaysWhatIsNotAsExpected(t *testing.T) {
 	t.Parallel()
-	ended := shopclient.Order{ID: "1", State: cancelled, Reason: "out_of_stock", Message: "Nothing was charged.", Total: shopclient.Money{Amount: 1999, Currency: "EUR"}}
+	ended := stackclient.Order{ID: "1", State: cancelled, Reason: "out_of_stock", Message: "Nothing was charged.", Total: stackclient.Money{Amount: 1999, Currency: "EUR"}}
 	for name, c := range map[string]struct {
 		expect ending
 		want   []string // what is said
@@ -85,7 +85,7 @@ func TestRun_SaysWhatIsNotAsExpected(t *testing.T) {
 
 func TestRun_MendsWhatAStoryLeavesBroken(t *testing.T) {
 	t.Parallel()
-	f := open(t, shopclient.Order{ID: "1", State: cancelled})
+	f := open(t, stackclient.Order{ID: "1", State: cancelled})
 	breaks := Story{Name: "breaks", play: func(ctx context.Context, s *stage) error {
 		if _, err := s.breaks(ctx, s.client.shop.Processor, rule{Action: "down"}); err != nil {
 			return err
@@ -103,7 +103,7 @@ func TestRun_MendsWhatAStoryLeavesBroken(t *testing.T) {
 
 func TestRun_MendsWhenItIsStopped(t *testing.T) {
 	t.Parallel()
-	f := open(t, shopclient.Order{ID: "1", State: "pending"})
+	f := open(t, stackclient.Order{ID: "1", State: "pending"})
 	ctx, stop := context.WithCancel(t.Context())
 	waits := Story{Name: "waits", play: func(ctx context.Context, s *stage) error {
 		if _, err := s.placeInto(ctx, s.request(1), s.client.shop.Processor, "create", rule{Action: "pause"}); err != nil {
@@ -139,7 +139,7 @@ func (f *fakeShop) inForce() (rules []rule) {
 func TestRun_LeavesOutWhatItCannotKill(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer
-	o, err := Run(t.Context(), playing(open(t, shopclient.Order{}), killed), NewText(&out, 100, false))
+	o, err := Run(t.Context(), playing(open(t, stackclient.Order{}), killed), NewText(&out, 100, false))
 	if err != nil || o.Skipped != 1 || o.Played != 0 || o.Status() != 0 || !strings.Contains(out.String(), "Left out") {
 		t.Errorf("%+v, %v:\n%s", o, err, out.String())
 	}
@@ -147,7 +147,7 @@ func TestRun_LeavesOutWhatItCannotKill(t *testing.T) {
 
 func TestRun_SaysBeforeTheFirstStoryThatItCannotPlay(t *testing.T) {
 	t.Parallel()
-	f := open(t, shopclient.Order{})
+	f := open(t, stackclient.Order{})
 	c := playing(f, Story{Name: "never", play: func(context.Context, *stage) error {
 		t.Error("a story was played")
 		return nil
@@ -164,7 +164,7 @@ func TestRun_SaysBeforeTheFirstStoryThatItCannotPlay(t *testing.T) {
 
 func TestOutcome_FailsWithTheLedger(t *testing.T) {
 	t.Parallel()
-	clean, gaps, off := &ledger.Report{}, &ledger.Report{NotChecked: []string{"x"}}, &ledger.Report{Findings: []ledger.Finding{{}}}
+	clean, gaps, off := &reconcile.Report{}, &reconcile.Report{NotChecked: []string{"x"}}, &reconcile.Report{Findings: []reconcile.Finding{{}}}
 	for want, outcomes := range map[int][]Outcome{
 		0: {{Played: 1, Report: clean}, {Skipped: 1}},
 		1: {{Played: 1, Failed: 1, Report: clean}, {Played: 1, Report: off}, {Played: 1, Err: errors.New("no books")}},
@@ -207,7 +207,7 @@ var errFull = errors.New("full")
 
 func TestRun_EndsOnceNobodySeesIt(t *testing.T) {
 	t.Parallel()
-	f := open(t, shopclient.Order{ID: "1", State: pending})
+	f := open(t, stackclient.Order{ID: "1", State: pending})
 	endless := Story{Name: "endless", play: func(ctx context.Context, s *stage) error {
 		if _, err := s.placeInto(ctx, s.request(1), s.client.shop.Processor, "create", rule{Action: "pause"}); err != nil {
 			return err

@@ -3,12 +3,12 @@ package demo
 import (
 	"context"
 
-	"github.com/quadrille-dev/quadrille/cmd/quadrille/internal/shopclient"
+	"github.com/quadrille-dev/quadrille/verify/stackclient"
 )
 
 // Shop is a running shop to play on.
 type Shop struct {
-	shopclient.Shop
+	stackclient.Shop
 
 	// Kill ends the whole shop without warning, and Start brings it back with the same data and addresses. Both are nil
 	// if it cannot be killed from here.
@@ -17,11 +17,11 @@ type Shop struct {
 
 // client asks the shop.
 type client struct {
-	*shopclient.Client
+	*stackclient.Client
 	shop Shop
 }
 
-func newClient(shop Shop) *client { return &client{shopclient.New(shop.Shop), shop} }
+func newClient(shop Shop) *client { return &client{stackclient.New(shop.Shop), shop} }
 
 // check asks everybody once, so that a wrong address or token is said before the first story.
 func (c *client) check(ctx context.Context) error {

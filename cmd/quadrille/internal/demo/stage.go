@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/quadrille-dev/quadrille/cmd/quadrille/internal/shopclient"
+	"github.com/quadrille-dev/quadrille/verify/stackclient"
 )
 
 // stage is where one story plays: what it has done so far, and the hands to do more.
@@ -18,7 +18,7 @@ type stage struct {
 	rows     *timeline
 	patience time.Duration
 
-	req    shopclient.OrderRequest
+	req    stackclient.OrderRequest
 	key    string          // the idempotency key of its one order
 	goods  map[string]good // on the shelf, by sku
 	sku    string          // the one that the ending looks at
@@ -40,14 +40,14 @@ const (
 )
 
 // request is a good order: a card that pays, an address that exists.
-func (s *stage) request(quantity int) shopclient.OrderRequest {
-	return shopclient.GoodOrder("demo-"+uuid.NewString(), shopclient.Item{SKU: s.sku, Quantity: quantity})
+func (s *stage) request(quantity int) stackclient.OrderRequest {
+	return stackclient.GoodOrder("demo-"+uuid.NewString(), stackclient.Item{SKU: s.sku, Quantity: quantity})
 }
 
 // stock puts a new product on the shelf and waits until it can be ordered. The first one is looked at in the end.
 func (s *stage) stock(ctx context.Context, name string, units int) (sku string, err error) {
 	sku = strings.ReplaceAll(strings.ToLower(name), " ", "-") + "-" + uuid.NewString()[:8]
-	if err := s.client.PutOnShelf(ctx, sku, name, shopclient.Money{Amount: price, Currency: currency}, units); err != nil {
+	if err := s.client.PutOnShelf(ctx, sku, name, stackclient.Money{Amount: price, Currency: currency}, units); err != nil {
 		return "", err
 	}
 	err = s.eventually(ctx, "the order service to hear of the product "+sku, func(ctx context.Context) (bool, string, error) {
@@ -62,12 +62,12 @@ func (s *stage) stock(ctx context.Context, name string, units int) (sku string, 
 }
 
 // place orders, once, however often it has to ask, and starts to follow the order.
-func (s *stage) place(ctx context.Context, req shopclient.OrderRequest) error {
+func (s *stage) place(ctx context.Context, req stackclient.OrderRequest) error {
 	s.orders(req)
-	var a shopclient.Answer
+	var a stackclient.Answer
 	err := s.eventually(ctx, "the order to be accepted", func(ctx context.Context) (_ bool, _ string, err error) {
 		a, err = s.send(ctx)
-		if shopclient.Passing(a, err) {
+		if stackclient.Passing(a, err) {
 			return false, string(a.Body), err
 		}
 		return true, "", err
@@ -79,10 +79,10 @@ func (s *stage) place(ctx context.Context, req shopclient.OrderRequest) error {
 }
 
 // orders says what the customer is about to order.
-func (s *stage) orders(req shopclient.OrderRequest) {
+func (s *stage) orders(req stackclient.OrderRequest) {
 	s.req, s.key = req, uuid.NewString()
 	var items []string
-	total := shopclient.Money{Amount: 0, Currency: currency}
+	total := stackclient.Money{Amount: 0, Currency: currency}
 	for _, i := range req.Items {
 		total.Amount += int64(i.Quantity) * price
 		items = append(items, fmt.Sprintf("%d × %s", i.Quantity, s.goods[i.SKU].name))
@@ -90,16 +90,16 @@ func (s *stage) orders(req shopclient.OrderRequest) {
 	s.act("customer", "orders "+strings.Join(items, " and ")+", for "+total.String())
 }
 
-func (s *stage) send(ctx context.Context) (shopclient.Answer, error) {
+func (s *stage) send(ctx context.Context) (stackclient.Answer, error) {
 	return s.client.Place(ctx, s.req, s.key)
 }
 
 // follow starts the feed with the answer to the order.
-func (s *stage) follow(ctx context.Context, accepted shopclient.Answer) error {
+func (s *stage) follow(ctx context.Context, accepted stackclient.Answer) error {
 	if accepted.Status != http.StatusAccepted {
-		return &shopclient.StatusError{Call: "POST /api/v1/orders", Answer: accepted}
+		return &stackclient.StatusError{Call: "POST /api/v1/orders", Answer: accepted}
 	}
-	var o shopclient.Order
+	var o stackclient.Order
 	if err := json.Unmarshal(accepted.Body, &o); err != nil {
 		return fmt.Errorf("POST /api/v1/orders: %w", err)
 	}
@@ -137,7 +137,7 @@ func (s *stage) act(who, what string) {
 // cancel asks until there is an answer, and tells it.
 func (s *stage) cancel(ctx context.Context, want int) error {
 	s.act("customer", "asks to cancel")
-	var a shopclient.Answer
+	var a stackclient.Answer
 	err := s.eventually(ctx, "an answer to the cancellation", func(ctx context.Context) (_ bool, _ string, err error) {
 		a, err = s.client.Cancel(ctx, s.id())
 		return err == nil && a.Status < 500, string(a.Body), err
@@ -146,7 +146,7 @@ func (s *stage) cancel(ctx context.Context, want int) error {
 		return err
 	}
 	if a.Status != want {
-		return fmt.Errorf("the cancellation should be answered %d: %w", want, &shopclient.StatusError{Call: "it was answered", Answer: a})
+		return fmt.Errorf("the cancellation should be answered %d: %w", want, &stackclient.StatusError{Call: "it was answered", Answer: a})
 	}
 	if a.Status == http.StatusConflict {
 		var problem struct {
@@ -192,5 +192,5 @@ func (s *stage) catchUp(ctx context.Context) error {
 
 // eventually asks until the answer is yes, or the story's patience is at its end.
 func (s *stage) eventually(ctx context.Context, what string, ask func(ctx context.Context) (yes bool, still string, err error)) error {
-	return shopclient.Eventually(ctx, s.patience, what, ask)
+	return stackclient.Eventually(ctx, s.patience, what, ask)
 }

@@ -3,18 +3,18 @@ package demo
 import (
 	"slices"
 
-	"github.com/quadrille-dev/quadrille/cmd/quadrille/internal/shopclient"
+	"github.com/quadrille-dev/quadrille/verify/stackclient"
 )
 
 // step is a state that an order came into, and the line of its history that brought it there.
 type step struct {
 	state string
-	cause shopclient.Entry
+	cause stackclient.Entry
 }
 
 // stepsTo are the states that the order came into up to its present one, also those that were over before anybody looked.
 // A fact that was heard late has its place where it happened.
-func stepsTo(o shopclient.Order) []step {
+func stepsTo(o stackclient.Order) []step {
 	all := stepsOf(o.History)
 	for i, s := range slices.Backward(all) {
 		if s.state == o.State {
@@ -27,7 +27,7 @@ func stepsTo(o shopclient.Order) []step {
 	return append(all, step{state: o.State})
 }
 
-func stepsOf(history []shopclient.Entry) (all []step) {
+func stepsOf(history []stackclient.Entry) (all []step) {
 	var asked, left bool // asked to cancel; the parcel has left
 	for _, h := range history {
 		into := func(state string) { all = append(all, step{state, h}) }
@@ -72,7 +72,7 @@ func stepsOf(history []shopclient.Entry) (all []step) {
 
 // toldOf is what the customer is told in a state, and why it is being cancelled. If the order has gone on since, it is
 // what the order service says of such orders.
-func toldOf(o shopclient.Order, s step) (reason, message string) {
+func toldOf(o stackclient.Order, s step) (reason, message string) {
 	if s.state == o.State {
 		return o.Reason, o.Message
 	}

@@ -5,14 +5,14 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/quadrille-dev/quadrille/cmd/quadrille/internal/shopclient"
+	"github.com/quadrille-dev/quadrille/verify/stackclient"
 )
 
 // historyOf has a millisecond between the events.
-func historyOf(events ...string) (all []shopclient.Entry) {
+func historyOf(events ...string) (all []stackclient.Entry) {
 	zero := time.Date(2026, 5, 4, 10, 0, 0, 0, time.UTC)
 	for i, e := range events {
-		all = append(all, shopclient.Entry{At: zero.Add(time.Duration(i) * time.Millisecond), Event: e + ".v1"})
+		all = append(all, stackclient.Entry{At: zero.Add(time.Duration(i) * time.Millisecond), Event: e + ".v1"})
 	}
 	return all
 }
@@ -55,7 +55,7 @@ func TestSteps_AreAllStatesThatTheOrderCameInto(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			var got []string
-			for _, s := range stepsTo(shopclient.Order{State: c.want[len(c.want)-1], History: historyOf(c.history...)}) {
+			for _, s := range stepsTo(stackclient.Order{State: c.want[len(c.want)-1], History: historyOf(c.history...)}) {
 				got = append(got, s.state)
 			}
 			if diff := cmp.Diff(c.want, got); diff != "" {
@@ -67,7 +67,7 @@ func TestSteps_AreAllStatesThatTheOrderCameInto(t *testing.T) {
 
 func TestSteps_EndWithTheStateAlsoIfTheHistoryIsAhead(t *testing.T) {
 	t.Parallel()
-	o := shopclient.Order{State: paid, History: historyOf("order.created", "inventory.reserved", "payment.processed", "shipment.failed", "order.cancelled")}
+	o := stackclient.Order{State: paid, History: historyOf("order.created", "inventory.reserved", "payment.processed", "shipment.failed", "order.cancelled")}
 	var got []string
 	for _, s := range stepsTo(o) {
 		got = append(got, s.state)
@@ -79,11 +79,11 @@ func TestSteps_EndWithTheStateAlsoIfTheHistoryIsAhead(t *testing.T) {
 
 func TestTold_IsWhatTheOrderSaysOfItselfAsLongAsItDoes(t *testing.T) {
 	t.Parallel()
-	o := shopclient.Order{State: cancelling, Reason: "undeliverable", Message: "Sorry."}
+	o := stackclient.Order{State: cancelling, Reason: "undeliverable", Message: "Sorry."}
 	if reason, message := toldOf(o, step{state: cancelling}); reason != "undeliverable" || message != "Sorry." {
 		t.Errorf("still in the state: %q, %q", reason, message)
 	}
-	o = shopclient.Order{State: completed, Message: "Done."}
+	o = stackclient.Order{State: completed, Message: "Done."}
 	o.Shipment.Tracking = "QD1"
 	if _, message := toldOf(o, step{state: shipped}); message != "Your parcel is on its way; its tracking number is QD1." {
 		t.Errorf("shipped: %q", message)
@@ -92,7 +92,7 @@ func TestTold_IsWhatTheOrderSaysOfItselfAsLongAsItDoes(t *testing.T) {
 		"undeliverable": {"shipment.failed"}, "customer": {"order.cancel_requested"}, "deadline": {"order.cancel_requested"},
 	} {
 		for _, h := range historyOf(causes...) {
-			got, message := toldOf(shopclient.Order{State: cancelled, Reason: reason, Message: "Over."}, step{cancelling, h})
+			got, message := toldOf(stackclient.Order{State: cancelled, Reason: reason, Message: "Over."}, step{cancelling, h})
 			if got != reason || message == "Over." || message == "" {
 				t.Errorf("was cancelling because of %s: %q, %q", reason, got, message)
 			}
@@ -103,7 +103,7 @@ func TestTold_IsWhatTheOrderSaysOfItselfAsLongAsItDoes(t *testing.T) {
 func TestFeed_ShowsStatesThatWereOverBeforeItLooked(t *testing.T) {
 	t.Parallel()
 	f := newFakeShop(t)
-	f.order = shopclient.Order{ID: "1", State: pending, History: historyOf("order.created")}
+	f.order = stackclient.Order{ID: "1", State: pending, History: historyOf("order.created")}
 	for _, service := range []string{order, inventory, payment, shipping} {
 		f.books[service] = book(service, false, time.Now(), nil, nil)
 	}

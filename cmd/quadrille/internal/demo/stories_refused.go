@@ -3,7 +3,7 @@ package demo
 import (
 	"context"
 
-	"github.com/quadrille-dev/quadrille/cmd/quadrille/internal/shopclient"
+	"github.com/quadrille-dev/quadrille/verify/stackclient"
 )
 
 var happy = Story{
@@ -39,7 +39,7 @@ var outOfStock = Story{
 			return err
 		}
 		req := s.request(1)
-		req.Items = []shopclient.Item{{SKU: violin, Quantity: 1}, {SKU: fan, Quantity: 2}}
+		req.Items = []stackclient.Item{{SKU: violin, Quantity: 1}, {SKU: fan, Quantity: 2}}
 		return s.place(ctx, req)
 	},
 }
@@ -57,7 +57,7 @@ var declinedCard = Story{
 			return err
 		}
 		req := s.request(1)
-		req.PaymentMethod = shopclient.Declines
+		req.PaymentMethod = stackclient.Declines
 		return s.place(ctx, req)
 	},
 }
@@ -77,7 +77,7 @@ var undeliverable = Story{
 			return err
 		}
 		req := s.request(2)
-		req.ShippingAddress.PostalCode = shopclient.Undeliverable
+		req.ShippingAddress.PostalCode = stackclient.Undeliverable
 		return s.place(ctx, req)
 	},
 }

@@ -9,7 +9,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/quadrille-dev/quadrille/cmd/quadrille/internal/shopclient"
+	"github.com/quadrille-dev/quadrille/verify/stackclient"
 )
 
 var processorAway = Story{
@@ -39,7 +39,7 @@ var processorAway = Story{
 		if err := s.awaitPayment(ctx, "charging"); err != nil {
 			return err
 		}
-		if err := shopclient.Sleep(ctx, time.Second); err != nil { // payment tries meanwhile
+		if err := stackclient.Sleep(ctx, time.Second); err != nil { // payment tries meanwhile
 			return err
 		}
 		s.act("processor", "is back")
@@ -80,7 +80,7 @@ var twice = Story{
 			return err
 		}
 		if id, err := orderIn(again); err != nil || id != s.id() || again.Header.Get("Idempotency-Replayed") != "true" {
-			return fmt.Errorf("the request that came again should get the first answer again: %w", errors.Join(err, &shopclient.StatusError{Call: "it got", Answer: again}))
+			return fmt.Errorf("the request that came again should get the first answer again: %w", errors.Join(err, &stackclient.StatusError{Call: "it got", Answer: again}))
 		}
 		s.act(order, "gives the first answer again, and does nothing")
 
@@ -97,10 +97,10 @@ var twice = Story{
 
 // click sends one request several times at once. One makes the order; the others get its answer, or are told that it
 // is being made.
-func (s *stage) click(ctx context.Context) (accepted shopclient.Answer, told string, err error) {
+func (s *stage) click(ctx context.Context) (accepted stackclient.Answer, told string, err error) {
 	var (
 		start, done sync.WaitGroup
-		answers     [clicks]shopclient.Answer
+		answers     [clicks]stackclient.Answer
 		errs        [clicks]error
 	)
 	start.Add(1)
@@ -113,7 +113,7 @@ func (s *stage) click(ctx context.Context) (accepted shopclient.Answer, told str
 	start.Done()
 	done.Wait()
 	if err := errors.Join(errs[:]...); err != nil {
-		return shopclient.Answer{}, "", err
+		return stackclient.Answer{}, "", err
 	}
 	ids := map[string]bool{}
 	replayed, busy := 0, 0
@@ -124,7 +124,7 @@ func (s *stage) click(ctx context.Context) (accepted shopclient.Answer, told str
 		}
 		id, err := orderIn(a)
 		if err != nil {
-			return shopclient.Answer{}, "", err
+			return stackclient.Answer{}, "", err
 		}
 		ids[id], accepted = true, a
 		if a.Header.Get("Idempotency-Replayed") == "true" {
@@ -132,7 +132,7 @@ func (s *stage) click(ctx context.Context) (accepted shopclient.Answer, told str
 		}
 	}
 	if len(ids) != 1 || replayed+busy != clicks-1 {
-		return shopclient.Answer{}, "", fmt.Errorf("one request should make one order; it made %d", len(ids))
+		return stackclient.Answer{}, "", fmt.Errorf("one request should make one order; it made %d", len(ids))
 	}
 	told = "takes one of them"
 	if replayed > 0 {
@@ -145,10 +145,10 @@ func (s *stage) click(ctx context.Context) (accepted shopclient.Answer, told str
 }
 
 // orderIn is the id of the order in an answer that accepts it.
-func orderIn(a shopclient.Answer) (string, error) {
-	var o shopclient.Order
+func orderIn(a stackclient.Answer) (string, error) {
+	var o stackclient.Order
 	if a.Status != http.StatusAccepted || json.Unmarshal(a.Body, &o) != nil || o.ID == "" {
-		return "", &shopclient.StatusError{Call: "POST /api/v1/orders", Answer: a}
+		return "", &stackclient.StatusError{Call: "POST /api/v1/orders", Answer: a}
 	}
 	return o.ID, nil
 }

@@ -7,7 +7,7 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"github.com/quadrille-dev/quadrille/cmd/quadrille/internal/shopclient"
+	"github.com/quadrille-dev/quadrille/verify/stackclient"
 )
 
 // Text shows a demo to people: lines that are never wider than the screen.
@@ -203,7 +203,7 @@ func (t *Text) End(s Story, r Result) {
 
 // sums are what the order has left behind, in a few words each.
 func (r Result) sums() []string {
-	amount := func(n int64) string { return shopclient.Money{Amount: n, Currency: r.Currency}.String() }
+	amount := func(n int64) string { return stackclient.Money{Amount: n, Currency: r.Currency}.String() }
 	paid := "nothing charged"
 	switch {
 	case r.Captures == 0:

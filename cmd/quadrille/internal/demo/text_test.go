@@ -14,8 +14,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/quadrille-dev/quadrille/cmd/quadrille/internal/ledger"
-	"github.com/quadrille-dev/quadrille/cmd/quadrille/internal/shopclient"
+	"github.com/quadrille-dev/quadrille/verify/reconcile"
+	"github.com/quadrille-dev/quadrille/verify/stackclient"
 )
 
 var update = flag.Bool("update", false, "write the golden files")
@@ -27,7 +27,7 @@ func told(screen Screen) {
 		r.At = at.Add(after)
 		screen.Row(s, "01a1fd29-3558-7c6e-9644-84f99a2b8dde", r, after)
 	}
-	screen.Open(Config{Shop: Shop{Shop: shopclient.Shop{Order: "http://127.0.0.1:8081"}}, Stories: Stories[:3]})
+	screen.Open(Config{Shop: Shop{Shop: stackclient.Shop{Order: "http://127.0.0.1:8081"}}, Stories: Stories[:3]})
 
 	well := Story{Name: "well", Title: "All goes well", About: "Somebody orders two pairs of shoes, and everybody does their part.", Moral: "Nobody can have done something that the others never hear of."}
 	screen.Begin(1, 3, well)
@@ -57,17 +57,17 @@ func told(screen Screen) {
 	screen.Begin(3, 3, left)
 	screen.End(left, Result{Skipped: "this shop cannot be killed from here"})
 
-	screen.Verdict(Outcome{Played: 2, Skipped: 1, Failed: 1, Took: 13500 * time.Millisecond, Report: &ledger.Report{
+	screen.Verdict(Outcome{Played: 2, Skipped: 1, Failed: 1, Took: 13500 * time.Millisecond, Report: &reconcile.Report{
 		At: at.Add(14 * time.Second),
-		Checked: ledger.Checked{
-			Orders: map[string]int{"completed": 1, "cancelled": 1}, Money: map[string]ledger.Till{"EUR": {Captured: 7996, Refunded: 1999, Kept: 5997}},
-			Parcels: map[string]int{"delivered": 1}, Events: &ledger.Deliveries{Published: 17, Due: 23, Taken: 23},
+		Checked: reconcile.Checked{
+			Orders: map[string]int{"completed": 1, "cancelled": 1}, Money: map[string]reconcile.Till{"EUR": {Captured: 7996, Refunded: 1999, Kept: 5997}},
+			Parcels: map[string]int{"delivered": 1}, Events: &reconcile.Deliveries{Published: 17, Due: 23, Taken: 23},
 		},
-		Findings: []ledger.Finding{{
-			Kind: ledger.Money, Rule: "once", What: "an order was charged more than once", Orders: []string{"2"}, SKUs: []string{},
+		Findings: []reconcile.Finding{{
+			Kind: reconcile.Money, Rule: "once", What: "an order was charged more than once", Orders: []string{"2"}, SKUs: []string{},
 			Details: []string{"2: 3998 EUR captured in two charges"},
 		}},
-		UnderWay: ledger.UnderWay{Unconfirmed: []ledger.Finding{}, Some: []string{}}, NotChecked: []string{},
+		UnderWay: reconcile.UnderWay{Unconfirmed: []reconcile.Finding{}, Some: []string{}}, NotChecked: []string{},
 	}})
 }
 

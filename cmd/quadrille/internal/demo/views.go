@@ -5,7 +5,7 @@ import (
 	"net/url"
 	"strings"
 
-	"github.com/quadrille-dev/quadrille/cmd/quadrille/internal/shopclient"
+	"github.com/quadrille-dev/quadrille/verify/stackclient"
 )
 
 // The states of an order.
@@ -14,9 +14,9 @@ const (
 	reserved   = "reserved"
 	paid       = "paid"
 	shipped    = "shipped"
-	completed  = shopclient.Completed
+	completed  = stackclient.Completed
 	cancelling = "cancelling"
-	cancelled  = shopclient.Cancelled
+	cancelled  = stackclient.Cancelled
 )
 
 // till is what the processor did for one order.

@@ -5,7 +5,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/quadrille-dev/quadrille/cmd/quadrille/internal/topology"
+	"github.com/quadrille-dev/quadrille/services/topology"
 )
 
 func TestSettings_ComeFromTheEnvironment(t *testing.T) {

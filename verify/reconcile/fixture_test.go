@@ -1,0 +1,237 @@
+package reconcile
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/quadrille-dev/quadrille/services/topology"
+	"github.com/quadrille-dev/quadrille/pkg/events/transport"
+)
+
+const limit = 15 * time.Minute
+
+// noon is when every book was read.
+var noon = time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
+
+func topologies(t testing.TB) []transport.Topology {
+	t.Helper()
+	all, err := topology.All(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+func queues(t testing.TB) (all []transport.Queue) {
+	t.Helper()
+	for _, service := range topologies(t) {
+		all = append(all, service.Queues...)
+	}
+	return all
+}
+
+// forge is a set of books that a test writes.
+type forge struct {
+	books
+	queues []transport.Queue
+	next   int
+}
+
+func empty(t testing.TB) *forge {
+	t.Helper()
+	f := &forge{queues: queues(t), books: books{
+		at:        noon,
+		order:     &serviceBook[orderEntries]{Service: Order, At: noon, Events: emptyBus(), Entries: orderEntries{listOf[order]()}},
+		inventory: &serviceBook[inventoryEntries]{Service: Inventory, At: noon, Events: emptyBus(), Entries: inventoryEntries{listOf[product](), listOf[reservation]()}},
+		payment:   &serviceBook[paymentEntries]{Service: Payment, At: noon, Events: emptyBus(), Entries: paymentEntries{listOf[payment]()}},
+		shipping:  &serviceBook[shippingEntries]{Service: Shipping, At: noon, Events: emptyBus(), Entries: shippingEntries{listOf[shipment]()}},
+		processor: &processorBook{listOf[intent]()},
+		carrier:   &carrierBook{listOf[parcel]()},
+		depths:    map[string]int{},
+	}}
+	return f
+}
+
+func listOf[T any](items ...T) list[T] { return list[T]{items, true} }
+
+func (l list[T]) MarshalJSON() ([]byte, error) {
+	if l.items == nil {
+		return []byte("[]"), nil
+	}
+	return json.Marshal(l.items)
+}
+
+func emptyBus() bus {
+	return bus{
+		Audited: true, TakenSince: noon.Add(-30 * 24 * time.Hour),
+		Outbox: listOf[unpublished](), Published: listOf[published](), Taken: listOf[taken](),
+	}
+}
+
+// honest is a shop in which three orders have ended, each in another way, and one is under way.
+func honest(t testing.TB) *forge {
+	t.Helper()
+	f := empty(t)
+	f.order.Entries.Orders = listOf(
+		order{OrderID: "kept", State: completed, Total: euros(1000), PlacedAt: noon.Add(-time.Hour)},
+		order{OrderID: "returned", State: cancelled, Total: euros(500), PlacedAt: noon.Add(-time.Hour)},
+		order{OrderID: "short", State: cancelled, Total: euros(900), PlacedAt: noon.Add(-time.Hour)},
+		order{OrderID: "young", State: "paid", Total: euros(100), PlacedAt: noon.Add(-time.Minute), WaitingFor: "shipment.created"},
+	)
+	f.inventory.Entries.Products = listOf(
+		product{SKU: "tea", Supplied: 10, OnHand: 8, Reserved: 1},
+		product{SKU: "gone", Supplied: 3, OnHand: 3, Deleted: true},
+	)
+	f.inventory.Entries.Reservations = listOf(
+		reservation{"kept", committed, []item{{"tea", 2}}},
+		reservation{"returned", "released", []item{{"tea", 5}}},
+		reservation{"short", "failed", []item{{"tea", 100}}},
+		reservation{"young", reserved, []item{{"tea", 1}}},
+	)
+	f.payment.Entries.Payments = listOf(
+		payment{OrderID: "kept", State: "charged", Amount: euros(1000), Captured: 1000, PaymentID: "pi_kept"},
+		payment{OrderID: "returned", State: "refunded", Amount: euros(500), Captured: 500, Refunded: 500, PaymentID: "pi_returned"},
+		payment{OrderID: "short", State: "voided", Amount: euros(900)},
+		payment{OrderID: "young", State: "charged", Amount: euros(100), Captured: 100, PaymentID: "pi_young"},
+	)
+	f.shipping.Entries.Shipments = listOf(
+		shipment{"kept", delivered, "shp_kept"},
+		shipment{"returned", cancelled, "shp_returned"},
+		shipment{"short", cancelled, ""},
+		shipment{"young", "booking", ""},
+	)
+	f.processor.PaymentIntents = listOf(
+		intent{ID: "pi_kept", OrderID: "kept", Amount: 1000, Currency: "eur", Captures: 1},
+		intent{ID: "pi_declined", OrderID: "returned", Amount: 500, Currency: "eur"},
+		intent{ID: "pi_returned", OrderID: "returned", Amount: 500, Currency: "eur", Captures: 1, Refunds: []refund{{"re_1", 200}, {"re_2", 300}}},
+		intent{ID: "pi_young", OrderID: "young", Amount: 100, Currency: "eur", Captures: 1},
+	)
+	f.carrier.Shipments = listOf(
+		parcel{"shp_kept", "kept", delivered}, parcel{"shp_returned", "returned", cancelled}, parcel{"shp_young", "young", booked},
+	)
+	for _, story := range []string{
+		"product.created tea", "product.updated tea", "product.updated tea", "product.deleted gone",
+		"order.created kept", "inventory.reserved kept", "payment.charge_requested kept", "payment.processed kept", "order.confirmed kept",
+		"shipment.booking_requested kept", "shipment.created kept", "shipment.dispatched kept", "shipment.delivered kept", "order.completed kept",
+		"order.created returned", "inventory.reserved returned", "payment.processed returned", "shipment.failed returned",
+		"payment.refunded returned", "inventory.released returned", "order.cancelled returned",
+		"order.created short", "inventory.reservation_failed short", "order.cancelled short",
+		"order.created young", "inventory.reserved young", "payment.processed young",
+	} {
+		name, subject, _ := strings.Cut(story, " ")
+		f.publish(name+".v1", subject, time.Hour)
+	}
+	f.order.Events.Outbox.items = append(f.order.Events.Outbox.items, unpublished{
+		ID: "scheduled", Type: "order.payment_deadline_passed.v1", Subject: "kept", CreatedAt: noon.Add(-time.Hour), AvailableAt: noon.Add(time.Hour),
+	})
+	return f
+}
+
+func euros(cents int64) money { return money{cents, "EUR"} }
+
+func (f *forge) bus(service string) *bus {
+	switch service {
+	case Order:
+		return &f.order.Events
+	case Inventory:
+		return &f.inventory.Events
+	case Payment:
+		return &f.payment.Events
+	default:
+		return &f.shipping.Events
+	}
+}
+
+// publisherOf goes by the name of the type.
+func publisherOf(kind string) string {
+	aggregate, _, _ := strings.Cut(kind, ".")
+	switch aggregate {
+	case "product":
+		return Inventory
+	case "shipment":
+		return Shipping
+	}
+	return aggregate
+}
+
+// publish writes an event of some age that everybody has taken, but for the subscriptions named.
+func (f *forge) publish(kind, subject string, age time.Duration, butFor ...string) (id string) {
+	f.next++
+	id = fmt.Sprintf("e%d", f.next)
+	log := &f.bus(publisherOf(kind)).Published
+	log.items = append(log.items, published{id, kind, subject, noon.Add(-age)})
+	for _, q := range f.queues {
+		if q.Type == kind && !strings.Contains(strings.Join(butFor, " "), q.String()) {
+			f.take(q.Service, q.Handler, id, age)
+		}
+	}
+	return id
+}
+
+func (f *forge) take(service, reaction, id string, age time.Duration) {
+	marks := &f.bus(service).Taken
+	marks.items = append(marks.items, taken{reaction, id, noon.Add(-age)})
+}
+
+func (f *forge) shop(only ...string) *shop {
+	return arrange(f.books, terms{queues: f.queues, limit: limit, only: slices.Sorted(slices.Values(only))})
+}
+
+// unpublish takes an event out of its publisher's log.
+func (f *forge) unpublish(kind, subject string) {
+	log := &f.bus(publisherOf(kind)).Published
+	log.items = slices.DeleteFunc(log.items, func(p published) bool { return p.Type == kind && p.Subject == subject })
+}
+
+// forget takes all marks of a subscription away.
+func (f *forge) forget(service, reaction string) {
+	marks := &f.bus(service).Taken
+	marks.items = slices.DeleteFunc(marks.items, func(m taken) bool { return m.Reaction == reaction })
+}
+
+// edit changes the entry with an id.
+func edit[T any](l list[T], id string, idOf func(T) string, change func(*T)) {
+	for i := range l.items {
+		if idOf(l.items[i]) == id {
+			change(&l.items[i])
+		}
+	}
+}
+
+func (f *forge) editOrder(id string, change func(*order)) {
+	edit(f.order.Entries.Orders, id, func(o order) string { return o.OrderID }, change)
+}
+
+func (f *forge) editReservation(id string, change func(*reservation)) {
+	edit(f.inventory.Entries.Reservations, id, func(r reservation) string { return r.OrderID }, change)
+}
+
+func (f *forge) editProduct(sku string, change func(*product)) {
+	edit(f.inventory.Entries.Products, sku, func(p product) string { return p.SKU }, change)
+}
+
+func (f *forge) editPayment(id string, change func(*payment)) {
+	edit(f.payment.Entries.Payments, id, func(p payment) string { return p.OrderID }, change)
+}
+
+func (f *forge) editShipment(id string, change func(*shipment)) {
+	edit(f.shipping.Entries.Shipments, id, func(s shipment) string { return s.OrderID }, change)
+}
+
+func (f *forge) editIntent(id string, change func(*intent)) {
+	edit(f.processor.PaymentIntents, id, func(i intent) string { return i.ID }, change)
+}
+
+func (f *forge) editParcel(id string, change func(*parcel)) {
+	edit(f.carrier.Shipments, id, func(p parcel) string { return p.ID }, change)
+}
+
+func (f *forge) addIntent(i intent) {
+	f.processor.PaymentIntents.items = append(f.processor.PaymentIntents.items, i)
+}
+
+func (f *forge) addParcel(p parcel) { f.carrier.Shipments.items = append(f.carrier.Shipments.items, p) }

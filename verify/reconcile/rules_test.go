@@ -1,0 +1,665 @@
+package reconcile
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// findings are the mismatches as "kind/rule order sku", with a ? for those that an event under way may mend.
+func findings(found []Mismatch) []string {
+	all := []string{}
+	for _, m := range found {
+		line := strings.TrimSpace(m.Kind + "/" + m.Rule + " " + strings.TrimSpace(m.Order+" "+m.SKU))
+		if m.lag {
+			line += "?"
+		}
+		all = append(all, line)
+	}
+	slices.Sort(all)
+	return all
+}
+
+func TestRules_FindNothingInHonestBooks(t *testing.T) {
+	t.Parallel()
+	for name, f := range map[string]*forge{"empty": empty(t), "honest": honest(t)} {
+		if diff := cmp.Diff([]string{}, findings(judge(f.shop()))); diff != "" {
+			t.Errorf("%s: %s", name, diff)
+		}
+	}
+}
+
+func TestRules_NameEachImbalanceWithItsOrders(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		forge func(f *forge)
+		want  []string
+	}{
+		// money
+		"a completed order charged twice": {
+			func(f *forge) {
+				f.addIntent(intent{ID: "pi_2", OrderID: "kept", Amount: 1000, Currency: "eur", Captures: 1})
+			},
+			[]string{"money/captured-twice kept", "money/completed-kept kept", "money/payment-disagrees kept"},
+		},
+		"one intent captured twice, and one capture given back": {
+			func(f *forge) {
+				f.editIntent("pi_kept", func(i *intent) { i.Captures, i.Refunds = 2, []refund{{"re", 1000}} })
+			},
+			[]string{"money/captured-twice kept", "money/payment-disagrees kept"},
+		},
+		"an order under way charged twice": {
+			func(f *forge) {
+				f.addIntent(intent{ID: "pi_2", OrderID: "young", Amount: 100, Currency: "eur", Captures: 1})
+			},
+			[]string{"money/captured-twice young"},
+		},
+		"refunded twice": {
+			func(f *forge) {
+				f.editIntent("pi_returned", func(i *intent) { i.Refunds = append(i.Refunds, refund{"re_3", 500}) })
+			},
+			[]string{"money/over-refunded returned", "money/cancelled-kept returned", "money/payment-disagrees returned"},
+		},
+		"refunded without a capture": {
+			func(f *forge) {
+				f.editIntent("pi_declined", func(i *intent) { i.Refunds = []refund{{"re_3", 1}} })
+			},
+			[]string{"money/over-refunded returned", "money/cancelled-kept returned", "money/payment-disagrees returned"},
+		},
+		"completed, never paid": {
+			func(f *forge) { f.editIntent("pi_kept", func(i *intent) { i.Captures = 0 }) },
+			[]string{"money/completed-unpaid kept", "money/payment-disagrees kept"},
+		},
+		"completed, the wrong amount": {
+			func(f *forge) { f.editIntent("pi_kept", func(i *intent) { i.Amount = 999 }) },
+			[]string{"money/completed-kept kept", "money/payment-disagrees kept"},
+		},
+		"completed, refunded in part": {
+			func(f *forge) { f.editIntent("pi_kept", func(i *intent) { i.Refunds = []refund{{"re", 1}} }) },
+			[]string{"money/completed-kept kept", "money/payment-disagrees kept"},
+		},
+		"another currency": {
+			func(f *forge) { f.editIntent("pi_kept", func(i *intent) { i.Currency = "usd" }) },
+			[]string{"money/currency kept"},
+		},
+		"cancelled, the refund forgotten": {
+			func(f *forge) { f.editIntent("pi_returned", func(i *intent) { i.Refunds = nil }) },
+			[]string{"money/cancelled-kept returned", "money/payment-disagrees returned"},
+		},
+		"cancelled, refunded in part": {
+			func(f *forge) { f.editIntent("pi_returned", func(i *intent) { i.Refunds = i.Refunds[:1] }) },
+			[]string{"money/cancelled-kept returned", "money/payment-disagrees returned"},
+		},
+		"money for an order that does not exist": {
+			func(f *forge) {
+				f.addIntent(intent{ID: "pi_x", OrderID: "stranger", Amount: 1, Currency: "eur", Captures: 1})
+			},
+			[]string{"money/unknown-order stranger"},
+		},
+		"money for no order": {
+			func(f *forge) { f.addIntent(intent{ID: "pi_x", Amount: 1, Currency: "eur", Captures: 1}) },
+			[]string{"money/unknown-order"},
+		},
+		"payment believes in a refund": {
+			func(f *forge) { f.editPayment("kept", func(p *payment) { p.Refunded = 1000 }) },
+			[]string{"money/payment-disagrees kept"},
+		},
+		"payment knows nothing of a charge": {
+			func(f *forge) { f.editPayment("kept", func(p *payment) { p.OrderID = "somebody" }) },
+			[]string{"money/not-ended kept", "money/payment-disagrees kept"},
+		},
+		"payment believes in another intent": {
+			func(f *forge) { f.editPayment("kept", func(p *payment) { p.PaymentID = "pi_other" }) },
+			[]string{"money/payment-disagrees kept"},
+		},
+		"payment believes in the intent that was declined": {
+			func(f *forge) { f.editPayment("returned", func(p *payment) { p.PaymentID = "pi_declined" }) },
+			[]string{"money/payment-disagrees returned"},
+		},
+		"payment has another amount": {
+			func(f *forge) { f.editPayment("kept", func(p *payment) { p.Amount.Amount = 999 }) },
+			[]string{"money/amount kept"},
+		},
+		"payment has another currency": {
+			func(f *forge) { f.editPayment("returned", func(p *payment) { p.Amount.Currency = "USD" }) },
+			[]string{"money/amount returned"},
+		},
+		"completed, the payment not told so": {
+			func(f *forge) { f.editPayment("kept", func(p *payment) { p.State = "charging" }) },
+			[]string{"money/not-ended kept"},
+		},
+		"completed, the payment given back": {
+			func(f *forge) { f.editPayment("kept", func(p *payment) { p.State = "refunded" }) },
+			[]string{"money/not-ended kept"},
+		},
+		"cancelled, the payment still waits": {
+			func(f *forge) { f.editPayment("short", func(p *payment) { p.State = "waiting" }) },
+			[]string{"money/not-ended short"},
+		},
+		"cancelled, the refund under way for ever": {
+			func(f *forge) { f.editPayment("returned", func(p *payment) { p.State = "refunding" }) },
+			[]string{"money/not-ended returned"},
+		},
+		"cancelled, payment never heard of it": {
+			func(f *forge) { f.editPayment("short", func(p *payment) { p.OrderID = "somebody" }) },
+			[]string{"money/not-ended short"},
+		},
+		"cancelled, before payment met it": {
+			func(f *forge) { f.editPayment("short", func(p *payment) { p.Amount = money{} }) },
+			nil,
+		},
+		"cancelled, declined": {
+			func(f *forge) { f.editPayment("short", func(p *payment) { p.State = "failed" }) },
+			nil,
+		},
+
+		// parcel
+		"two parcels": {
+			func(f *forge) { f.addParcel(parcel{"shp_2", "kept", delivered}) },
+			[]string{"parcel/two-parcels kept", "parcel/completed-undelivered kept"},
+		},
+		"a parcel that was cancelled and another": {
+			func(f *forge) { f.addParcel(parcel{"shp_0", "kept", cancelled}) },
+			nil,
+		},
+		"two parcels of an order under way": {
+			func(f *forge) { f.addParcel(parcel{"shp_2", "young", dispatched}) },
+			[]string{"parcel/two-parcels young"},
+		},
+		"cancelled, and handed over": {
+			func(f *forge) { f.editParcel("shp_returned", func(p *parcel) { p.State = dispatched }) },
+			[]string{"parcel/cancelled-sent returned", "parcel/shipping-disagrees returned"},
+		},
+		"cancelled, and delivered all the same": {
+			func(f *forge) { f.addParcel(parcel{"shp_x", "short", delivered}) },
+			[]string{"parcel/cancelled-sent short", "parcel/shipping-disagrees short"},
+		},
+		"cancelled, and still to be fetched": {
+			func(f *forge) { f.addParcel(parcel{"shp_x", "short", booked}) },
+			[]string{"parcel/cancelled-sent short", "parcel/shipping-disagrees short"},
+		},
+		"completed, not delivered": {
+			func(f *forge) { f.editParcel("shp_kept", func(p *parcel) { p.State = dispatched }) },
+			[]string{"parcel/completed-undelivered kept", "parcel/shipping-disagrees kept"},
+		},
+		"completed, no parcel": {
+			func(f *forge) { f.editParcel("shp_kept", func(p *parcel) { p.State = cancelled }) },
+			[]string{"parcel/completed-undelivered kept", "parcel/shipping-disagrees kept"},
+		},
+		"a parcel for an order that does not exist": {
+			func(f *forge) { f.addParcel(parcel{"shp_x", "stranger", cancelled}) },
+			[]string{"parcel/unknown-order stranger"},
+		},
+		"shipping knows another parcel": {
+			func(f *forge) { f.editShipment("kept", func(s *shipment) { s.ShipmentID = "shp_other" }) },
+			[]string{"parcel/shipping-disagrees kept"},
+		},
+		"shipping believes in a parcel": {
+			func(f *forge) { f.editShipment("returned", func(s *shipment) { s.State = dispatched }) },
+			[]string{"parcel/not-ended returned", "parcel/shipping-disagrees returned"},
+		},
+		"completed, shipping not told so": {
+			func(f *forge) {
+				f.editShipment("kept", func(s *shipment) { s.State = dispatched })
+				f.editParcel("shp_kept", func(p *parcel) { p.State = dispatched })
+			},
+			[]string{"parcel/completed-undelivered kept", "parcel/not-ended kept"},
+		},
+		"cancelled, shipping still waits": {
+			func(f *forge) { f.editShipment("short", func(s *shipment) { s.State = "waiting" }) },
+			[]string{"parcel/not-ended short"},
+		},
+		"cancelled, shipping never heard of it": {
+			func(f *forge) { f.editShipment("short", func(s *shipment) { s.OrderID = "somebody" }) },
+			[]string{"parcel/not-ended short"},
+		},
+		"cancelled, undeliverable": {
+			func(f *forge) { f.editShipment("returned", func(s *shipment) { s.State = "failed" }) },
+			nil,
+		},
+
+		// stock
+		"stock that vanished": {
+			func(f *forge) { f.editProduct("gone", func(p *product) { p.OnHand = 2 }) },
+			[]string{"stock/received gone"},
+		},
+		"stock that left twice": {
+			func(f *forge) { f.editProduct("tea", func(p *product) { p.OnHand = 6 }) },
+			[]string{"stock/received tea"},
+		},
+		"stock set aside for nobody": {
+			func(f *forge) { f.editProduct("tea", func(p *product) { p.Reserved = 6 }) },
+			[]string{"stock/reserved tea"},
+		},
+		"less than nothing": {
+			func(f *forge) { f.editProduct("gone", func(p *product) { p.Supplied, p.OnHand = -1, -1 }) },
+			[]string{"stock/negative gone", "stock/oversold gone"},
+		},
+		"promised twice": {
+			func(f *forge) {
+				f.editProduct("tea", func(p *product) { p.Reserved = 9 })
+				f.editReservation("young", func(r *reservation) { r.Items[0].Quantity = 9 })
+			},
+			[]string{"stock/oversold tea"},
+		},
+		"a product that does not exist": {
+			func(f *forge) {
+				f.editReservation("young", func(r *reservation) { r.Items = append(r.Items, item{"ether", 1}) })
+			},
+			[]string{"stock/unknown-product young ether"},
+		},
+		"completed, the stock still there": {
+			func(f *forge) {
+				f.editReservation("kept", func(r *reservation) { r.State = reserved })
+				f.editProduct("tea", func(p *product) { p.OnHand, p.Reserved = 10, 3 })
+			},
+			[]string{"stock/completed-kept kept"},
+		},
+		"cancelled, the stock still set aside": {
+			func(f *forge) {
+				f.editReservation("returned", func(r *reservation) { r.State = reserved })
+				f.editProduct("tea", func(p *product) { p.Reserved = 6 })
+			},
+			[]string{"stock/cancelled-reserved returned"},
+		},
+		"cancelled, the stock gone": {
+			func(f *forge) {
+				f.editReservation("returned", func(r *reservation) { r.State = committed })
+				f.editProduct("tea", func(p *product) { p.OnHand = 3 })
+			},
+			[]string{"stock/cancelled-left returned"},
+		},
+		"cancelled, inventory never heard of it": {
+			func(f *forge) { f.editReservation("short", func(r *reservation) { r.OrderID = "somebody" }) },
+			[]string{"stock/not-ended short"},
+		},
+		"cancelled, inventory still does not know it": {
+			func(f *forge) { f.editReservation("short", func(r *reservation) { r.State = "none" }) },
+			[]string{"stock/not-ended short"},
+		},
+		"cancelled, before inventory met it": {
+			func(f *forge) { f.editReservation("short", func(r *reservation) { r.State = "tombstone" }) },
+			nil,
+		},
+		"stock for an order that does not exist": {
+			func(f *forge) {
+				f.inventory.Entries.Reservations.items = append(f.inventory.Entries.Reservations.items, reservation{"stranger", reserved, []item{{"tea", 1}}})
+				f.editProduct("tea", func(p *product) { p.Reserved = 2 })
+			},
+			[]string{"stock/unknown-order stranger"},
+		},
+
+		// unfinished
+		"stalled": {
+			func(f *forge) { f.editOrder("young", func(o *order) { o.Stalled = true }) },
+			[]string{"unfinished/stalled young"},
+		},
+		"waiting for too long": {
+			func(f *forge) { f.editOrder("young", func(o *order) { o.PlacedAt = noon.Add(-limit - time.Second) }) },
+			[]string{"unfinished/overdue young"},
+		},
+		"placed long ago, moved just now": {
+			func(f *forge) {
+				f.editOrder("young", func(o *order) { o.PlacedAt, o.WaitingSince = noon.Add(-time.Hour), noon.Add(-time.Second) })
+			},
+			nil,
+		},
+		"waiting for a carrier who takes his time": {
+			func(f *forge) {
+				f.editOrder("young", func(o *order) { o.PlacedAt, o.StallsAt = noon.Add(-70*time.Hour), noon.Add(2*time.Hour) })
+			},
+			nil,
+		},
+		"to be announced as stalled just now": {
+			func(f *forge) { f.editOrder("young", func(o *order) { o.StallsAt = noon.Add(-announceGrace) }) },
+			nil,
+		},
+		"not announced as stalled": {
+			func(f *forge) {
+				f.editOrder("young", func(o *order) { o.StallsAt = noon.Add(-announceGrace - time.Second) })
+			},
+			[]string{"unfinished/overdue young"},
+		},
+		"a state that nobody knows": {
+			func(f *forge) { f.editOrder("young", func(o *order) { o.State = "lost" }) },
+			[]string{"unfinished/unknown-state young"},
+		},
+
+		// outbox
+		"parked": {
+			func(f *forge) {
+				f.payment.Events.Outbox = listOf(unpublished{ID: "p", Type: "payment.voided.v1", Subject: "short", CreatedAt: noon, ParkedAt: noon, Refusals: 5, LastError: "no"})
+			},
+			[]string{"outbox/parked short"},
+		},
+		"never left": {
+			func(f *forge) {
+				f.inventory.Events.Outbox = listOf(unpublished{ID: "p", Type: "product.created.v1", Subject: "tea", CreatedAt: noon.Add(-limit - time.Second)})
+			},
+			[]string{"outbox/overdue tea"},
+		},
+		"scheduled, and never left": {
+			func(f *forge) {
+				f.order.Events.Outbox.items[0].AvailableAt = noon.Add(-limit - time.Second)
+			},
+			[]string{"outbox/overdue kept"},
+		},
+		"scheduled long ago, due just now": {
+			func(f *forge) { f.order.Events.Outbox.items[0].AvailableAt = noon.Add(-time.Second) },
+			nil,
+		},
+
+		// events
+		"not taken": {
+			func(f *forge) {
+				f.publish("order.created.v1", "lonely", limit+time.Second, "payment.order-created", "shipping.order-created")
+			},
+			[]string{"events/not-taken lonely", "events/not-taken lonely"},
+		},
+		"not taken yet": {
+			func(f *forge) { f.publish("order.created.v1", "lonely", limit, "payment.order-created") },
+			nil,
+		},
+		"published before the subscription's first mark": {
+			func(f *forge) { f.publish("order.created.v1", "lonely", 2*time.Hour, "payment.order-created") },
+			nil,
+		},
+		"a dead subscription": {
+			func(f *forge) {
+				f.forget(Inventory, "order-created")
+				f.editReservation("short", func(r *reservation) { r.State = reserved })
+			},
+			[]string{
+				"events/not-taken kept", "events/not-taken returned", "events/not-taken short", "events/not-taken young",
+				"stock/cancelled-reserved short", "stock/reserved tea",
+			},
+		},
+		"a service that has done nothing since it was there": {
+			func(f *forge) {
+				f.shipping.Events.Taken, f.shipping.Events.Published = listOf[taken](), listOf[published]()
+				f.order.Events.Taken = listOf(slices.DeleteFunc(f.order.Events.Taken.items, func(m taken) bool {
+					return strings.HasPrefix(m.Reaction, "shipment-")
+				})...)
+				f.payment.Events.Taken = listOf(slices.DeleteFunc(f.payment.Events.Taken.items, func(m taken) bool {
+					return strings.HasPrefix(m.Reaction, "shipment-")
+				})...)
+				f.inventory.Events.Taken = listOf(slices.DeleteFunc(f.inventory.Events.Taken.items, func(m taken) bool {
+					return strings.HasPrefix(m.Reaction, "shipment-")
+				})...)
+			},
+			[]string{
+				"events/not-taken kept", "events/not-taken kept", "events/not-taken returned", "events/not-taken returned",
+				"events/not-taken returned", "events/not-taken short", "events/not-taken short", "events/not-taken young", "events/not-taken young",
+			},
+		},
+		"taken twice": {
+			func(f *forge) {
+				f.take(Order, "payment-voided", f.publish("payment.voided.v1", "short", time.Minute), 0)
+			},
+			[]string{"events/taken-twice short"},
+		},
+		"taken, and never published": {
+			func(f *forge) { f.take(Payment, "order-created", "ghost", time.Minute) },
+			[]string{"events/ghost"},
+		},
+		"taken, and not out of the outbox yet": {
+			func(f *forge) {
+				f.shipping.Events.Outbox = listOf(unpublished{ID: "p", Type: "shipment.created.v1", Subject: "young", CreatedAt: noon.Add(-time.Second)})
+				f.take(Order, "shipment-created", "p", 0)
+			},
+			nil,
+		},
+		"told twice": {
+			func(f *forge) { f.publish("payment.refunded.v1", "returned", time.Minute) },
+			[]string{"events/told-twice returned"},
+		},
+		"told, and to be told again": {
+			func(f *forge) {
+				f.shipping.Events.Outbox = listOf(unpublished{ID: "p", Type: "shipment.delivered.v1", Subject: "kept", CreatedAt: noon})
+			},
+			[]string{"events/told-twice kept"},
+		},
+		"an order that was never told": {
+			func(f *forge) {
+				f.unpublish("order.created.v1", "young")
+				f.forget(Inventory, "order-created")
+				f.forget(Payment, "order-created")
+				f.forget(Shipping, "order-created")
+				for _, id := range []string{"kept", "returned", "short"} {
+					f.unpublish("order.created.v1", id)
+					f.order.Events.Outbox.items = append(f.order.Events.Outbox.items, unpublished{
+						ID: id, Type: "order.created.v1", Subject: id, CreatedAt: noon,
+					})
+				}
+			},
+			[]string{"events/untold young"},
+		},
+		"an end that was never told": {
+			func(f *forge) { f.unpublish("order.completed.v1", "kept") },
+			[]string{"events/untold kept"},
+		},
+		"an end that is about to be told": {
+			func(f *forge) {
+				f.unpublish("order.completed.v1", "kept")
+				f.order.Events.Outbox.items = append(f.order.Events.Outbox.items, unpublished{
+					ID: "p", Type: "order.completed.v1", Subject: "kept", CreatedAt: noon,
+				})
+			},
+			nil,
+		},
+		"an end that was not told in the log's time": {
+			func(f *forge) {
+				f.unpublish("order.completed.v1", "kept")
+				f.editOrder("kept", func(o *order) { o.PlacedAt = noon.Add(-2 * time.Hour) })
+			},
+			nil,
+		},
+		"an end that may have been told without a log": {
+			func(f *forge) { f.order.Events.Audited, f.order.Events.Published = false, listOf[published]() },
+			nil,
+		},
+		"both ends told": {
+			func(f *forge) { f.publish("order.cancelled.v1", "kept", time.Minute) },
+			[]string{"events/told-wrongly kept"},
+		},
+		"an end told of an order under way": {
+			func(f *forge) { f.publish("order.completed.v1", "young", time.Minute) },
+			[]string{"events/told-wrongly young"},
+		},
+		"published twice under one id": {
+			func(f *forge) {
+				f.order.Events.Published.items = append(f.order.Events.Published.items, f.order.Events.Published.items[0])
+			},
+			[]string{"events/published-twice kept"},
+		},
+
+		// dead letters
+		"dead letters": {
+			func(f *forge) {
+				f.publish("payment.voided.v1", "short", 2*time.Minute, "order.payment-voided")
+				f.depths["order.payment-voided.dlq"] = 1
+				f.depths["order.payment-voided.q"] = 7
+			},
+			[]string{"dead-letters/dead"},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := honest(t)
+			c.forge(f)
+			slices.Sort(c.want)
+			if diff := cmp.Diff(append([]string{}, c.want...), findings(judge(f.shop()))); diff != "" {
+				t.Error(diff)
+			}
+			for _, m := range judge(f.shop()) {
+				if m.What == "" || m.Rule == "" || !slices.Contains(Kinds, m.Kind) {
+					t.Errorf("%+v says too little", m)
+				}
+			}
+		})
+	}
+}
+
+func TestRules_SayWhatDeadLettersMayBeAbout(t *testing.T) {
+	t.Parallel()
+	f := honest(t)
+	f.depths["order.payment-voided.dlq"] = 2
+	detail := func() string {
+		t.Helper()
+		found := judge(f.shop())
+		if diff := cmp.Diff([]string{"dead-letters/dead"}, findings(found)); diff != "" {
+			t.Fatal(diff)
+		}
+		return found[0].Detail
+	}
+	f.publish("payment.voided.v1", "on-its-way", time.Second, "order.payment-voided")
+	if got := detail(); got != "2 messages" {
+		t.Errorf("got %q", got)
+	}
+	f.publish("payment.voided.v1", "one", 2*time.Minute, "order.payment-voided")
+	f.publish("payment.voided.v1", "another", 3*time.Minute, "order.payment-voided")
+	if got := detail(); got != "2 messages, perhaps of another, one" {
+		t.Errorf("got %q", got)
+	}
+	for i := range 10 {
+		f.publish("payment.voided.v1", fmt.Sprintf("some-%d", i), time.Hour/5, "order.payment-voided")
+	}
+	if got := detail(); !strings.HasSuffix(got, ", some-7 and 2 more") {
+		t.Errorf("got %q", got)
+	}
+}
+
+func TestRules_EveryKindHasOne(t *testing.T) {
+	t.Parallel()
+	for _, kind := range Kinds {
+		if !slices.ContainsFunc(rules, func(r rule) bool { return r.kind == kind }) {
+			t.Errorf("no rule for %s", kind)
+		}
+	}
+}
+
+func TestRules_WaitForTheEventsUnderWay(t *testing.T) {
+	t.Parallel()
+	late := func(f *forge) {
+		f.editReservation("kept", func(r *reservation) { r.State = reserved })
+		f.editProduct("tea", func(p *product) { p.OnHand, p.Reserved = 10, 3 })
+	}
+	for name, c := range map[string]struct {
+		forge func(f *forge)
+		want  []string
+	}{
+		"published, and not taken": {
+			func(f *forge) {
+				f.publish("shipment.cancel_refused.v1", "kept", time.Minute, "order.shipment-cancel-refused")
+			},
+			[]string{"stock/completed-kept kept?"},
+		},
+		"published before the first of its kind was taken, and not overdue": {
+			func(f *forge) {
+				f.publish("shipment.cancel_refused.v1", "kept", time.Minute, "order.shipment-cancel-refused")
+				f.publish("shipment.cancel_refused.v1", "young", time.Second)
+			},
+			[]string{"stock/completed-kept kept?"},
+		},
+		"in the outbox": {
+			func(f *forge) {
+				f.shipping.Events.Outbox = listOf(unpublished{ID: "p", Type: "shipment.cancel_refused.v1", Subject: "kept", CreatedAt: noon})
+			},
+			[]string{"stock/completed-kept kept?"},
+		},
+		"not for those of others": {
+			func(f *forge) {
+				f.publish("shipment.cancel_refused.v1", "young", time.Minute, "order.shipment-cancel-refused")
+			},
+			[]string{"stock/completed-kept kept"},
+		},
+		"nor for those that do not come": {
+			func(f *forge) {
+				f.publish("shipment.cancel_refused.v1", "kept", 2*limit, "order.shipment-cancel-refused")
+			},
+			[]string{"events/not-taken kept", "stock/completed-kept kept"},
+		},
+		"for everybody's part": {
+			func(f *forge) {
+				f.publish("order.cancelled.v1", "short", time.Minute, "payment.order-cancelled", "shipping.order-cancelled")
+				f.editPayment("short", func(p *payment) { p.State = "waiting" })
+				f.editShipment("short", func(s *shipment) { s.State = "waiting" })
+			},
+			[]string{"events/told-twice short", "money/not-ended short?", "parcel/not-ended short?", "stock/completed-kept kept"},
+		},
+		"nor for those scheduled for later": {func(*forge) {}, []string{"stock/completed-kept kept"}},
+		"in doubt, if they cannot be seen": {
+			func(f *forge) {
+				f.shipping.Events.Audited, f.shipping.Events.Published = false, listOf[published]()
+				f.editOrder("kept", func(o *order) { o.WaitingSince = noon.Add(-time.Minute) })
+			},
+			[]string{"stock/completed-kept kept?"},
+		},
+		"and then not for ever": {
+			func(f *forge) { f.shipping.Events.Audited, f.shipping.Events.Published = false, listOf[published]() },
+			[]string{"stock/completed-kept kept"},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := honest(t)
+			late(f)
+			c.forge(f)
+			if diff := cmp.Diff(c.want, findings(judge(f.shop()))); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+func TestRules_WithoutABookJudgeTheRest(t *testing.T) {
+	t.Parallel()
+	for party, hide := range map[string]func(f *forge){
+		Order:     func(f *forge) { f.order = nil },
+		Inventory: func(f *forge) { f.inventory = nil },
+		Payment:   func(f *forge) { f.payment = nil },
+		Shipping:  func(f *forge) { f.shipping = nil },
+		Processor: func(f *forge) { f.processor = nil },
+		Carrier:   func(f *forge) { f.carrier = nil },
+		broker:    func(f *forge) { f.depths = nil },
+	} {
+		f := honest(t)
+		hide(f)
+		if diff := cmp.Diff([]string{}, findings(judge(f.shop()))); diff != "" {
+			t.Errorf("without %s: %s", party, diff)
+		}
+		f.books.missing = []gap{{party: party, err: errAway}}
+		r := summarize(f.shop(), nil, nil, Config{Depths: noDepths})
+		if len(r.NotChecked) != 1 || !strings.Contains(r.NotChecked[0], party) || r.Status() != StatusNotChecked || r.Clean {
+			t.Errorf("without %s: status %d, %v", party, r.Status(), r.NotChecked)
+		}
+	}
+}
+
+func TestRules_ForSomeOrdersLeaveOutTheOthersAndTheSums(t *testing.T) {
+	t.Parallel()
+	f := honest(t)
+	f.editIntent("pi_kept", func(i *intent) { i.Captures = 0 })
+	f.editIntent("pi_returned", func(i *intent) { i.Refunds = nil })
+	f.editProduct("tea", func(p *product) { p.OnHand = 0 })
+	f.depths["order.payment-voided.dlq"] = 1
+	f.publish("order.created.v1", "kept", time.Hour, "payment.order-created")
+	f.publish("order.cancelled.v1", "short", time.Hour, "payment.order-cancelled")
+	f.order.Events.Outbox = listOf(
+		unpublished{ID: "a", Type: "order.completed.v1", Subject: "kept", ParkedAt: noon},
+		unpublished{ID: "b", Type: "order.cancelled.v1", Subject: "returned", ParkedAt: noon},
+	)
+	want := []string{"money/cancelled-kept returned", "money/payment-disagrees returned", "outbox/parked returned", "events/told-twice returned"}
+	slices.Sort(want)
+	if diff := cmp.Diff(want, findings(judge(f.shop("returned")))); diff != "" {
+		t.Error(diff)
+	}
+	r := summarize(f.shop("returned", "stranger"), nil, nil, Config{})
+	if diff := cmp.Diff([]string{"order stranger: the order service does not know it"}, r.NotChecked); diff != "" {
+		t.Error(diff)
+	}
+}
