@@ -16,7 +16,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/quadrille-dev/quadrille/pkg/testservers"
+	"github.com/quadrille-dev/quadrille/verify/testservers"
 )
 
 // process is one program of the shop.

@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/quadrille-dev/quadrille/pkg/testservers"
+	"github.com/quadrille-dev/quadrille/verify/testservers"
 )
 
 // Standing is a shop together with what it stands on, all of which a test may take away and give back.

@@ -5,7 +5,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/quadrille-dev/quadrille/pkg/testservers"
+	"github.com/quadrille-dev/quadrille/verify/testservers"
 )
 
 func TestMain(m *testing.M) { testservers.Main(m) }

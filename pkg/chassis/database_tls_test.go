@@ -11,7 +11,7 @@ import (
 	"testing"
 
 	"github.com/quadrille-dev/quadrille/pkg/chassis"
-	"github.com/quadrille-dev/quadrille/pkg/testservers"
+	"github.com/quadrille-dev/quadrille/verify/testservers"
 )
 
 func TestOpenDatabase_TrustsTheAuthorityThatTheURLNames(t *testing.T) {

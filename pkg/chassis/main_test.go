@@ -17,7 +17,7 @@ import (
 	"time"
 
 	"github.com/quadrille-dev/quadrille/pkg/chassis"
-	"github.com/quadrille-dev/quadrille/pkg/testservers"
+	"github.com/quadrille-dev/quadrille/verify/testservers"
 )
 
 // TestMain lets the test binary play a service: with asService set, it is one.

@@ -22,7 +22,7 @@ import (
 	"github.com/quadrille-dev/quadrille/pkg/events"
 	"github.com/quadrille-dev/quadrille/pkg/events/eventstest"
 	"github.com/quadrille-dev/quadrille/pkg/events/transport"
-	"github.com/quadrille-dev/quadrille/pkg/testservers"
+	"github.com/quadrille-dev/quadrille/verify/testservers"
 )
 
 // TestMain looks for goroutines that are left over. GORM's cache of prepared statements keeps one.

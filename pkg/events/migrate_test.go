@@ -5,7 +5,7 @@ import (
 	"testing"
 
 	"github.com/quadrille-dev/quadrille/pkg/events"
-	"github.com/quadrille-dev/quadrille/pkg/testservers"
+	"github.com/quadrille-dev/quadrille/verify/testservers"
 )
 
 func TestMigrate_CanRunEverywhereAtOnce(t *testing.T) {

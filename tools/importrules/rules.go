@@ -31,7 +31,7 @@ var rules = []rule{
 		says:    "pkg/events stands alone: it imports neither the chassis nor the contracts nor anything else of ours",
 		files:   []string{"pkg/events/..."},
 		imports: []string{"./..."},
-		allowed: []string{"./pkg/events...", "./pkg/testservers"},
+		allowed: []string{"./pkg/events...", "./verify/testservers"},
 	},
 	{
 		says:    "transports do not import each other",
@@ -47,19 +47,19 @@ var rules = []rule{
 		says:    "pkg/chassis knows the library, and no service or contract",
 		files:   []string{"pkg/chassis/..."},
 		imports: []string{"./..."},
-		allowed: []string{"./pkg/..."},
+		allowed: []string{"./pkg/...", "./verify/testservers"},
 	},
 	{
-		says:    "pkg/testservers imports nothing else of ours",
-		files:   []string{"pkg/testservers/..."},
+		says:    "verify/testservers imports nothing else of ours",
+		files:   []string{"verify/testservers/..."},
 		imports: []string{"./..."},
-		allowed: []string{"./pkg/testservers"},
+		allowed: []string{"./verify/testservers..."},
 	},
 	{
 		says:    "a service imports contracts and pkg, and neither another service nor the simulators",
 		files:   []string{"services/..."},
 		imports: []string{"./..."},
-		allowed: []string{"./contracts...", "./pkg/...", "./services/X", "./services/X/..."},
+		allowed: []string{"./contracts...", "./pkg/...", "./services/X", "./services/X/...", "./verify/testservers"},
 	},
 	{
 		says:    "a service's domain file imports the standard library only",
@@ -71,7 +71,7 @@ var rules = []rule{
 		says:    "the simulators stand for other people's systems and import nothing of ours",
 		files:   []string{"simulators/..."},
 		imports: []string{"./..."},
-		allowed: []string{"./simulators...", "./pkg/testservers"},
+		allowed: []string{"./simulators...", "./verify/testservers"},
 	},
 	{
 		says:    "e2e is a black box: it imports no service and no program",
@@ -100,7 +100,7 @@ var rules = []rule{
 		says:    "examples use pkg/events alone",
 		files:   []string{"examples/..."},
 		imports: []string{"./..."},
-		allowed: []string{"./pkg/events...", "./pkg/testservers"},
+		allowed: []string{"./pkg/events...", "./verify/testservers"},
 	},
 	{
 		says:    "only cmd/quadrille, and tests of pkg/events, use the in-process transport and SQLite",
@@ -115,10 +115,10 @@ var rules = []rule{
 		imports: sqlite,
 	},
 	{
-		says:    "pkg/testservers is for tests",
+		says:    "verify/testservers is for tests",
 		files:   []string{"..."},
-		except:  []string{"..._test.go", "e2e/...", "pkg/testservers/..."},
-		imports: []string{"./pkg/testservers..."},
+		except:  []string{"..._test.go", "e2e/...", "verify/testservers/..."},
+		imports: []string{"./verify/testservers..."},
 	},
 }
 

@@ -16,7 +16,7 @@ import (
 	"github.com/quadrille-dev/quadrille/pkg/events/eventstest"
 	"github.com/quadrille-dev/quadrille/pkg/events/rabbitmq"
 	"github.com/quadrille-dev/quadrille/pkg/events/transport"
-	"github.com/quadrille-dev/quadrille/pkg/testservers"
+	"github.com/quadrille-dev/quadrille/verify/testservers"
 )
 
 func TestConformance(t *testing.T) { eventstest.Run(t, world{}) }

@@ -35,7 +35,7 @@ type spawned struct {
 	stderr  *output
 }
 
-// answer is a line that the process writes: see tools/testservers.
+// answer is a line that the process writes: see verify/testservers.
 type answer struct {
 	Error       string            `json:"error"`
 	Environment map[string]string `json:"environment"`
@@ -48,7 +48,7 @@ func spawn(ctx context.Context, name string) (*spawned, error) {
 		return nil, err
 	}
 	s := &spawned{
-		cmd:     exec.Command("go", "run", "-C", filepath.Join(root, "tools", "testservers"), ".", "serve", name),
+		cmd:     exec.Command("go", "run", "-C", filepath.Join(root, "verify", "testservers"), "./cmd/testservers", "serve", name),
 		answers: make(chan answer),
 		stderr:  &output{},
 	}
@@ -62,7 +62,7 @@ func spawn(ctx context.Context, name string) (*spawned, error) {
 		return nil, err
 	}
 	if err := s.cmd.Start(); err != nil {
-		return nil, fmt.Errorf("starting tools/testservers: %w", err)
+		return nil, fmt.Errorf("starting verify/testservers: %w", err)
 	}
 	go s.read(stdout)
 
@@ -94,14 +94,14 @@ func (s *spawned) receive(ctx context.Context) (answer, error) {
 	select {
 	case a, open := <-s.answers:
 		if !open {
-			return a, fmt.Errorf("tools/testservers ended: %s", s.stderr)
+			return a, fmt.Errorf("verify/testservers ended: %s", s.stderr)
 		}
 		if a.Error != "" {
 			return a, errors.New(a.Error)
 		}
 		return a, nil
 	case <-ctx.Done():
-		return answer{}, fmt.Errorf("tools/testservers: %w: %s", ctx.Err(), s.stderr)
+		return answer{}, fmt.Errorf("verify/testservers: %w: %s", ctx.Err(), s.stderr)
 	}
 }
 
@@ -159,7 +159,7 @@ func repositoryRoot() (string, error) {
 		}
 		parent := filepath.Dir(dir)
 		if parent == dir {
-			return "", fmt.Errorf("no servers: %s and %s are not set, and tools/testservers, which would start them, "+
+			return "", fmt.Errorf("no servers: %s and %s are not set, and verify/testservers, which would start them, "+
 				"is only found inside the repository", envDatabase, envAMQP)
 		}
 		dir = parent

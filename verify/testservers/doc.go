@@ -10,7 +10,7 @@
 //
 // Where the servers come from: TEST_DATABASE_URL and TEST_AMQP_URL in the environment, if set (with
 // TEST_RABBITMQ_MANAGEMENT_URL, by default port 15672 on the broker's host). Otherwise the first test that needs one
-// starts it through the command tools/testservers of this repository, in Docker or from installed programs, for the
+// starts it through the command cmd/testservers of this repository, in Docker or from installed programs, for the
 // test binary's lifetime. TEST_SERVERS=env, docker or local allows one way only. To run several packages' tests on the
 // same servers, run them as "testservers exec -- go test …"; "make test" does.
 //

@@ -12,7 +12,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	amqp "github.com/rabbitmq/amqp091-go"
 
-	"github.com/quadrille-dev/quadrille/pkg/testservers"
+	"github.com/quadrille-dev/quadrille/verify/testservers"
 )
 
 func TestUser_MayDoWhatIsPermittedUntilTheTestEnds(t *testing.T) {

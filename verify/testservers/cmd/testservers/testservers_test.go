@@ -141,7 +141,7 @@ func TestServe_KilledLeavesNothingToTheNext(t *testing.T) {
 
 func TestImages_AreThoseOfCompose(t *testing.T) {
 	t.Parallel()
-	compose, err := os.ReadFile(filepath.Join("..", "..", "docker-compose.yml"))
+	compose, err := os.ReadFile(filepath.Join("..", "..", "..", "..", "docker-compose.yml"))
 	if err != nil {
 		t.Fatal(err)
 	}
