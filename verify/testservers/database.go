@@ -11,20 +11,19 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/quadrille-dev/quadrille/verify/testservers/internal/servers"
 )
 
-// operationTimeout bounds making or dropping one database or virtual host.
-const operationTimeout = time.Minute
-
-// Database returns the URL of a new, empty database, which is dropped, with whatever is still connected to it, when t
-// ends. It blocks until the server is up.
+// Database returns the URL of a new, empty database, which is dropped when t ends, with the connections that are still
+// open. It blocks until the server is up.
 func Database(t testing.TB) string {
 	t.Helper()
 	return newDatabase(t, "")
 }
 
-// A Template is a database that is prepared once per test binary and then cloned for every test that asks. Declare it
-// as a variable of the test package:
+// A Template is a database that is prepared once per test binary and then cloned for each test. Declare it as a variable
+// of the test package:
 //
 //	var migrated = testservers.NewTemplate(migrate)
 //
@@ -36,14 +35,14 @@ type Template struct {
 	err     error
 }
 
-// NewTemplate returns a template that prepare fills, when the first test asks for it. prepare gets the URL of an empty
-// database and closes the connections that it opens.
+// NewTemplate returns a template that prepare fills at the first call of [Template.Database]. prepare gets the URL of an
+// empty database and closes the connections that it opens.
 func NewTemplate(prepare func(ctx context.Context, url string) error) *Template {
 	return &Template{prepare: prepare}
 }
 
 // Database returns the URL of a new clone of the template, which is dropped when t ends. An error of prepare fails
-// every test that asks.
+// every test that calls it.
 func (tpl *Template) Database(t testing.TB) string {
 	t.Helper()
 	tpl.once.Do(func() { tpl.name, tpl.err = tpl.make() })
@@ -72,7 +71,7 @@ func (tpl *Template) make() (name string, err error) {
 	if err := tpl.prepare(ctx, address); err != nil {
 		return "", err
 	}
-	// A database that somebody is connected to cannot be cloned.
+	// A database with connections cannot be cloned.
 	return name, administer(ctx, server,
 		"ALTER DATABASE "+name+" ALLOW_CONNECTIONS false",
 		"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '"+name+"'")
@@ -91,16 +90,10 @@ func newDatabase(t testing.TB, template string) string {
 	if template != "" {
 		create += " TEMPLATE " + template
 	}
+	cleanup(t, func(ctx context.Context) error { return dropDatabase(ctx, server, name) })
 	if err := createDatabase(ctx, server, create); err != nil {
 		t.Fatalf("testservers: %v", err)
 	}
-	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), operationTimeout)
-		defer cancel()
-		if err := dropDatabase(ctx, server, name); err != nil {
-			t.Errorf("testservers: %v", err)
-		}
-	})
 	address, err := withDatabase(server, name)
 	if err != nil {
 		t.Fatalf("testservers: %v", err)
@@ -108,11 +101,11 @@ func newDatabase(t testing.TB, template string) string {
 	return address
 }
 
-// creating lets one database be made at a time: the server makes clones of one template one after the other anyway,
-// and refuses when it has waited too long.
+// creating serialises the creation of databases: the server clones a template once at a time, and fails those that wait
+// for too long.
 var creating sync.Mutex
 
-// createDatabase retries while the source is in use: a session that was just ended takes a moment to go.
+// createDatabase retries while the template is in use: a session that was just ended takes a moment to disappear.
 func createDatabase(ctx context.Context, server, create string) error {
 	creating.Lock()
 	defer creating.Unlock()
@@ -151,8 +144,8 @@ func administer(ctx context.Context, server string, statements ...string) error 
 	return nil
 }
 
-// sweepDatabases drops what tests of this machine left because they were killed.
-func sweepDatabases(ctx context.Context, server string) error {
+// deleteAbandonedDatabases drops the databases that killed tests of this machine left.
+func deleteAbandonedDatabases(ctx context.Context, server string) error {
 	conn, err := pgx.Connect(ctx, server)
 	if err != nil {
 		return err
@@ -166,21 +159,14 @@ func sweepDatabases(ctx context.Context, server string) error {
 	if err != nil {
 		return err
 	}
-	for _, name := range names {
-		if abandoned(name) {
-			if err := dropDatabase(ctx, server, name); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
+	return deleteAbandoned(ctx, names, func(ctx context.Context, name string) error { return dropDatabase(ctx, server, name) })
 }
 
-// withDatabase is the server's URL with another database in it.
+// withDatabase returns the server's URL with another database in it.
 func withDatabase(server, name string) (string, error) {
 	u, err := url.Parse(server)
 	if err != nil || u.Scheme == "" {
-		return "", fmt.Errorf("%s must be a URL: postgres://user:password@host:port/database", envDatabase)
+		return "", fmt.Errorf("%s must be a URL: postgres://user:password@host:port/database", servers.DatabaseURL)
 	}
 	u.Path = "/" + name
 	return u.String(), nil

@@ -1,21 +1,42 @@
-// Package testservers gives tests a real PostgreSQL and a real RabbitMQ, each test with a place of its own in them.
+// Package testservers gives tests a real PostgreSQL and a real RabbitMQ, and each test a place of its own in them.
 //
-//   - [Database] and [Template.Database] return the URL of a database that no other test sees; the second is cloned
-//     from one that was prepared once, which is much faster than migrating for every test.
-//   - [AMQP] and [Topology.AMQP] return the URL of a virtual host: of a test's own, or prepared once per package.
-//   - [User] returns such a URL for somebody who may do little there.
-//   - [Authority] puts TLS before either of them.
-//   - [OwnDatabase] and [OwnBroker] start whole servers for tests that stop them.
-//   - [QueueDepths] says what lies in a virtual host's queues.
+//   - [Database] and [Template.Database] return the URL of a new database. The second is cloned from a template that is
+//     prepared once, which is much faster than migrating in every test.
+//   - [AMQP] returns the URL of a new virtual host, and [User] one for a user with few permissions in it.
+//   - [Authority] adds TLS to either of them.
+//   - [OwnDatabase] and [OwnBroker] start whole servers, for tests that stop them.
 //
-// Where the servers come from: TEST_DATABASE_URL and TEST_AMQP_URL in the environment, if set (with
-// TEST_RABBITMQ_MANAGEMENT_URL, by default port 15672 on the broker's host). Otherwise the first test that needs one
-// starts it through the command cmd/testservers of this repository, in Docker or from installed programs, for the
-// test binary's lifetime. TEST_SERVERS=env, docker or local allows one way only. To run several packages' tests on the
-// same servers, run them as "testservers exec -- go test …"; "make test" does.
+// # Where the servers come from
 //
-// Nothing stays behind: servers that were started end with the test binary, however it ends. On servers of your own,
-// tests delete what they made; what a killed test left is deleted by the next run on the same machine.
+// The first of these that exists, or the one that TEST_SERVERS=env, docker or local selects:
 //
-// Every function fails the test at once if the servers cannot be had; none skips it. All are safe for concurrent use.
+//  1. env: the addresses in TEST_DATABASE_URL and TEST_AMQP_URL (environment.go). The management API is expected on
+//     port 15672 of the broker's host, or at TEST_RABBITMQ_MANAGEMENT_URL.
+//  2. docker: containers, through testcontainers-go and its modules postgres and rabbitmq
+//     (cmd/testservers/testcontainers.go), if a Docker engine is reachable and has the images or can pull them within
+//     30 seconds.
+//  3. local: the programs postgres and rabbitmq-server of this machine, in temporary folders on free ports
+//     (cmd/testservers/local.go); on Debian as root, also after scripts/install-test-servers has installed them.
+//
+// A function of this package fails its test if there are no servers; none skips it.
+//
+// # Why a library and a program
+//
+// Tests import this library, which only connects. Servers are started by the program cmd/testservers, which the library
+// runs when the environment has no addresses. There are three reasons:
+//
+//   - Test binaries stay small: testcontainers-go and the Docker client are compiled and linked once, not once for
+//     each package that needs a database.
+//   - "testservers exec -- go test ./..." starts one pair of servers for the test binaries of all packages, each of
+//     which finds their addresses in its environment. scripts/test does that.
+//   - Servers end with the test, even if it is killed: the program ends when the pipe from its parent closes. For the
+//     same reason testcontainers-go's own reaper, one more image to pull, is not needed.
+//
+// # What is left behind
+//
+// Nothing on servers that were started for a test. On long-lived servers, each test deletes its databases, virtual
+// hosts and users, and [Main] deletes the templates; what a killed test left is deleted by the next run on the same
+// machine.
+//
+// All functions are safe for concurrent use.
 package testservers

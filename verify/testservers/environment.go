@@ -4,85 +4,96 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/url"
 	"os"
+	"os/exec"
+	"path/filepath"
 	"sync"
+	"time"
+
+	"github.com/quadrille-dev/quadrille/verify/testservers/internal/servers"
 )
 
-// The environment variables by which servers are found.
 const (
-	envDatabase   = "TEST_DATABASE_URL"
-	envAMQP       = "TEST_AMQP_URL"
-	envManagement = "TEST_RABBITMQ_MANAGEMENT_URL"
-	envWay        = "TEST_SERVERS"
+	// startTimeout bounds the start of a server, including compiling the program and pulling images or packages.
+	startTimeout = 5 * time.Minute
+	// operationTimeout bounds creating or deleting one database or virtual host.
+	operationTimeout = time.Minute
 )
 
-// databaseServer is the URL of the shared PostgreSQL's maintenance database. It starts one if need be.
+// databaseServer returns the URL of the maintenance database on the PostgreSQL that all tests of this binary share.
 var databaseServer = sync.OnceValues(func() (string, error) {
-	address := os.Getenv(envDatabase)
+	address := os.Getenv(servers.DatabaseURL)
 	if address == "" {
-		started, err := startShared("postgres", envDatabase)
+		started, err := startShared("postgres", servers.DatabaseURL)
 		if err != nil {
 			return "", err
 		}
-		address = started[envDatabase]
+		address = started[servers.DatabaseURL]
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), operationTimeout)
 	defer cancel()
-	if err := sweepDatabases(ctx, address); err != nil {
+	if err := deleteAbandonedDatabases(ctx, address); err != nil {
 		return "", fmt.Errorf("test databases at %s: %w", redact(address), err)
 	}
 	return address, nil
 })
 
-// broker is the shared RabbitMQ. It starts one if need be.
-var broker = sync.OnceValues(func() (rabbit, error) {
-	var b rabbit
-	address, management := os.Getenv(envAMQP), os.Getenv(envManagement)
+// sharedBroker returns the RabbitMQ that all tests of this binary share.
+var sharedBroker = sync.OnceValues(func() (servers.RabbitMQ, error) {
+	address, management := os.Getenv(servers.AMQPURL), os.Getenv(servers.ManagementURL)
 	if address == "" {
-		started, err := startShared("rabbitmq", envAMQP)
+		started, err := startShared("rabbitmq", servers.AMQPURL)
 		if err != nil {
-			return rabbit{}, err
+			return servers.RabbitMQ{}, err
 		}
-		address, management = started[envAMQP], started[envManagement]
+		address, management = started[servers.AMQPURL], started[servers.ManagementURL]
 	}
-	b, err := newRabbit(address, management)
+	b, err := servers.NewRabbitMQ(address, management)
 	if err != nil {
-		return rabbit{}, err
+		return servers.RabbitMQ{}, err
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), operationTimeout)
 	defer cancel()
-	if err := errors.Join(b.sweepVHosts(ctx), b.sweepUsers(ctx)); err != nil {
-		return rabbit{}, fmt.Errorf("test virtual hosts need RabbitMQ's management API, which does not answer at %s (set %s): %w",
-			redact(b.management.String()), envManagement, err)
+	if err := errors.Join(deleteAbandonedVHosts(ctx, b), deleteAbandonedUsers(ctx, b)); err != nil {
+		return servers.RabbitMQ{}, fmt.Errorf("cannot use RabbitMQ's management API at %s (set %s): %w",
+			b.Management(), servers.ManagementURL, err)
 	}
 	return b, nil
 })
 
-// startShared starts a server that this test binary keeps until it ends.
+// startShared starts a server for the lifetime of this test binary and returns its addresses.
 func startShared(name, variable string) (map[string]string, error) {
-	if os.Getenv(envWay) == "env" {
-		return nil, errors.New(envWay + "=env, but " + variable + " is not set")
+	if os.Getenv(servers.Source) == servers.FromEnvironment {
+		return nil, fmt.Errorf("%s=%s, but %s is not set", servers.Source, servers.FromEnvironment, variable)
 	}
-	s, err := spawn(context.Background(), name)
+	program, err := start(context.Background(), name)
 	if err != nil {
 		return nil, err
 	}
-	sharedServers.Lock()
-	defer sharedServers.Unlock()
-	sharedServers.list = append(sharedServers.list, s) // Held, so that the pipe to it stays open.
-	return s.environment, nil
+	shared.Lock()
+	defer shared.Unlock()
+	shared.programs = append(shared.programs, program) // The reference keeps the pipe to the program open.
+	return program.Started.Environment, nil
 }
 
-var sharedServers struct {
+var shared struct {
 	sync.Mutex
-	list []*spawned
+	programs []*servers.Program
 }
 
-// defaultManagement is where a broker's management API usually is.
-func defaultManagement(amqp *url.URL) *url.URL {
-	return &url.URL{Scheme: "http", User: amqp.User, Host: net.JoinHostPort(amqp.Hostname(), "15672")}
+// start compiles the program, unless the go command has it in its cache, and starts the named server with it.
+func start(ctx context.Context, name string) (*servers.Program, error) {
+	root, err := servers.RepositoryRoot()
+	if err != nil {
+		return nil, fmt.Errorf("%s or %s is not set, and the program that starts servers was not found: %w",
+			servers.DatabaseURL, servers.AMQPURL, err)
+	}
+	cmd := exec.Command("go", "run", "-C", filepath.Join(root, servers.ProgramFolder), ".", "serve", name)
+	cmd.Env = append(os.Environ(), "GOWORK=off")
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	return servers.Start(ctx, cmd)
 }
 
 // redact hides the password of a URL, for messages.

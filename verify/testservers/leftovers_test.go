@@ -4,10 +4,10 @@ import (
 	"bufio"
 	"fmt"
 	"net"
-	"net/http"
 	"net/url"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -15,14 +15,14 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-func TestAbandoned_OnlyWhatADeadProcessOfThisMachineMade(t *testing.T) {
+func TestAbandoned(t *testing.T) {
 	t.Parallel()
-	dead := deadProcess(t)
+	ended := endedProcess(t)
 	for name, want := range map[string]bool{
 		newName(): false,
 		fmt.Sprintf("%s%s_%d_00", namePrefix, machine(), os.Getppid()): false,
-		fmt.Sprintf("%s%s_%d_00", namePrefix, machine(), dead):         true,
-		fmt.Sprintf("%s%s_%d_00", namePrefix, "elsewhere", dead):       false,
+		fmt.Sprintf("%s%s_%d_00", namePrefix, machine(), ended):        true,
+		fmt.Sprintf("%s%s_%d_00", namePrefix, "elsewhere", ended):      false,
 		"production": false,
 	} {
 		if got := abandoned(name); got != want {
@@ -31,31 +31,34 @@ func TestAbandoned_OnlyWhatADeadProcessOfThisMachineMade(t *testing.T) {
 	}
 }
 
-func TestSweep_DeletesWhatAKilledTestLeft(t *testing.T) {
+func TestDeleteAbandoned(t *testing.T) {
 	t.Parallel()
 	server, err := databaseServer()
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := sharedBroker(t)
-	left := fmt.Sprintf("%s%s_%d_00", namePrefix, machine(), deadProcess(t))
+	b, err := sharedBroker()
+	if err != nil {
+		t.Fatal(err)
+	}
+	left := fmt.Sprintf("%s%s_%d_00", namePrefix, machine(), endedProcess(t))
 	if err := administer(t.Context(), server, "CREATE DATABASE "+left); err != nil {
 		t.Fatal(err)
 	}
-	if err := b.createVHost(t.Context(), left); err != nil {
+	if err := b.CreateVHost(t.Context(), left); err != nil {
 		t.Fatal(err)
 	}
-	if err := b.createUser(t.Context(), left, "password", left, "", "", ""); err != nil {
+	if err := b.CreateUser(t.Context(), left, "password", left, "", "", ""); err != nil {
 		t.Fatal(err)
 	}
 
-	if err := sweepDatabases(t.Context(), server); err != nil {
+	if err := deleteAbandonedDatabases(t.Context(), server); err != nil {
 		t.Fatal(err)
 	}
-	if err := b.sweepVHosts(t.Context()); err != nil {
+	if err := deleteAbandonedVHosts(t.Context(), b); err != nil {
 		t.Fatal(err)
 	}
-	if err := b.sweepUsers(t.Context()); err != nil {
+	if err := deleteAbandonedUsers(t.Context(), b); err != nil {
 		t.Fatal(err)
 	}
 	address, err := withDatabase(server, left)
@@ -64,19 +67,19 @@ func TestSweep_DeletesWhatAKilledTestLeft(t *testing.T) {
 	}
 	if conn, err := pgx.Connect(t.Context(), address); err == nil {
 		_ = conn.Close(t.Context())
-		t.Error("the database is still there")
+		t.Error("the database still exists")
 	}
-	if _, err := b.queueNames(t.Context(), left); err == nil {
-		t.Error("the virtual host is still there")
+	if names, err := b.VHosts(t.Context()); err != nil || slices.Contains(names, left) {
+		t.Errorf("virtual hosts %v, error %v: want none of the killed test", names, err)
 	}
-	if err := b.call(t.Context(), http.MethodGet, []string{"users", left}, nil, nil); err == nil {
-		t.Error("the user is still there")
+	if names, err := b.Users(t.Context()); err != nil || slices.Contains(names, left) {
+		t.Errorf("users %v, error %v: want none of the killed test", names, err)
 	}
 }
 
-func TestOwnDatabase_EndsWithAKilledTestBinary(t *testing.T) {
+func TestOwnDatabase_EndsWithKilledTest(t *testing.T) {
 	const hold = "TESTSERVERS_TEST_HOLD"
-	if os.Getenv(hold) != "" { // We are the test binary that is going to be killed.
+	if os.Getenv(hold) != "" { // This is the test binary that is going to be killed.
 		fmt.Println("address:", OwnDatabase(t).URL())
 		_, _ = bufio.NewReader(os.Stdin).ReadByte()
 		return
@@ -107,7 +110,7 @@ func TestOwnDatabase_EndsWithAKilledTestBinary(t *testing.T) {
 		}
 	}
 	if !listening(host) {
-		t.Fatalf("nobody listens at %q", host)
+		t.Fatalf("no server at %q", host)
 	}
 	if err := cmd.Process.Kill(); err != nil {
 		t.Fatal(err)
@@ -120,7 +123,7 @@ func TestOwnDatabase_EndsWithAKilledTestBinary(t *testing.T) {
 	for listening(host) {
 		select {
 		case <-deadline:
-			t.Fatal("the server outlives its test binary")
+			t.Fatal("the server did not end with its test binary")
 		case <-tick.C:
 		}
 	}
@@ -135,8 +138,8 @@ func listening(host string) bool {
 	return true
 }
 
-// deadProcess is the id of a process that has ended.
-func deadProcess(t *testing.T) int {
+// endedProcess returns the id of a process that has ended.
+func endedProcess(t *testing.T) int {
 	t.Helper()
 	cmd := exec.Command("go", "env", "GOOS")
 	if err := cmd.Run(); err != nil {

@@ -9,45 +9,48 @@ import (
 	"testing"
 )
 
-// Main runs a package's tests and then deletes what they shared: templates and topologies, and the servers that were
-// started. It is optional, and of use to packages that have those and run on long-lived servers:
+// Main runs a package's tests, and then deletes the templates and stops the servers that they shared. It is optional:
+// without it, templates stay on long-lived servers until the next run on the same machine.
 //
 //	func TestMain(m *testing.M) { testservers.Main(m) }
 func Main(m *testing.M) {
 	m.Run()
 	ctx, cancel := context.WithTimeout(context.Background(), operationTimeout)
 	defer cancel()
-	if err := finish(ctx); err != nil {
+	if err := runCleanups(ctx); err != nil {
 		fmt.Fprintln(os.Stderr, "testservers:", err)
 	}
+	stopShared()
 }
 
-var endings struct {
+var cleanups struct {
 	sync.Mutex
 	list []func(context.Context) error
 }
 
-// atEnd has Main call f. Without Main, f's work is left to the next run.
+// atEnd registers f to be called by Main.
 func atEnd(f func(context.Context) error) {
-	endings.Lock()
-	defer endings.Unlock()
-	endings.list = append(endings.list, f)
+	cleanups.Lock()
+	defer cleanups.Unlock()
+	cleanups.list = append(cleanups.list, f)
 }
 
-func finish(ctx context.Context) error {
-	endings.Lock()
-	defer endings.Unlock()
+func runCleanups(ctx context.Context) error {
+	cleanups.Lock()
+	defer cleanups.Unlock()
 	var errs []error
-	for _, f := range endings.list {
+	for _, f := range cleanups.list {
 		errs = append(errs, f(ctx))
 	}
-	endings.list = nil
-
-	sharedServers.Lock()
-	defer sharedServers.Unlock()
-	for _, s := range sharedServers.list {
-		s.end()
-	}
-	sharedServers.list = nil
+	cleanups.list = nil
 	return errors.Join(errs...)
+}
+
+func stopShared() {
+	shared.Lock()
+	defer shared.Unlock()
+	for _, program := range shared.programs {
+		program.Close()
+	}
+	shared.programs = nil
 }

@@ -3,17 +3,17 @@ package testservers
 import (
 	"crypto/rand"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"hash/fnv"
 	"os"
 	"strconv"
 	"strings"
-	"syscall"
+
+	"github.com/quadrille-dev/quadrille/verify/testservers/internal/servers"
 )
 
-// Names of databases and virtual hosts say which process of which machine made them, so that what a killed test left
-// can be told from what a running one uses: quadrille_test_<machine>_<process>_<random>.
+// Names of databases, virtual hosts and users contain the machine and the process that created them, so that what a
+// killed test left can be told from what a running test uses: quadrille_test_<machine>_<process>_<random>.
 const namePrefix = "quadrille_test_"
 
 func newName() string {
@@ -22,7 +22,7 @@ func newName() string {
 	return fmt.Sprintf("%s%s_%d_%s", namePrefix, machine(), os.Getpid(), hex.EncodeToString(random[:]))
 }
 
-// machine is a short stand-in for this machine's name, which may hold characters that a database name may not.
+// machine returns a hash of this machine's name, which may have characters that a database name may not.
 func machine() string {
 	hostname, err := os.Hostname()
 	if err != nil {
@@ -33,7 +33,7 @@ func machine() string {
 	return strconv.FormatUint(uint64(hash.Sum32()), 16)
 }
 
-// abandoned says whether name was made on this machine by a process that is no more.
+// abandoned reports whether name was created on this machine by a process that has ended.
 func abandoned(name string) bool {
 	rest, ours := strings.CutPrefix(name, namePrefix+machine()+"_")
 	if !ours {
@@ -41,14 +41,5 @@ func abandoned(name string) bool {
 	}
 	process, _, _ := strings.Cut(rest, "_")
 	pid, err := strconv.Atoi(process)
-	if err != nil || pid <= 0 || pid == os.Getpid() {
-		return false
-	}
-	p, err := os.FindProcess(pid)
-	if err != nil {
-		return true
-	}
-	defer func() { _ = p.Release() }()
-	err = p.Signal(syscall.Signal(0))
-	return errors.Is(err, os.ErrProcessDone) || errors.Is(err, syscall.ESRCH)
+	return err == nil && pid > 0 && servers.ProcessEnded(pid)
 }

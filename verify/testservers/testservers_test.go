@@ -24,38 +24,24 @@ var template = testservers.NewTemplate(func(ctx context.Context, url string) err
 	if err != nil {
 		return err
 	}
-	_, err = conn.Exec(ctx, "CREATE TABLE couples (name text); INSERT INTO couples VALUES ('first'), ('second')")
+	_, err = conn.Exec(ctx, "CREATE TABLE items (name text); INSERT INTO items VALUES ('first'), ('second')")
 	return errors.Join(err, conn.Close(ctx))
 })
 
-var topology = testservers.NewTopology(func(_ context.Context, url string) error {
-	conn, err := amqp.Dial(url)
-	if err != nil {
-		return err
-	}
-	defer conn.Close()
-	channel, err := conn.Channel()
-	if err != nil {
-		return err
-	}
-	_, err = channel.QueueDeclare("shared.q", true, false, false, false, nil)
-	return err
-})
-
-func TestDatabase_IsEmptyAndNobodyElses(t *testing.T) {
+func TestDatabase_IsEmpty(t *testing.T) {
 	t.Parallel()
 	first, second := testservers.Database(t), testservers.Database(t)
-	exec(t, connect(t, first), "CREATE TABLE couples (name text)")
+	exec(t, connect(t, first), "CREATE TABLE items (name text)")
 	if n := count(t, connect(t, second), "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'"); n != 0 {
 		t.Errorf("%d tables in a database that should be empty", n)
 	}
 }
 
-func TestDatabase_IsDroppedWithConnectionsOpen(t *testing.T) {
+func TestDatabase_IsDroppedDespiteConnections(t *testing.T) {
 	t.Parallel()
 	var url string
 	var left *pgx.Conn
-	t.Run("a test that forgets its connection", func(t *testing.T) {
+	t.Run("test that leaves a connection open", func(t *testing.T) {
 		url = testservers.Database(t)
 		var err error
 		if left, err = pgx.Connect(t.Context(), url); err != nil {
@@ -65,19 +51,19 @@ func TestDatabase_IsDroppedWithConnectionsOpen(t *testing.T) {
 	defer left.Close(t.Context())
 	if conn, err := pgx.Connect(t.Context(), url); err == nil {
 		_ = conn.Close(t.Context())
-		t.Error("the database is still there")
+		t.Error("the database still exists")
 	}
 }
 
-func TestTemplate_IsPreparedOnceAndClonedForEveryTest(t *testing.T) {
+func TestTemplate_IsPreparedOnceAndCloned(t *testing.T) {
 	t.Parallel()
 	var wg sync.WaitGroup
 	for range 8 {
 		wg.Go(func() {
 			conn := connect(t, template.Database(t))
-			exec(t, conn, "DELETE FROM couples WHERE name = 'first'")
-			if n := count(t, conn, "SELECT count(*) FROM couples"); n != 1 {
-				t.Errorf("%d rows, want 1: somebody else's change?", n)
+			exec(t, conn, "DELETE FROM items WHERE name = 'first'")
+			if n := count(t, conn, "SELECT count(*) FROM items"); n != 1 {
+				t.Errorf("%d rows, want 1: the clone has changes of another", n)
 			}
 		})
 	}
@@ -87,55 +73,45 @@ func TestTemplate_IsPreparedOnceAndClonedForEveryTest(t *testing.T) {
 	}
 }
 
-func TestAMQP_IsEmptyAndDeletedAfterwards(t *testing.T) {
+func TestAMQP(t *testing.T) {
 	t.Parallel()
 	var url string
-	t.Run("a test that declares a queue", func(t *testing.T) {
+	t.Run("two tests share no queues", func(t *testing.T) {
 		url = testservers.AMQP(t)
-		if depths := testservers.QueueDepths(t, url); len(depths) != 0 {
-			t.Errorf("a new virtual host has queues: %v", depths)
+		declareAndPublish(t, url, "own.q", 3)
+		if n := messages(t, url, "own.q"); n != 3 {
+			t.Errorf("%d messages, want 3", n)
 		}
-		declareAndPublish(t, url, "lonely.q", 3)
-		if depths := testservers.QueueDepths(t, url); len(depths) != 1 || depths["lonely.q"] != 3 {
-			t.Errorf("depths %v, want 3 in lonely.q", depths)
+		if n := messages(t, testservers.AMQP(t), "own.q"); n != -1 {
+			t.Error("a new virtual host has the queue of another")
 		}
 	})
 	if conn, err := amqp.Dial(url); err == nil {
 		_ = conn.Close()
-		t.Error("the virtual host is still there")
+		t.Error("the virtual host still exists after its test")
 	}
 }
 
-func TestTopology_IsSharedByThePackage(t *testing.T) {
-	t.Parallel()
-	if first, second := topology.AMQP(t), topology.AMQP(t); first != second {
-		t.Errorf("%s and %s", first, second)
-	}
-	if _, there := testservers.QueueDepths(t, topology.AMQP(t))["shared.q"]; !there {
-		t.Error("the topology was not prepared")
-	}
-}
-
-func TestOwnDatabase_KeepsDataAndPortOverStopAndKill(t *testing.T) {
+func TestOwnDatabase_KeepsDataAndPort(t *testing.T) {
 	t.Parallel()
 	server := testservers.OwnDatabase(t)
 	conn := connect(t, server.URL())
-	exec(t, conn, "CREATE TABLE couples (name text); INSERT INTO couples VALUES ('first')")
+	exec(t, conn, "CREATE TABLE items (name text); INSERT INTO items VALUES ('first')")
 
 	for _, end := range []func(testing.TB){server.Stop, server.Kill} {
 		end(t)
 		if conn, err := pgx.Connect(t.Context(), server.URL()); err == nil {
 			_ = conn.Close(t.Context())
-			t.Fatal("a stopped server answers")
+			t.Fatal("a stopped server accepts connections")
 		}
 		server.Start(t)
-		if n := count(t, connect(t, server.URL()), "SELECT count(*) FROM couples"); n != 1 {
+		if n := count(t, connect(t, server.URL()), "SELECT count(*) FROM items"); n != 1 {
 			t.Errorf("%d rows after the restart, want 1", n)
 		}
 	}
 }
 
-func TestOwnBroker_KeepsMessagesAndPortOverStopAndKill(t *testing.T) {
+func TestOwnBroker_KeepsMessagesAndPort(t *testing.T) {
 	t.Parallel()
 	broker := testservers.OwnBroker(t)
 	declareAndPublish(t, broker.URL(), "kept.q", 2)
@@ -144,12 +120,12 @@ func TestOwnBroker_KeepsMessagesAndPortOverStopAndKill(t *testing.T) {
 		end(t)
 		if conn, err := amqp.Dial(broker.URL()); err == nil {
 			_ = conn.Close()
-			t.Fatal("a stopped broker answers")
+			t.Fatal("a stopped broker accepts connections")
 		}
 		broker.Start(t)
 		declareAndPublish(t, broker.URL(), "kept.q", 1)
 		want := 2 + restarts + 1
-		await(t, "messages of old and new", func() bool { return testservers.QueueDepths(t, broker.URL())["kept.q"] == want })
+		await(t, "old and new messages", func() bool { return messages(t, broker.URL(), "kept.q") == want })
 	}
 }
 
@@ -178,7 +154,29 @@ func count(t *testing.T, conn *pgx.Conn, query string) (n int) {
 	return n
 }
 
-// declareAndPublish makes a durable quorum queue and publishes n persistent messages to it, each confirmed.
+// messages returns how many messages are ready in a queue: -1 if there is no such queue.
+func messages(t *testing.T, url, queue string) int {
+	t.Helper()
+	conn, err := amqp.Dial(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	channel, err := conn.Channel()
+	if err != nil {
+		t.Fatal(err)
+	}
+	q, err := channel.QueueDeclarePassive(queue, true, false, false, false, nil)
+	if missing, ok := errors.AsType[*amqp.Error](err); ok && missing.Code == amqp.NotFound {
+		return -1
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return q.Messages
+}
+
+// declareAndPublish declares a durable quorum queue and publishes n persistent messages to it, each confirmed.
 func declareAndPublish(t *testing.T, url, queue string, n int) {
 	t.Helper()
 	conn, err := amqp.Dial(url)
@@ -208,7 +206,7 @@ func declareAndPublish(t *testing.T, url, queue string, n int) {
 	}
 }
 
-// await polls until met, and fails the test after a generous while.
+// await polls until met returns true. It fails the test after half a minute.
 func await(t *testing.T, what string, met func() bool) {
 	t.Helper()
 	deadline, cancel := context.WithTimeout(t.Context(), 30*time.Second)
@@ -218,7 +216,7 @@ func await(t *testing.T, what string, met func() bool) {
 	for !met() {
 		select {
 		case <-deadline.Done():
-			t.Fatalf("no %s", what)
+			t.Fatalf("timeout: %s", what)
 		case <-tick.C:
 		}
 	}

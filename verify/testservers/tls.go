@@ -21,15 +21,15 @@ import (
 	"time"
 )
 
-// An Authority certifies servers, and puts TLS before those that have none. Its certificates are for the name
-// localhost, so that a client who asks for 127.0.0.1 finds itself at the wrong place.
+// An Authority is a certificate authority that adds TLS to servers without it. Its certificates are for the name
+// localhost only, so that a client that connects to 127.0.0.1 must reject them.
 type Authority struct {
 	certificate *x509.Certificate
 	key         *ecdsa.PrivateKey
 	file        string
 }
 
-// NewAuthority makes an authority that nobody knows yet. Its file is deleted when t ends.
+// NewAuthority returns a new authority, which no client trusts yet. Its file is deleted when t ends.
 func NewAuthority(t testing.TB) *Authority {
 	t.Helper()
 	a := &Authority{file: filepath.Join(t.TempDir(), "ca.pem")}
@@ -51,7 +51,7 @@ func NewAuthority(t testing.TB) *Authority {
 	return a
 }
 
-// certify signs template for a new key. Without a parent it is signed by that key itself.
+// certify issues a certificate from template for a new key. Without a parent it is self-signed.
 func certify(template, parent *x509.Certificate, parentKey *ecdsa.PrivateKey) ([]byte, *ecdsa.PrivateKey, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -66,7 +66,7 @@ func certify(template, parent *x509.Certificate, parentKey *ecdsa.PrivateKey) ([
 	return der, key, err
 }
 
-// File is the authority's own certificate, in PEM: what its clients must be given.
+// File returns the path of the authority's own certificate, in PEM, for clients to trust.
 func (a *Authority) File() string { return a.file }
 
 // AMQP returns the amqps:// URL of the virtual host at amqpURL behind TLS, until t ends.
@@ -77,11 +77,11 @@ func (a *Authority) AMQP(t testing.TB, amqpURL string) string {
 	return u.String()
 }
 
-// Database returns the URL of the database at databaseURL behind TLS, until t ends. The query says nothing about TLS.
+// Database returns the URL of the database at databaseURL behind TLS, until t ends. The URL has no query.
 func (a *Authority) Database(t testing.TB, databaseURL string) string {
 	t.Helper()
 	u := a.front(t, databaseURL, func(c net.Conn) error {
-		// Postgres's clients ask for TLS first, in eight bytes; S means yes.
+		// A PostgreSQL client first requests TLS, in eight bytes. S grants it.
 		if _, err := io.ReadFull(c, make([]byte, 8)); err != nil {
 			return err
 		}
@@ -92,7 +92,7 @@ func (a *Authority) Database(t testing.TB, databaseURL string) string {
 	return u.String()
 }
 
-// front accepts connections, greets in plain text, and passes on what comes through TLS to the server at address.
+// front listens for connections, calls greet on each before TLS, and forwards what follows to the server at address.
 func (a *Authority) front(t testing.TB, address string, greet func(net.Conn) error) *url.URL {
 	t.Helper()
 	u, err := url.Parse(address)
@@ -113,23 +113,23 @@ func (a *Authority) front(t testing.TB, address string, greet func(net.Conn) err
 	}
 	target := u.Host
 	ctx, end := context.WithCancel(context.Background())
-	var all sync.WaitGroup
+	var running sync.WaitGroup
 	t.Cleanup(func() {
 		end()
 		_ = listener.Close()
-		all.Wait()
+		running.Wait()
 	})
-	all.Go(func() {
+	running.Go(func() {
 		for {
 			client, err := listener.Accept()
 			if err != nil {
 				return
 			}
-			all.Go(func() {
+			running.Go(func() {
 				defer context.AfterFunc(ctx, func() { _ = client.Close() })()
 				defer client.Close()
 				if greet(client) == nil {
-					passOn(ctx, tls.Server(client, cfg), target)
+					forward(ctx, tls.Server(client, cfg), target)
 				}
 			})
 		}
@@ -138,22 +138,22 @@ func (a *Authority) front(t testing.TB, address string, greet func(net.Conn) err
 	return u
 }
 
-// passOn copies in both directions until one side has had enough.
-func passOn(ctx context.Context, client *tls.Conn, target string) {
+// forward copies in both directions until one side closes its connection.
+func forward(ctx context.Context, client *tls.Conn, target string) {
 	if client.HandshakeContext(ctx) != nil {
-		return // the client has its reasons, and knows them
+		return // the client rejected the certificate, and has the reason
 	}
 	server, err := (&net.Dialer{}).DialContext(ctx, "tcp", target)
 	if err != nil {
 		return
 	}
-	var both sync.WaitGroup
+	var copies sync.WaitGroup
 	for to, from := range map[net.Conn]net.Conn{client: server, server: client} {
-		both.Go(func() {
+		copies.Go(func() {
 			_, _ = io.Copy(to, from)
 			_ = client.Close()
 			_ = server.Close()
 		})
 	}
-	both.Wait()
+	copies.Wait()
 }

@@ -1,22 +1,22 @@
 package main
 
 import (
-	"bufio"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"os/signal"
 	"syscall"
+
+	"github.com/quadrille-dev/quadrille/verify/testservers/internal/servers"
 )
 
-// execWith runs command while the servers it needs are up, and returns its exit status. Signals are passed on to it.
+// execute runs command while the servers are up that the environment does not give, and returns its exit status.
+// Signals are forwarded to it.
 //
-// The servers belong to a process of their own, tied to this one by a pipe: should this one be killed, they end too.
-func execWith(ctx context.Context, command []string) (status int, err error) {
+// The servers belong to a process of their own, so that they end even if this one is killed.
+func execute(ctx context.Context, command []string) (status int, err error) {
 	names, err := missing(os.Getenv)
 	if err != nil {
 		return 0, err
@@ -28,15 +28,23 @@ func execWith(ctx context.Context, command []string) (status int, err error) {
 
 	env := os.Environ()
 	if len(names) > 0 {
-		started, stop, err := spawnServe(ctx, names)
+		self, err := os.Executable()
 		if err != nil {
 			return 0, err
 		}
-		defer stop()
-		for name, value := range started.Environment {
+		serve := exec.Command(self, append([]string{"serve"}, names...)...)
+		serve.Stderr = os.Stderr
+		// In a process group of its own, so that Ctrl-C does not take the servers from a command that is still ending.
+		serve.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+		program, err := servers.Start(ctx, serve)
+		if err != nil {
+			return 0, err
+		}
+		defer program.Close()
+		for name, value := range program.Started.Environment {
 			env = append(env, name+"="+value)
 		}
-		for _, description := range started.Servers {
+		for _, description := range program.Started.Servers {
 			fmt.Fprintln(os.Stderr, "testservers:", description)
 		}
 	}
@@ -69,57 +77,18 @@ func execWith(ctx context.Context, command []string) (status int, err error) {
 	return 0, err
 }
 
-// missing names the servers whose address the environment does not give.
+// missing returns the names of the servers whose addresses are not in the environment.
 func missing(getenv func(string) string) ([]string, error) {
 	var names []string
-	if getenv(envDatabase) == "" {
+	if getenv(servers.DatabaseURL) == "" {
 		names = append(names, "postgres")
 	}
-	if getenv(envAMQP) == "" {
+	if getenv(servers.AMQPURL) == "" {
 		names = append(names, "rabbitmq")
 	}
-	if len(names) > 0 && getenv(envWay) == "env" {
-		return nil, fmt.Errorf("%s=env, but %s or %s is not set", envWay, envDatabase, envAMQP)
+	if len(names) > 0 && getenv(servers.Source) == servers.FromEnvironment {
+		return nil, fmt.Errorf("%s=%s, but %s or %s is not set",
+			servers.Source, servers.FromEnvironment, servers.DatabaseURL, servers.AMQPURL)
 	}
 	return names, nil
-}
-
-// spawnServe starts "testservers serve" and waits for its servers. stop ends them and waits until they are gone.
-func spawnServe(ctx context.Context, names []string) (started reply, stop func(), err error) {
-	self, err := os.Executable()
-	if err != nil {
-		return reply{}, nil, err
-	}
-	cmd := exec.CommandContext(ctx, self, append([]string{"serve"}, names...)...)
-	cmd.Stderr = os.Stderr
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // Ctrl-C is for the command, which may want its servers to the end.
-	stdin, err := cmd.StdinPipe()
-	if err != nil {
-		return reply{}, nil, err
-	}
-	stdout, err := cmd.StdoutPipe()
-	if err != nil {
-		return reply{}, nil, err
-	}
-	if err := cmd.Start(); err != nil {
-		return reply{}, nil, err
-	}
-	stop = func() {
-		_ = stdin.Close()
-		_, _ = io.Copy(io.Discard, stdout)
-		_ = cmd.Wait()
-	}
-	line, err := bufio.NewReader(stdout).ReadBytes('\n')
-	if err == nil {
-		err = json.Unmarshal(line, &started)
-	}
-	if err != nil {
-		stop()
-		return reply{}, nil, errors.New("the servers did not start")
-	}
-	if started.Error != "" {
-		stop()
-		return reply{}, nil, errors.New(started.Error)
-	}
-	return started, stop, nil
 }

@@ -1,23 +1,18 @@
-// Command testservers starts the PostgreSQL and RabbitMQ servers that tests need, and stops them again.
+// Command testservers starts the PostgreSQL and RabbitMQ that tests need, and stops them again.
 //
 //	testservers exec -- COMMAND…    starts both, runs COMMAND with their addresses in its environment, and
 //	                                exits with COMMAND's status
-//	testservers serve [NAME…]       starts postgres, rabbitmq or (by default) both, prints their addresses as
-//	                                one line of JSON, and stops them when its standard input ends; meanwhile
-//	                                each line "stop", "kill" or "start" on standard input is carried out on all
-//	                                of them and answered by one line of JSON
+//	testservers serve [NAME…]       starts postgres, rabbitmq or (by default) both, and writes their addresses
+//	                                as one line of JSON; executes the commands "stop", "kill" and "start", one
+//	                                a line of its standard input, and replies to each with a line of JSON;
+//	                                removes the servers when its standard input ends
 //
-// A server is looked for in this order, and the search stops with one message that names every way:
+// The package comment of verify/testservers describes where the servers come from. The files here follow that order:
+// start.go tries one source after the other, testcontainers.go starts containers, local.go and local_*.go start
+// programs of this machine.
 //
-//  1. an address in the environment (exec only): TEST_DATABASE_URL, TEST_AMQP_URL;
-//  2. Docker, if an engine answers and the image is there or can be pulled within 30 seconds;
-//  3. the programs postgres and rabbitmq-server on this machine, on free ports, in temporary folders;
-//  4. the same, after scripts/install-test-servers has installed them (Debian, as root).
-//
-// TEST_SERVERS=env, docker or local allows one way only.
-//
-// Servers listen on the loopback interface, keep no data, and never outlive the process that asked for them: the
-// end of that process, however it dies, ends standard input.
+// Servers listen on the loopback interface if they can, and keep no data. They never outlive the process that started
+// this one: however that process ends, standard input ends with it.
 package main
 
 import (
@@ -33,7 +28,7 @@ var errUsage = errors.New(`usage: testservers exec -- COMMAND [ARGUMENT...]
        testservers serve [postgres] [rabbitmq]`)
 
 func main() {
-	// Whoever reads our output may be gone already; there is still tidying to do.
+	// The reader of the output may have been killed. The servers must be removed all the same.
 	signal.Ignore(syscall.SIGPIPE)
 
 	status, err := run(os.Args[1:])
@@ -48,6 +43,9 @@ func run(args []string) (status int, err error) {
 	if len(args) == 0 {
 		return 0, errUsage
 	}
+	if err := checkSource(); err != nil {
+		return 0, err
+	}
 	switch command, rest := args[0], args[1:]; command {
 	case "exec":
 		if len(rest) > 0 && rest[0] == "--" {
@@ -56,7 +54,7 @@ func run(args []string) (status int, err error) {
 		if len(rest) == 0 {
 			return 0, errUsage
 		}
-		return execWith(context.Background(), rest)
+		return execute(context.Background(), rest)
 	case "serve":
 		ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 		defer stop()

@@ -8,39 +8,21 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"os"
+	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/quadrille-dev/quadrille/verify/testservers/internal/servers"
 )
-
-// A server is one running PostgreSQL or RabbitMQ. It is up when its constructor returns.
-type server interface {
-	// Environment gives the server's addresses by the names of the environment variables that tests read.
-	Environment() map[string]string
-	// String says what was started, and how.
-	String() string
-	// Start starts a stopped server on its old port with its old data, and returns when it answers.
-	Start(ctx context.Context) error
-	// Stop asks the server to finish, and returns when it has.
-	Stop(ctx context.Context) error
-	// Kill ends the server at once, as a crash would.
-	Kill(ctx context.Context) error
-	// Remove kills the server and deletes everything it wrote. It may be called in any state, more than once.
-	Remove() error
-}
-
-// reply is a line that serve writes: the first when the servers are up, then one for each command.
-type reply struct {
-	Error       string            `json:"error,omitempty"`
-	Environment map[string]string `json:"environment,omitempty"`
-	Servers     []string          `json:"servers,omitempty"`
-}
 
 // commandTimeout bounds one stop, kill or start.
 const commandTimeout = 2 * time.Minute
 
-// serve starts the named servers, reports them on out and carries out the commands it reads from in, until in or
-// ctx ends. By then they are gone.
+// serve starts the named servers, writes their addresses to out, and executes the commands that it reads from in, until
+// in or ctx ends. It removes the servers before it returns.
 func serve(ctx context.Context, names []string, in io.Reader, out io.Writer) (err error) {
 	if len(names) == 0 {
 		names = []string{"postgres", "rabbitmq"}
@@ -48,7 +30,7 @@ func serve(ctx context.Context, names []string, in io.Reader, out io.Writer) (er
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 
-	// From the first moment on: the end of the input may come while the servers are still starting.
+	// The input is read from the beginning, because it may end while the servers are still starting.
 	commands := make(chan string)
 	go func() {
 		defer cancel()
@@ -62,79 +44,116 @@ func serve(ctx context.Context, names []string, in io.Reader, out io.Writer) (er
 		}
 	}()
 
-	answers := json.NewEncoder(out)
-	removeLeftovers(ctx)
-	servers, err := startAll(ctx, names)
+	removeAbandonedFolders()
+	removeAbandonedContainers()
+	folder, err := useTempFolder()
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(folder)) }()
+
+	replies := json.NewEncoder(out)
+	started, err := startAll(ctx, names)
 	defer func() {
-		for _, s := range servers {
+		for _, s := range started {
 			err = errors.Join(err, s.Remove())
 		}
 	}()
 	if err != nil {
 		if ctx.Err() != nil {
-			return nil // Nobody waits for them any more.
+			return nil // The process that wanted the servers has ended.
 		}
-		return errors.Join(answers.Encode(reply{Error: err.Error()}))
+		return replies.Encode(servers.Reply{Error: err.Error()})
 	}
 
-	first := reply{Environment: map[string]string{}}
-	for _, s := range servers {
+	first := servers.Reply{Environment: map[string]string{}}
+	for _, s := range started {
 		maps.Copy(first.Environment, s.Environment())
 		first.Servers = append(first.Servers, s.String())
 	}
-	if err := answers.Encode(first); err != nil {
-		return nil // Nobody reads any more.
+	if err := replies.Encode(first); err != nil {
+		return nil // The process that wanted the servers has ended.
 	}
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case command := <-commands:
-			var answer reply
-			if err := carryOut(ctx, command, servers); err != nil {
-				answer.Error = err.Error()
+			var reply servers.Reply
+			if err := carryOut(ctx, command, started); err != nil {
+				reply.Error = err.Error()
 			}
-			if err := answers.Encode(answer); err != nil {
+			if err := replies.Encode(reply); err != nil {
 				return nil
 			}
 		}
 	}
 }
 
-// startAll starts the named servers side by side. It returns those that came up, also with an error.
+// startAll starts the named servers concurrently. It returns those that are up, even with an error.
 func startAll(ctx context.Context, names []string) ([]server, error) {
-	found := make([]server, len(names))
+	results := make([]server, len(names))
 	errs := make([]error, len(names))
 	var wg sync.WaitGroup
 	for i, name := range names {
-		wg.Go(func() { found[i], errs[i] = find(ctx, name) })
+		wg.Go(func() { results[i], errs[i] = start(ctx, name) })
 	}
 	wg.Wait()
 
-	var servers []server
+	var started []server
 	for i := range names {
 		if errs[i] == nil {
-			servers = append(servers, found[i])
+			started = append(started, results[i])
 		}
 	}
-	return servers, errors.Join(errs...)
+	return started, errors.Join(errs...)
 }
 
-func carryOut(ctx context.Context, command string, servers []server) error {
+func carryOut(ctx context.Context, command string, started []server) error {
 	ctx, cancel := context.WithTimeout(ctx, commandTimeout)
 	defer cancel()
 	var errs []error
-	for _, s := range servers {
+	for _, s := range started {
 		switch command {
-		case "stop":
+		case servers.CommandStop:
 			errs = append(errs, s.Stop(ctx))
-		case "kill":
+		case servers.CommandKill:
 			errs = append(errs, s.Kill(ctx))
-		case "start":
+		case servers.CommandStart:
 			errs = append(errs, s.Start(ctx))
 		default:
-			return fmt.Errorf("unknown command %q: stop, kill or start", command)
+			return fmt.Errorf("unknown command %q", command)
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// tempPrefix is the beginning of the names of temporary folders. The id of the process that created the folder follows.
+const tempPrefix = "quadrille-testservers-"
+
+// useTempFolder creates a folder for all temporary files of this process, including those of libraries. The users that
+// local servers run as can enter it, but not read it.
+func useTempFolder() (string, error) {
+	folder, err := os.MkdirTemp("", tempPrefix+strconv.Itoa(os.Getpid())+"-")
+	if err != nil {
+		return "", err
+	}
+	return folder, errors.Join(os.Chmod(folder, 0o711), os.Setenv("TMPDIR", folder))
+}
+
+// removeAbandonedFolders deletes the temporary folders of earlier processes that were killed.
+func removeAbandonedFolders() {
+	folders, _ := filepath.Glob(filepath.Join(os.TempDir(), tempPrefix+"*"))
+	for _, folder := range folders {
+		pid, _, _ := strings.Cut(strings.TrimPrefix(filepath.Base(folder), tempPrefix), "-")
+		if ended(pid) {
+			_ = os.RemoveAll(folder)
+		}
+	}
+}
+
+// ended reports whether pid is the id of a process of this machine that has ended.
+func ended(pid string) bool {
+	id, err := strconv.Atoi(pid)
+	return err == nil && id > 0 && servers.ProcessEnded(id)
 }

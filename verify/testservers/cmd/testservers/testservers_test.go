@@ -15,9 +15,11 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/quadrille-dev/quadrille/verify/testservers/internal/servers"
 )
 
-// program is this command, built once.
+// program is the path of this command, which is built once.
 var program string
 
 func TestMain(m *testing.M) {
@@ -33,25 +35,25 @@ func TestMain(m *testing.M) {
 	_ = os.RemoveAll(dir)
 }
 
-func TestExec_ReturnsTheStatusOfTheCommand(t *testing.T) {
+func TestExec_ReturnsStatusOfCommand(t *testing.T) {
 	t.Parallel()
 	cmd := command(t, "exec", "--", "sh", "-c", "exit 7")
-	cmd.Env = append(cmd.Env, envDatabase+"=postgres://somewhere", envAMQP+"=amqp://somewhere")
+	cmd.Env = append(cmd.Env, servers.DatabaseURL+"=postgres://somewhere", servers.AMQPURL+"=amqp://somewhere")
 	err := cmd.Run()
 	if exit, ok := errors.AsType[*exec.ExitError](err); !ok || exit.ExitCode() != 7 {
 		t.Errorf("%v, want status 7", err)
 	}
 }
 
-func TestExec_PassesSignalsOn(t *testing.T) {
+func TestExec_ForwardsSignals(t *testing.T) {
 	t.Parallel()
 	cmd := command(t, "exec", "--", "sh", "-c", "trap 'exit 9' TERM; echo ready; while :; do read line || exit 1; done")
-	cmd.Env = append(cmd.Env, envDatabase+"=postgres://somewhere", envAMQP+"=amqp://somewhere")
+	cmd.Env = append(cmd.Env, servers.DatabaseURL+"=postgres://somewhere", servers.AMQPURL+"=amqp://somewhere")
 	stdin, err := cmd.StdinPipe()
 	if err != nil {
 		t.Fatal(err)
 	}
-	lines := start(t, cmd)
+	lines := startCommand(t, cmd)
 	if line := next(t, lines); line != "ready" {
 		t.Fatalf("%q instead of ready", line)
 	}
@@ -68,30 +70,30 @@ func TestExec_PassesSignalsOn(t *testing.T) {
 	}
 }
 
-func TestExec_RefusesToSearchWhenOnlyTheEnvironmentIsAllowed(t *testing.T) {
+func TestExec_FromEnvironmentOnly(t *testing.T) {
 	t.Parallel()
 	cmd := command(t, "exec", "--", "true")
-	cmd.Env = slices.DeleteFunc(cmd.Env, func(v string) bool { return strings.HasPrefix(v, envWay+"=") })
-	cmd.Env = append(cmd.Env, envWay+"=env")
+	cmd.Env = slices.DeleteFunc(cmd.Env, func(v string) bool { return strings.HasPrefix(v, servers.Source+"=") })
+	cmd.Env = append(cmd.Env, servers.Source+"=env")
 	output, err := cmd.CombinedOutput()
-	if err == nil || !strings.Contains(string(output), envDatabase) {
-		t.Errorf("%v, %s: want a refusal that names %s", err, output, envDatabase)
+	if err == nil || !strings.Contains(string(output), servers.DatabaseURL) {
+		t.Errorf("%v, %s: want an error with %s", err, output, servers.DatabaseURL)
 	}
 }
 
-func TestExec_KilledLeavesNoServerAndNoFolder(t *testing.T) {
+func TestExec_RemovesServersWhenKilled(t *testing.T) {
 	t.Parallel()
 	folder := openFolder(t)
-	cmd := command(t, "exec", "--", "sh", "-c", "echo $"+envDatabase+"; echo $"+envAMQP+"; exec cat")
+	cmd := command(t, "exec", "--", "sh", "-c", "echo $"+servers.DatabaseURL+"; echo $"+servers.AMQPURL+"; exec cat")
 	cmd.Env = append(cmd.Env, "TMPDIR="+folder)
 	if _, err := cmd.StdinPipe(); err != nil {
 		t.Fatal(err)
 	}
-	lines := start(t, cmd)
+	lines := startCommand(t, cmd)
 	addresses := []string{next(t, lines), next(t, lines)}
 	for _, address := range addresses {
-		if !answers(t, address) {
-			t.Fatalf("%s does not answer", address)
+		if !listening(t, address) {
+			t.Fatalf("no server at %s", address)
 		}
 	}
 	if err := cmd.Process.Kill(); err != nil {
@@ -99,12 +101,12 @@ func TestExec_KilledLeavesNoServerAndNoFolder(t *testing.T) {
 	}
 	_ = cmd.Wait()
 	for _, address := range addresses {
-		await(t, "end of "+address, func() bool { return !answers(t, address) })
+		await(t, "end of "+address, func() bool { return !listening(t, address) })
 	}
 	await(t, "empty folder", func() bool { return empty(t, folder) })
 }
 
-func TestServe_KilledLeavesNothingToTheNext(t *testing.T) {
+func TestServe_RemovesWhatKilledRunLeft(t *testing.T) {
 	t.Parallel()
 	folder := openFolder(t)
 	serve := func() (*exec.Cmd, string) {
@@ -113,11 +115,11 @@ func TestServe_KilledLeavesNothingToTheNext(t *testing.T) {
 		if _, err := cmd.StdinPipe(); err != nil {
 			t.Fatal(err)
 		}
-		var first reply
-		if err := json.Unmarshal([]byte(next(t, start(t, cmd))), &first); err != nil || first.Error != "" {
+		var first servers.Reply
+		if err := json.Unmarshal([]byte(next(t, startCommand(t, cmd))), &first); err != nil || first.Error != "" {
 			t.Fatalf("%v %s", err, first.Error)
 		}
-		return cmd, first.Environment[envDatabase]
+		return cmd, first.Environment[servers.DatabaseURL]
 	}
 
 	killed, address := serve()
@@ -127,7 +129,7 @@ func TestServe_KilledLeavesNothingToTheNext(t *testing.T) {
 	_ = killed.Wait()
 
 	following, _ := serve()
-	await(t, "end of the first server", func() bool { return !answers(t, address) })
+	await(t, "end of the first server", func() bool { return !listening(t, address) })
 	if err := following.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
@@ -139,7 +141,7 @@ func TestServe_KilledLeavesNothingToTheNext(t *testing.T) {
 	}
 }
 
-func TestImages_AreThoseOfCompose(t *testing.T) {
+func TestImages_AreSameAsInCompose(t *testing.T) {
 	t.Parallel()
 	compose, err := os.ReadFile(filepath.Join("..", "..", "..", "..", "docker-compose.yml"))
 	if err != nil {
@@ -152,20 +154,20 @@ func TestImages_AreThoseOfCompose(t *testing.T) {
 	}
 }
 
-// command runs the program without the addresses of servers that this test itself may have been given.
+// command returns a command for the program, without the addresses of servers in the environment of this test.
 func command(t *testing.T, args ...string) *exec.Cmd {
 	t.Helper()
 	cmd := exec.Command(program, args...)
 	cmd.Stderr = nil
 	cmd.Env = slices.DeleteFunc(os.Environ(), func(v string) bool {
 		name, _, _ := strings.Cut(v, "=")
-		return slices.Contains([]string{envDatabase, envAMQP, envManagement}, name)
+		return slices.Contains([]string{servers.DatabaseURL, servers.AMQPURL, servers.ManagementURL}, name)
 	})
 	return cmd
 }
 
-// start starts cmd and returns its output. What still runs at the end of the test is killed.
-func start(t *testing.T, cmd *exec.Cmd) *bufio.Scanner {
+// startCommand starts cmd and returns its output. cmd is killed when t ends.
+func startCommand(t *testing.T, cmd *exec.Cmd) *bufio.Scanner {
 	t.Helper()
 	stdout, err := cmd.StdoutPipe()
 	if err != nil {
@@ -186,8 +188,8 @@ func next(t *testing.T, lines *bufio.Scanner) string {
 	return lines.Text()
 }
 
-// answers says whether somebody listens at the address in a URL.
-func answers(t *testing.T, address string) bool {
+// listening reports whether a server listens at the host and port of a URL.
+func listening(t *testing.T, address string) bool {
 	t.Helper()
 	u, err := url.Parse(address)
 	if err != nil {
@@ -201,7 +203,7 @@ func answers(t *testing.T, address string) bool {
 	return true
 }
 
-// openFolder is a temporary folder that servers can enter, which run as another user if we are root.
+// openFolder returns a temporary folder that all users can enter: if this process is root, servers run as another one.
 func openFolder(t *testing.T) string {
 	t.Helper()
 	folder, err := os.MkdirTemp("", "")
@@ -224,7 +226,7 @@ func empty(t *testing.T, folder string) bool {
 	return len(entries) == 0
 }
 
-// await polls until met, and fails the test after a generous while.
+// await polls until met returns true. It fails the test after a minute.
 func await(t *testing.T, what string, met func() bool) {
 	t.Helper()
 	deadline, cancel := context.WithTimeout(t.Context(), time.Minute)
@@ -234,7 +236,7 @@ func await(t *testing.T, what string, met func() bool) {
 	for !met() {
 		select {
 		case <-deadline.Done():
-			t.Fatalf("no %s", what)
+			t.Fatalf("timeout: %s", what)
 		case <-tick.C:
 		}
 	}

@@ -11,29 +11,31 @@ import (
 	"syscall"
 )
 
-// erlangArguments keep an idle broker quiet and small: two schedulers that do not spin.
+// erlangArguments limit the CPU use of an idle broker: two schedulers without busy waiting.
 const erlangArguments = "+S 2:2 +sbwt none +sbwtdcpu none +sbwtdio none"
 
-// rabbitmqPrograms is a RabbitMQ started from this machine's programs, together with an epmd (the name server that
-// Erlang nodes insist on) of its own.
-type rabbitmqPrograms struct {
-	script  string
-	folder  string
-	ports   struct{ amqp, management, distribution, epmd int }
-	owner   *syscall.Credential
-	broker  *process
-	epmd    *process
-	version string
+// A localRabbitMQ is a RabbitMQ that runs as a program of this machine, with an epmd, the name server of Erlang nodes, of
+// its own.
+type localRabbitMQ struct {
+	script      string
+	folder      string
+	ports       struct{ amqp, management, distribution, epmd int }
+	owner       *syscall.Credential
+	broker      *process
+	epmd        *process
+	environment map[string]string
+	version     version
+	running     string // the broker's version
 }
 
-func localRabbitMQ(ctx context.Context) (server, error) {
+func startLocalRabbitMQ(ctx context.Context) (server, error) {
 	script, err := rabbitmqScript()
 	if err != nil {
 		return nil, err
 	}
 	epmd, err := exec.LookPath("epmd")
 	if err != nil {
-		return nil, fmt.Errorf("epmd: %w", errNotHere)
+		return nil, fmt.Errorf("epmd: %w", errUnavailable)
 	}
 	owner, err := unprivileged("rabbitmq", "nobody")
 	if err != nil {
@@ -43,15 +45,16 @@ func localRabbitMQ(ctx context.Context) (server, error) {
 	if err != nil {
 		return nil, err
 	}
-	folder, err := tempFolder(owner)
+	folder, err := dataFolder(owner)
 	if err != nil {
 		return nil, err
 	}
-	s := &rabbitmqPrograms{script: script, folder: folder, owner: owner}
+	s := &localRabbitMQ{script: script, folder: folder, owner: owner}
 	s.ports.amqp, s.ports.management, s.ports.distribution, s.ports.epmd = ports[0], ports[1], ports[2], ports[3]
+	s.environment, s.version = rabbitmqAt("127.0.0.1", s.ports.amqp, s.ports.management)
 	err = s.configure()
 	if err == nil {
-		// In the foreground: the daemon that a node would start by itself stays for ever.
+		// In the foreground: a daemon that the node starts by itself would never end.
 		s.epmd, err = startProcess(exec.Command(epmd, "-port", strconv.Itoa(s.ports.epmd), "-address", "127.0.0.1"),
 			owner, syscall.SIGKILL)
 	}
@@ -65,8 +68,8 @@ func localRabbitMQ(ctx context.Context) (server, error) {
 	return s, nil
 }
 
-// rabbitmqScript finds the program that starts a broker. Debian's in PATH is a wrapper that only runs as root or
-// rabbitmq and logs to fixed places; the original lies behind it.
+// rabbitmqScript returns the program that starts a broker. Debian's program in PATH is a wrapper that only runs as root or
+// rabbitmq and logs to fixed files; the original is elsewhere.
 func rabbitmqScript() (string, error) {
 	const debian = "/usr/lib/rabbitmq/bin/rabbitmq-server"
 	if _, err := os.Stat(debian); err == nil {
@@ -74,14 +77,14 @@ func rabbitmqScript() (string, error) {
 	}
 	path, err := exec.LookPath("rabbitmq-server")
 	if err != nil {
-		return "", fmt.Errorf("rabbitmq-server: %w", errNotHere)
+		return "", fmt.Errorf("rabbitmq-server: %w", errUnavailable)
 	}
 	return path, nil
 }
 
-func (s *rabbitmqPrograms) path(name string) string { return filepath.Join(s.folder, name) }
+func (s *localRabbitMQ) path(name string) string { return filepath.Join(s.folder, name) }
 
-func (s *rabbitmqPrograms) configure() error {
+func (s *localRabbitMQ) configure() error {
 	settings := fmt.Sprintf(`listeners.tcp.local = 127.0.0.1:%d
 management.tcp.ip = 127.0.0.1
 management.tcp.port = %d
@@ -97,12 +100,12 @@ raft.wal_max_size_bytes = 67108864
 	)
 }
 
-func (s *rabbitmqPrograms) Start(ctx context.Context) (err error) {
+func (s *localRabbitMQ) Start(ctx context.Context) (err error) {
 	cmd := exec.Command(s.script)
 	cmd.Dir = s.folder
 	cmd.Env = []string{
 		"PATH=" + os.Getenv("PATH"),
-		"HOME=" + s.folder, // the Erlang cookie is made there
+		"HOME=" + s.folder, // for the Erlang cookie
 		"LANG=C.UTF-8",
 		"ERL_EPMD_PORT=" + strconv.Itoa(s.ports.epmd),
 		"RABBITMQ_NODENAME=quadrille-" + strconv.Itoa(s.ports.amqp) + "@localhost",
@@ -116,42 +119,30 @@ func (s *rabbitmqPrograms) Start(ctx context.Context) (err error) {
 		"RABBITMQ_LOG_BASE=" + s.path("log"),
 		"RABBITMQ_PID_FILE=" + s.path("pid"),
 		"RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS=-kernel inet_dist_use_interface {127,0,0,1} " + erlangArguments,
-		// The script then becomes the broker instead of starting it as a child, so that signals arrive.
+		// The script then replaces itself by the broker instead of starting a child, so that the broker gets signals.
 		"RUNNING_UNDER_SYSTEMD=true",
 	}
 	if s.broker, err = startProcess(cmd, s.owner, syscall.SIGKILL); err != nil {
 		return err
 	}
-	err = awaitReady(ctx, s.broker.done, func(ctx context.Context) (err error) {
-		s.version, err = rabbitmqVersion(ctx, s.amqpURL(), s.managementURL())
-		return err
-	})
-	if err != nil {
+	if s.running, err = awaitVersion(ctx, s.version, s.broker.stopped); err != nil {
 		return fmt.Errorf("rabbitmq-server: %w\n%s", err, s.broker.output)
 	}
 	return nil
 }
 
-func (s *rabbitmqPrograms) Stop(ctx context.Context) error { return s.broker.end(ctx, syscall.SIGTERM) }
+func (s *localRabbitMQ) Stop(ctx context.Context) error { return s.broker.end(ctx, syscall.SIGTERM) }
 
-func (s *rabbitmqPrograms) Kill(ctx context.Context) error { return s.broker.end(ctx, syscall.SIGKILL) }
+func (s *localRabbitMQ) Kill(ctx context.Context) error { return s.broker.end(ctx, syscall.SIGKILL) }
 
-func (s *rabbitmqPrograms) Remove() error {
+func (s *localRabbitMQ) Remove() error {
 	ctx, cancel := context.WithTimeout(context.Background(), commandTimeout)
 	defer cancel()
 	return errors.Join(s.Kill(ctx), s.epmd.end(ctx, syscall.SIGKILL), os.RemoveAll(s.folder))
 }
 
-func (s *rabbitmqPrograms) amqpURL() string { return amqpURL("127.0.0.1", s.ports.amqp) }
+func (s *localRabbitMQ) Environment() map[string]string { return s.environment }
 
-func (s *rabbitmqPrograms) managementURL() string {
-	return managementURL("127.0.0.1", s.ports.management)
-}
-
-func (s *rabbitmqPrograms) Environment() map[string]string {
-	return map[string]string{envAMQP: s.amqpURL(), envManagement: s.managementURL()}
-}
-
-func (s *rabbitmqPrograms) String() string {
-	return fmt.Sprintf("RabbitMQ %s, from %s", s.version, s.script)
+func (s *localRabbitMQ) String() string {
+	return fmt.Sprintf("RabbitMQ %s, from %s", s.running, s.script)
 }

@@ -10,8 +10,8 @@ import (
 	"syscall"
 )
 
-// postgresSettings make a server for tests: safe against a crash of the server, not against one of the machine, and
-// with room for many packages' connections.
+// postgresSettings are for tests: data survives a crash of the server, but not of the machine, and the packages of a run
+// have enough connections.
 var postgresSettings = []string{
 	"-c", "fsync=off",
 	"-c", "full_page_writes=off",
@@ -19,17 +19,19 @@ var postgresSettings = []string{
 	"-c", "shared_buffers=64MB",
 }
 
-// postgresPrograms is a PostgreSQL started from this machine's programs.
-type postgresPrograms struct {
-	bin     string
-	folder  string
-	port    int
-	owner   *syscall.Credential
-	process *process
-	version string
+// A localPostgres is a PostgreSQL that runs as a program of this machine.
+type localPostgres struct {
+	bin         string
+	folder      string
+	port        int
+	owner       *syscall.Credential
+	process     *process
+	environment map[string]string
+	version     version
+	running     string // the server's version
 }
 
-func localPostgres(ctx context.Context) (server, error) {
+func startLocalPostgres(ctx context.Context) (server, error) {
 	bin, err := postgresFolder()
 	if err != nil {
 		return nil, err
@@ -42,11 +44,12 @@ func localPostgres(ctx context.Context) (server, error) {
 	if err != nil {
 		return nil, err
 	}
-	folder, err := tempFolder(owner)
+	folder, err := dataFolder(owner)
 	if err != nil {
 		return nil, err
 	}
-	s := &postgresPrograms{bin: bin, folder: folder, port: ports[0], owner: owner}
+	s := &localPostgres{bin: bin, folder: folder, port: ports[0], owner: owner}
+	s.environment, s.version = postgresAt("127.0.0.1", s.port)
 	if err := s.initialise(ctx); err != nil {
 		_ = s.Remove()
 		return nil, err
@@ -58,7 +61,8 @@ func localPostgres(ctx context.Context) (server, error) {
 	return s, nil
 }
 
-// postgresFolder finds the folder of the programs initdb and postgres. Debian keeps it out of PATH; the highest version wins.
+// postgresFolder returns the folder of the programs initdb and postgres. Debian has one for each version, outside PATH;
+// the highest version is used.
 func postgresFolder() (string, error) {
 	var folders []string
 	if path, err := exec.LookPath("postgres"); err == nil {
@@ -78,12 +82,12 @@ func postgresFolder() (string, error) {
 			return folder, nil
 		}
 	}
-	return "", fmt.Errorf("postgres: %w", errNotHere)
+	return "", fmt.Errorf("postgres: %w", errUnavailable)
 }
 
-func (s *postgresPrograms) data() string { return filepath.Join(s.folder, "data") }
+func (s *localPostgres) data() string { return filepath.Join(s.folder, "data") }
 
-func (s *postgresPrograms) initialise(ctx context.Context) error {
+func (s *localPostgres) initialise(ctx context.Context) error {
 	initdb := exec.CommandContext(ctx, filepath.Join(s.bin, "initdb"), "--pgdata="+s.data(),
 		"--username=postgres", "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync")
 	initdb.Dir = s.folder
@@ -94,7 +98,7 @@ func (s *postgresPrograms) initialise(ctx context.Context) error {
 	return nil
 }
 
-func (s *postgresPrograms) Start(ctx context.Context) (err error) {
+func (s *localPostgres) Start(ctx context.Context) (err error) {
 	args := append([]string{
 		"-D", s.data(), "-p", strconv.Itoa(s.port), "-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories=",
 	}, postgresSettings...)
@@ -103,26 +107,22 @@ func (s *postgresPrograms) Start(ctx context.Context) (err error) {
 	if s.process, err = startProcess(cmd, s.owner, syscall.SIGQUIT); err != nil {
 		return err
 	}
-	err = awaitReady(ctx, s.process.done, func(ctx context.Context) (err error) {
-		s.version, err = postgresVersion(ctx, s.url())
-		return err
-	})
-	if err != nil {
+	if s.running, err = awaitVersion(ctx, s.version, s.process.stopped); err != nil {
 		return fmt.Errorf("postgres: %w\n%s", err, s.process.output)
 	}
 	return nil
 }
 
-// Stop is a fast shutdown: sessions are told and ended.
-func (s *postgresPrograms) Stop(ctx context.Context) error { return s.process.end(ctx, syscall.SIGINT) }
+// Stop is a fast shutdown: sessions are ended with a reason.
+func (s *localPostgres) Stop(ctx context.Context) error { return s.process.end(ctx, syscall.SIGINT) }
 
-// Kill is an immediate shutdown: nothing is written, and the next start recovers. A SIGKILL would leave sessions
-// behind that keep the next start from happening.
-func (s *postgresPrograms) Kill(ctx context.Context) error {
+// Kill is an immediate shutdown: nothing is written, and the next start recovers. After a SIGKILL, sessions would
+// survive the server and prevent its next start.
+func (s *localPostgres) Kill(ctx context.Context) error {
 	return s.process.end(ctx, syscall.SIGQUIT)
 }
 
-func (s *postgresPrograms) Remove() error {
+func (s *localPostgres) Remove() error {
 	ctx, cancel := context.WithTimeout(context.Background(), commandTimeout)
 	defer cancel()
 	err := s.Kill(ctx)
@@ -132,12 +132,8 @@ func (s *postgresPrograms) Remove() error {
 	return err
 }
 
-func (s *postgresPrograms) url() string { return postgresURL("127.0.0.1", s.port) }
+func (s *localPostgres) Environment() map[string]string { return s.environment }
 
-func (s *postgresPrograms) Environment() map[string]string {
-	return map[string]string{envDatabase: s.url()}
-}
-
-func (s *postgresPrograms) String() string {
-	return fmt.Sprintf("PostgreSQL %s, from %s", s.version, s.bin)
+func (s *localPostgres) String() string {
+	return fmt.Sprintf("PostgreSQL %s, from %s", s.running, s.bin)
 }

@@ -15,11 +15,11 @@ import (
 	"github.com/quadrille-dev/quadrille/verify/testservers"
 )
 
-func TestUser_MayDoWhatIsPermittedUntilTheTestEnds(t *testing.T) {
+func TestUser(t *testing.T) {
 	t.Parallel()
 	vhost := testservers.AMQP(t)
 	var user string
-	t.Run("a test with a user", func(t *testing.T) {
+	t.Run("permissions", func(t *testing.T) {
 		user = testservers.User(t, vhost, `^own\.q$`, "", "")
 		conn, err := amqp.Dial(user)
 		if err != nil {
@@ -32,18 +32,18 @@ func TestUser_MayDoWhatIsPermittedUntilTheTestEnds(t *testing.T) {
 				t.Fatal(err)
 			}
 			_, err = channel.QueueDeclare(name, true, false, false, false, nil)
-			if refusal, refused := errors.AsType[*amqp.Error](err); permitted != (err == nil) || refused && refusal.Code != amqp.AccessRefused {
+			if closed, ok := errors.AsType[*amqp.Error](err); permitted != (err == nil) || ok && closed.Code != amqp.AccessRefused {
 				t.Errorf("declaring %s: %v", name, err)
 			}
 		}
 	})
 	if conn, err := amqp.Dial(user); err == nil {
 		_ = conn.Close()
-		t.Error("the user is still there")
+		t.Error("the user still exists after its test")
 	}
 }
 
-func TestAuthority_PutsTLSBeforeBothServers(t *testing.T) {
+func TestAuthority(t *testing.T) {
 	t.Parallel()
 	authority := testservers.NewAuthority(t)
 	pool := x509.NewCertPool()
@@ -59,11 +59,11 @@ func TestAuthority_PutsTLSBeforeBothServers(t *testing.T) {
 	_ = conn.Close()
 	if conn, err := amqp.DialTLS(strings.Replace(address, "localhost", "127.0.0.1", 1), &tls.Config{RootCAs: pool}); err == nil {
 		_ = conn.Close()
-		t.Error("it is certified for 127.0.0.1")
+		t.Error("the certificate is valid for 127.0.0.1")
 	}
 	if conn, err := amqp.DialTLS(address, &tls.Config{}); err == nil {
 		_ = conn.Close()
-		t.Error("everybody knows the authority")
+		t.Error("the authority is trusted without its certificate")
 	}
 
 	database := authority.Database(t, testservers.Database(t)) + "?sslmode=verify-full&sslrootcert=" + authority.File()

@@ -1,5 +1,0 @@
-package main
-
-import "syscall"
-
-func dieWithParent(attr *syscall.SysProcAttr, signal syscall.Signal) { attr.Pdeathsig = signal }

@@ -1,8 +1,0 @@
-//go:build !linux
-
-package main
-
-import "syscall"
-
-// dieWithParent does nothing where the system cannot do it. The end of standard input remains.
-func dieWithParent(*syscall.SysProcAttr, syscall.Signal) {}
