@@ -15,8 +15,10 @@ import (
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
 
-	"github.com/quadrille-dev/quadrille/verify/reconcile"
 	"github.com/quadrille-dev/quadrille/pkg/chassis"
+	"github.com/quadrille-dev/quadrille/pkg/chassis/httpapi"
+	"github.com/quadrille-dev/quadrille/pkg/chassis/telemetry"
+	"github.com/quadrille-dev/quadrille/verify/reconcile"
 )
 
 // watch checks every interval until ctx ends, and serves the outcome at listen.
@@ -30,9 +32,9 @@ func watch(ctx context.Context, l *reconcile.Ledger, every time.Duration, listen
 	if format == "" {
 		format = "json"
 	}
-	slog.SetDefault(chassis.NewLogger(logs, slog.LevelInfo, format).With("service", "ledger"))
+	slog.SetDefault(telemetry.NewLogger(logs, slog.LevelInfo, format).With("service", "ledger"))
 
-	flush, err := chassis.Telemetry(ctx, "ledger", chassis.Version())
+	flush, err := telemetry.Start(ctx, "ledger", chassis.Version())
 	if err != nil {
 		return err
 	}
@@ -46,7 +48,7 @@ func watch(ctx context.Context, l *reconcile.Ledger, every time.Duration, listen
 	if err != nil {
 		return err
 	}
-	router := chassis.NewRouter(chassis.RouterConfig{Service: "ledger"})
+	router := httpapi.NewRouter(httpapi.RouterConfig{Service: "ledger"})
 	cfg := chassis.Config{Listener: listener, ShutdownTimeout: 5 * time.Second}
 	return chassis.Run(ctx, cfg, router, func(ctx context.Context) error {
 		known := notebook{}

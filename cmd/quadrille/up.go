@@ -16,6 +16,7 @@ import (
 
 	"github.com/quadrille-dev/quadrille/cmd/quadrille/internal/embedded"
 	"github.com/quadrille-dev/quadrille/pkg/chassis"
+	"github.com/quadrille-dev/quadrille/pkg/chassis/telemetry"
 )
 
 const upHelp = `Open the whole shop in this one process: the four services on SQLite files, an in-process broker between them, and
@@ -119,8 +120,8 @@ func up(ctx context.Context, cfg embedded.Config, tell func(chosen embedded.Addr
 	if name := os.Getenv("LOG_FORMAT"); name != "" {
 		format = name
 	}
-	slog.SetDefault(chassis.NewLogger(logs, level, format))
-	flush, err := chassis.Telemetry(ctx, "quadrille", chassis.Version())
+	slog.SetDefault(telemetry.NewLogger(logs, level, format))
+	flush, err := telemetry.Start(ctx, "quadrille", chassis.Version())
 	if err != nil {
 		return err
 	}

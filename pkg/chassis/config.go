@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/caarlos0/env/v11"
+
+	"github.com/quadrille-dev/quadrille/pkg/chassis/httpapi"
 )
 
 // Config holds the settings that all services share. A service embeds it in its own Config, adds fields with
@@ -116,8 +118,8 @@ func (c Config) validate() error {
 	if c.LogFormat != "json" && c.LogFormat != "text" {
 		wrong("LOG_FORMAT must be json or text")
 	}
-	if !ValidID(c.DefaultTenant) {
-		wrong("DEFAULT_TENANT must match %s", idPattern)
+	if !httpapi.ValidID(c.DefaultTenant) {
+		wrong("DEFAULT_TENANT must match %s", httpapi.IDPattern)
 	}
 	if len(c.RetryDelays) == 0 || slices.Min(c.RetryDelays) <= 0 || !slices.IsSorted(c.RetryDelays) {
 		wrong("RETRY_DELAYS must be positive durations in rising order")

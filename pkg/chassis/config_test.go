@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/quadrille-dev/quadrille/pkg/chassis"
+	"github.com/quadrille-dev/quadrille/pkg/chassis/telemetry"
 )
 
 type sampleConfig struct {
@@ -106,8 +107,8 @@ func TestSecret_ShowsItselfOnlyWhenRevealed(t *testing.T) {
 		t.Fatal(err)
 	}
 	var log strings.Builder
-	chassis.NewLogger(&log, slog.LevelInfo, "json").Info("x", "secret", secret)
-	chassis.NewLogger(&log, slog.LevelInfo, "text").Info("x", "secret", secret, "config", cfg)
+	telemetry.NewLogger(&log, slog.LevelInfo, "json").Info("x", "secret", secret)
+	telemetry.NewLogger(&log, slog.LevelInfo, "text").Info("x", "secret", secret, "config", cfg)
 	all := fmt.Sprintf("%s %v %+v %#v %q %x %v", secret, secret, cfg, cfg, secret, secret, &cfg) + string(text) + log.String()
 	if strings.Contains(all, "hunter2") || strings.Contains(all, "68756e74657232") {
 		t.Errorf("the secret is shown: %s", all)

@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"github.com/caarlos0/env/v11"
+
+	"github.com/quadrille-dev/quadrille/pkg/chassis/telemetry"
 )
 
 // Main is a service's whole main function; it does not return. It reads the configuration from the environment
@@ -36,13 +38,13 @@ func runMain[T Configured](service string, defaults T, run func(context.Context,
 	if len(args) > 0 {
 		return subcommand(service, defaults.shared(), args, environ, out)
 	}
-	logger := NewLogger(out, slog.LevelInfo, "json").With("service", service)
+	logger := telemetry.NewLogger(out, slog.LevelInfo, "json").With("service", service)
 	cfg, err := ParseEnv(defaults, environ)
 	if err != nil {
 		logger.Error("the configuration is wrong", "mistakes", strings.Split(err.Error(), "\n"))
 		return 2
 	}
-	logger = NewLogger(out, cfg.shared().LogLevel, cfg.shared().LogFormat).With("service", service)
+	logger = telemetry.NewLogger(out, cfg.shared().LogLevel, cfg.shared().LogFormat).With("service", service)
 	slog.SetDefault(logger)
 
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -59,7 +61,7 @@ func runMain[T Configured](service string, defaults T, run func(context.Context,
 }
 
 func runWithTelemetry[T Configured](ctx context.Context, service string, cfg T, run func(context.Context, T) error) error {
-	flush, err := Telemetry(ctx, service, Version())
+	flush, err := telemetry.Start(ctx, service, Version())
 	if err != nil {
 		return err
 	}

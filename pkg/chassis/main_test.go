@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"strings"
@@ -17,6 +18,7 @@ import (
 	"time"
 
 	"github.com/quadrille-dev/quadrille/pkg/chassis"
+	"github.com/quadrille-dev/quadrille/pkg/chassis/httpapi"
 	"github.com/quadrille-dev/quadrille/verify/testservers"
 )
 
@@ -40,7 +42,7 @@ func runSample(ctx context.Context, cfg sampleConfig) error {
 			return err
 		}
 	}
-	router := chassis.NewRouter(chassis.RouterConfig{Service: "sample"})
+	router := httpapi.NewRouter(httpapi.RouterConfig{Service: "sample"})
 	return chassis.Run(ctx, cfg.Config, router)
 }
 
@@ -242,4 +244,24 @@ func get(t *testing.T, url string) string {
 		t.Fatal(err)
 	}
 	return string(body)
+}
+
+func do(handler http.Handler, method, path, body string) *httptest.ResponseRecorder {
+	rec := httptest.NewRecorder()
+	handler.ServeHTTP(rec, httptest.NewRequest(method, path, strings.NewReader(body)))
+	return rec
+}
+
+func waitUntil(t *testing.T, what string, condition func() bool) {
+	t.Helper()
+	deadline := time.After(30 * time.Second)
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for !condition() {
+		select {
+		case <-tick.C:
+		case <-deadline:
+			t.Fatalf("timed out waiting until %s", what)
+		}
+	}
 }

@@ -2,94 +2,24 @@ package chassis
 
 import (
 	"context"
-	"embed"
-	"errors"
 	"fmt"
 	"io/fs"
-	"log/slog"
 
-	"github.com/pressly/goose/v3"
-	"github.com/pressly/goose/v3/lock"
 	"gorm.io/gorm"
+
+	"github.com/quadrille-dev/quadrille/pkg/chassis/database"
+	"github.com/quadrille-dev/quadrille/pkg/chassis/httpapi"
+	"github.com/quadrille-dev/quadrille/pkg/events"
 )
 
-//go:embed migrations/*.sql
-var ownMigrations embed.FS
-
-var _ lock.SessionLocker = migrationLock{}
-
-// Migrate brings the database up to the newest version: first the tables of this package, then those in files, a
-// service's versioned SQL in goose's format (00001_name.sql with "-- +goose Up"), at the root of files or in its folder
-// migrations. It does nothing if everything is up to date; files may be nil.
-//
-// Instances may call it at the same time: one works, the others block until it is done. Each file is one transaction
-// and is recorded with it, in schema_migrations (chassis_migrations for this package), so a failed one can be corrected
-// and run again. On Postgres it needs a session of its own, hence a direct connection or a pooler in session mode.
-//
-// The same files serve Postgres and SQLite if they keep to what both understand. Types may have the names that Postgres
-// gives them: SQLite takes any, except that timestamptz becomes timestamp there, for the sake of its drivers.
+// Migrate brings the tables of a service up to date: first those of pkg/events and of this package, then those in files,
+// which may be nil. See [database.Migrate] for the format of the files. Several instances may call it at once.
 func Migrate(ctx context.Context, db *gorm.DB, files fs.FS) error {
-	if err := migrate(ctx, db, ownMigrations, "chassis_migrations"); err != nil {
+	if err := events.Migrate(ctx, db); err != nil {
+		return fmt.Errorf("migrate events: %w", err)
+	}
+	if err := httpapi.Migrate(ctx, db); err != nil {
 		return err
 	}
-	if files == nil {
-		return nil
-	}
-	return migrate(ctx, db, files, "schema_migrations")
-}
-
-// AsOwner calls change with a handle whose role may change tables, and blocks until it is done. That is the role of
-// cfg.MigrateDatabaseURL, for which it opens a connection and closes it afterwards, so that db, which serves requests,
-// may belong to a role that can do no more than read and write rows. If none is set, change gets db.
-func WithMigrationRole(ctx context.Context, cfg Config, db *gorm.DB, change func(ctx context.Context, db *gorm.DB) error) error {
-	if cfg.MigrateDatabaseURL == "" {
-		return change(ctx, db)
-	}
-	owner, err := OpenDatabase(ctx, cfg.MigrateDatabaseURL, DatabaseOptions{MaxConns: 2})
-	if err != nil {
-		return fmt.Errorf("MIGRATE_DATABASE_URL: %w", err)
-	}
-	return errors.Join(change(ctx, owner), CloseDatabase(owner))
-}
-
-func migrate(ctx context.Context, db *gorm.DB, files fs.FS, table string) error {
-	if info, err := fs.Stat(files, "migrations"); err == nil && info.IsDir() {
-		if files, err = fs.Sub(files, "migrations"); err != nil {
-			return fmt.Errorf("migrate: %w", err)
-		}
-	}
-	pool, err := db.DB()
-	if err != nil {
-		return fmt.Errorf("migrate: %w", err)
-	}
-	options := []goose.ProviderOption{goose.WithTableName(table), goose.WithDisableGlobalRegistry(true)}
-	dialect := goose.DialectPostgres
-	if onSQLite(db) {
-		dialect, files = goose.DialectSQLite3, sqliteFiles{files}
-	} else {
-		options = append(options, goose.WithSessionLocker(migrationLock{}))
-	}
-	provider, err := goose.NewProvider(dialect, pool, files, options...)
-	if errors.Is(err, goose.ErrNoMigrations) {
-		return nil
-	}
-	switch {
-	case err != nil:
-	case onSQLite(db):
-		err = upSQLite(ctx, pool, provider, table)
-	default:
-		err = up(ctx, provider)
-	}
-	if err != nil {
-		return fmt.Errorf("migrate: %w", err)
-	}
-	return nil
-}
-
-func up(ctx context.Context, provider *goose.Provider) error {
-	results, err := provider.Up(ctx)
-	for _, r := range results {
-		slog.InfoContext(ctx, "migrated", "file", r.Source.Path, "duration", r.Duration)
-	}
-	return err
+	return database.Migrate(ctx, db, "schema_migrations", files)
 }

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+
+	"github.com/quadrille-dev/quadrille/pkg/chassis/httpapi"
 )
 
 // Run serves router on cfg.HTTPAddr, or on cfg.Listener, and runs each of runners beside it, until ctx ends or one of
@@ -21,7 +23,7 @@ import (
 // The end has an order: readiness turns false; the server stops accepting and requests under way finish, for which
 // they have half of cfg.ShutdownTimeout; then the runners' context ends and they finish in what is left of it.
 // What is still at work after cfg.ShutdownTimeout is abandoned, and reported.
-func Run(ctx context.Context, cfg Config, router *Router, runners ...func(ctx context.Context) error) error {
+func Run(ctx context.Context, cfg Config, router *httpapi.Router, runners ...func(ctx context.Context) error) error {
 	listener := cfg.Listener
 	if listener == nil {
 		var err error
@@ -75,7 +77,7 @@ func Run(ctx context.Context, cfg Config, router *Router, runners ...func(ctx co
 
 	<-stopping.Done()
 	deadline := time.Now().Add(cfg.ShutdownTimeout)
-	router.draining.Store(true)
+	router.Drain()
 	slog.InfoContext(ctx, "stopping", "timeout", cfg.ShutdownTimeout)
 
 	httpErr := drain(detached, server, cfg.ShutdownTimeout/2)

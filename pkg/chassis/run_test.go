@@ -12,10 +12,11 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"github.com/quadrille-dev/quadrille/pkg/chassis"
+	"github.com/quadrille-dev/quadrille/pkg/chassis/httpapi"
 )
 
 // serve starts Run on a free port and returns its address and what will be its result.
-func serve(ctx context.Context, t *testing.T, router *chassis.Router, timeout time.Duration, runners ...func(context.Context) error) (string, <-chan error) {
+func serve(ctx context.Context, t *testing.T, router *httpapi.Router, timeout time.Duration, runners ...func(context.Context) error) (string, <-chan error) {
 	t.Helper()
 	addr, ended := make(chan string, 1), make(chan error, 1)
 	cfg := chassis.Config{HTTPAddr: "127.0.0.1:0", ShutdownTimeout: timeout, OnListen: func(a net.Addr) { addr <- a.String() }}
@@ -34,7 +35,7 @@ func TestRun_StopsInOrder(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	inside, finish := make(chan struct{}), make(chan struct{})
 	runnerStopped := make(chan struct{})
-	router := chassis.NewRouter(chassis.RouterConfig{})
+	router := httpapi.NewRouter(httpapi.RouterConfig{})
 	router.GET("/work", func(c *gin.Context) {
 		close(inside)
 		<-finish
@@ -83,7 +84,7 @@ func TestRun_EndsAllWhenOneFails(t *testing.T) {
 	t.Parallel()
 	broken := errors.New("broken")
 	fail := make(chan struct{})
-	_, ended := serve(t.Context(), t, chassis.NewRouter(chassis.RouterConfig{}), time.Minute,
+	_, ended := serve(t.Context(), t, httpapi.NewRouter(httpapi.RouterConfig{}), time.Minute,
 		func(context.Context) error { <-fail; return broken },
 		func(ctx context.Context) error { <-ctx.Done(); return nil })
 	close(fail)
@@ -97,7 +98,7 @@ func TestRun_AbandonsWhatDoesNotEnd(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	release := make(chan struct{})
 	defer close(release)
-	_, ended := serve(ctx, t, chassis.NewRouter(chassis.RouterConfig{}), 20*time.Millisecond,
+	_, ended := serve(ctx, t, httpapi.NewRouter(httpapi.RouterConfig{}), 20*time.Millisecond,
 		func(context.Context) error { <-release; return nil })
 	stop()
 	if err := <-ended; err == nil || !strings.Contains(err.Error(), "still under way") {
@@ -112,7 +113,7 @@ func TestRun_ReportsAnAddressInUse(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer taken.Close()
-	err = chassis.Run(t.Context(), chassis.Config{HTTPAddr: taken.Addr().String()}, chassis.NewRouter(chassis.RouterConfig{}))
+	err = chassis.Run(t.Context(), chassis.Config{HTTPAddr: taken.Addr().String()}, httpapi.NewRouter(httpapi.RouterConfig{}))
 	if err == nil {
 		t.Error("no error")
 	}
@@ -125,7 +126,7 @@ func TestRun_ServesOnTheGivenListenerNoMoreRequestsAtOnceThanItMay(t *testing.T)
 		t.Fatal(err)
 	}
 	inside, finish := make(chan struct{}, 10), make(chan struct{})
-	router := chassis.NewRouter(chassis.RouterConfig{})
+	router := httpapi.NewRouter(httpapi.RouterConfig{})
 	router.GET("/work", func(c *gin.Context) {
 		inside <- struct{}{}
 		<-finish

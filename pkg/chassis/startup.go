@@ -9,7 +9,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/gin-gonic/gin"
+	"github.com/quadrille-dev/quadrille/pkg/chassis/httpapi"
 )
 
 // lobby is a listener that answers by itself until somebody accepts its connections. A service that still waits for its
@@ -26,7 +26,7 @@ func newStartupListener(addr string) (*startupListener, error) {
 		return nil, fmt.Errorf("listen: %w", err)
 	}
 	l := &startupListener{TCPListener: listener.(*net.TCPListener), left: make(chan struct{})}
-	server := &http.Server{Handler: starting(), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 5 * time.Second}
+	server := &http.Server{Handler: httpapi.StartupHandler(), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 5 * time.Second}
 	// A connection that stayed open would never see the service.
 	server.SetKeepAlivesEnabled(false)
 	go func() {
@@ -66,18 +66,3 @@ func (l lent) Accept() (net.Conn, error) {
 
 // Close implements net.Listener.
 func (lent) Close() error { return nil }
-
-// starting answers as the service will, that it is not there yet.
-func starting() http.Handler {
-	gin.SetMode(gin.ReleaseMode)
-	engine := gin.New()
-	engine.RedirectTrailingSlash = false
-	engine.Use(identify("")) // a tenant is of no interest yet
-	engine.GET("/livez", func(c *gin.Context) { c.JSON(http.StatusOK, gin.H{"status": "alive"}) })
-	engine.GET("/readyz", func(c *gin.Context) { c.JSON(http.StatusServiceUnavailable, gin.H{"status": "starting"}) })
-	engine.NoRoute(Handle(func(*gin.Context) error {
-		return Unavailable("The service is starting: it waits for its database, or brings its tables up to date. Nothing was changed.",
-			2*time.Second)
-	}))
-	return engine
-}

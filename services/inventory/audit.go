@@ -3,7 +3,7 @@ package inventory
 import (
 	"gorm.io/gorm"
 
-	"github.com/quadrille-dev/quadrille/pkg/chassis"
+	"github.com/quadrille-dev/quadrille/pkg/chassis/httpapi"
 )
 
 type (
@@ -24,12 +24,12 @@ type (
 )
 
 // readBooks lists every product, also those no longer in the catalogue, and every reservation.
-func readBooks(tx *gorm.DB) chassis.Entries {
-	return chassis.Entries{
-		"products": chassis.AuditRows(tx.Order("sku"), func(p productRow) bookedProduct {
+func readBooks(tx *gorm.DB) httpapi.AuditEntries {
+	return httpapi.AuditEntries{
+		"products": httpapi.AuditRows(tx.Order("sku"), func(p productRow) bookedProduct {
 			return bookedProduct{SKU: p.SKU, Supplied: p.Received, OnHand: p.OnHand, Reserved: p.Reserved, Deleted: p.Deleted}
 		}),
-		"reservations": chassis.AuditRows(tx.Order("order_id"), func(r reservationRow) bookedReservation {
+		"reservations": httpapi.AuditRows(tx.Order("order_id"), func(r reservationRow) bookedReservation {
 			booked := bookedReservation{OrderID: r.OrderID, State: r.State, Items: []itemJSON{}}
 			for _, item := range r.Items {
 				booked.Items = append(booked.Items, itemJSON(item))

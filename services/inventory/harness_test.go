@@ -19,7 +19,8 @@ import (
 	"gorm.io/gorm"
 
 	"github.com/quadrille-dev/quadrille/contracts"
-	"github.com/quadrille-dev/quadrille/pkg/chassis"
+	"github.com/quadrille-dev/quadrille/pkg/chassis/database"
+	"github.com/quadrille-dev/quadrille/pkg/chassis/httpapi"
 	"github.com/quadrille-dev/quadrille/pkg/events"
 	"github.com/quadrille-dev/quadrille/pkg/events/eventstest"
 	"github.com/quadrille-dev/quadrille/pkg/events/transport"
@@ -41,11 +42,11 @@ var migrated = testservers.NewTemplate(func(ctx context.Context, url string) err
 	if err != nil {
 		return err
 	}
-	return errors.Join(inventory.Migrate(ctx, db), chassis.CloseDatabase(db))
+	return errors.Join(inventory.Migrate(ctx, db), database.Close(db))
 })
 
 func openDatabase(ctx context.Context, url string) (*gorm.DB, error) {
-	return chassis.OpenDatabase(ctx, chassis.Secret(url), chassis.DatabaseOptions{})
+	return database.Open(ctx, url, database.Options{})
 }
 
 // shop is the service on a database of its own, with its real bus, and a broker in memory in place of the others.
@@ -65,7 +66,7 @@ func newShop(t *testing.T) *shop {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := chassis.CloseDatabase(db); err != nil {
+		if err := database.Close(db); err != nil {
 			t.Error(err)
 		}
 	})
@@ -76,7 +77,7 @@ func newShop(t *testing.T) *shop {
 		t.Fatal(err)
 	}
 	s.stop = eventstest.Start(t, bus)
-	router := chassis.NewRouter(chassis.RouterConfig{Service: "inventory"})
+	router := httpapi.NewRouter(httpapi.RouterConfig{Service: "inventory"})
 	s.svc.Routes(router)
 	s.router = router
 	return s

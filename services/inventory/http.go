@@ -13,18 +13,18 @@ import (
 	"github.com/gin-gonic/gin"
 	"gorm.io/gorm"
 
-	"github.com/quadrille-dev/quadrille/pkg/chassis"
+	"github.com/quadrille-dev/quadrille/pkg/chassis/httpapi"
 )
 
 // Routes adds the service's endpoints.
-func (s *Service) Routes(r *chassis.Router) {
+func (s *Service) Routes(r *httpapi.Router) {
 	api := r.API
-	api.PUT("/products/:sku", chassis.Handle(s.putProduct))
-	api.DELETE("/products/:sku", chassis.Handle(s.deleteProduct))
-	api.GET("/products", chassis.Handle(s.listProducts))
-	api.GET("/products/:sku", chassis.Handle(s.getProduct))
-	api.POST("/products/:sku/restock", chassis.Handle(s.supplyProduct))
-	api.GET("/reservations/:orderId", chassis.Handle(s.getReservation))
+	api.PUT("/products/:sku", httpapi.Handle(s.putProduct))
+	api.DELETE("/products/:sku", httpapi.Handle(s.deleteProduct))
+	api.GET("/products", httpapi.Handle(s.listProducts))
+	api.GET("/products/:sku", httpapi.Handle(s.getProduct))
+	api.POST("/products/:sku/restock", httpapi.Handle(s.supplyProduct))
+	api.GET("/reservations/:orderId", httpapi.Handle(s.getReservation))
 }
 
 type (
@@ -83,11 +83,11 @@ var validCurrency = regexp.MustCompile(`^[A-Z]{3}$`)
 func (s *Service) putProduct(c *gin.Context) error {
 	sku := c.Param("sku")
 	var req putProductRequest
-	if err := chassis.DecodeJSON(c, &req); err != nil {
+	if err := httpapi.DecodeJSON(c, &req); err != nil {
 		return err
 	}
 	if wrong := req.check(sku); len(wrong) > 0 {
-		return chassis.Unprocessable(wrong...)
+		return httpapi.Unprocessable(wrong...)
 	}
 	status := http.StatusOK
 	p, err := s.transact(c, sku, func(p *Product) ([]Fact, error) {
@@ -104,7 +104,7 @@ func (s *Service) putProduct(c *gin.Context) error {
 }
 
 func (s *Service) deleteProduct(c *gin.Context) error {
-	sku, err := chassis.PathID(c, "sku")
+	sku, err := httpapi.PathID(c, "sku")
 	if err != nil {
 		return err
 	}
@@ -127,29 +127,29 @@ func (s *Service) transact(c *gin.Context, sku string, rule func(*Product) ([]Fa
 
 // supplyProduct adds stock once, however often it is repeated under one Idempotency-Key.
 func (s *Service) supplyProduct(c *gin.Context) error {
-	sku, err := chassis.PathID(c, "sku")
+	sku, err := httpapi.PathID(c, "sku")
 	if err != nil {
 		return err
 	}
 	var req supplyRequest
-	if err := chassis.DecodeJSON(c, &req); err != nil {
+	if err := httpapi.DecodeJSON(c, &req); err != nil {
 		return err
 	}
 	if req.Quantity < 1 || req.Quantity > maxSupply {
-		return chassis.Unprocessable(chassis.FieldError{Field: "quantity", Detail: "must be from 1 to 1000000"})
+		return httpapi.Unprocessable(httpapi.FieldError{Field: "quantity", Detail: "must be from 1 to 1000000"})
 	}
-	return chassis.Idempotent(c, s.db, chassis.IdempotencyOptions{}, func(ctx context.Context, tx *gorm.DB) (chassis.Reply, error) {
+	return httpapi.Idempotent(c, s.db, httpapi.IdempotencyOptions{}, func(ctx context.Context, tx *gorm.DB) (httpapi.Reply, error) {
 		p, err := s.changeProduct(ctx, tx, sku, func(p *Product) ([]Fact, error) { return nil, p.Restock(req.Quantity) })
 		if err != nil {
-			return chassis.Reply{}, problemOf(err)
+			return httpapi.Reply{}, problemOf(err)
 		}
 		slog.InfoContext(ctx, "stock supplied", "sku", sku, "quantity", req.Quantity, "on_hand", p.OnHand)
-		return chassis.Reply{Status: http.StatusCreated, Body: stockResponse{p.SKU, p.OnHand, p.Reserved, p.Available()}}, nil
+		return httpapi.Reply{Status: http.StatusCreated, Body: stockResponse{p.SKU, p.OnHand, p.Reserved, p.Available()}}, nil
 	})
 }
 
 func (s *Service) listProducts(c *gin.Context) error {
-	page, err := chassis.ParsePage(c)
+	page, err := httpapi.ParsePage(c)
 	if err != nil {
 		return err
 	}
@@ -161,14 +161,14 @@ func (s *Service) listProducts(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	c.JSON(http.StatusOK, chassis.NewList(page, products, func(p Product) (productResponse, chassis.Cursor) {
-		return productOf(p), chassis.Cursor{Key: p.SKU}
+	c.JSON(http.StatusOK, httpapi.NewList(page, products, func(p Product) (productResponse, httpapi.Cursor) {
+		return productOf(p), httpapi.Cursor{Key: p.SKU}
 	}))
 	return nil
 }
 
 func (s *Service) getProduct(c *gin.Context) error {
-	sku, err := chassis.PathID(c, "sku")
+	sku, err := httpapi.PathID(c, "sku")
 	if err != nil {
 		return err
 	}
@@ -181,7 +181,7 @@ func (s *Service) getProduct(c *gin.Context) error {
 }
 
 func (s *Service) getReservation(c *gin.Context) error {
-	orderID, err := chassis.PathID(c, "orderId")
+	orderID, err := httpapi.PathID(c, "orderId")
 	if err != nil {
 		return err
 	}
@@ -201,9 +201,9 @@ func (s *Service) getReservation(c *gin.Context) error {
 }
 
 // check answers what is wrong with the request.
-func (r putProductRequest) check(sku string) (wrong []chassis.FieldError) {
-	refuse := func(field, detail string) { wrong = append(wrong, chassis.FieldError{Field: field, Detail: detail}) }
-	if !chassis.ValidID(sku) {
+func (r putProductRequest) check(sku string) (wrong []httpapi.FieldError) {
+	refuse := func(field, detail string) { wrong = append(wrong, httpapi.FieldError{Field: field, Detail: detail}) }
+	if !httpapi.ValidID(sku) {
 		refuse("sku", "must be 1 to 64 letters, digits, dots, dashes and underscores, and begin with a letter or a digit")
 	}
 	if strings.TrimSpace(r.Name) == "" || utf8.RuneCountInString(r.Name) > maxName || strings.ContainsFunc(r.Name, unicode.IsControl) {
@@ -222,9 +222,9 @@ func (r putProductRequest) check(sku string) (wrong []chassis.FieldError) {
 func problemOf(err error) error {
 	switch {
 	case errors.Is(err, ErrUnknownProduct), errors.Is(err, errUnknownOrder):
-		return chassis.NotFound(err.Error())
+		return httpapi.NotFound(err.Error())
 	case errors.Is(err, ErrStockReserved), errors.Is(err, ErrTooMuchStock):
-		return chassis.Conflict(err.Error())
+		return httpapi.Conflict(err.Error())
 	default:
 		return err
 	}

@@ -10,7 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/quadrille-dev/quadrille/contracts"
-	"github.com/quadrille-dev/quadrille/pkg/chassis"
+	"github.com/quadrille-dev/quadrille/pkg/chassis/database"
 )
 
 const silkFan = `{"name":"Silk fan","price":{"amount":1999,"currency":"EUR"}}`
@@ -250,7 +250,7 @@ func TestAPI_SaysWhenTheDatabaseIsAway(t *testing.T) {
 	t.Parallel()
 	s := newShop(t)
 	s.stop()
-	if err := chassis.CloseDatabase(s.db); err != nil {
+	if err := database.Close(s.db); err != nil {
 		t.Fatal(err)
 	}
 	rec := s.call(t, "GET", "/api/v1/products", "")

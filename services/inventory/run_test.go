@@ -12,6 +12,7 @@ import (
 
 	"github.com/quadrille-dev/quadrille/contracts"
 	"github.com/quadrille-dev/quadrille/pkg/chassis"
+	"github.com/quadrille-dev/quadrille/pkg/chassis/database"
 	"github.com/quadrille-dev/quadrille/pkg/events/eventstest"
 	"github.com/quadrille-dev/quadrille/verify/testservers"
 	"github.com/quadrille-dev/quadrille/services/inventory"
@@ -50,7 +51,7 @@ func serve(t *testing.T, change func(*inventory.Config)) (url string, tr *events
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := chassis.CloseDatabase(db); err != nil {
+		if err := database.Close(db); err != nil {
 			t.Error(err)
 		}
 	})

@@ -8,7 +8,7 @@ import (
 	"gorm.io/gorm"
 
 	"github.com/quadrille-dev/quadrille/contracts"
-	"github.com/quadrille-dev/quadrille/pkg/chassis"
+	"github.com/quadrille-dev/quadrille/pkg/chassis/telemetry"
 	"github.com/quadrille-dev/quadrille/pkg/events"
 )
 
@@ -43,7 +43,7 @@ func (s *Service) change(ctx context.Context, tx *gorm.DB, orderID string,
 	facts := rule(&r, shelf)
 
 	if r.State == before {
-		chassis.RecordNoop(ctx, "inventory", orderID, string(before))
+		telemetry.RecordNoop(ctx, "inventory", orderID, string(before))
 		return nil
 	}
 	if err := storeReservation(tx, r); err != nil {

@@ -5,7 +5,7 @@ import (
 
 	"gorm.io/gorm"
 
-	"github.com/quadrille-dev/quadrille/pkg/chassis"
+	"github.com/quadrille-dev/quadrille/pkg/chassis/httpapi"
 )
 
 // bookedOrder is a line of the books that operators see.
@@ -22,8 +22,8 @@ type bookedOrder struct {
 }
 
 // readBooks lists every order.
-func (s *Service) readBooks(tx *gorm.DB) chassis.Entries {
-	return chassis.Entries{"orders": chassis.AuditRows(tx.Omit("items", "ship_to").Order("id"), func(r orderRow) bookedOrder {
+func (s *Service) readBooks(tx *gorm.DB) httpapi.AuditEntries {
+	return httpapi.AuditEntries{"orders": httpapi.AuditRows(tx.Omit("items", "ship_to").Order("id"), func(r orderRow) bookedOrder {
 		o := r.order()
 		wait, _ := o.WaitingOn()
 		stallsAt, _ := o.StallsAt(s.timeouts)

@@ -5,7 +5,7 @@ import (
 
 	"gorm.io/gorm"
 
-	"github.com/quadrille-dev/quadrille/pkg/chassis"
+	"github.com/quadrille-dev/quadrille/pkg/chassis/telemetry"
 )
 
 // cancel passes on the customer's wish and answers the order as it is then. The error is errUnknownOrder, or a
@@ -15,7 +15,7 @@ func (s *Service) cancel(ctx context.Context, orderID string) (o *Order, err err
 	if err != nil {
 		return nil, err
 	}
-	ctx, span := chassis.ContinueTrace(ctx, from.TraceParent, "cancel order")
+	ctx, span := telemetry.ContinueTrace(ctx, from.TraceParent, "cancel order")
 	defer span.End()
 	err = s.db.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
 		if o, err = lockOrder(tx, orderID); err != nil {

@@ -19,7 +19,8 @@ import (
 	"gorm.io/gorm"
 
 	"github.com/quadrille-dev/quadrille/contracts"
-	"github.com/quadrille-dev/quadrille/pkg/chassis"
+	"github.com/quadrille-dev/quadrille/pkg/chassis/database"
+	"github.com/quadrille-dev/quadrille/pkg/chassis/httpapi"
 	"github.com/quadrille-dev/quadrille/pkg/events"
 	"github.com/quadrille-dev/quadrille/pkg/events/eventstest"
 	"github.com/quadrille-dev/quadrille/pkg/events/transport"
@@ -41,11 +42,11 @@ var migrated = testservers.NewTemplate(func(ctx context.Context, url string) err
 	if err != nil {
 		return err
 	}
-	return errors.Join(order.Migrate(ctx, db), chassis.CloseDatabase(db))
+	return errors.Join(order.Migrate(ctx, db), database.Close(db))
 })
 
 func open(ctx context.Context, url string) (*gorm.DB, error) {
-	return chassis.OpenDatabase(ctx, chassis.Secret(url), chassis.DatabaseOptions{})
+	return database.Open(ctx, url, database.Options{})
 }
 
 // shop is the service on a database of its own, with its real bus, and a broker in memory in place of the others.
@@ -77,7 +78,7 @@ func newShopWith(t *testing.T, patience order.Timeouts) *shop {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := chassis.CloseDatabase(db); err != nil {
+		if err := database.Close(db); err != nil {
 			t.Error(err)
 		}
 	})
@@ -89,7 +90,7 @@ func newShopWith(t *testing.T, patience order.Timeouts) *shop {
 		t.Fatal(err)
 	}
 	s.stop = eventstest.Start(t, bus)
-	router := chassis.NewRouter(chassis.RouterConfig{Service: "order", OpsToken: opsToken})
+	router := httpapi.NewRouter(httpapi.RouterConfig{Service: "order", OpsToken: opsToken})
 	svc.Routes(router)
 	s.router = router
 

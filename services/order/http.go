@@ -12,16 +12,16 @@ import (
 	"github.com/gin-gonic/gin"
 	"gorm.io/gorm"
 
-	"github.com/quadrille-dev/quadrille/pkg/chassis"
+	"github.com/quadrille-dev/quadrille/pkg/chassis/httpapi"
 )
 
 // Routes adds the service's endpoints: below /api/v1 for customers, below /ops for operators.
-func (s *Service) Routes(r *chassis.Router) {
+func (s *Service) Routes(r *httpapi.Router) {
 	api := r.API
-	api.POST("/orders", chassis.Handle(s.postOrder))
-	api.GET("/orders", chassis.Handle(s.listOrders))
-	api.GET("/orders/:orderId", chassis.Handle(s.getOrder))
-	api.POST("/orders/:orderId/cancel", chassis.Handle(s.cancelOrder))
+	api.POST("/orders", httpapi.Handle(s.postOrder))
+	api.GET("/orders", httpapi.Handle(s.listOrders))
+	api.GET("/orders/:orderId", httpapi.Handle(s.getOrder))
+	api.POST("/orders/:orderId/cancel", httpapi.Handle(s.cancelOrder))
 	s.opsRoutes(r.Ops)
 }
 
@@ -80,16 +80,16 @@ func historyOf(history []HistoryEntry) []entryResponse {
 // postOrder answers 202: the order is taken, and what becomes of it is for others to say.
 func (s *Service) postOrder(c *gin.Context) error {
 	var req placeRequest
-	if err := chassis.DecodeJSON(c, &req); err != nil {
+	if err := httpapi.DecodeJSON(c, &req); err != nil {
 		return err
 	}
-	once := chassis.IdempotencyOptions{Required: true}
-	return chassis.Idempotent(c, s.db, once, func(ctx context.Context, tx *gorm.DB) (chassis.Reply, error) {
+	once := httpapi.IdempotencyOptions{Required: true}
+	return httpapi.Idempotent(c, s.db, once, func(ctx context.Context, tx *gorm.DB) (httpapi.Reply, error) {
 		o, history, err := s.place(ctx, tx, req)
 		if err != nil {
-			return chassis.Reply{}, err
+			return httpapi.Reply{}, err
 		}
-		return chassis.Reply{
+		return httpapi.Reply{
 			Status: http.StatusAccepted, Location: "/api/v1/orders/" + o.ID, Body: responseOf(o, history),
 		}, nil
 	})
@@ -119,7 +119,7 @@ func (s *Service) cancelOrder(c *gin.Context) error {
 
 // listOrders answers the newest first.
 func (s *Service) listOrders(c *gin.Context) error {
-	page, err := chassis.ParsePage(c)
+	page, err := httpapi.ParsePage(c)
 	if err != nil {
 		return err
 	}
@@ -129,18 +129,18 @@ func (s *Service) listOrders(c *gin.Context) error {
 	}
 	switch {
 	case !plain(f.CustomerID) || utf8.RuneCountInString(f.CustomerID) > maxCustomerID:
-		return chassis.BadRequest("", chassis.FieldError{
+		return httpapi.BadRequest("", httpapi.FieldError{
 			Field: "customerId", Detail: fmt.Sprintf("must be up to %d characters, none of them a control character", maxCustomerID),
 		})
 	case f.State != "" && !slices.Contains(States, f.State):
-		return chassis.BadRequest("", chassis.FieldError{Field: "status", Detail: fmt.Sprintf("must be one of %v", States)})
+		return httpapi.BadRequest("", httpapi.FieldError{Field: "status", Detail: fmt.Sprintf("must be one of %v", States)})
 	}
 	orders, err := listOrders(s.db.WithContext(c.Request.Context()), f)
 	if err != nil {
 		return err
 	}
-	c.JSON(http.StatusOK, chassis.NewList(page, orders, func(o *Order) (orderResponse, chassis.Cursor) {
-		return responseOf(o, nil), chassis.Cursor{Key: o.ID}
+	c.JSON(http.StatusOK, httpapi.NewList(page, orders, func(o *Order) (orderResponse, httpapi.Cursor) {
+		return responseOf(o, nil), httpapi.Cursor{Key: o.ID}
 	}))
 	return nil
 }
@@ -150,9 +150,9 @@ func problemOf(err error) error {
 	var late *TooLateError
 	switch {
 	case errors.Is(err, errUnknownOrder):
-		return chassis.NotFound("no order has this id")
+		return httpapi.NotFound("no order has this id")
 	case errors.As(err, &late):
-		return chassis.NewProblem(http.StatusConflict, "too-late-to-cancel", "The order cannot be cancelled any more",
+		return httpapi.NewProblem(http.StatusConflict, "too-late-to-cancel", "The order cannot be cancelled any more",
 			"the parcel is already "+late.Because)
 	default:
 		return err

@@ -8,7 +8,7 @@ import (
 	"testing"
 
 	"github.com/quadrille-dev/quadrille/contracts"
-	"github.com/quadrille-dev/quadrille/pkg/chassis"
+	"github.com/quadrille-dev/quadrille/pkg/chassis/telemetry"
 	"github.com/quadrille-dev/quadrille/pkg/events/eventstest"
 	"github.com/quadrille-dev/quadrille/services/order"
 )
@@ -17,7 +17,7 @@ import (
 func TestLog_SaysWhichOrderWhichEventAndWhichFlow(t *testing.T) {
 	var out bytes.Buffer
 	before := slog.Default()
-	slog.SetDefault(chassis.NewLogger(&out, slog.LevelInfo, "json"))
+	slog.SetDefault(telemetry.NewLogger(&out, slog.LevelInfo, "json"))
 	t.Cleanup(func() { slog.SetDefault(before) })
 	s := newShop(t)
 	id := s.place(t)

@@ -8,7 +8,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"github.com/quadrille-dev/quadrille/contracts"
-	"github.com/quadrille-dev/quadrille/pkg/chassis"
+	"github.com/quadrille-dev/quadrille/pkg/chassis/httpapi"
 )
 
 type (
@@ -40,14 +40,14 @@ type (
 
 // opsRoutes adds what operators ask about orders that do not go on.
 func (s *Service) opsRoutes(ops *gin.RouterGroup) {
-	ops.GET("/orders", chassis.Handle(s.listWaiting))
-	ops.GET("/orders/:orderId", chassis.Handle(s.getFacts))
+	ops.GET("/orders", httpapi.Handle(s.listWaiting))
+	ops.GET("/orders/:orderId", httpapi.Handle(s.getFacts))
 }
 
 // listWaiting answers orders that have not ended, those first that have waited longest; with ?stalled=true, those only
 // that have waited for too long.
 func (s *Service) listWaiting(c *gin.Context) error {
-	page, err := chassis.ParsePage(c)
+	page, err := httpapi.ParsePage(c)
 	if err != nil {
 		return err
 	}
@@ -56,14 +56,14 @@ func (s *Service) listWaiting(c *gin.Context) error {
 	case "", "true":
 		f.Stalled = stalled != ""
 	default:
-		return chassis.BadRequest("", chassis.FieldError{Field: "stalled", Detail: "must be true, or left out"})
+		return httpapi.BadRequest("", httpapi.FieldError{Field: "stalled", Detail: "must be true, or left out"})
 	}
 	orders, err := listWaiting(s.db.WithContext(c.Request.Context()), f)
 	if err != nil {
 		return err
 	}
-	c.JSON(http.StatusOK, chassis.NewList(page, orders, func(o *Order) (waitingResponse, chassis.Cursor) {
-		return waitingOf(o), chassis.Cursor{Time: o.WaitingSince, Key: o.ID}
+	c.JSON(http.StatusOK, httpapi.NewList(page, orders, func(o *Order) (waitingResponse, httpapi.Cursor) {
+		return waitingOf(o), httpapi.Cursor{Time: o.WaitingSince, Key: o.ID}
 	}))
 	return nil
 }

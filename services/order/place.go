@@ -12,7 +12,7 @@ import (
 	"github.com/google/uuid"
 	"gorm.io/gorm"
 
-	"github.com/quadrille-dev/quadrille/pkg/chassis"
+	"github.com/quadrille-dev/quadrille/pkg/chassis/httpapi"
 )
 
 // placeRequest is what a customer sends.
@@ -64,11 +64,11 @@ func (s *Service) place(ctx context.Context, tx *gorm.DB, req placeRequest) (*Or
 }
 
 func refuse(mistakes []FieldError) error {
-	fields := make([]chassis.FieldError, len(mistakes))
+	fields := make([]httpapi.FieldError, len(mistakes))
 	for i, m := range mistakes {
-		fields[i] = chassis.FieldError(m)
+		fields[i] = httpapi.FieldError(m)
 	}
-	return chassis.Unprocessable(fields...)
+	return httpapi.Unprocessable(fields...)
 }
 
 const maxCustomerID = 100 // characters

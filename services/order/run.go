@@ -3,13 +3,14 @@ package order
 import (
 	"context"
 	"errors"
-	"fmt"
 
 	"gorm.io/gorm"
 
 	"github.com/quadrille-dev/quadrille/contracts"
 	"github.com/quadrille-dev/quadrille/contracts/openapi"
 	"github.com/quadrille-dev/quadrille/pkg/chassis"
+	"github.com/quadrille-dev/quadrille/pkg/chassis/database"
+	"github.com/quadrille-dev/quadrille/pkg/chassis/httpapi"
 	"github.com/quadrille-dev/quadrille/pkg/events"
 	"github.com/quadrille-dev/quadrille/pkg/events/transport"
 )
@@ -17,7 +18,7 @@ import (
 // Run brings the tables up to date and serves until ctx ends, then stops in order. The database and the transport
 // remain the caller's to close.
 func Run(ctx context.Context, cfg Config, db *gorm.DB, transport transport.Transport) (err error) {
-	if err := chassis.WithMigrationRole(ctx, cfg.Config, db, Migrate); err != nil {
+	if err := database.WithMigrationRole(ctx, cfg.MigrateDatabaseURL.Reveal(), db, Migrate); err != nil {
 		return err
 	}
 	s := New(db, Timeouts{Payment: cfg.PaymentDeadline, Services: cfg.StalledAfter, Carrier: cfg.CarrierStalledAfter})
@@ -36,14 +37,14 @@ func Run(ctx context.Context, cfg Config, db *gorm.DB, transport transport.Trans
 	if err != nil {
 		return err
 	}
-	return chassis.Run(ctx, cfg.Config, router, bus.Run, s.Watch, chassis.PruneIdempotencyKeys(db))
+	return chassis.Run(ctx, cfg.Config, router, bus.Run, s.Watch, httpapi.PruneIdempotencyKeys(db))
 }
 
 // router has everything that the service serves.
-func (s *Service) router(cfg Config, bus *events.Bus) (*chassis.Router, error) {
-	r := chassis.NewRouter(chassis.RouterConfig{
-		Service: "order", OpsToken: cfg.OpsToken, DefaultTenant: cfg.DefaultTenant,
-		Checks: map[string]chassis.Check{"database": chassis.DatabaseCheck(s.db), "bus": bus.Ready},
+func (s *Service) router(cfg Config, bus *events.Bus) (*httpapi.Router, error) {
+	r := httpapi.NewRouter(httpapi.RouterConfig{
+		Service: "order", OpsToken: cfg.OpsToken.Reveal(), DefaultTenant: cfg.DefaultTenant,
+		Checks: map[string]httpapi.Check{"database": database.Check(s.db), "bus": bus.Ready},
 	})
 	s.Routes(r)
 	r.ServeAudit(s.db, bus, s.readBooks)
@@ -52,8 +53,5 @@ func (s *Service) router(cfg Config, bus *events.Bus) (*chassis.Router, error) {
 
 // Migrate brings the service's tables and its libraries' up to date. Several instances may call it at once.
 func Migrate(ctx context.Context, db *gorm.DB) error {
-	if err := events.Migrate(ctx, db); err != nil {
-		return fmt.Errorf("migrate events: %w", err)
-	}
 	return chassis.Migrate(ctx, db, Migrations)
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/quadrille-dev/quadrille/contracts"
 	"github.com/quadrille-dev/quadrille/pkg/chassis"
+	"github.com/quadrille-dev/quadrille/pkg/chassis/database"
 	"github.com/quadrille-dev/quadrille/pkg/events"
 	"github.com/quadrille-dev/quadrille/pkg/events/eventstest"
 	"github.com/quadrille-dev/quadrille/verify/testservers"
@@ -24,7 +25,7 @@ func TestRun_ServesFromAnEmptyDatabaseUntilItIsStopped(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := chassis.CloseDatabase(db); err != nil {
+		if err := database.Close(db); err != nil {
 			t.Error(err)
 		}
 	})

@@ -12,7 +12,7 @@ import (
 	"gorm.io/gorm"
 
 	"github.com/quadrille-dev/quadrille/contracts"
-	"github.com/quadrille-dev/quadrille/pkg/chassis"
+	"github.com/quadrille-dev/quadrille/pkg/chassis/telemetry"
 	"github.com/quadrille-dev/quadrille/pkg/events"
 )
 
@@ -42,7 +42,7 @@ func (s *Service) change(ctx context.Context, tx *gorm.DB, orderID string, rule 
 	}
 	changed, err := s.apply(ctx, tx, o, rule, history...)
 	if err == nil && !changed && rule != nil {
-		chassis.RecordNoop(ctx, "order", o.ID, string(o.State()))
+		telemetry.RecordNoop(ctx, "order", o.ID, string(o.State()))
 	}
 	return err
 }

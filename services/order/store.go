@@ -10,7 +10,8 @@ import (
 	"gorm.io/gorm"
 	"gorm.io/gorm/clause"
 
-	"github.com/quadrille-dev/quadrille/pkg/chassis"
+	"github.com/quadrille-dev/quadrille/pkg/chassis/httpapi"
+	"github.com/quadrille-dev/quadrille/pkg/chassis/telemetry"
 	"github.com/quadrille-dev/quadrille/pkg/events"
 )
 
@@ -94,7 +95,7 @@ func newOrderRow(o *Order) orderRow { return orderRow{Order: orderColumns(*o), S
 
 func insertOrder(ctx context.Context, tx *gorm.DB, o *Order) error {
 	row := newOrderRow(o)
-	row.Origin = origin{TraceParent: chassis.TraceParent(ctx), CorrelationID: events.CorrelationID(ctx)}
+	row.Origin = origin{TraceParent: telemetry.TraceParent(ctx), CorrelationID: events.CorrelationID(ctx)}
 	if err := tx.Create(&row).Error; err != nil {
 		return fmt.Errorf("insert order %s: %w", o.ID, err)
 	}
@@ -108,7 +109,7 @@ func lockOrder(tx *gorm.DB, id string) (*Order, error) {
 
 // findOrder answers errUnknownOrder also for what cannot be an id.
 func findOrder(tx *gorm.DB, id string) (*Order, error) {
-	if !chassis.ValidID(id) {
+	if !httpapi.ValidID(id) {
 		return nil, fmt.Errorf("order %q: %w", id, errUnknownOrder)
 	}
 	var row orderRow
@@ -124,7 +125,7 @@ func findOrder(tx *gorm.DB, id string) (*Order, error) {
 
 // findOrigin answers where the order comes from; nothing if there is no such order.
 func findOrigin(tx *gorm.DB, id string) (origin, error) {
-	if !chassis.ValidID(id) {
+	if !httpapi.ValidID(id) {
 		return origin{}, nil
 	}
 	var rows []orderRow
@@ -201,7 +202,7 @@ func listOrders(tx *gorm.DB, f orderFilter) ([]*Order, error) {
 // waitingFilter chooses orders that have not ended.
 type waitingFilter struct {
 	Stalled bool
-	After   *chassis.Cursor // the last one that is known already, if any
+	After   *httpapi.Cursor // the last one that is known already, if any
 	Limit   int
 }
 

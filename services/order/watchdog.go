@@ -8,7 +8,7 @@ import (
 
 	"gorm.io/gorm"
 
-	"github.com/quadrille-dev/quadrille/pkg/chassis"
+	"github.com/quadrille-dev/quadrille/pkg/chassis/telemetry"
 	"github.com/quadrille-dev/quadrille/pkg/events"
 )
 
@@ -57,7 +57,7 @@ func (s *Service) announce(ctx context.Context, orderID string) error {
 	if err != nil {
 		return err
 	}
-	ctx, span := chassis.ContinueTrace(events.WithCorrelationID(ctx, from.CorrelationID), from.TraceParent, "watch order")
+	ctx, span := telemetry.ContinueTrace(events.WithCorrelationID(ctx, from.CorrelationID), from.TraceParent, "watch order")
 	defer span.End()
 	var stalled *Order
 	err = s.db.WithContext(ctx).Transaction(func(tx *gorm.DB) error {

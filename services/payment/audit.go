@@ -3,7 +3,7 @@ package payment
 import (
 	"gorm.io/gorm"
 
-	"github.com/quadrille-dev/quadrille/pkg/chassis"
+	"github.com/quadrille-dev/quadrille/pkg/chassis/httpapi"
 )
 
 // bookedPayment is a line of the books that operators see. Amounts are minor units of Amount's currency.
@@ -17,8 +17,8 @@ type bookedPayment struct {
 }
 
 // readBooks lists every payment, as this service believes it to be; the processor has books of its own.
-func readBooks(tx *gorm.DB) chassis.Entries {
-	return chassis.Entries{"payments": chassis.AuditRows(tx.Order("order_id"), func(r paymentRow) bookedPayment {
+func readBooks(tx *gorm.DB) httpapi.AuditEntries {
+	return httpapi.AuditEntries{"payments": httpapi.AuditRows(tx.Order("order_id"), func(r paymentRow) bookedPayment {
 		p := r.payment()
 		return bookedPayment{
 			OrderID: p.OrderID, State: p.State, Amount: moneyJSON(p.Amount),

@@ -18,7 +18,8 @@ import (
 	"gorm.io/gorm"
 
 	"github.com/quadrille-dev/quadrille/contracts"
-	"github.com/quadrille-dev/quadrille/pkg/chassis"
+	"github.com/quadrille-dev/quadrille/pkg/chassis/database"
+	"github.com/quadrille-dev/quadrille/pkg/chassis/httpapi"
 	"github.com/quadrille-dev/quadrille/pkg/events"
 	"github.com/quadrille-dev/quadrille/pkg/events/eventstest"
 	"github.com/quadrille-dev/quadrille/pkg/events/transport"
@@ -40,11 +41,11 @@ var migrated = testservers.NewTemplate(func(ctx context.Context, url string) err
 	if err != nil {
 		return err
 	}
-	return errors.Join(Migrate(ctx, db), chassis.CloseDatabase(db))
+	return errors.Join(Migrate(ctx, db), database.Close(db))
 })
 
 func open(ctx context.Context, url string) (*gorm.DB, error) {
-	return chassis.OpenDatabase(ctx, chassis.Secret(url), chassis.DatabaseOptions{MaxConns: 10})
+	return database.Open(ctx, url, database.Options{MaxConns: 10})
 }
 
 // till is the service on a database of its own, with its real bus, a broker in memory in place of the others, and a
@@ -70,7 +71,7 @@ func newTillWith(t *testing.T, fake *fakeProcessor, gateway *Gateway) *till {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := chassis.CloseDatabase(db); err != nil {
+		if err := database.Close(db); err != nil {
 			t.Error(err)
 		}
 	})
@@ -81,7 +82,7 @@ func newTillWith(t *testing.T, fake *fakeProcessor, gateway *Gateway) *till {
 		t.Fatal(err)
 	}
 	tl.stop = eventstest.Start(t, bus)
-	router := chassis.NewRouter(chassis.RouterConfig{Service: "payment"})
+	router := httpapi.NewRouter(httpapi.RouterConfig{Service: "payment"})
 	svc.Routes(router)
 	tl.router = router
 	return tl

@@ -7,13 +7,13 @@ import (
 
 	"github.com/gin-gonic/gin"
 
-	"github.com/quadrille-dev/quadrille/pkg/chassis"
+	"github.com/quadrille-dev/quadrille/pkg/chassis/httpapi"
 )
 
 // Routes adds the service's endpoints below /api/v1.
-func (s *Service) Routes(r *chassis.Router) {
+func (s *Service) Routes(r *httpapi.Router) {
 	api := r.API
-	api.GET("/payments/:orderId", chassis.Handle(s.getPayment))
+	api.GET("/payments/:orderId", httpapi.Handle(s.getPayment))
 }
 
 type (
@@ -37,13 +37,13 @@ type (
 )
 
 func (s *Service) getPayment(c *gin.Context) error {
-	orderID, err := chassis.PathID(c, "orderId")
+	orderID, err := httpapi.PathID(c, "orderId")
 	if err != nil {
 		return err
 	}
 	r, err := findPayment(s.db.WithContext(c.Request.Context()), orderID)
 	if errors.Is(err, errUnknownOrder) {
-		return chassis.NotFound(err.Error())
+		return httpapi.NotFound(err.Error())
 	}
 	if err != nil {
 		return err

@@ -11,6 +11,7 @@ import (
 
 	"github.com/quadrille-dev/quadrille/contracts"
 	"github.com/quadrille-dev/quadrille/pkg/chassis"
+	"github.com/quadrille-dev/quadrille/pkg/chassis/database"
 	"github.com/quadrille-dev/quadrille/pkg/events"
 	"github.com/quadrille-dev/quadrille/pkg/events/eventstest"
 	"github.com/quadrille-dev/quadrille/pkg/events/transport"
@@ -82,7 +83,7 @@ func serve(t *testing.T, change func(*Config)) (url string, tr *eventstest.Trans
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = chassis.CloseDatabase(db) })
+	t.Cleanup(func() { _ = database.Close(db) })
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	stopped := make(chan error, 1)
 	tr = eventstest.NewTransport()

@@ -9,7 +9,7 @@ import (
 	"gorm.io/gorm"
 
 	"github.com/quadrille-dev/quadrille/contracts"
-	"github.com/quadrille-dev/quadrille/pkg/chassis"
+	"github.com/quadrille-dev/quadrille/pkg/chassis/telemetry"
 	"github.com/quadrille-dev/quadrille/pkg/events"
 )
 
@@ -37,7 +37,7 @@ func (s *Service) change(ctx context.Context, tx *gorm.DB, orderID string, rule 
 	p := before
 	facts := rule(&p)
 	if p == before && facts == nil {
-		chassis.RecordNoop(ctx, "payment", orderID, string(p.State))
+		telemetry.RecordNoop(ctx, "payment", orderID, string(p.State))
 		return nil
 	}
 	if err := storePayment(tx, p, s.now()); err != nil {

@@ -3,7 +3,7 @@ package shipping
 import (
 	"gorm.io/gorm"
 
-	"github.com/quadrille-dev/quadrille/pkg/chassis"
+	"github.com/quadrille-dev/quadrille/pkg/chassis/httpapi"
 )
 
 // bookedShipment is a line of the books that operators see.
@@ -14,9 +14,9 @@ type bookedShipment struct {
 }
 
 // readBooks lists every shipment, as this service believes it to be; the carrier has books of its own.
-func readBooks(tx *gorm.DB) chassis.Entries {
+func readBooks(tx *gorm.DB) httpapi.AuditEntries {
 	rows := tx.Select("order_id", "state", "parcel_id").Order("order_id")
-	return chassis.Entries{"shipments": chassis.AuditRows(rows, func(r shipmentRow) bookedShipment {
+	return httpapi.AuditEntries{"shipments": httpapi.AuditRows(rows, func(r shipmentRow) bookedShipment {
 		return bookedShipment{OrderID: r.OrderID, State: r.State, ShipmentID: r.ParcelID}
 	})}
 }

@@ -18,7 +18,8 @@ import (
 	"gorm.io/gorm"
 
 	"github.com/quadrille-dev/quadrille/contracts"
-	"github.com/quadrille-dev/quadrille/pkg/chassis"
+	"github.com/quadrille-dev/quadrille/pkg/chassis/database"
+	"github.com/quadrille-dev/quadrille/pkg/chassis/httpapi"
 	"github.com/quadrille-dev/quadrille/pkg/events"
 	"github.com/quadrille-dev/quadrille/pkg/events/eventstest"
 	"github.com/quadrille-dev/quadrille/pkg/events/transport"
@@ -40,11 +41,11 @@ var migrated = testservers.NewTemplate(func(ctx context.Context, url string) err
 	if err != nil {
 		return err
 	}
-	return errors.Join(Migrate(ctx, db), chassis.CloseDatabase(db))
+	return errors.Join(Migrate(ctx, db), database.Close(db))
 })
 
 func open(ctx context.Context, url string) (*gorm.DB, error) {
-	return chassis.OpenDatabase(ctx, chassis.Secret(url), chassis.DatabaseOptions{MaxConns: 10})
+	return database.Open(ctx, url, database.Options{MaxConns: 10})
 }
 
 const secret = "whsec_test"
@@ -73,7 +74,7 @@ func newDepotWith(t *testing.T, fake *fakeCarrier, carrier *Carrier) *depot {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := chassis.CloseDatabase(db); err != nil {
+		if err := database.Close(db); err != nil {
 			t.Error(err)
 		}
 	})
@@ -83,7 +84,7 @@ func newDepotWith(t *testing.T, fake *fakeCarrier, carrier *Carrier) *depot {
 		t.Fatal(err)
 	}
 	d.stop = eventstest.Start(t, bus)
-	router := chassis.NewRouter(chassis.RouterConfig{Service: "shipping"})
+	router := httpapi.NewRouter(httpapi.RouterConfig{Service: "shipping"})
 	d.service.Routes(router)
 	d.router = router
 	return d

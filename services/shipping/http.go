@@ -7,14 +7,14 @@ import (
 
 	"github.com/gin-gonic/gin"
 
-	"github.com/quadrille-dev/quadrille/pkg/chassis"
+	"github.com/quadrille-dev/quadrille/pkg/chassis/httpapi"
 )
 
 // Routes adds the service's endpoints: below /api/v1 for customers, below /webhooks for the carrier.
-func (s *Service) Routes(r *chassis.Router) {
+func (s *Service) Routes(r *httpapi.Router) {
 	api := r.API
-	api.GET("/shipments/:orderId", chassis.Handle(s.getShipment))
-	r.POST("/webhooks/carrier", chassis.Handle(s.postCarrierWebhook))
+	api.GET("/shipments/:orderId", httpapi.Handle(s.getShipment))
+	r.POST("/webhooks/carrier", httpapi.Handle(s.postCarrierWebhook))
 }
 
 type (
@@ -37,13 +37,13 @@ type (
 )
 
 func (s *Service) getShipment(c *gin.Context) error {
-	orderID, err := chassis.PathID(c, "orderId")
+	orderID, err := httpapi.PathID(c, "orderId")
 	if err != nil {
 		return err
 	}
 	r, err := findShipment(s.db.WithContext(c.Request.Context()), orderID)
 	if errors.Is(err, errUnknownOrder) {
-		return chassis.NotFound(err.Error())
+		return httpapi.NotFound(err.Error())
 	}
 	if err != nil {
 		return err

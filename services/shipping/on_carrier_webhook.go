@@ -7,7 +7,7 @@ import (
 
 	"gorm.io/gorm"
 
-	"github.com/quadrille-dev/quadrille/pkg/chassis"
+	"github.com/quadrille-dev/quadrille/pkg/chassis/telemetry"
 	"github.com/quadrille-dev/quadrille/pkg/events"
 )
 
@@ -41,7 +41,7 @@ func (s *Service) OnCarrierWebhook(ctx context.Context, n CarrierWebhook) error 
 			return errUnknownOrder
 		}
 		ctx := events.WithTenantID(events.WithCorrelationID(events.WithCausationID(ctx, n.ID), r.CorrelationID), r.TenantID)
-		ctx, span := chassis.ContinueTrace(ctx, r.TraceParent, "carrier notice "+string(n.Type))
+		ctx, span := telemetry.ContinueTrace(ctx, r.TraceParent, "carrier notice "+string(n.Type))
 		defer span.End()
 		return s.change(ctx, tx, n.Reference, func(sh *Shipment) []Fact {
 			if sh.State == Cancelled || sh.State == Failed {

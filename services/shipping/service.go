@@ -10,7 +10,7 @@ import (
 	"gorm.io/gorm"
 
 	"github.com/quadrille-dev/quadrille/contracts"
-	"github.com/quadrille-dev/quadrille/pkg/chassis"
+	"github.com/quadrille-dev/quadrille/pkg/chassis/telemetry"
 	"github.com/quadrille-dev/quadrille/pkg/events"
 )
 
@@ -39,7 +39,7 @@ func (s *Service) change(ctx context.Context, tx *gorm.DB, orderID string, rule 
 	shipment := before
 	facts := rule(&shipment)
 	if facts == nil && reflect.DeepEqual(shipment, before) {
-		chassis.RecordNoop(ctx, "shipping", orderID, string(shipment.State))
+		telemetry.RecordNoop(ctx, "shipping", orderID, string(shipment.State))
 		return nil
 	}
 	if err := storeShipment(ctx, tx, shipment, s.now()); err != nil {

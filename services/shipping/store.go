@@ -9,7 +9,7 @@ import (
 	"gorm.io/gorm"
 	"gorm.io/gorm/clause"
 
-	"github.com/quadrille-dev/quadrille/pkg/chassis"
+	"github.com/quadrille-dev/quadrille/pkg/chassis/telemetry"
 	"github.com/quadrille-dev/quadrille/pkg/events"
 )
 
@@ -74,7 +74,7 @@ func storeShipment(ctx context.Context, tx *gorm.DB, s Shipment, now time.Time) 
 	row := shipmentRow{
 		OrderID: s.OrderID, State: s.State, OrderSeen: s.OrderSeen, PaymentSeen: s.PaymentSeen,
 		Address: s.Address, Items: s.Items, ParcelID: s.ParcelID, Tracking: s.Tracking,
-		Detail: s.Detail, Reason: s.Reason, TraceParent: chassis.TraceParent(ctx), UpdatedAt: now,
+		Detail: s.Detail, Reason: s.Reason, TraceParent: telemetry.TraceParent(ctx), UpdatedAt: now,
 	}
 	return exactlyOne(tx.Model(&row).
 		Select("State", "OrderSeen", "PaymentSeen", "Address", "Items", "ParcelID", "Tracking", "Detail", "Reason",

@@ -10,19 +10,19 @@ import (
 
 	"github.com/gin-gonic/gin"
 
-	"github.com/quadrille-dev/quadrille/pkg/chassis"
+	"github.com/quadrille-dev/quadrille/pkg/chassis/httpapi"
 )
 
 // postCarrierNotice takes a report of the carrier's: 204 once its facts are stored. Any other answer has the carrier
 // repeat it, also one about an order that is not known: it may be known later.
 func (s *Service) postCarrierWebhook(c *gin.Context) error {
-	body, err := chassis.ReadBody(c)
+	body, err := httpapi.ReadBody(c)
 	if err != nil {
 		return err
 	}
 	if err := verifySignature(s.secret, c.GetHeader("Carrier-Signature"), body, s.now()); err != nil {
 		c.Header("WWW-Authenticate", "Carrier-Signature")
-		return chassis.NewProblem(http.StatusUnauthorized, "signature", "The signature is not acceptable", err.Error())
+		return httpapi.NewProblem(http.StatusUnauthorized, "signature", "The signature is not acceptable", err.Error())
 	}
 	notice, err := decodeCarrierWebhook(body)
 	if err != nil {
@@ -30,7 +30,7 @@ func (s *Service) postCarrierWebhook(c *gin.Context) error {
 	}
 	err = s.OnCarrierWebhook(c.Request.Context(), notice)
 	if errors.Is(err, errUnknownOrder) {
-		return chassis.NotFound(errUnknownOrder.Error())
+		return httpapi.NotFound(errUnknownOrder.Error())
 	}
 	if err != nil {
 		return err
@@ -45,11 +45,11 @@ const maxNoticeField = 255 // bytes
 func decodeCarrierWebhook(body []byte) (CarrierWebhook, error) {
 	var n CarrierWebhook
 	if err := json.Unmarshal(body, &n); err != nil {
-		return n, chassis.BadRequest("the body is not a notice in JSON")
+		return n, httpapi.BadRequest("the body is not a notice in JSON")
 	}
-	malformed := chassis.BadRequest("the notice is malformed")
+	malformed := httpapi.BadRequest("the notice is malformed")
 	refuse := func(field, detail string) {
-		malformed.Errors = append(malformed.Errors, chassis.FieldError{Field: field, Detail: detail})
+		malformed.Errors = append(malformed.Errors, httpapi.FieldError{Field: field, Detail: detail})
 	}
 	if n.Type != NoticeDispatched && n.Type != NoticeDelivered {
 		refuse("type", "is neither "+string(NoticeDispatched)+" nor "+string(NoticeDelivered))

@@ -13,7 +13,7 @@ import (
 	"github.com/glebarez/sqlite"
 	"gorm.io/gorm"
 
-	"github.com/quadrille-dev/quadrille/pkg/chassis"
+	"github.com/quadrille-dev/quadrille/pkg/chassis/database"
 )
 
 // All services share the processors of one machine with everything else here. Requests are not to take all of them, nor
@@ -23,7 +23,7 @@ const (
 	maxConns    = 16
 )
 
-// openDatabase opens the SQLite file of one service, with the settings that chassis.UseDatabase asks for.
+// openDatabase opens the SQLite file of one service, with the settings that database.OpenDialector asks for.
 func openDatabase(dir, service string) (*gorm.DB, error) {
 	file := filepath.Join(dir, service+".db")
 	if err := keepPrivate(file); err != nil {
@@ -34,7 +34,7 @@ func openDatabase(dir, service string) (*gorm.DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	db, err := chassis.UseDatabase(sqlite.Open(address), chassis.DatabaseOptions{MaxConns: maxConns})
+	db, err := database.OpenDialector(sqlite.Open(address), database.Options{MaxConns: maxConns})
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", service, err)
 	}

@@ -18,6 +18,8 @@ import (
 	"gorm.io/gorm"
 
 	"github.com/quadrille-dev/quadrille/pkg/chassis"
+	"github.com/quadrille-dev/quadrille/pkg/chassis/database"
+	"github.com/quadrille-dev/quadrille/pkg/chassis/httpapi"
 )
 
 // things are migrations as a service has them.
@@ -32,7 +34,7 @@ func open(t *testing.T, dir string) *gorm.DB {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := chassis.CloseDatabase(db); err != nil {
+		if err := database.Close(db); err != nil {
 			t.Error(err)
 		}
 	})
@@ -162,13 +164,13 @@ func TestMigrate_TimesAreTimes(t *testing.T) {
 
 // maker serves POST /api/v1/things, which makes one thing for each key.
 func maker(db *gorm.DB, work func() error) http.Handler {
-	router := chassis.NewRouter(chassis.RouterConfig{})
-	router.API.POST("/things", chassis.Handle(func(c *gin.Context) error {
-		return chassis.Idempotent(c, db, chassis.IdempotencyOptions{}, func(_ context.Context, tx *gorm.DB) (chassis.Reply, error) {
+	router := httpapi.NewRouter(httpapi.RouterConfig{})
+	router.API.POST("/things", httpapi.Handle(func(c *gin.Context) error {
+		return httpapi.Idempotent(c, db, httpapi.IdempotencyOptions{}, func(_ context.Context, tx *gorm.DB) (httpapi.Reply, error) {
 			if err := tx.Exec("insert into things (name) values ('x')").Error; err != nil {
-				return chassis.Reply{}, err
+				return httpapi.Reply{}, err
 			}
-			return chassis.Reply{Status: http.StatusCreated, Body: gin.H{"name": "x"}}, work()
+			return httpapi.Reply{Status: http.StatusCreated, Body: gin.H{"name": "x"}}, work()
 		})
 	}))
 	return router
@@ -241,7 +243,7 @@ func TestPruneIdempotencyKeys_ForgetsOnlyTheOld(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	var pruning sync.WaitGroup
-	pruning.Go(func() { _ = chassis.PruneIdempotencyKeys(db)(ctx) }) // it always returns nil
+	pruning.Go(func() { _ = httpapi.PruneIdempotencyKeys(db)(ctx) }) // it always returns nil
 	deadline := time.Now().Add(time.Minute)
 	for count(t, db, "idempotency_keys") != 1 && time.Now().Before(deadline) {
 		time.Sleep(time.Millisecond)

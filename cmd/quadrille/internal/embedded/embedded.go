@@ -20,10 +20,10 @@ import (
 	"golang.org/x/sync/errgroup"
 	"gorm.io/gorm"
 
-	"github.com/quadrille-dev/quadrille/services/topology"
-	"github.com/quadrille-dev/quadrille/pkg/chassis"
+	"github.com/quadrille-dev/quadrille/pkg/chassis/database"
 	"github.com/quadrille-dev/quadrille/pkg/events/inprocess"
 	"github.com/quadrille-dev/quadrille/pkg/events/transport"
+	"github.com/quadrille-dev/quadrille/services/topology"
 	"github.com/quadrille-dev/quadrille/simulators/carrier"
 	"github.com/quadrille-dev/quadrille/simulators/processor"
 )
@@ -70,7 +70,7 @@ func Run(ctx context.Context, cfg Config) (err error) {
 	databases, hub, err := openBooks(ctx, cfg.Dir, set)
 	defer func() {
 		for _, db := range databases {
-			err = errors.Join(err, chassis.CloseDatabase(db))
+			err = errors.Join(err, database.Close(db))
 		}
 	}()
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"errors"
 
 	"github.com/quadrille-dev/quadrille/pkg/chassis"
+	"github.com/quadrille-dev/quadrille/pkg/chassis/database"
 	"github.com/quadrille-dev/quadrille/pkg/events/rabbitmq"
 	"github.com/quadrille-dev/quadrille/services/shipping"
 )
@@ -13,14 +14,14 @@ import (
 func main() { chassis.Main("shipping", shipping.Defaults(), run) }
 
 func run(ctx context.Context, cfg shipping.Config) error {
-	db, err := chassis.OpenDatabase(ctx, cfg.DatabaseURL, chassis.DatabaseOptions{MaxConns: cfg.DatabaseMaxConns})
+	db, err := database.Open(ctx, cfg.DatabaseURL.Reveal(), database.Options{MaxConns: cfg.DatabaseMaxConns})
 	if err != nil {
 		return err
 	}
 	transport, err := rabbitmq.New(cfg.AMQPURL.Reveal(), rabbitmq.Config{Name: "shipping", CAFile: cfg.AMQPCAFile})
 	if err != nil {
-		return errors.Join(err, chassis.CloseDatabase(db))
+		return errors.Join(err, database.Close(db))
 	}
 	err = shipping.Run(ctx, cfg, db, transport)
-	return errors.Join(err, transport.Close(), chassis.CloseDatabase(db))
+	return errors.Join(err, transport.Close(), database.Close(db))
 }

@@ -1,0 +1,175 @@
+package database
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"gorm.io/gorm"
+)
+
+// Options tune [Open]. The zero value is ready to use.
+type Options struct {
+	// MaxConns bounds the pool. Default 20.
+	MaxConns int
+	// LockTimeout ends a statement that waits longer for a lock. Default 5 s.
+	LockTimeout time.Duration
+	// StatementTimeout ends a statement that runs longer. Default 30 s.
+	StatementTimeout time.Duration
+	// IdleInTransactionTimeout ends a session that holds a transaction open without using it. Default 1 min.
+	IdleInTransactionTimeout time.Duration
+	// SlowQuery is the duration from which a statement is logged at warn level. Default 500 ms.
+	SlowQuery time.Duration
+	// Logger receives notice of slow and failed statements, never with their values. Default slog.Default().
+	Logger *slog.Logger
+}
+
+func (o Options) withDefaults() Options {
+	if o.MaxConns <= 0 {
+		o.MaxConns = 20
+	}
+	orDefault(&o.LockTimeout, 5*time.Second)
+	orDefault(&o.StatementTimeout, 30*time.Second)
+	orDefault(&o.IdleInTransactionTimeout, time.Minute)
+	orDefault(&o.SlowQuery, 500*time.Millisecond)
+	if o.Logger == nil {
+		o.Logger = slog.Default()
+	}
+	return o
+}
+
+func orDefault(d *time.Duration, value time.Duration) {
+	if *d <= 0 {
+		*d = value
+	}
+}
+
+// Open opens a pool of connections to the Postgres at url, and blocks until the database answers or ctx ends:
+// services may start before it does. A database that answers with a refusal (unknown role, wrong password, no such
+// database) is an error at once. [Close] closes the pool.
+//
+// Writes outside an explicit transaction do not get one each, times are UTC, and statements inside a recorded trace
+// become spans that show the statement without its values. Time-outs in the URL win over those in opts.
+func Open(ctx context.Context, url string, opts Options) (*gorm.DB, error) {
+	opts = opts.withDefaults()
+	pool, err := openPostgres(url, opts)
+	if err != nil {
+		return nil, fmt.Errorf("open database: %w", err)
+	}
+	pool.SetMaxOpenConns(opts.MaxConns)
+	pool.SetMaxIdleConns(opts.MaxConns)
+	pool.SetConnMaxIdleTime(5 * time.Minute)
+	pool.SetConnMaxLifetime(time.Hour)
+
+	if err := waitForDatabase(ctx, pool, opts.Logger); err != nil {
+		return nil, errors.Join(fmt.Errorf("open database: %w", err), pool.Close())
+	}
+	db, err := newHandle(postgresDialector(pool), opts)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("open database: %w", err), pool.Close())
+	}
+	return db, nil
+}
+
+// OpenDialector makes a handle like that of [Open] on a dialector that the caller brings: Postgres, or SQLite
+// through a driver whose errors have a method Code() int with SQLite's result code. Of opts, the time-outs of sessions
+// are the caller's affair. [Close] closes the pool.
+//
+// Services need these settings on every connection to a SQLite file, which belongs to one service alone:
+//
+//   - Transactions begin as BEGIN IMMEDIATE, unless they are read-only. That takes the place of row locks: whoever
+//     writes has the database to itself from the beginning of the transaction to its end.
+//   - busy_timeout of some seconds, for which the others wait.
+//   - journal_mode WAL, so that readers see a snapshot and wait for nobody, and synchronous FULL, so that what was
+//     committed survives a power failure.
+//   - foreign_keys on.
+//
+// With a driver that takes pragmas in the address, such as github.com/glebarez/sqlite, that is
+//
+//	file:///…/order.db?_txlock=immediate&_pragma=busy_timeout(5000)&_pragma=journal_mode(wal)&_pragma=synchronous(full)&_pragma=foreign_keys(on)
+func OpenDialector(dialector gorm.Dialector, opts Options) (*gorm.DB, error) {
+	opts = opts.withDefaults()
+	db, err := newHandle(dialector, opts)
+	if err != nil {
+		return nil, fmt.Errorf("open database: %w", err)
+	}
+	pool, err := db.DB()
+	if err != nil {
+		return nil, fmt.Errorf("open database: %w", err)
+	}
+	pool.SetMaxOpenConns(opts.MaxConns)
+	pool.SetMaxIdleConns(opts.MaxConns)
+	return db, nil
+}
+
+func newHandle(dialector gorm.Dialector, opts Options) (*gorm.DB, error) {
+	return gorm.Open(dialector, &gorm.Config{
+		SkipDefaultTransaction: true,
+		DisableAutomaticPing:   true,
+		NowFunc:                func() time.Time { return time.Now().UTC() },
+		Logger:                 queryLogger{opts.Logger, opts.SlowQuery},
+	})
+}
+
+func onSQLite(db *gorm.DB) bool { return db.Name() == "sqlite" }
+
+// TryLock takes a lock that ends with tx, without waiting for it. On SQLite, tx holds the lock on everything already.
+func TryLock(tx *gorm.DB, key int64) (got bool, err error) {
+	if onSQLite(tx) {
+		return true, nil
+	}
+	return tryAdvisoryLock(tx, key)
+}
+
+// IsUnavailable reports whether err says that the database is away, or going, or out of resources.
+func IsUnavailable(err error) bool { return postgresUnavailable(err) || sqliteUnavailable(err) }
+
+// IsBusy reports whether the same request may well succeed a moment later.
+func IsBusy(err error) bool { return postgresBusy(err) || sqliteIsBusy(err) }
+
+// Close closes the pool behind db, after connections in use have been given back.
+func Close(db *gorm.DB) error {
+	pool, err := db.DB()
+	if err != nil {
+		return err
+	}
+	return pool.Close()
+}
+
+// Check returns a readiness check that succeeds if the database answers.
+func Check(db *gorm.DB) func(ctx context.Context) error {
+	return func(ctx context.Context) error {
+		pool, err := db.DB()
+		if err != nil {
+			return err
+		}
+		return pool.PingContext(ctx)
+	}
+}
+
+func waitForDatabase(ctx context.Context, pool *sql.DB, logger *slog.Logger) error {
+	const firstDelay, maxDelay, quiet = 50 * time.Millisecond, 2 * time.Second, time.Minute
+	var lastLog time.Time
+	for delay := firstDelay; ; delay = min(2*delay, maxDelay) {
+		attempt, cancel := context.WithTimeout(ctx, 5*time.Second)
+		err := pool.PingContext(attempt)
+		cancel()
+		if err == nil || refusesLogin(err) {
+			return err
+		}
+		if time.Since(lastLog) >= quiet {
+			logger.WarnContext(ctx, "waiting for the database", "error", err)
+			lastLog = time.Now()
+		}
+		timer := time.NewTimer(delay)
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			return fmt.Errorf("%w while waiting for it: %w", ctx.Err(), err)
+		}
+	}
+}

@@ -1,0 +1,150 @@
+package database
+
+// Everything that holds for Postgres only is in this file.
+
+import (
+	"context"
+	"crypto/tls"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/exaring/otelpgx"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgtype"
+	"github.com/jackc/pgx/v5/stdlib"
+	"go.opentelemetry.io/otel/metric/noop"
+	"gorm.io/driver/postgres"
+	"gorm.io/gorm"
+)
+
+func openPostgres(url string, opts Options) (*sql.DB, error) {
+	cfg, err := pgx.ParseConfig(url)
+	if err != nil {
+		return nil, wrongURL(err)
+	}
+	for name, value := range map[string]string{
+		"timezone":                            "UTC",
+		"lock_timeout":                        milliseconds(opts.LockTimeout),
+		"statement_timeout":                   milliseconds(opts.StatementTimeout),
+		"idle_in_transaction_session_timeout": milliseconds(opts.IdleInTransactionTimeout),
+	} {
+		if _, set := cfg.RuntimeParams[name]; !set {
+			cfg.RuntimeParams[name] = value
+		}
+	}
+	if cfg.ConnectTimeout == 0 {
+		cfg.ConnectTimeout = 5 * time.Second
+	}
+	// The wrapping struct leaves out the tracer's other hooks: a span for each statement is enough.
+	cfg.Tracer = struct{ pgx.QueryTracer }{otelpgx.NewTracer(otelpgx.WithMeterProvider(noop.NewMeterProvider()))}
+	return stdlib.OpenDB(*cfg, stdlib.OptionAfterConnect(readTimesAsUTC)), nil
+}
+
+// wrongURL says what it can without quoting the URL, which the parser's error does, perhaps with the password.
+func wrongURL(err error) error {
+	if file, ok := errors.AsType[*fs.PathError](err); ok {
+		return fmt.Errorf("the URL names a file that cannot be used: %w", file)
+	}
+	if strings.HasSuffix(err.Error(), "unable to add CA to cert pool)") {
+		return errors.New("the file that the URL names as sslrootcert holds no certificate in PEM")
+	}
+	return errors.New("the URL is not a valid connection string")
+}
+
+func postgresDialector(pool *sql.DB) gorm.Dialector {
+	return postgres.New(postgres.Config{Conn: pool})
+}
+
+func readTimesAsUTC(_ context.Context, conn *pgx.Conn) error {
+	conn.TypeMap().RegisterType(&pgtype.Type{
+		Name: "timestamptz", OID: pgtype.TimestamptzOID, Codec: &pgtype.TimestamptzCodec{ScanLocation: time.UTC},
+	})
+	return nil
+}
+
+func milliseconds(d time.Duration) string { return strconv.FormatInt(d.Milliseconds(), 10) }
+
+// tryAdvisoryLock takes a lock that ends with tx, without waiting for it.
+func tryAdvisoryLock(tx *gorm.DB, key int64) (got bool, err error) {
+	err = tx.Raw("select pg_try_advisory_xact_lock(?)", key).Scan(&got).Error
+	return got, err
+}
+
+// migrationLock lets one instance migrate while the others wait. It asks again and again instead of waiting inside the
+// database, because a session that waits there would block CREATE INDEX CONCURRENTLY.
+type migrationLock struct{}
+
+const migrationLockKey int64 = 0x6368617373697301
+
+func (migrationLock) SessionLock(ctx context.Context, conn *sql.Conn) error {
+	ticker := time.NewTicker(100 * time.Millisecond)
+	defer ticker.Stop()
+	for {
+		var got bool
+		if err := conn.QueryRowContext(ctx, "select pg_try_advisory_lock($1)", migrationLockKey).Scan(&got); err != nil {
+			return err
+		}
+		if got {
+			// Building an index may take longer than a service's statements should.
+			_, err := conn.ExecContext(ctx, "set statement_timeout = 0")
+			return err
+		}
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+func (migrationLock) SessionUnlock(ctx context.Context, conn *sql.Conn) error {
+	_, resetErr := conn.ExecContext(ctx, "reset statement_timeout")
+	_, err := conn.ExecContext(ctx, "select pg_advisory_unlock($1)", migrationLockKey)
+	return errors.Join(resetErr, err)
+}
+
+// refusesLogin tells whether waiting will not help: the database is there and does not let us in, or is not the one
+// that we trust.
+func refusesLogin(err error) bool {
+	if _, untrusted := errors.AsType[*tls.CertificateVerificationError](err); untrusted {
+		return true
+	}
+	code := sqlState(err)
+	return strings.HasPrefix(code, "28") || code == "3D000"
+}
+
+func postgresUnavailable(err error) bool {
+	var connect *pgconn.ConnectError
+	var network *net.OpError
+	if errors.As(err, &connect) || errors.As(err, &network) || errors.Is(err, driver.ErrBadConn) ||
+		errors.Is(err, io.ErrUnexpectedEOF) {
+		return true
+	}
+	code := sqlState(err)
+	return slices.ContainsFunc([]string{"08", "53", "57P01", "57P02", "57P03"}, func(prefix string) bool {
+		return strings.HasPrefix(code, prefix)
+	})
+}
+
+// postgresBusy: serialization failure, deadlock, lock time-out, statement time-out.
+func postgresBusy(err error) bool {
+	return slices.Contains([]string{"40001", "40P01", "55P03", "57014"}, sqlState(err))
+}
+
+func sqlState(err error) string {
+	var pgErr *pgconn.PgError
+	if errors.As(err, &pgErr) {
+		return pgErr.Code
+	}
+	return ""
+}

@@ -1,0 +1,105 @@
+package httpapi
+
+import (
+	"log/slog"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"github.com/gin-gonic/gin"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"go.opentelemetry.io/contrib/instrumentation/github.com/gin-gonic/gin/otelgin"
+
+	"github.com/quadrille-dev/quadrille/pkg/chassis/httpapi/internal/apidoc"
+)
+
+// RouterConfig says what [NewRouter] needs to know. The zero value works, but refuses everybody under /ops.
+type RouterConfig struct {
+	// Service names the server in spans and books.
+	Service string
+	// OpsToken opens /ops to requests with Authorization: Bearer. Without one they are all refused.
+	OpsToken string
+	// DefaultTenant stands in for an absent X-Tenant-ID. Default "default".
+	DefaultTenant string
+	// MaxBody is how many bytes a request body may have. Default 1 MiB.
+	MaxBody int64
+	// RequestTimeout ends a request's context. Default 10 s.
+	RequestTimeout time.Duration
+	// Checks are what readiness depends on, by name. Each must return when its context ends, which is after 2 s.
+	Checks map[string]Check
+	// Logger writes the access log. Default slog.Default().
+	Logger *slog.Logger
+}
+
+func (cfg RouterConfig) withDefaults() RouterConfig {
+	if cfg.DefaultTenant == "" {
+		cfg.DefaultTenant = "default"
+	}
+	if cfg.MaxBody <= 0 {
+		cfg.MaxBody = 1 << 20
+	}
+	if cfg.RequestTimeout <= 0 {
+		cfg.RequestTimeout = 10 * time.Second
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.Default()
+	}
+	return cfg
+}
+
+// Router is a gin engine that already has what every service serves: /livez, /readyz, /metrics, problem+json for
+// everything that goes wrong, ids in every request's context, an access log, limits, and spans.
+type Router struct {
+	*gin.Engine
+	// API is the group /api/v1.
+	API *gin.RouterGroup
+	// Ops is the group /ops; who gets there has shown the operators' token.
+	Ops *gin.RouterGroup
+
+	service  string
+	openapi  *apidoc.Document
+	draining atomic.Bool
+}
+
+// NewRouter returns a router to which a service adds its handlers, each wrapped by [Handle].
+func NewRouter(cfg RouterConfig) *Router {
+	cfg = cfg.withDefaults()
+	gin.SetMode(gin.ReleaseMode)
+	engine := gin.New()
+	engine.HandleMethodNotAllowed = true
+	engine.RedirectTrailingSlash = false
+	// A handler that passes the gin context on as a context still gets time-outs, ids and the span.
+	engine.ContextWithFallback = true
+	_ = engine.SetTrustedProxies(nil)
+
+	engine.Use(
+		otelgin.Middleware(cfg.Service, otelgin.WithFilter(worthTracing)),
+		identify(cfg.DefaultTenant),
+		logAccess(cfg.Logger),
+		limit(cfg.MaxBody, cfg.RequestTimeout),
+		recoverPanics,
+		requireTenant,
+	)
+	engine.NoRoute(Handle(func(c *gin.Context) error {
+		return NotFound("Nothing is served at this path.")
+	}))
+	engine.NoMethod(Handle(func(c *gin.Context) error {
+		return NewProblem(http.StatusMethodNotAllowed, "method-not-allowed", "The path does not support this method", "")
+	}))
+	r := &Router{
+		Engine: engine, API: engine.Group("/api/v1"), Ops: engine.Group("/ops", requireToken(cfg.OpsToken)),
+		service: cfg.Service,
+	}
+	engine.GET("/livez", func(c *gin.Context) { c.JSON(http.StatusOK, gin.H{"status": "alive"}) })
+	engine.GET("/readyz", r.serveReadiness(cfg.Checks, cfg.Logger))
+	engine.GET("/metrics", gin.WrapH(promhttp.Handler()))
+	return r
+}
+
+func worthTracing(r *http.Request) bool {
+	switch r.URL.Path {
+	case "/livez", "/readyz", "/metrics", "/openapi.json", "/docs":
+		return false
+	}
+	return true
+}

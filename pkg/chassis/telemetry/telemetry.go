@@ -1,0 +1,82 @@
+package telemetry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+
+	"go.opentelemetry.io/contrib/exporters/autoexport"
+	"go.opentelemetry.io/otel"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/exporters/prometheus"
+	"go.opentelemetry.io/otel/propagation"
+	"go.opentelemetry.io/otel/sdk/metric"
+	"go.opentelemetry.io/otel/sdk/resource"
+	"go.opentelemetry.io/otel/sdk/trace"
+)
+
+// Start installs the process's OpenTelemetry providers, configured by the standard OTEL_* variables. Call it once
+// in a process, and the function it returns at the end: that sends what is buffered, and blocks until then or until its
+// context ends.
+//
+// Spans are made and exported only if OTEL_TRACES_EXPORTER or an OTLP endpoint is set; trace ids exist either way, for
+// logs and events, which then say that they are not sampled. Metrics are always on /metrics, and pushed as well if
+// OTEL_METRICS_EXPORTER says so.
+func Start(ctx context.Context, service, version string) (shutdown func(context.Context) error, err error) {
+	otel.SetTextMapPropagator(propagation.NewCompositeTextMapPropagator(propagation.TraceContext{}, propagation.Baggage{}))
+	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) { slog.Warn("telemetry", "error", err) }))
+	if os.Getenv("OTEL_SDK_DISABLED") == "true" {
+		return func(context.Context) error { return nil }, nil
+	}
+	// The environment comes last, because OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES are to win.
+	res, err := resource.New(ctx,
+		resource.WithTelemetrySDK(),
+		resource.WithAttributes(attribute.String("service.name", service), attribute.String("service.version", version)),
+		resource.WithFromEnv())
+	if err != nil {
+		return nil, fmt.Errorf("telemetry: resource: %w", err)
+	}
+	tracing := []trace.TracerProviderOption{trace.WithResource(res)}
+	if exportsTraces() {
+		exporter, err := autoexport.NewSpanExporter(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("telemetry: traces: %w", err)
+		}
+		tracing = append(tracing, trace.WithBatcher(exporter))
+	} else {
+		// Ids without the cost of spans that nobody will see.
+		tracing = append(tracing, trace.WithSampler(trace.NeverSample()))
+	}
+	scraped, err := prometheus.New(prometheus.WithoutScopeInfo())
+	if err != nil {
+		return nil, fmt.Errorf("telemetry: metrics: %w", err)
+	}
+	measuring := []metric.Option{metric.WithResource(res), metric.WithReader(scraped)}
+	if exportsMetrics() {
+		reader, err := autoexport.NewMetricReader(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("telemetry: metrics: %w", err)
+		}
+		measuring = append(measuring, metric.WithReader(reader))
+	}
+	tracers, meters := trace.NewTracerProvider(tracing...), metric.NewMeterProvider(measuring...)
+	otel.SetTracerProvider(tracers)
+	otel.SetMeterProvider(meters)
+	return func(ctx context.Context) error {
+		return errors.Join(tracers.Shutdown(ctx), meters.Shutdown(ctx))
+	}, nil
+}
+
+func exportsTraces() bool {
+	return os.Getenv("OTEL_TRACES_EXPORTER") != "" || os.Getenv("OTEL_EXPORTER_OTLP_ENDPOINT") != "" ||
+		os.Getenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT") != ""
+}
+
+// exportsMetrics ignores OTEL_EXPORTER_OTLP_ENDPOINT: many collectors of traces refuse metrics. And it ignores
+// "prometheus", for which the exporter package would open a second port.
+func exportsMetrics() bool {
+	exporter := os.Getenv("OTEL_METRICS_EXPORTER")
+	return exporter != "" && exporter != "none" && exporter != "prometheus"
+}
