@@ -64,6 +64,10 @@ var cases = []importCase{
 	{"services/shipping/service.go", module + "/services/order", "service shipping"},
 	{"services/notification/service.go", module + "/contracts", "service without a list"},
 
+	{"services/topology/topology.go", module + "/services/order", ""},
+	{"services/topology/topology.go", module + "/verify/reconcile", "topology of the services"},
+	{"services/order/run.go", module + "/services/topology", "service order"},
+
 	{"simulators/carrier/carrier.go", module + "/contracts", "simulators"},
 	{"simulators/carrier/carrier.go", module + "/simulators/internal/faults", ""},
 	{"simulators/carrier/carrier_test.go", module + "/verify/testservers", ""},
@@ -80,6 +84,7 @@ var cases = []importCase{
 	{"verify/model/run.go", module + "/simulators/carrier", "the model"},
 	{"verify/reconcile/run.go", module + "/services/order", "checks"},
 	{"verify/reconcile/run.go", module + "/pkg/events/audit", ""},
+	{"verify/reconcile/run.go", module + "/services/topology", ""},
 	{"verify/events/inprocess/kill_test.go", "github.com/glebarez/sqlite", ""},
 
 	{"cmd/quadrille/demo.go", module + "/e2e", "imported by none"},
