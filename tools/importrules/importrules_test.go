@@ -85,6 +85,8 @@ var cases = []importCase{
 	{"verify/reconcile/run.go", module + "/services/order", "checks"},
 	{"verify/reconcile/run.go", module + "/pkg/events/audit", ""},
 	{"verify/reconcile/run.go", module + "/services/topology", ""},
+	{"verify/testservers/postgres.go", module + "/pkg/events", "test servers"},
+	{"verify/testservers/cmd/testservers/main.go", module + "/verify/testservers", ""},
 	{"verify/events/inprocess/kill_test.go", "github.com/glebarez/sqlite", ""},
 
 	{"cmd/quadrille/demo.go", module + "/e2e", "imported by none"},
