@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"bytes"
 	"context"
 	"flag"
 	"fmt"
@@ -20,7 +21,7 @@ import (
 	"github.com/quadrille-dev/quadrille/e2e/internal/otlp"
 )
 
-var update = flag.Bool("update", false, "update the span tree in docs/observability.md")
+var update = flag.Bool("update", false, "update the output that README.md and docs/observability.md show")
 
 // docs/observability.md shows the spans of one order as a tree. A paused dispatch makes the tree the same in each run, but
 // for the order of what two services do at the same time. The test is not parallel, because it injects a fault.
@@ -52,14 +53,23 @@ func TestOneOrderIsOneTrace(t *testing.T) {
 		t.Fatalf("%s has no place for the span tree", document)
 	}
 	if *update {
-		text = shown.ReplaceAll(text, []byte("${1}"+strings.ReplaceAll(tree, "$", "$$")+"${3}"))
-		if err := os.WriteFile(document, text, 0o644); err != nil {
-			t.Fatal(err)
-		}
+		replaceIn(t, document, found[2], []byte(tree))
 		return
 	}
 	if sortedRows(string(found[2])) != sortedRows(tree) {
 		t.Errorf("%s shows another tree; go test -run %s -update . updates it", document, t.Name())
+	}
+}
+
+// replaceIn replaces the first occurrence of a text in a file.
+func replaceIn(t *testing.T, path string, old, text []byte) {
+	t.Helper()
+	file, err := os.ReadFile(path)
+	if err == nil {
+		err = os.WriteFile(path, bytes.Replace(file, old, text, 1), 0o644)
+	}
+	if err != nil {
+		t.Fatal(err)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -61,6 +62,11 @@ func startStack() (stop func(), err error) {
 		start = embeddedStack
 	default:
 		return func() {}, fmt.Errorf("QUADRILLE_E2E is %q: use compose, embedded, or leave it unset", mode)
+	}
+	if v := os.Getenv("QUADRILLE_TLS"); v != "" {
+		if _, err := strconv.ParseBool(v); err != nil {
+			return func() {}, fmt.Errorf("QUADRILLE_TLS is %q: use true or false", v)
+		}
 	}
 	stopReceiving, err := receiveSpans()
 	if err != nil {

@@ -1,6 +1,6 @@
 package e2e
 
-// Audit snapshots grow with each order, which makes later tests slower. The name of this file puts its tests last.
+// Audit snapshots grow with each order, which makes later tests slower: the name of this file puts its tests last.
 
 import (
 	"fmt"
