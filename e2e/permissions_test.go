@@ -14,68 +14,68 @@ import (
 	amqp "github.com/rabbitmq/amqp091-go"
 )
 
-// That the rights suffice is shown by all the other stories. These tests show what they do not suffice for. A shop in one
-// process has neither broker nor database server, so that there is nobody to refuse anything.
+// The other tests show that the permissions are sufficient. These tests show what they do not allow. The embedded stack has
+// no servers, so that the tests have nothing to check.
 
-func TestBroker_RefusesWhatIsNobodysBusiness(t *testing.T) {
+func TestBroker_DeniesAccessToOtherServices(t *testing.T) {
 	t.Parallel()
-	for user, address := range shop.Servers.Broker {
+	for user, address := range stack.Servers.Broker {
 		conn, err := dial(address)
 		if err != nil {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { _ = conn.Close() })
-		refused := func(what string, do func(*amqp.Channel) error) {
+		denied := func(what string, do func(*amqp.Channel) error) {
 			t.Helper()
-			ch, err := conn.Channel() // a refusal closes it
+			ch, err := conn.Channel() // the broker closes it when it denies access
 			if err != nil {
 				t.Fatal(err)
 			}
-			refusal, isRefusal := errors.AsType[*amqp.Error](do(ch))
-			if !isRefusal || refusal.Code != amqp.AccessRefused {
-				t.Errorf("%s may %s: %v", user, what, refusal)
+			denial, ok := errors.AsType[*amqp.Error](do(ch))
+			if !ok || denial.Code != amqp.AccessRefused {
+				t.Errorf("%s may %s: %v", user, what, denial)
 			}
 		}
 		for _, service := range serviceNames {
 			if user != service {
-				refused("publish events of "+service, publishTo(service+".events"))
-				refused("send retries of "+service, publishTo(service+".retry"))
+				denied("publish events of "+service, publishTo(service+".events"))
+				denied("publish retries of "+service, publishTo(service+".retry"))
 			}
-			queue := aQueueOf[service]
-			if user != service && user != "topology" { // whom RabbitMQ lets read what it lets declare, see docs/security.md
-				refused("consume from "+queue+".q", consumeFrom(queue+".q"))
+			queue := exampleQueue[service]
+			if user != service && user != "topology" { // RabbitMQ has no separate permission to bind, see docs/security.md
+				denied("consume from "+queue+".q", consumeFrom(queue+".q"))
 			}
 			if user != "operator" {
-				refused("consume from "+queue+".dlq", consumeFrom(queue+".dlq"))
+				denied("consume from "+queue+".dlq", consumeFrom(queue+".dlq"))
 			}
 			if user != "topology" {
-				refused("bind "+queue+".q", func(ch *amqp.Channel) error { return ch.QueueBind(queue+".q", "#", "order.events", false, nil) })
-				refused("delete "+queue+".q", func(ch *amqp.Channel) error {
+				denied("bind "+queue+".q", func(ch *amqp.Channel) error { return ch.QueueBind(queue+".q", "#", "order.events", false, nil) })
+				denied("delete "+queue+".q", func(ch *amqp.Channel) error {
 					_, err := ch.QueueDelete(queue+".q", false, false, false)
 					return err
 				})
-				refused("write to queues", publishTo(""))
+				denied("publish to queues", publishTo(""))
 			}
 		}
-		refused("declare a queue of nobody's", func(ch *amqp.Channel) error {
+		denied("declare another queue", func(ch *amqp.Channel) error {
 			_, err := ch.QueueDeclare("tap", false, true, true, false, nil)
 			return err
 		})
-		refused("declare an exchange of nobody's", func(ch *amqp.Channel) error {
+		denied("declare another exchange", func(ch *amqp.Channel) error {
 			return ch.ExchangeDeclare("tap", amqp.ExchangeFanout, false, true, false, false, nil)
 		})
 	}
 }
 
-// aQueueOf a service that it always has.
-var aQueueOf = map[string]string{
+// exampleQueue has one queue of each service, without its suffix.
+var exampleQueue = map[string]string{
 	"order": "order.payment-processed", "inventory": "inventory.order-created", "payment": "payment.order-created",
 	"shipping": "shipping.order-created",
 }
 
-func TestDatabases_AreClosedToEverybodyElse(t *testing.T) {
+func TestDatabases_DenyOtherServices(t *testing.T) {
 	t.Parallel()
-	for role, address := range shop.Servers.Database {
+	for role, address := range stack.Servers.Database {
 		for _, name := range append([]string{"postgres", "template1"}, serviceNames...) {
 			if name == strings.TrimSuffix(role, "_owner") {
 				continue
@@ -84,16 +84,16 @@ func TestDatabases_AreClosedToEverybodyElse(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := execute(t.Context(), elsewhere, "select 1"); !refusedByPostgres(err) {
-				t.Errorf("%s in the database %s: %v", role, name, err)
+			if err := execute(t.Context(), elsewhere, "select 1"); !deniedByPostgres(err) {
+				t.Errorf("%s may connect to the database %s: %v", role, name, err)
 			}
 		}
 	}
 }
 
-func TestDatabaseRoles_MayDoWhatTheyAreFor(t *testing.T) {
+func TestDatabaseRoles_HaveNoOtherPermissions(t *testing.T) {
 	t.Parallel()
-	for role, address := range shop.Servers.Database {
+	for role, address := range stack.Servers.Database {
 		conn, err := pgx.Connect(t.Context(), address)
 		if err != nil {
 			t.Fatal(err)
@@ -108,21 +108,21 @@ func TestDatabaseRoles_MayDoWhatTheyAreFor(t *testing.T) {
 			denied = append(append(denied, changes...), "alter table outbox add more int", "drop table inbox", "truncate outbox")
 		}
 		for _, statement := range allowed {
-			if err := undone(t.Context(), conn, statement); err != nil {
+			if err := executeAndRollBack(t.Context(), conn, statement); err != nil {
 				t.Errorf("%s may not %s: %v", role, statement, err)
 			}
 		}
 		for _, statement := range denied {
-			if err := undone(t.Context(), conn, statement); !refusedByPostgres(err) {
+			if err := executeAndRollBack(t.Context(), conn, statement); !deniedByPostgres(err) {
 				t.Errorf("%s may %s: %v", role, statement, err)
 			}
 		}
 	}
 }
 
-func TestServers_LetNobodyElseIn(t *testing.T) {
+func TestServers_DenyInvalidCredentials(t *testing.T) {
 	t.Parallel()
-	for address, says := range shop.Servers.Foreign {
+	for address, message := range stack.Servers.Invalid {
 		var err error
 		if strings.HasPrefix(address, "amqp") {
 			var conn *amqp.Connection
@@ -132,14 +132,15 @@ func TestServers_LetNobodyElseIn(t *testing.T) {
 		} else {
 			err = execute(t.Context(), address, "select 1")
 		}
-		if err == nil || !strings.Contains(err.Error(), says) {
-			t.Errorf("%s does not say %q but %v", address, says, err)
+		if err == nil || !strings.Contains(err.Error(), message) {
+			t.Errorf("%s: got the error %v, want %q", address, err, message)
 		}
 	}
 }
 
-// undone executes a statement and takes it back. "create database" must be outside a transaction, and is refused first.
-func undone(ctx context.Context, conn *pgx.Conn, statement string) error {
+// executeAndRollBack executes a statement in a transaction that it rolls back. "create database" cannot run in a
+// transaction; the server must deny it.
+func executeAndRollBack(ctx context.Context, conn *pgx.Conn, statement string) error {
 	if strings.HasPrefix(statement, "create database") {
 		_, err := conn.Exec(ctx, statement)
 		return err
@@ -152,16 +153,17 @@ func undone(ctx context.Context, conn *pgx.Conn, statement string) error {
 	return errors.Join(err, tx.Rollback(ctx))
 }
 
-func refusedByPostgres(err error) bool {
+// deniedByPostgres reports whether the server denied permission.
+func deniedByPostgres(err error) bool {
 	const insufficientPrivilege = "42501"
-	refusal, ok := errors.AsType[*pgconn.PgError](err)
-	return ok && refusal.Code == insufficientPrivilege
+	denied, ok := errors.AsType[*pgconn.PgError](err)
+	return ok && denied.Code == insufficientPrivilege
 }
 
 func dial(address string) (*amqp.Connection, error) {
 	pool := x509.NewCertPool()
-	if shop.Servers.CAFile != "" {
-		file, err := os.ReadFile(shop.Servers.CAFile)
+	if stack.Servers.CAFile != "" {
+		file, err := os.ReadFile(stack.Servers.CAFile)
 		if err != nil {
 			return nil, err
 		}
@@ -170,6 +172,7 @@ func dial(address string) (*amqp.Connection, error) {
 	return amqp.DialTLS(address, &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12})
 }
 
+// consumeFrom returns a function that starts to consume from the queue.
 func consumeFrom(queue string) func(*amqp.Channel) error {
 	return func(ch *amqp.Channel) error {
 		_, err := ch.Consume(queue, "", false, false, false, false, nil)
@@ -177,14 +180,15 @@ func consumeFrom(queue string) func(*amqp.Channel) error {
 	}
 }
 
-// publishTo answers why the broker closes the channel, or nil once it has confirmed.
+// publishTo returns a function that publishes a message. Its error is nil if the broker confirms the message, and else the
+// error with which the broker closes the channel.
 func publishTo(exchange string) func(*amqp.Channel) error {
 	return func(ch *amqp.Channel) error {
 		closed := ch.NotifyClose(make(chan *amqp.Error, 1))
 		if err := ch.Confirm(false); err != nil {
 			return err
 		}
-		confirm, err := ch.PublishWithDeferredConfirm(exchange, "nobody.wants.this", false, false, amqp.Publishing{})
+		confirm, err := ch.PublishWithDeferredConfirm(exchange, "unknown.routing.key", false, false, amqp.Publishing{})
 		if err != nil {
 			return err
 		}
