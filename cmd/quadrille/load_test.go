@@ -75,7 +75,7 @@ type loadOutcome struct {
 // loadFlags leads to the shop.
 func (p *upProcess) loadFlags() []string {
 	flags := []string{"--token", p.Token, "--wait", upPatience.String()}
-	urls := booksOf(stackclient.Shop{
+	urls := booksOf(stackclient.Stack{
 		Order: p.Order, Inventory: p.Inventory, Payment: p.Payment, Shipping: p.Shipping, Processor: p.Processor, Carrier: p.Carrier,
 	})
 	for _, party := range partyFlags {

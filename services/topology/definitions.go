@@ -13,9 +13,9 @@ import (
 
 // Who connects to the broker beside the services.
 const (
-	Declarer = "topology" // the job that declares everything
-	Monitor  = "monitor"  // sees how much waits where, in the management UI and through the ledger
-	Operator = "operator" // a person who also looks at dead letters
+	TopologyUser = "topology" // the job that declares everything
+	MonitorUser  = "monitor"  // sees how much waits where, in the management UI and through the ledger
+	OperatorUser = "operator" // a person who also looks at dead letters
 )
 
 // Definitions are users, and what they may do in one virtual host, in the format that RabbitMQ imports. Nobody
@@ -45,7 +45,7 @@ type permission struct {
 
 // DefinitionsOf gives every service, and those beside them, a user of its own, whose password is password(name), with
 // the least that suffices. The same arguments give the same definitions.
-func DefinitionsOf(all []transport.Topology, inVHost string, password func(user string) string) Definitions {
+func NewDefinitions(all []transport.Topology, inVHost string, password func(user string) string) Definitions {
 	d := Definitions{VHosts: []vhost{{inVHost}}}
 	add := func(name string, may rabbitmq.Permissions, tags ...string) {
 		d.Users = append(d.Users, user{
@@ -57,10 +57,10 @@ func DefinitionsOf(all []transport.Topology, inVHost string, password func(user 
 	for _, t := range all {
 		add(t.Service, rabbitmq.ServicePermissions(t.Service))
 	}
-	add(Declarer, rabbitmq.TopologyPermissions(all...))
+	add(TopologyUser, rabbitmq.TopologyPermissions(all...))
 	// The tag lets both into the management UI, to look at everything and to change nothing.
-	add(Monitor, rabbitmq.Permissions{}, "monitoring")
-	add(Operator, rabbitmq.OperatorPermissions(all...), "monitoring")
+	add(MonitorUser, rabbitmq.Permissions{}, "monitoring")
+	add(OperatorUser, rabbitmq.OperatorPermissions(all...), "monitoring")
 	return d
 }
 

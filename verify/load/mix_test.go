@@ -44,7 +44,7 @@ func TestDeal_SpreadsEveryStoryEvenly(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	next := mix.deal()
+	next := mix.sequence()
 	for range 3 { // each hundred is the same
 		told := map[string]int{}
 		for i := range 100 {

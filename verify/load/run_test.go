@@ -13,6 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	domain "github.com/quadrille-dev/quadrille/services/order"
 	"github.com/quadrille-dev/quadrille/verify/reconcile"
 	"github.com/quadrille-dev/quadrille/verify/stackclient"
 )
@@ -41,7 +42,7 @@ func TestRun_TellsHowEveryStoryWent(t *testing.T) {
 		shop := &fakeShop{}
 		cfg := calm(shop)
 		var asked []string
-		cfg.Ledger = func(_ context.Context, orders []string) (reconcile.Report, error) {
+		cfg.Reconcile = func(_ context.Context, orders []string) (reconcile.Report, error) {
 			asked = orders
 			return reconcile.Report{Clean: true}, nil
 		}
@@ -67,10 +68,10 @@ func TestRun_TellsHowEveryStoryWent(t *testing.T) {
 		if s.Status != 0 || s.Offered.PerSecond != 50 || s.Accepted.Orders != 500 || s.Ended.Orders != 500 || s.Late.Orders+s.Dropped != 0 {
 			t.Errorf("%+v", s)
 		}
-		if len(asked) != 500 || shop.deleted != breadth+1 {
+		if len(asked) != 500 || shop.deleted != productCount+1 {
 			t.Errorf("the ledger was asked for %d orders, %d products were taken away", len(asked), shop.deleted)
 		}
-		if s.fellBehind() {
+		if s.saturated() {
 			t.Errorf("the shop keeps up: %+v", s.Ended)
 		}
 	})
@@ -126,15 +127,15 @@ func TestCome_CountsWhatTheSenderIsLate(t *testing.T) {
 	inVirtualTime(t, func(t *testing.T) {
 		shop := &fakeShop{}
 		cfg := calm(shop)
-		client := stackclient.NewVia(cfg.Shop, shop)
-		shelf, err := fill(t.Context(), client, "run", 10, time.Second)
+		client := stackclient.NewWithTransport(cfg.Stack, shop)
+		shelf, err := createStock(t.Context(), client, "run", 10, time.Second)
 		if err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(time.Second)
-		c := newCrowd(cfg, "run", client, shelf)
-		for _, late := range []time.Duration{0, tooLate, 70 * time.Millisecond, 30 * time.Millisecond} {
-			c.come(t.Context(), time.Now().Add(-late))
+		c := newGenerator(cfg, "run", client, shelf)
+		for _, late := range []time.Duration{0, lateAfter, 70 * time.Millisecond, 30 * time.Millisecond} {
+			c.arrive(t.Context(), time.Now().Add(-late))
 		}
 		c.customers.Wait()
 		s := c.summary(time.Now(), time.Now(), 4, true)
@@ -164,7 +165,7 @@ func TestRun_TurnsAwayWhoComesWhileTooManyOrdersAreOpen(t *testing.T) {
 func TestRun_SaysWhatWentOtherwise(t *testing.T) {
 	inVirtualTime(t, func(t *testing.T) {
 		shop := &fakeShop{ends: func(req stackclient.OrderRequest) (o stackclient.Order, said bool) {
-			return stackclient.Order{State: stackclient.Completed}, req.PaymentMethod == stackclient.Declines
+			return stackclient.Order{State: domain.Completed}, req.PaymentMethod == stackclient.CardDeclined
 		}}
 		cfg := calm(shop)
 		cfg.For = time.Second
@@ -184,7 +185,7 @@ func TestRun_BelievesARefusalToCancel(t *testing.T) {
 			t.Errorf("%+v", s)
 		}
 		shop.ends = func(stackclient.OrderRequest) (stackclient.Order, bool) {
-			return stackclient.Order{State: stackclient.Cancelled, Reason: "customer"}, true
+			return stackclient.Order{State: "cancelled", Reason: "customer"}, true
 		}
 		if s := mustRun(t, t.Context(), cfg); s.Status != 1 || !strings.Contains(s.Wrong[0].Found, "too late") {
 			t.Errorf("%+v", s)
@@ -252,7 +253,7 @@ func TestRun_NamesWhatWasNeverAcceptedOrDidNotEnd(t *testing.T) {
 			return nil, nil
 		}
 		cfg := calm(shop)
-		cfg.Mix, cfg.Rate, cfg.For, cfg.Patience = Mix{{"happy", 1}}, 1, 5*time.Second, 20*time.Second
+		cfg.Mix, cfg.Rate, cfg.For, cfg.Timeout = Mix{{"happy", 1}}, 1, 5*time.Second, 20*time.Second
 		began := time.Now()
 		s := mustRun(t, t.Context(), cfg)
 		if s.Status != 1 || s.All.Outcomes[notEnded] != 3 || s.All.Outcomes[notAccepted] != 2 || len(s.Wrong) != 5 {
@@ -272,9 +273,9 @@ func TestRun_IsEnoughHalfWay(t *testing.T) {
 		cfg := calm(&fakeShop{})
 		enough := make(chan struct{})
 		time.AfterFunc(5*time.Second, func() { close(enough) })
-		cfg.Enough = enough
+		cfg.Stop = enough
 		s := mustRun(t, t.Context(), cfg)
-		if s.Status != 0 || !s.EndedEarly || s.Offered.Orders < 240 || s.Offered.Orders > 251 || s.Ended.Orders != s.Offered.Orders || s.Ledger == nil {
+		if s.Status != 0 || !s.StoppedEarly || s.Offered.Orders < 240 || s.Offered.Orders > 251 || s.Ended.Orders != s.Offered.Orders || s.Reconciliation == nil {
 			t.Errorf("what was open should have ended: %+v", s)
 		}
 	})
@@ -285,13 +286,13 @@ func TestRun_IsStoppedAtOnce(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 		defer cancel()
 		cfg := calm(&fakeShop{})
-		cfg.Ledger = func(ctx context.Context, _ []string) (reconcile.Report, error) { return reconcile.Report{}, ctx.Err() }
+		cfg.Reconcile = func(ctx context.Context, _ []string) (reconcile.Report, error) { return reconcile.Report{}, ctx.Err() }
 		began := time.Now()
 		s := mustRun(t, ctx, cfg)
 		if time.Since(began) != 5*time.Second {
 			t.Errorf("it took %v", time.Since(began))
 		}
-		if s.Status != 3 || s.Abandoned == 0 || s.Abandoned+s.Ended.Orders != s.Offered.Orders || len(s.Wrong) != 0 || s.LedgerError == "" {
+		if s.Status != 3 || s.Abandoned == 0 || s.Abandoned+s.Ended.Orders != s.Offered.Orders || len(s.Wrong) != 0 || s.ReconciliationError == "" {
 			t.Errorf("%+v", s)
 		}
 	})
@@ -320,10 +321,10 @@ func TestRun_HasTheLastWordFromTheShelfAndTheLedger(t *testing.T) {
 				}}
 				cfg := calm(shop)
 				cfg.For = time.Second
-				cfg.Ledger = func(context.Context, []string) (reconcile.Report, error) { return c.report, c.err }
+				cfg.Reconcile = func(context.Context, []string) (reconcile.Report, error) { return c.report, c.err }
 				s := mustRun(t, t.Context(), cfg)
-				if s.Status != c.status || (s.Shelf != "") != (c.onHand > 0) {
-					t.Errorf("status %d, shelf %q", s.Status, s.Shelf)
+				if s.Status != c.status || (s.Stock != "") != (c.onHand > 0) {
+					t.Errorf("status %d, shelf %q", s.Status, s.Stock)
 				}
 			})
 		})
@@ -339,8 +340,8 @@ func TestRun_NeedsAShop(t *testing.T) {
 		cfg = calm(&fakeShop{})
 		enough := make(chan struct{})
 		close(enough)
-		cfg.Enough = enough
-		if _, err := Run(t.Context(), cfg); !errors.Is(err, errNobodyCame) {
+		cfg.Stop = enough
+		if _, err := Run(t.Context(), cfg); !errors.Is(err, errNoOrders) {
 			t.Errorf("%v", err)
 		}
 	})
@@ -354,7 +355,7 @@ func TestConfig_IsRefusedWithTheFlagThatIsWrong(t *testing.T) {
 		"--for must":       func(c *Config) { c.For = 0 },
 		"more than 100000": func(c *Config) { c.For = time.Hour },
 		"--in-flight must": func(c *Config) { c.InFlight = 0 },
-		"--wait must":      func(c *Config) { c.Patience = 0 },
+		"--wait must":      func(c *Config) { c.Timeout = 0 },
 		"--mix":            func(c *Config) { c.Mix = nil },
 	} {
 		cfg := calm(&fakeShop{})

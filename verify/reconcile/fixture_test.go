@@ -8,8 +8,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/quadrille-dev/quadrille/services/topology"
 	"github.com/quadrille-dev/quadrille/pkg/events/transport"
+	"github.com/quadrille-dev/quadrille/services/topology"
 )
 
 const limit = 15 * time.Minute
@@ -36,21 +36,21 @@ func queues(t testing.TB) (all []transport.Queue) {
 
 // forge is a set of books that a test writes.
 type forge struct {
-	books
+	snapshots
 	queues []transport.Queue
 	next   int
 }
 
 func empty(t testing.TB) *forge {
 	t.Helper()
-	f := &forge{queues: queues(t), books: books{
+	f := &forge{queues: queues(t), snapshots: snapshots{
 		at:        noon,
-		order:     &serviceBook[orderEntries]{Service: Order, At: noon, Events: emptyBus(), Entries: orderEntries{listOf[order]()}},
-		inventory: &serviceBook[inventoryEntries]{Service: Inventory, At: noon, Events: emptyBus(), Entries: inventoryEntries{listOf[product](), listOf[reservation]()}},
-		payment:   &serviceBook[paymentEntries]{Service: Payment, At: noon, Events: emptyBus(), Entries: paymentEntries{listOf[payment]()}},
-		shipping:  &serviceBook[shippingEntries]{Service: Shipping, At: noon, Events: emptyBus(), Entries: shippingEntries{listOf[shipment]()}},
-		processor: &processorBook{listOf[intent]()},
-		carrier:   &carrierBook{listOf[parcel]()},
+		order:     &serviceSnapshot[orderEntries]{Service: Order, At: noon, Events: emptyBus(), Entries: orderEntries{listOf[order]()}},
+		inventory: &serviceSnapshot[inventoryEntries]{Service: Inventory, At: noon, Events: emptyBus(), Entries: inventoryEntries{listOf[product](), listOf[reservation]()}},
+		payment:   &serviceSnapshot[paymentEntries]{Service: Payment, At: noon, Events: emptyBus(), Entries: paymentEntries{listOf[payment]()}},
+		shipping:  &serviceSnapshot[shippingEntries]{Service: Shipping, At: noon, Events: emptyBus(), Entries: shippingEntries{listOf[shipment]()}},
+		processor: &processorSnapshot{listOf[intent]()},
+		carrier:   &carrierSnapshot{listOf[parcel]()},
 		depths:    map[string]int{},
 	}}
 	return f
@@ -65,10 +65,10 @@ func (l list[T]) MarshalJSON() ([]byte, error) {
 	return json.Marshal(l.items)
 }
 
-func emptyBus() bus {
-	return bus{
-		Audited: true, TakenSince: noon.Add(-30 * 24 * time.Hour),
-		Outbox: listOf[unpublished](), Published: listOf[published](), Taken: listOf[taken](),
+func emptyBus() eventAudit {
+	return eventAudit{
+		Audited: true, ConsumedSince: noon.Add(-30 * 24 * time.Hour),
+		Outbox: listOf[unpublished](), Published: listOf[published](), Consumed: listOf[consumed](),
 	}
 }
 
@@ -80,11 +80,11 @@ func honest(t testing.TB) *forge {
 		order{OrderID: "kept", State: completed, Total: euros(1000), PlacedAt: noon.Add(-time.Hour)},
 		order{OrderID: "returned", State: cancelled, Total: euros(500), PlacedAt: noon.Add(-time.Hour)},
 		order{OrderID: "short", State: cancelled, Total: euros(900), PlacedAt: noon.Add(-time.Hour)},
-		order{OrderID: "young", State: "paid", Total: euros(100), PlacedAt: noon.Add(-time.Minute), WaitingFor: "shipment.created"},
+		order{OrderID: "young", State: "paid", Total: euros(100), PlacedAt: noon.Add(-time.Minute), WaitingOn: "shipment.created"},
 	)
 	f.inventory.Entries.Products = listOf(
-		product{SKU: "tea", Supplied: 10, OnHand: 8, Reserved: 1},
-		product{SKU: "gone", Supplied: 3, OnHand: 3, Deleted: true},
+		product{SKU: "tea", Received: 10, OnHand: 8, Reserved: 1},
+		product{SKU: "gone", Received: 3, OnHand: 3, Deleted: true},
 	)
 	f.inventory.Entries.Reservations = listOf(
 		reservation{"kept", committed, []item{{"tea", 2}}},
@@ -133,7 +133,7 @@ func honest(t testing.TB) *forge {
 
 func euros(cents int64) money { return money{cents, "EUR"} }
 
-func (f *forge) bus(service string) *bus {
+func (f *forge) bus(service string) *eventAudit {
 	switch service {
 	case Order:
 		return &f.order.Events
@@ -173,12 +173,12 @@ func (f *forge) publish(kind, subject string, age time.Duration, butFor ...strin
 }
 
 func (f *forge) take(service, reaction, id string, age time.Duration) {
-	marks := &f.bus(service).Taken
-	marks.items = append(marks.items, taken{reaction, id, noon.Add(-age)})
+	marks := &f.bus(service).Consumed
+	marks.items = append(marks.items, consumed{reaction, id, noon.Add(-age)})
 }
 
-func (f *forge) shop(only ...string) *shop {
-	return arrange(f.books, terms{queues: f.queues, limit: limit, only: slices.Sorted(slices.Values(only))})
+func (f *forge) shop(only ...string) *reading {
+	return newReading(f.snapshots, criteria{queues: f.queues, limit: limit, only: slices.Sorted(slices.Values(only))})
 }
 
 // unpublish takes an event out of its publisher's log.
@@ -189,8 +189,8 @@ func (f *forge) unpublish(kind, subject string) {
 
 // forget takes all marks of a subscription away.
 func (f *forge) forget(service, reaction string) {
-	marks := &f.bus(service).Taken
-	marks.items = slices.DeleteFunc(marks.items, func(m taken) bool { return m.Reaction == reaction })
+	marks := &f.bus(service).Consumed
+	marks.items = slices.DeleteFunc(marks.items, func(m consumed) bool { return m.Handler == reaction })
 }
 
 // edit changes the entry with an id.

@@ -30,8 +30,8 @@ func TestReport_SumsUpWhatWasChecked(t *testing.T) {
 	r := reportOf(f, Config{Depths: noDepths})
 	want := Checked{
 		Orders: map[string]int{"pending": 0, "reserved": 0, "paid": 1, "shipped": 0, "completed": 1, "cancelling": 0, "cancelled": 2},
-		Money:  map[string]Till{"EUR": {1600, 500, 1100}},
-		Stock:  &Warehouse{Products: 2, Supplied: 13, OnHand: 11, Reserved: 1, Shipped: 2},
+		Money:  map[string]MoneySum{"EUR": {1600, 500, 1100}},
+		Stock:  &StockSum{Products: 2, Received: 13, OnHand: 11, Reserved: 1, Shipped: 2},
 		Parcels: map[string]int{
 			"delivered": 1, "cancelled": 1, "booked": 1,
 		},
@@ -41,7 +41,7 @@ func TestReport_SumsUpWhatWasChecked(t *testing.T) {
 	if diff := cmp.Diff(want, r.Checked); diff != "" {
 		t.Error(diff)
 	}
-	if e := r.Checked.Events; e.Published != 28 || e.Taken != e.Due-1 {
+	if e := r.Checked.Events; e.Published != 28 || e.Consumed != e.Due-1 {
 		t.Errorf("got %+v", *e)
 	}
 	if r.UnderWay.Orders != 1 || r.UnderWay.Events != 1 || !r.Clean || r.Status() != StatusClean {
@@ -57,7 +57,7 @@ func TestReport_NamesWhatItCouldNotCheck(t *testing.T) {
 	t.Parallel()
 	f := honest(t)
 	f.payment.Events.Audited, f.payment.Events.Published = false, listOf[published]()
-	f.inventory.Events.TakenSince = noon.Add(-20 * time.Minute)
+	f.inventory.Events.ConsumedSince = noon.Add(-20 * time.Minute)
 	f.publish("order.created.v1", "kept-1", time.Hour, "inventory.order-created")
 	f.publish("shipment.delivered.v1", "kept-2", 2*time.Hour)
 	f.take(Order, "shipment-failed", "before-auditing", 3*time.Hour)
@@ -70,8 +70,8 @@ func TestReport_NamesWhatItCouldNotCheck(t *testing.T) {
 		t.Errorf("got %+v", r)
 	}
 	for i, want := range []string{
-		"events of payment: auditing is off", "inventory may have forgotten: 1 ", "order.inventory-released may be too new for: 1 ",
-		"orders older than the log: 1 ", "1 were taken before", "dead-letters (without broker)",
+		"events of payment: auditing is off", "old events for inventory: 1 ", "events older than order.inventory-released: 1 ",
+		"orders older than the event log: 1 ", "1 were consumed before", "dead-letters (without broker)",
 	} {
 		if len(r.NotChecked) != 6 || !strings.Contains(r.NotChecked[i], want) {
 			t.Fatalf("%q does not say %q", r.NotChecked, want)

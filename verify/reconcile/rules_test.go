@@ -236,7 +236,7 @@ func TestRules_NameEachImbalanceWithItsOrders(t *testing.T) {
 			[]string{"stock/reserved tea"},
 		},
 		"less than nothing": {
-			func(f *forge) { f.editProduct("gone", func(p *product) { p.Supplied, p.OnHand = -1, -1 }) },
+			func(f *forge) { f.editProduct("gone", func(p *product) { p.Received, p.OnHand = -1, -1 }) },
 			[]string{"stock/negative gone", "stock/oversold gone"},
 		},
 		"promised twice": {
@@ -332,7 +332,7 @@ func TestRules_NameEachImbalanceWithItsOrders(t *testing.T) {
 		// outbox
 		"parked": {
 			func(f *forge) {
-				f.payment.Events.Outbox = listOf(unpublished{ID: "p", Type: "payment.voided.v1", Subject: "short", CreatedAt: noon, ParkedAt: noon, Refusals: 5, LastError: "no"})
+				f.payment.Events.Outbox = listOf(unpublished{ID: "p", Type: "payment.voided.v1", Subject: "short", CreatedAt: noon, ParkedAt: noon, Rejections: 5, LastError: "no"})
 			},
 			[]string{"outbox/parked short"},
 		},
@@ -358,7 +358,7 @@ func TestRules_NameEachImbalanceWithItsOrders(t *testing.T) {
 			func(f *forge) {
 				f.publish("order.created.v1", "lonely", limit+time.Second, "payment.order-created", "shipping.order-created")
 			},
-			[]string{"events/not-taken lonely", "events/not-taken lonely"},
+			[]string{"events/not-consumed lonely", "events/not-consumed lonely"},
 		},
 		"not taken yet": {
 			func(f *forge) { f.publish("order.created.v1", "lonely", limit, "payment.order-created") },
@@ -374,37 +374,37 @@ func TestRules_NameEachImbalanceWithItsOrders(t *testing.T) {
 				f.editReservation("short", func(r *reservation) { r.State = reserved })
 			},
 			[]string{
-				"events/not-taken kept", "events/not-taken returned", "events/not-taken short", "events/not-taken young",
+				"events/not-consumed kept", "events/not-consumed returned", "events/not-consumed short", "events/not-consumed young",
 				"stock/cancelled-reserved short", "stock/reserved tea",
 			},
 		},
 		"a service that has done nothing since it was there": {
 			func(f *forge) {
-				f.shipping.Events.Taken, f.shipping.Events.Published = listOf[taken](), listOf[published]()
-				f.order.Events.Taken = listOf(slices.DeleteFunc(f.order.Events.Taken.items, func(m taken) bool {
-					return strings.HasPrefix(m.Reaction, "shipment-")
+				f.shipping.Events.Consumed, f.shipping.Events.Published = listOf[consumed](), listOf[published]()
+				f.order.Events.Consumed = listOf(slices.DeleteFunc(f.order.Events.Consumed.items, func(m consumed) bool {
+					return strings.HasPrefix(m.Handler, "shipment-")
 				})...)
-				f.payment.Events.Taken = listOf(slices.DeleteFunc(f.payment.Events.Taken.items, func(m taken) bool {
-					return strings.HasPrefix(m.Reaction, "shipment-")
+				f.payment.Events.Consumed = listOf(slices.DeleteFunc(f.payment.Events.Consumed.items, func(m consumed) bool {
+					return strings.HasPrefix(m.Handler, "shipment-")
 				})...)
-				f.inventory.Events.Taken = listOf(slices.DeleteFunc(f.inventory.Events.Taken.items, func(m taken) bool {
-					return strings.HasPrefix(m.Reaction, "shipment-")
+				f.inventory.Events.Consumed = listOf(slices.DeleteFunc(f.inventory.Events.Consumed.items, func(m consumed) bool {
+					return strings.HasPrefix(m.Handler, "shipment-")
 				})...)
 			},
 			[]string{
-				"events/not-taken kept", "events/not-taken kept", "events/not-taken returned", "events/not-taken returned",
-				"events/not-taken returned", "events/not-taken short", "events/not-taken short", "events/not-taken young", "events/not-taken young",
+				"events/not-consumed kept", "events/not-consumed kept", "events/not-consumed returned", "events/not-consumed returned",
+				"events/not-consumed returned", "events/not-consumed short", "events/not-consumed short", "events/not-consumed young", "events/not-consumed young",
 			},
 		},
 		"taken twice": {
 			func(f *forge) {
 				f.take(Order, "payment-voided", f.publish("payment.voided.v1", "short", time.Minute), 0)
 			},
-			[]string{"events/taken-twice short"},
+			[]string{"events/consumed-twice short"},
 		},
 		"taken, and never published": {
 			func(f *forge) { f.take(Payment, "order-created", "ghost", time.Minute) },
-			[]string{"events/ghost"},
+			[]string{"events/unknown-event"},
 		},
 		"taken, and not out of the outbox yet": {
 			func(f *forge) {
@@ -415,13 +415,13 @@ func TestRules_NameEachImbalanceWithItsOrders(t *testing.T) {
 		},
 		"told twice": {
 			func(f *forge) { f.publish("payment.refunded.v1", "returned", time.Minute) },
-			[]string{"events/told-twice returned"},
+			[]string{"events/published-again returned"},
 		},
 		"told, and to be told again": {
 			func(f *forge) {
 				f.shipping.Events.Outbox = listOf(unpublished{ID: "p", Type: "shipment.delivered.v1", Subject: "kept", CreatedAt: noon})
 			},
-			[]string{"events/told-twice kept"},
+			[]string{"events/published-again kept"},
 		},
 		"an order that was never told": {
 			func(f *forge) {
@@ -436,11 +436,11 @@ func TestRules_NameEachImbalanceWithItsOrders(t *testing.T) {
 					})
 				}
 			},
-			[]string{"events/untold young"},
+			[]string{"events/not-published young"},
 		},
 		"an end that was never told": {
 			func(f *forge) { f.unpublish("order.completed.v1", "kept") },
-			[]string{"events/untold kept"},
+			[]string{"events/not-published kept"},
 		},
 		"an end that is about to be told": {
 			func(f *forge) {
@@ -464,11 +464,11 @@ func TestRules_NameEachImbalanceWithItsOrders(t *testing.T) {
 		},
 		"both ends told": {
 			func(f *forge) { f.publish("order.cancelled.v1", "kept", time.Minute) },
-			[]string{"events/told-wrongly kept"},
+			[]string{"events/published-wrongly kept"},
 		},
 		"an end told of an order under way": {
 			func(f *forge) { f.publish("order.completed.v1", "young", time.Minute) },
-			[]string{"events/told-wrongly young"},
+			[]string{"events/published-wrongly young"},
 		},
 		"published twice under one id": {
 			func(f *forge) {
@@ -484,7 +484,7 @@ func TestRules_NameEachImbalanceWithItsOrders(t *testing.T) {
 				f.depths["order.payment-voided.dlq"] = 1
 				f.depths["order.payment-voided.q"] = 7
 			},
-			[]string{"dead-letters/dead"},
+			[]string{"dead-letters/dead-lettered"},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -511,7 +511,7 @@ func TestRules_SayWhatDeadLettersMayBeAbout(t *testing.T) {
 	detail := func() string {
 		t.Helper()
 		found := judge(f.shop())
-		if diff := cmp.Diff([]string{"dead-letters/dead"}, findings(found)); diff != "" {
+		if diff := cmp.Diff([]string{"dead-letters/dead-lettered"}, findings(found)); diff != "" {
 			t.Fatal(diff)
 		}
 		return found[0].Detail
@@ -581,7 +581,7 @@ func TestRules_WaitForTheEventsUnderWay(t *testing.T) {
 			func(f *forge) {
 				f.publish("shipment.cancel_refused.v1", "kept", 2*limit, "order.shipment-cancel-refused")
 			},
-			[]string{"events/not-taken kept", "stock/completed-kept kept"},
+			[]string{"events/not-consumed kept", "stock/completed-kept kept"},
 		},
 		"for everybody's part": {
 			func(f *forge) {
@@ -589,7 +589,7 @@ func TestRules_WaitForTheEventsUnderWay(t *testing.T) {
 				f.editPayment("short", func(p *payment) { p.State = "waiting" })
 				f.editShipment("short", func(s *shipment) { s.State = "waiting" })
 			},
-			[]string{"events/told-twice short", "money/not-ended short?", "parcel/not-ended short?", "stock/completed-kept kept"},
+			[]string{"events/published-again short", "money/not-ended short?", "parcel/not-ended short?", "stock/completed-kept kept"},
 		},
 		"nor for those scheduled for later": {func(*forge) {}, []string{"stock/completed-kept kept"}},
 		"in doubt, if they cannot be seen": {
@@ -632,7 +632,7 @@ func TestRules_WithoutABookJudgeTheRest(t *testing.T) {
 		if diff := cmp.Diff([]string{}, findings(judge(f.shop()))); diff != "" {
 			t.Errorf("without %s: %s", party, diff)
 		}
-		f.books.missing = []gap{{party: party, err: errAway}}
+		f.snapshots.missing = []gap{{source: party, err: errAway}}
 		r := summarize(f.shop(), nil, nil, Config{Depths: noDepths})
 		if len(r.NotChecked) != 1 || !strings.Contains(r.NotChecked[0], party) || r.Status() != StatusNotChecked || r.Clean {
 			t.Errorf("without %s: status %d, %v", party, r.Status(), r.NotChecked)
@@ -653,13 +653,13 @@ func TestRules_ForSomeOrdersLeaveOutTheOthersAndTheSums(t *testing.T) {
 		unpublished{ID: "a", Type: "order.completed.v1", Subject: "kept", ParkedAt: noon},
 		unpublished{ID: "b", Type: "order.cancelled.v1", Subject: "returned", ParkedAt: noon},
 	)
-	want := []string{"money/cancelled-kept returned", "money/payment-disagrees returned", "outbox/parked returned", "events/told-twice returned"}
+	want := []string{"money/cancelled-kept returned", "money/payment-disagrees returned", "outbox/parked returned", "events/published-again returned"}
 	slices.Sort(want)
 	if diff := cmp.Diff(want, findings(judge(f.shop("returned")))); diff != "" {
 		t.Error(diff)
 	}
 	r := summarize(f.shop("returned", "stranger"), nil, nil, Config{})
-	if diff := cmp.Diff([]string{"order stranger: the order service does not know it"}, r.NotChecked); diff != "" {
+	if diff := cmp.Diff([]string{"order stranger: unknown to the order service"}, r.NotChecked); diff != "" {
 		t.Error(diff)
 	}
 }

@@ -15,28 +15,28 @@ import (
 )
 
 // open is a shop with these books of the simulators, and an order that has ended so.
-func open(t *testing.T, o stackclient.Order) *fakeShop {
+func newEndedStack(t *testing.T, o stackclient.Order) *fakeStack {
 	t.Helper()
-	f := newFakeShop(t)
+	f := newFakeStack(t)
 	f.order = o
-	for _, service := range []string{order, inventory, payment, shipping} {
-		f.books[service] = book(service, true, time.Now(), nil, nil)
+	for _, service := range []string{orderService, inventoryService, paymentService, shippingService} {
+		f.snapshots[service] = newSnapshot(service, true, time.Now(), nil, nil)
 	}
-	f.books["processor"] = map[string]any{"paymentIntents": []any{}}
-	f.books["carrier"] = map[string]any{"shipments": []any{}}
+	f.snapshots["processor"] = map[string]any{"paymentIntents": []any{}}
+	f.snapshots["carrier"] = map[string]any{"shipments": []any{}}
 	return f
 }
 
 // ordering places an order for something that is on the shelf.
-func ordering(ctx context.Context, s *stage) error {
-	s.sku, s.goods["hat-1"] = "hat-1", good{"hat", 3}
+func placeOrder(ctx context.Context, s *runner) error {
+	s.sku, s.products["hat-1"] = "hat-1", product{"hat", 3}
 	return s.place(ctx, s.request(1))
 }
 
-func playing(f *fakeShop, stories ...Story) Config {
+func newConfig(f *fakeStack, stories ...Story) Config {
 	return Config{
-		Shop: f.shop(), Stories: stories, Patience: 300 * time.Millisecond,
-		Ledger: func(context.Context, []string) (reconcile.Report, error) { return reconcile.Report{Clean: true}, nil },
+		Stack: f.stack(), Stories: stories, Timeout: 300 * time.Millisecond,
+		Reconcile: func(context.Context, []string) (reconcile.Report, error) { return reconcile.Report{Clean: true}, nil },
 	}
 }
 
@@ -44,13 +44,13 @@ func TestRun_SaysWhatIsNotAsExpected(t *testing.T) {
 	t.Parallel()
 	ended := stackclient.Order{ID: "1", State: cancelled, Reason: "out_of_stock", Message: "Nothing was charged.", Total: stackclient.Money{Amount: 1999, Currency: "EUR"}}
 	for name, c := range map[string]struct {
-		expect ending
+		expect expectation
 		want   []string // what is said
 		status int
 	}{
-		"all is well": {ending{state: cancelled, reason: "out_of_stock", says: "Nothing", parcel: noParcel}, nil, 0},
+		"all is well": {expectation{state: cancelled, reason: "out_of_stock", message: "Nothing", parcel: noParcel}, nil, 0},
 		"another end": {
-			ending{state: completed, captures: 1, kept: true, parcel: "delivered", sold: 1},
+			expectation{state: completed, captures: 1, kept: true, parcel: "delivered", sold: 1},
 			[]string{
 				"the order's state: expected completed, found cancelled", "its reason: expected none, found out_of_stock",
 				"charges at the processor: expected 1, found 0", "taken at the processor: expected 19.99 EUR, found 0.00 EUR",
@@ -59,7 +59,7 @@ func TestRun_SaysWhatIsNotAsExpected(t *testing.T) {
 			1,
 		},
 		"another message": {
-			ending{state: cancelled, reason: "out_of_stock", says: "Sorry", parcel: noParcel},
+			expectation{state: cancelled, reason: "out_of_stock", message: "Sorry", parcel: noParcel},
 			[]string{`the customer should be told "Sorry", and is told "Nothing was charged."`},
 			1,
 		},
@@ -67,7 +67,7 @@ func TestRun_SaysWhatIsNotAsExpected(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			var out bytes.Buffer
-			o, err := Run(t.Context(), playing(open(t, ended), Story{Name: "one", Title: "One", expect: c.expect, play: ordering}), NewText(&out, 120, false))
+			o, err := Run(t.Context(), newConfig(newEndedStack(t, ended), Story{Name: "one", Title: "One", expect: c.expect, run: placeOrder}), NewText(&out, 120, false))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -85,51 +85,51 @@ func TestRun_SaysWhatIsNotAsExpected(t *testing.T) {
 
 func TestRun_MendsWhatAStoryLeavesBroken(t *testing.T) {
 	t.Parallel()
-	f := open(t, stackclient.Order{ID: "1", State: cancelled})
-	breaks := Story{Name: "breaks", play: func(ctx context.Context, s *stage) error {
-		if _, err := s.breaks(ctx, s.client.shop.Processor, rule{Action: "down"}); err != nil {
+	f := newEndedStack(t, stackclient.Order{ID: "1", State: cancelled})
+	breaks := Story{Name: "breaks", run: func(ctx context.Context, s *runner) error {
+		if _, err := s.inject(ctx, s.client.stack.Processor, fault{Action: "down"}); err != nil {
 			return err
 		}
 		return errors.New("and fails")
 	}}
-	o, err := Run(t.Context(), playing(f, breaks), NewJSON(&bytes.Buffer{}))
+	o, err := Run(t.Context(), newConfig(f, breaks), NewJSON(&bytes.Buffer{}))
 	if err != nil || o.Failed != 1 || o.Status() != 1 {
 		t.Errorf("%+v, %v", o, err)
 	}
-	if f.ever != 1 || len(f.rules) != 0 {
-		t.Errorf("%d switched on, left: %+v", f.ever, f.rules)
+	if f.injected != 1 || len(f.faults) != 0 {
+		t.Errorf("%d switched on, left: %+v", f.injected, f.faults)
 	}
 }
 
 func TestRun_MendsWhenItIsStopped(t *testing.T) {
 	t.Parallel()
-	f := open(t, stackclient.Order{ID: "1", State: "pending"})
+	f := newEndedStack(t, stackclient.Order{ID: "1", State: "pending"})
 	ctx, stop := context.WithCancel(t.Context())
-	waits := Story{Name: "waits", play: func(ctx context.Context, s *stage) error {
-		if _, err := s.placeInto(ctx, s.request(1), s.client.shop.Processor, "create", rule{Action: "pause"}); err != nil {
+	waits := Story{Name: "waits", run: func(ctx context.Context, s *runner) error {
+		if _, err := s.placeWithFault(ctx, s.request(1), s.client.stack.Processor, "create", fault{Action: "pause"}); err != nil {
 			return err
 		}
-		if diff := cmp.Diff([]rule{{Match: match{OrderID: "1"}, Action: "pause"}}, f.inForce()); diff != "" {
+		if diff := cmp.Diff([]fault{{Match: match{OrderID: "1"}, Action: "pause"}}, f.activeFaults()); diff != "" {
 			t.Errorf("in force once the order is placed (-want +got):\n%s", diff)
 		}
 		stop()
 		return s.awaitState(ctx, shipped)
 	}}
-	_, err := Run(ctx, playing(f, waits, Story{Name: "never", play: func(context.Context, *stage) error {
+	_, err := Run(ctx, newConfig(f, waits, Story{Name: "never", run: func(context.Context, *runner) error {
 		t.Error("a story was played after the end")
 		return nil
 	}}), NewJSON(&bytes.Buffer{}))
 	if err == nil || !strings.Contains(err.Error(), "stopped") {
 		t.Errorf("error %v", err)
 	}
-	if left := f.inForce(); f.ever != 2 || len(left) != 0 {
-		t.Errorf("%d switched on, left: %+v", f.ever, left)
+	if left := f.activeFaults(); f.injected != 2 || len(left) != 0 {
+		t.Errorf("%d switched on, left: %+v", f.injected, left)
 	}
 }
 
-func (f *fakeShop) inForce() (rules []rule) {
+func (f *fakeStack) activeFaults() (rules []fault) {
 	f.change(func() {
-		for _, r := range f.rules {
+		for _, r := range f.faults {
 			rules = append(rules, r)
 		}
 	})
@@ -139,7 +139,7 @@ func (f *fakeShop) inForce() (rules []rule) {
 func TestRun_LeavesOutWhatItCannotKill(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer
-	o, err := Run(t.Context(), playing(open(t, stackclient.Order{}), killed), NewText(&out, 100, false))
+	o, err := Run(t.Context(), newConfig(newEndedStack(t, stackclient.Order{}), killedStack), NewText(&out, 100, false))
 	if err != nil || o.Skipped != 1 || o.Played != 0 || o.Status() != 0 || !strings.Contains(out.String(), "Left out") {
 		t.Errorf("%+v, %v:\n%s", o, err, out.String())
 	}
@@ -147,16 +147,16 @@ func TestRun_LeavesOutWhatItCannotKill(t *testing.T) {
 
 func TestRun_SaysBeforeTheFirstStoryThatItCannotPlay(t *testing.T) {
 	t.Parallel()
-	f := open(t, stackclient.Order{})
-	c := playing(f, Story{Name: "never", play: func(context.Context, *stage) error {
+	f := newEndedStack(t, stackclient.Order{})
+	c := newConfig(f, Story{Name: "never", run: func(context.Context, *runner) error {
 		t.Error("a story was played")
 		return nil
 	}})
-	c.Shop.Token = "wrong"
+	c.Stack.Token = "wrong"
 	if _, err := Run(t.Context(), c, NewJSON(&bytes.Buffer{})); err == nil || !strings.Contains(err.Error(), "token") {
 		t.Errorf("with a wrong token: %v", err)
 	}
-	c.Shop.Shipping = "http://127.0.0.1:1"
+	c.Stack.Shipping = "http://127.0.0.1:1"
 	if _, err := Run(t.Context(), c, NewJSON(&bytes.Buffer{})); err == nil || !strings.Contains(err.Error(), "no shop there") {
 		t.Errorf("without a shop: %v", err)
 	}
@@ -207,25 +207,25 @@ var errFull = errors.New("full")
 
 func TestRun_EndsOnceNobodySeesIt(t *testing.T) {
 	t.Parallel()
-	f := open(t, stackclient.Order{ID: "1", State: pending})
-	endless := Story{Name: "endless", play: func(ctx context.Context, s *stage) error {
-		if _, err := s.placeInto(ctx, s.request(1), s.client.shop.Processor, "create", rule{Action: "pause"}); err != nil {
+	f := newEndedStack(t, stackclient.Order{ID: "1", State: pending})
+	endless := Story{Name: "endless", run: func(ctx context.Context, s *runner) error {
+		if _, err := s.placeWithFault(ctx, s.request(1), s.client.stack.Processor, "create", fault{Action: "pause"}); err != nil {
 			return err
 		}
 		<-ctx.Done()
 		return ctx.Err()
 	}}
-	never := Story{Name: "never", play: func(context.Context, *stage) error {
+	never := Story{Name: "never", run: func(context.Context, *runner) error {
 		t.Error("a story was played to nobody")
 		return nil
 	}}
 	// A story's headline is one line, and so is a row: it ends with the headline, the first row and the second one.
 	for lines := range 3 {
-		if _, err := Run(t.Context(), playing(f, endless, never), NewJSON(&fullScreen{lines})); !errors.Is(err, errFull) {
+		if _, err := Run(t.Context(), newConfig(f, endless, never), NewJSON(&fullScreen{lines})); !errors.Is(err, errFull) {
 			t.Errorf("after %d lines: %v", lines, err)
 		}
 	}
-	if left := f.inForce(); len(left) != 0 {
+	if left := f.activeFaults(); len(left) != 0 {
 		t.Errorf("still broken: %+v", left)
 	}
 }

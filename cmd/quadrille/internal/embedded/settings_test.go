@@ -28,7 +28,7 @@ func TestSettings_ComeFromTheEnvironment(t *testing.T) {
 			t.Errorf("%s has the ladder %v", service.Service, ladder)
 		}
 	}
-	if s.order.PaymentDeadline != 3*time.Second || s.sims.DeliveryDelay != 7*time.Millisecond || s.shared.OpsToken.Reveal() != "open" ||
+	if s.order.PaymentDeadline != 3*time.Second || s.simulators.DeliveryDelay != 7*time.Millisecond || s.shared.OpsToken.Reveal() != "open" ||
 		s.shared.Audit || s.inventory.SeedCatalogue {
 		t.Errorf("settings %+v", s)
 	}
@@ -43,7 +43,7 @@ func TestSettings_HaveDefaultsForFirstContact(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !s.shared.Audit || !s.inventory.SeedCatalogue || s.shared.OpsToken.Reveal() != DefaultToken || s.sims.HandoverDelay != time.Second {
+	if !s.shared.Audit || !s.inventory.SeedCatalogue || s.shared.OpsToken.Reveal() != DefaultToken || s.simulators.DispatchDelay != time.Second {
 		t.Errorf("settings %+v", s)
 	}
 }

@@ -16,7 +16,7 @@ import (
 	"github.com/quadrille-dev/quadrille/pkg/events/transport"
 )
 
-// town serves the books of everybody: those of a forge that is made anew for each reading.
+// town serves the audit snapshot of everybody: those of a forge that is made anew for each reading.
 type town struct {
 	*httptest.Server
 	now      time.Time // only moved by Sleep
@@ -59,7 +59,7 @@ func serve(t *testing.T, write func(reading int64, f *forge), answer func(w http
 			tn.now = tn.now.Add(d)
 		},
 	}
-	for _, party := range Parties {
+	for _, party := range Sources {
 		cfg.URLs[party] = tn.URL + "/" + party + "/"
 	}
 	return tn, cfg
@@ -218,18 +218,18 @@ func TestCheck_NamesWhoCannotBeRead(t *testing.T) {
 		},
 		"another service": {
 			change: func(cfg *Config) { cfg.URLs[Shipping] = cfg.URLs[Payment] }, once: true,
-			says: []string{"without shipping", `serves the books of "payment"`},
+			says: []string{"without shipping", `serves the audit snapshot of "payment"`},
 		},
 		"another path":     {change: func(cfg *Config) { cfg.URLs[Shipping] += "x" }, once: true, says: []string{"404"}},
-		"a page":           {answer: "<html>", once: true, says: []string{"does not serve shipping's books"}},
-		"no books":         {answer: "{}", once: true, says: []string{`serves the books of ""`}},
+		"a page":           {answer: "<html>", once: true, says: []string{"does not serve the audit snapshot of shipping"}},
+		"no books":         {answer: "{}", once: true, says: []string{`serves the audit snapshot of ""`}},
 		"books with holes": {answer: `{"service":"shipping","events":{"outbox":[]},"entries":{"shipments":[]}}`, once: true, says: []string{"lists are missing"}},
 		"books of nulls": {
 			answer: `{"service":"shipping","events":{"outbox":[],"published":[],"consumed":[]},"entries":{"shipments":null}}`, once: true,
 			says: []string{"lists are missing"},
 		},
 		"half an answer":    {answer: `{"service":"shipping",`, says: []string{"unexpected EOF"}},
-		"other kinds":       {answer: `{"service":7}`, once: true, says: []string{"does not serve shipping's books"}},
+		"other kinds":       {answer: `{"service":7}`, once: true, says: []string{"does not serve the audit snapshot of shipping"}},
 		"broker away":       {change: func(cfg *Config) { cfg.Depths = func(context.Context) (map[string]int, error) { return nil, errAway } }, says: []string{"dead-letters (without broker): connection refused"}},
 		"broker's not said": {change: func(cfg *Config) { cfg.Depths = nil }, once: true, says: []string{"dead-letters", "--amqp-url"}},
 	} {
@@ -265,7 +265,7 @@ func TestCheck_CountsTheQueuesThatAreThere(t *testing.T) {
 		return map[string]int{"order.payment-voided.dlq": 2}, transport.ErrTopology
 	}
 	r := check(t, cfg)
-	if diff := cmp.Diff([]string{"dead-letters/dead"}, ruleNames(r.Findings)); diff != "" || len(r.NotChecked) != 1 {
+	if diff := cmp.Diff([]string{"dead-letters/dead-lettered"}, ruleNames(r.Findings)); diff != "" || len(r.NotChecked) != 1 {
 		t.Errorf("%s\n%v", diff, r.NotChecked)
 	}
 }

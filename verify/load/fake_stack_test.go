@@ -13,6 +13,7 @@ import (
 	"syscall"
 	"time"
 
+	domain "github.com/quadrille-dev/quadrille/services/order"
 	"github.com/quadrille-dev/quadrille/verify/reconcile"
 	"github.com/quadrille-dev/quadrille/verify/stackclient"
 )
@@ -99,7 +100,7 @@ func (f *fakeShop) serve(r *http.Request) (int, any) {
 	case sku != path:
 		p := f.products[sku]
 		for _, o := range f.orders {
-			if f.now(o).State == stackclient.Completed && o.req.Items[0].SKU == sku {
+			if f.now(o).State == domain.Completed && o.req.Items[0].SKU == sku {
 				p.OnHand--
 			}
 		}
@@ -134,7 +135,7 @@ func (f *fakeShop) now(o *fakeOrder) stackclient.Order {
 	if o.Ended() || time.Since(o.placed) < f.lives {
 		return o.Order
 	}
-	end := func(state, reason string) stackclient.Order {
+	end := func(state domain.State, reason domain.Reason) stackclient.Order {
 		return stackclient.Order{ID: o.ID, State: state, Reason: reason}
 	}
 	if f.ends != nil {
@@ -144,13 +145,13 @@ func (f *fakeShop) now(o *fakeOrder) stackclient.Order {
 	}
 	switch {
 	case strings.HasSuffix(o.req.Items[0].SKU, "-none"):
-		return end(stackclient.Cancelled, "out_of_stock")
-	case o.req.PaymentMethod == stackclient.Declines:
-		return end(stackclient.Cancelled, "card_declined")
+		return end("cancelled", "out_of_stock")
+	case o.req.PaymentMethod == stackclient.CardDeclined:
+		return end("cancelled", "card_declined")
 	case o.req.ShippingAddress.PostalCode == stackclient.Undeliverable:
-		return end(stackclient.Cancelled, "undeliverable")
+		return end("cancelled", "undeliverable")
 	}
-	return end(stackclient.Completed, "")
+	return end(domain.Completed, "")
 }
 
 func (f *fakeShop) cancel(id string) (int, any) {
@@ -158,7 +159,7 @@ func (f *fakeShop) cancel(id string) (int, any) {
 	if time.Since(o.placed) >= f.handOver {
 		return http.StatusConflict, nil
 	}
-	o.State, o.Reason = stackclient.Cancelled, "customer"
+	o.State, o.Reason = "cancelled", "customer"
 	return http.StatusAccepted, o.Order
 }
 
@@ -188,9 +189,9 @@ func calm(f *fakeShop) Config {
 	}
 	at := "http://shop"
 	return Config{
-		Shop: stackclient.Shop{Order: at, Inventory: at, Payment: at, Shipping: at, Processor: at, Carrier: at, Token: "secret"},
-		Rate: 50, For: 10 * time.Second, Mix: mix, InFlight: 1000, Patience: 30 * time.Second, way: f,
-		Ledger: func(context.Context, []string) (reconcile.Report, error) { return reconcile.Report{Clean: true}, nil },
+		Stack: stackclient.Stack{Order: at, Inventory: at, Payment: at, Shipping: at, Processor: at, Carrier: at, Token: "secret"},
+		Rate:  50, For: 10 * time.Second, Mix: mix, InFlight: 1000, Timeout: 30 * time.Second, transport: f,
+		Reconcile: func(context.Context, []string) (reconcile.Report, error) { return reconcile.Report{Clean: true}, nil },
 	}
 }
 

@@ -3,9 +3,11 @@ package reconcile
 import (
 	"encoding/json"
 	"time"
+
+	domain "github.com/quadrille-dev/quadrille/services/order"
 )
 
-// The parties whose books are read.
+// The sources of audit snapshots.
 const (
 	Order     = "order"
 	Inventory = "inventory"
@@ -15,35 +17,35 @@ const (
 	Carrier   = "carrier"
 )
 
-// Parties are all of them.
-var Parties = []string{Order, Inventory, Payment, Shipping, Processor, Carrier}
+// Sources are all services and simulators.
+var Sources = []string{Order, Inventory, Payment, Shipping, Processor, Carrier}
 
-// services are those with an outbox and an inbox.
+// services are the sources with an outbox and an inbox.
 var services = []string{Order, Inventory, Payment, Shipping}
 
-// books is one reading of everything. What could not be read is nil, and missing says why.
-type books struct {
+// snapshots are the audit snapshots of all sources. One that could not be read is nil, and missing has the reason.
+type snapshots struct {
 	at        time.Time
-	order     *serviceBook[orderEntries]
-	inventory *serviceBook[inventoryEntries]
-	payment   *serviceBook[paymentEntries]
-	shipping  *serviceBook[shippingEntries]
-	processor *processorBook
-	carrier   *carrierBook
+	order     *serviceSnapshot[orderEntries]
+	inventory *serviceSnapshot[inventoryEntries]
+	payment   *serviceSnapshot[paymentEntries]
+	shipping  *serviceSnapshot[shippingEntries]
+	processor *processorSnapshot
+	carrier   *carrierSnapshot
 	depths    map[string]int // messages by queue
 	missing   []gap
 }
 
-// gap is a part of a reading that is not there.
+// gap is a source that could not be read.
 type gap struct {
-	party string // or broker
-	err   error
-	final bool // asking again will not help
+	source string // of snapshots, or broker
+	err    error
+	final  bool // another request would fail as well
 }
 
 const broker = "broker"
 
-// list is a list that must be there, be it empty: an answer without it is not the book that was asked for.
+// list is a list that a snapshot must have, even if it is empty.
 type list[T any] struct {
 	items []T
 	given bool
@@ -54,21 +56,21 @@ func (l *list[T]) UnmarshalJSON(b []byte) error {
 	return json.Unmarshal(b, &l.items)
 }
 
-// serviceBook is what a service serves: what its bus has done, and its own entries.
-type serviceBook[E any] struct {
-	Service string    `json:"service"`
-	At      time.Time `json:"at"`
-	Events  bus       `json:"events"`
-	Entries E         `json:"entries"`
+// serviceSnapshot is the snapshot of a service: its events, and its own entries.
+type serviceSnapshot[E any] struct {
+	Service string     `json:"service"`
+	At      time.Time  `json:"at"`
+	Events  eventAudit `json:"events"`
+	Entries E          `json:"entries"`
 }
 
 type (
-	bus struct {
-		Audited    bool              `json:"audited"`       // everything that was published is listed
-		TakenSince time.Time         `json:"consumedSince"` // older marks may have been forgotten
-		Outbox     list[unpublished] `json:"outbox"`
-		Published  list[published]   `json:"published"`
-		Taken      list[taken]       `json:"consumed"`
+	eventAudit struct {
+		Audited       bool              `json:"audited"`       // all published events are listed
+		ConsumedSince time.Time         `json:"consumedSince"` // older inbox records may have been purged
+		Outbox        list[unpublished] `json:"outbox"`
+		Published     list[published]   `json:"published"`
+		Consumed      list[consumed]    `json:"consumed"`
 	}
 	unpublished struct {
 		ID          string    `json:"id"`
@@ -77,7 +79,7 @@ type (
 		CreatedAt   time.Time `json:"createdAt"`
 		AvailableAt time.Time `json:"availableAt,omitzero"` // only of scheduled events
 		ParkedAt    time.Time `json:"parkedAt,omitzero"`    // only of parked ones
-		Refusals    int       `json:"rejections"`
+		Rejections  int       `json:"rejections"`
 		LastError   string    `json:"lastError,omitempty"`
 	}
 	published struct {
@@ -86,10 +88,10 @@ type (
 		Subject string    `json:"subject"`
 		At      time.Time `json:"at"`
 	}
-	taken struct {
-		Reaction string    `json:"handler"`
-		EventID  string    `json:"eventId"`
-		At       time.Time `json:"at"`
+	consumed struct {
+		Handler string    `json:"handler"`
+		EventID string    `json:"eventId"`
+		At      time.Time `json:"at"`
 	}
 )
 
@@ -109,23 +111,30 @@ type (
 		Total        money     `json:"total"`
 		PlacedAt     time.Time `json:"placedAt"`
 		WaitingSince time.Time `json:"waitingSince,omitzero"`
-		WaitingFor   string    `json:"waitingOn"`
-		StallsAt     time.Time `json:"stallsAt,omitzero"` // when it will have waited for too long; not once it has ended
+		WaitingOn    string    `json:"waitingOn"`
+		StallsAt     time.Time `json:"stallsAt,omitzero"` // when it will have waited too long; zero once it has ended
 		Stalled      bool      `json:"stalled"`
 	}
 )
 
-// The states of an order.
+// The final states of an order. A cancelled parcel has the same state.
 const (
-	completed = "completed"
-	cancelled = "cancelled"
+	completed = string(domain.Completed)
+	cancelled = string(domain.Cancelled)
 )
 
-var orderStates = []string{"pending", "reserved", "paid", "shipped", completed, "cancelling", cancelled}
+// orderStates returns all states of an order.
+func orderStates() []string {
+	states := make([]string, len(domain.States))
+	for i, state := range domain.States {
+		states[i] = string(state)
+	}
+	return states
+}
 
 func (o order) terminal() bool { return o.State == completed || o.State == cancelled }
 
-// since is when the order last moved, as far as the book tells.
+// since returns when the order last progressed, as far as the snapshot shows.
 func (o order) since() time.Time {
 	if o.WaitingSince.After(o.PlacedAt) {
 		return o.WaitingSince
@@ -140,7 +149,7 @@ type (
 	}
 	product struct {
 		SKU      string `json:"sku"`
-		Supplied int    `json:"received"`
+		Received int    `json:"received"`
 		OnHand   int    `json:"onHand"`
 		Reserved int    `json:"reserved"`
 		Deleted  bool   `json:"deleted"`
@@ -156,7 +165,7 @@ type (
 	}
 )
 
-// The states of a reservation that holds, or has taken, stock.
+// The states of a reservation whose units are reserved, or have left the stock.
 const (
 	reserved  = "reserved"
 	committed = "committed"
@@ -187,14 +196,14 @@ type (
 	}
 )
 
-// What both shipping and the carrier call a parcel.
+// The states of a parcel, at shipping and at the carrier.
 const (
 	booked     = "booked"
 	dispatched = "dispatched"
 	delivered  = "delivered"
 )
 
-// parcel is what the carrier must have if shipping is right; "" is none.
+// parcel returns the state that the parcel must have at the carrier; "" is no parcel.
 func (s shipment) parcel() string {
 	switch s.State {
 	case dispatched, delivered:
@@ -207,7 +216,7 @@ func (s shipment) parcel() string {
 }
 
 type (
-	processorBook struct {
+	processorSnapshot struct {
 		PaymentIntents list[intent] `json:"paymentIntents"`
 	}
 	intent struct {
@@ -235,7 +244,7 @@ func (i intent) refunded() (sum int64) {
 }
 
 type (
-	carrierBook struct {
+	carrierSnapshot struct {
 		Shipments list[parcel] `json:"shipments"`
 	}
 	parcel struct {
@@ -245,45 +254,45 @@ type (
 	}
 )
 
-// lacks says which list a book lacks; "" if none.
-func (b bus) lacks() string {
+// missingList returns a list that the snapshot does not have, or "".
+func (b eventAudit) missingList() string {
 	switch {
 	case !b.Outbox.given:
 		return "events.outbox"
 	case !b.Published.given:
 		return "events.published"
-	case !b.Taken.given:
-		return "events.taken"
+	case !b.Consumed.given:
+		return "events.consumed"
 	}
 	return ""
 }
 
-// buses are those of the services that were read.
-func (b books) buses() map[string]serviceBus {
-	all := map[string]serviceBus{}
+// audits returns the events of the services that were read.
+func (b snapshots) audits() map[string]serviceAudit {
+	all := map[string]serviceAudit{}
 	if b.order != nil {
-		all[Order] = serviceBus{b.order.At, b.order.Events}
+		all[Order] = serviceAudit{b.order.At, b.order.Events}
 	}
 	if b.inventory != nil {
-		all[Inventory] = serviceBus{b.inventory.At, b.inventory.Events}
+		all[Inventory] = serviceAudit{b.inventory.At, b.inventory.Events}
 	}
 	if b.payment != nil {
-		all[Payment] = serviceBus{b.payment.At, b.payment.Events}
+		all[Payment] = serviceAudit{b.payment.At, b.payment.Events}
 	}
 	if b.shipping != nil {
-		all[Shipping] = serviceBus{b.shipping.At, b.shipping.Events}
+		all[Shipping] = serviceAudit{b.shipping.At, b.shipping.Events}
 	}
 	return all
 }
 
-// serviceBus is a bus and the moment, by the service's own clock, at which its book was read.
-type serviceBus struct {
+// serviceAudit has the events of a service, and the time of the snapshot by the service's own clock.
+type serviceAudit struct {
 	at time.Time
-	bus
+	eventAudit
 }
 
-// logBegin is when the oldest event that is listed was published; as long as none is, the log is about to begin.
-func (b serviceBus) logBegin() time.Time {
+// logBegin returns when the oldest listed event was published. If there is none, the log begins with this snapshot.
+func (b serviceAudit) logBegin() time.Time {
 	begin := b.at
 	for _, p := range b.Published.items {
 		if p.At.Before(begin) {
@@ -293,8 +302,8 @@ func (b serviceBus) logBegin() time.Time {
 	return begin
 }
 
-func (b books) has(party string) bool {
-	switch party {
+func (b snapshots) has(source string) bool {
+	switch source {
 	case Order:
 		return b.order != nil
 	case Inventory:

@@ -7,14 +7,14 @@ import (
 	"github.com/quadrille-dev/quadrille/pkg/events/transport"
 )
 
-// terms are what a reading is judged by.
-type terms struct {
-	queues []transport.Queue // who subscribes to what
-	limit  time.Duration     // what has waited for longer is overdue
-	only   []string          // orders, sorted; none: everything
+// criteria are what a reading is checked by.
+type criteria struct {
+	queues []transport.Queue // the subscriptions of all services
+	limit  time.Duration     // what has waited longer is overdue
+	only   []string          // sorted orders; empty: everything
 }
 
-func (t terms) wants(order string) bool {
+func (t criteria) wants(order string) bool {
 	if len(t.only) == 0 {
 		return true
 	}
@@ -22,22 +22,22 @@ func (t terms) wants(order string) bool {
 	return found
 }
 
-// shop is one reading, arranged by order, and with --order without the others.
-type shop struct {
-	books
-	terms
+// reading has the snapshots, sorted by order, and only those of the selected orders.
+type reading struct {
+	snapshots
+	criteria
 	orders       map[string]order
 	payments     map[string]payment
 	reservations map[string]reservation
 	shipments    map[string]shipment
 	intents      map[string][]intent
 	parcels      map[string][]parcel
-	traffic      traffic
+	events       eventFlow
 }
 
-func arrange(b books, t terms) *shop {
-	s := &shop{
-		books: b, terms: t,
+func newReading(b snapshots, t criteria) *reading {
+	s := &reading{
+		snapshots: b, criteria: t,
 		orders: map[string]order{}, payments: map[string]payment{}, reservations: map[string]reservation{},
 		shipments: map[string]shipment{}, intents: map[string][]intent{}, parcels: map[string][]parcel{},
 	}
@@ -67,11 +67,11 @@ func arrange(b books, t terms) *shop {
 			}
 		}
 	}
-	s.traffic = follow(b.buses(), t)
+	s.events = newEventFlow(b.audits(), t)
 	return s
 }
 
-func byOrder[T any](index map[string]T, t terms, entries list[T], id func(T) string) {
+func byOrder[T any](index map[string]T, t criteria, entries list[T], id func(T) string) {
 	for _, e := range entries.items {
 		if t.wants(id(e)) {
 			index[id(e)] = e
@@ -79,8 +79,8 @@ func byOrder[T any](index map[string]T, t terms, entries list[T], id func(T) str
 	}
 }
 
-// mayLag says whether the other services may still have to hear how the order ended. Where events under way cannot
-// be seen, because auditing is off or a service does not answer, that is so until it would be overdue.
-func (s *shop) mayLag(o order) bool {
-	return s.traffic.pending[o.OrderID] || s.traffic.blind && s.books.order.At.Sub(o.since()) <= s.limit
+// mayLag reports whether another service may not have consumed the end of the order yet. If not all events are visible,
+// because auditing is off or a service is unavailable, that is so until the event would be overdue.
+func (s *reading) mayLag(o order) bool {
+	return s.events.pending[o.OrderID] || s.events.incomplete && s.snapshots.order.At.Sub(o.since()) <= s.limit
 }

@@ -7,18 +7,20 @@ import (
 	"slices"
 	"strings"
 	"text/tabwriter"
+
+	"github.com/dustin/go-humanize/english"
 )
 
-// namedLimit is how many orders of a finding people are shown. JSON has all.
+// namedLimit is the number of orders that the text has for each finding. JSON has all.
 const namedLimit = 10
 
-// WriteText writes the report for people.
+// WriteText writes the report as text.
 func (r Report) WriteText(out io.Writer) error {
 	var b strings.Builder
-	fmt.Fprintf(&b, "Books of %s\n", r.At.Format("2006-01-02 15:04:05 MST"))
+	fmt.Fprintf(&b, "Audit snapshots of %s\n", r.At.Format("2006-01-02 15:04:05 MST"))
 	r.writeChecked(&b)
 	r.UnderWay.writeNames(&b)
-	fmt.Fprintf(&b, "\n%s\n", r.verdict())
+	fmt.Fprintf(&b, "\n%s\n", r.conclusion())
 	for i, f := range r.Findings {
 		if i == 0 || r.Findings[i-1].Kind != f.Kind {
 			fmt.Fprintf(&b, "\n%s\n", f.Kind)
@@ -29,20 +31,20 @@ func (r Report) WriteText(out io.Writer) error {
 	return err
 }
 
-func (r Report) verdict() string {
+func (r Report) conclusion() string {
 	switch n := len(r.Findings); {
 	case n == 1:
 		return "NOT CLEAN: one finding."
 	case n > 1:
 		return fmt.Sprintf("NOT CLEAN: %d findings.", n)
 	case r.unsettled():
-		return "NOT SETTLED: nothing wrong was found, but not everything has come to its end."
+		return "NOT SETTLED: there are no findings, but something is still under way."
 	case r.Checked.empty():
-		return "NOTHING could be checked."
+		return "NOT CHECKED: no source could be read."
 	case len(r.NotChecked) > 0:
-		return "Clean as far as it was checked, which is not everywhere."
+		return "Clean, but not everything could be checked."
 	case !r.UnderWay.none():
-		return "Clean: what is under way is in time."
+		return "Clean. What is under way is not overdue."
 	default:
 		return "Clean."
 	}
@@ -60,7 +62,7 @@ func (r Report) writeChecked(b *strings.Builder) {
 		for _, n := range c.Orders {
 			total += n
 		}
-		states := slices.Clone(orderStates)
+		states := orderStates()
 		for _, state := range slices.Sorted(maps.Keys(c.Orders)) {
 			if !slices.Contains(states, state) {
 				states = append(states, state)
@@ -73,12 +75,12 @@ func (r Report) writeChecked(b *strings.Builder) {
 			line("money", "none")
 		}
 		for _, currency := range slices.Sorted(maps.Keys(c.Money)) {
-			till := c.Money[currency]
-			line("money", "%s, in minor units: %d captured - %d refunded = %d kept", currency, till.Captured, till.Refunded, till.Kept)
+			sum := c.Money[currency]
+			line("money", "%s, in minor units: %d captured - %d refunded = %d kept", currency, sum.Captured, sum.Refunded, sum.Kept)
 		}
 	}
 	if s := c.Stock; s != nil {
-		line("stock", "%s: %d supplied, %d on hand (%d of them reserved), %d shipped", plural(s.Products, "product"), s.Supplied, s.OnHand, s.Reserved, s.Shipped)
+		line("stock", "%s: %d received, %d on hand (%d reserved), %d shipped", english.Plural(s.Products, "product", ""), s.Received, s.OnHand, s.Reserved, s.Shipped)
 	}
 	if c.Parcels != nil {
 		total := 0
@@ -88,22 +90,22 @@ func (r Report) writeChecked(b *strings.Builder) {
 		line("parcels", "%d%s", total, counts(c.Parcels, slices.Sorted(maps.Keys(c.Parcels)), ": "))
 	}
 	if e := c.Events; e != nil {
-		line("events", "%d published, %d of %d deliveries taken", e.Published, e.Taken, e.Due)
+		line("events", "%d published, %d of %d deliveries consumed", e.Published, e.Consumed, e.Due)
 	}
 	if q := c.Queues; q != nil {
-		line("queues", "%d waiting, %d to be retried, %d dead", q.Waiting, q.Retrying, q.Dead)
+		line("queues", "%d waiting, %d in retry queues, %d dead-lettered", q.Waiting, q.Retrying, q.DeadLettered)
 	}
 	if u := r.UnderWay; !u.none() {
-		text := plural(u.Orders, "order") + ", " + plural(u.Events, "event")
+		text := english.Plural(u.Orders, "order", "") + ", " + english.Plural(u.Events, "event", "")
 		if n := u.Count() - u.Orders - u.Events; n > 0 {
-			text += ", " + plural(n, "mismatch that may be passing", "mismatches that may be passing")
+			text += ", " + english.Plural(n, "unconfirmed mismatch", "")
 		}
 		line("under way", "%s", text)
 	}
 	for _, text := range r.NotChecked {
 		line("not checked", "%s", text)
 	}
-	_ = w.Flush() // a strings.Builder takes everything
+	_ = w.Flush() // a strings.Builder returns no errors
 }
 
 // counts lists the states that occur.
@@ -120,19 +122,7 @@ func counts(n map[string]int, states []string, before string) string {
 	return before + strings.Join(parts, ", ")
 }
 
-// plural counts things, with an s for many unless that is given.
-func plural(n int, one string, many ...string) string {
-	switch {
-	case n == 1:
-		return "1 " + one
-	case len(many) > 0:
-		return fmt.Sprintf("%d %s", n, many[0])
-	default:
-		return fmt.Sprintf("%d %ss", n, one)
-	}
-}
-
-// writeNames says what some of it is.
+// writeNames writes examples of what is under way.
 func (u UnderWay) writeNames(b *strings.Builder) {
 	if len(u.Some)+len(u.Unconfirmed) > 0 {
 		b.WriteString("\nunder way, for example\n")

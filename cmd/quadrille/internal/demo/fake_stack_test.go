@@ -12,20 +12,20 @@ import (
 )
 
 // fakeShop answers all services and both simulators at one address, from what a test puts in.
-type fakeShop struct {
+type fakeStack struct {
 	url string
 
-	mu    sync.Mutex
-	order stackclient.Order
-	books map[string]map[string]any // of each service, by its name
-	rules map[string]rule           // switched on, by id
-	ever  int                       // how many were ever switched on
-	token string
+	mu        sync.Mutex
+	order     stackclient.Order
+	snapshots map[string]map[string]any // of each service, by its name
+	faults    map[string]fault          // switched on, by id
+	injected  int                       // how many were ever switched on
+	token     string
 }
 
-func newFakeShop(t *testing.T) *fakeShop {
+func newFakeStack(t *testing.T) *fakeStack {
 	t.Helper()
-	f := &fakeShop{books: map[string]map[string]any{}, rules: map[string]rule{}, token: "secret"}
+	f := &fakeStack{snapshots: map[string]map[string]any{}, faults: map[string]fault{}, token: "secret"}
 	mux := http.NewServeMux()
 	handle := func(pattern string, answer func(r *http.Request) (int, any)) {
 		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
@@ -40,7 +40,7 @@ func newFakeShop(t *testing.T) *fakeShop {
 	}
 	handle("GET /{service}/readyz", func(*http.Request) (int, any) { return http.StatusOK, nil })
 	handle("GET /{service}/ops/audit", func(r *http.Request) (int, any) {
-		if book, known := f.books[r.PathValue("service")]; known {
+		if book, known := f.snapshots[r.PathValue("service")]; known {
 			return http.StatusOK, book
 		}
 		return http.StatusServiceUnavailable, nil
@@ -57,17 +57,17 @@ func newFakeShop(t *testing.T) *fakeShop {
 		return http.StatusOK, map[string]any{"faults": []any{}}
 	})
 	handle("POST /{simulator}/ops/faults", func(r *http.Request) (int, any) {
-		var made rule
+		var made fault
 		if err := json.NewDecoder(r.Body).Decode(&made); err != nil {
 			return http.StatusUnprocessableEntity, nil
 		}
-		f.ever++
-		id := string(rune('a' + f.ever))
-		f.rules[id] = made
+		f.injected++
+		id := string(rune('a' + f.injected))
+		f.faults[id] = made
 		return http.StatusCreated, map[string]string{"id": id}
 	})
 	handle("DELETE /{simulator}/ops/faults/{id}", func(r *http.Request) (int, any) {
-		delete(f.rules, r.PathValue("id"))
+		delete(f.faults, r.PathValue("id"))
 		return http.StatusNoContent, nil
 	})
 	server := httptest.NewServer(mux)
@@ -76,22 +76,22 @@ func newFakeShop(t *testing.T) *fakeShop {
 	return f
 }
 
-func (f *fakeShop) shop() Shop {
-	return Shop{Shop: stackclient.Shop{
+func (f *fakeStack) stack() Stack {
+	return Stack{Stack: stackclient.Stack{
 		Order: f.url + "/order", Inventory: f.url + "/inventory", Payment: f.url + "/payment", Shipping: f.url + "/shipping",
 		Processor: f.url + "/processor", Carrier: f.url + "/carrier", Token: f.token,
 	}}
 }
 
 // change is made while nobody reads.
-func (f *fakeShop) change(do func()) {
+func (f *fakeStack) change(do func()) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	do()
 }
 
 // book is a service's, with these events.
-func book(service string, audited bool, at time.Time, outbox, published []map[string]any) map[string]any {
+func newSnapshot(service string, audited bool, at time.Time, outbox, published []map[string]any) map[string]any {
 	return map[string]any{
 		"service": service, "at": at,
 		"events": map[string]any{"audited": audited, "outbox": append([]map[string]any{}, outbox...), "published": append([]map[string]any{}, published...)},

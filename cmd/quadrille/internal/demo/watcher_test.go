@@ -10,16 +10,16 @@ import (
 )
 
 // fed is a feed that is read by hand, and the rows that it has shown.
-func fed(t *testing.T, f *fakeShop) (*feed, func() []string) {
+func newTestWatcher(t *testing.T, f *fakeStack) (*watcher, func() []string) {
 	t.Helper()
-	c := newClient(f.shop())
+	c := newClient(f.stack())
 	t.Cleanup(c.Close)
 	var shown []string
 	rows := &timeline{show: func(r Row, _ time.Duration) { shown = append(shown, r.Who+" "+r.Event+r.State) }}
-	fd := newFeed(c, rows, f.order, func(event string) string { return event })
+	fd := newWatcher(c, rows, f.order, func(event string) string { return event })
 	return fd, func() []string {
 		fd.readOrder(t.Context())
-		fd.readBooks(t.Context())
+		fd.readSnapshots(t.Context())
 		fd.show(time.Now().Add(time.Hour), true)
 		all := shown
 		shown = nil
@@ -36,21 +36,21 @@ func TestFeed_TellsAnEventOnceWhereverItIs(t *testing.T) {
 		"id": uuid.Must(uuid.NewV7()).String(), "type": "order.payment_deadline_passed.v1", "subject": "1", "createdAt": now,
 		"availableAt": now.Add(time.Hour),
 	}
-	f := newFakeShop(t)
+	f := newFakeStack(t)
 	f.order = stackclient.Order{ID: "1", State: "pending"}
-	f.books[order] = book(order, true, now, []map[string]any{mine, other, later}, nil)
-	_, read := fed(t, f)
+	f.snapshots[orderService] = newSnapshot(orderService, true, now, []map[string]any{mine, other, later}, nil)
+	_, read := newTestWatcher(t, f)
 	if diff := cmp.Diff([]string{"order order.created.v1", "order pending"}, read()); diff != "" {
 		t.Errorf("from the outbox (-want +got):\n%s", diff)
 	}
 
 	f.change(func() {
-		f.books[order] = book(order, true, now, []map[string]any{later}, []map[string]any{other, mine})
+		f.snapshots[orderService] = newSnapshot(orderService, true, now, []map[string]any{later}, []map[string]any{other, mine})
 	})
 	if again := read(); len(again) > 0 {
 		t.Errorf("once it is published, again: %v", again)
 	}
-	f.change(func() { delete(f.books, order) })
+	f.change(func() { delete(f.snapshots, orderService) })
 	if again := read(); len(again) > 0 {
 		t.Errorf("when the service is away: %v", again)
 	}
@@ -60,13 +60,13 @@ func TestFeed_TakesTheHistoryWhereAuditingIsOff(t *testing.T) {
 	t.Parallel()
 	now := time.Now()
 	reservedID := uuid.Must(uuid.NewV7()).String()
-	f := newFakeShop(t)
-	f.order = stackclient.Order{ID: "1", State: reserved, History: []stackclient.Entry{
+	f := newFakeStack(t)
+	f.order = stackclient.Order{ID: "1", State: reserved, History: []stackclient.HistoryEntry{
 		{At: now.Add(-10 * time.Millisecond), Event: "order.created.v1"}, {At: now, Event: "inventory.reserved.v1"},
 	}}
-	f.books[order] = book(order, false, now, []map[string]any{{"id": uuid.NewString(), "type": "order.created.v1", "subject": "1", "createdAt": now}}, nil)
-	f.books[inventory] = book(inventory, true, now, nil, []map[string]any{{"id": reservedID, "type": "inventory.reserved.v1", "subject": "1", "at": now}})
-	_, read := fed(t, f)
+	f.snapshots[orderService] = newSnapshot(orderService, false, now, []map[string]any{{"id": uuid.NewString(), "type": "order.created.v1", "subject": "1", "createdAt": now}}, nil)
+	f.snapshots[inventoryService] = newSnapshot(inventoryService, true, now, nil, []map[string]any{{"id": reservedID, "type": "inventory.reserved.v1", "subject": "1", "at": now}})
+	_, read := newTestWatcher(t, f)
 	if diff := cmp.Diff([]string{"order order.created.v1", "order pending", "inventory inventory.reserved.v1", "order reserved"}, read()); diff != "" {
 		t.Errorf("shown (-want +got):\n%s", diff)
 	}

@@ -9,10 +9,10 @@ import (
 )
 
 // historyOf has a millisecond between the events.
-func historyOf(events ...string) (all []stackclient.Entry) {
+func historyOf(events ...string) (all []stackclient.HistoryEntry) {
 	zero := time.Date(2026, 5, 4, 10, 0, 0, 0, time.UTC)
 	for i, e := range events {
-		all = append(all, stackclient.Entry{At: zero.Add(time.Duration(i) * time.Millisecond), Event: e + ".v1"})
+		all = append(all, stackclient.HistoryEntry{At: zero.Add(time.Duration(i) * time.Millisecond), Event: e + ".v1"})
 	}
 	return all
 }
@@ -80,19 +80,19 @@ func TestSteps_EndWithTheStateAlsoIfTheHistoryIsAhead(t *testing.T) {
 func TestTold_IsWhatTheOrderSaysOfItselfAsLongAsItDoes(t *testing.T) {
 	t.Parallel()
 	o := stackclient.Order{State: cancelling, Reason: "undeliverable", Message: "Sorry."}
-	if reason, message := toldOf(o, step{state: cancelling}); reason != "undeliverable" || message != "Sorry." {
+	if reason, message := toldOf(o, transition{state: cancelling}); reason != "undeliverable" || message != "Sorry." {
 		t.Errorf("still in the state: %q, %q", reason, message)
 	}
 	o = stackclient.Order{State: completed, Message: "Done."}
 	o.Shipment.Tracking = "QD1"
-	if _, message := toldOf(o, step{state: shipped}); message != "Your parcel is on its way; its tracking number is QD1." {
+	if _, message := toldOf(o, transition{state: shipped}); message != "Your parcel is on its way; its tracking number is QD1." {
 		t.Errorf("shipped: %q", message)
 	}
 	for reason, causes := range map[string][]string{
 		"undeliverable": {"shipment.failed"}, "customer": {"order.cancel_requested"}, "deadline": {"order.cancel_requested"},
 	} {
 		for _, h := range historyOf(causes...) {
-			got, message := toldOf(stackclient.Order{State: cancelled, Reason: reason, Message: "Over."}, step{cancelling, h})
+			got, message := toldOf(stackclient.Order{State: cancelled, Reason: reason, Message: "Over."}, transition{cancelling, h})
 			if got != reason || message == "Over." || message == "" {
 				t.Errorf("was cancelling because of %s: %q, %q", reason, got, message)
 			}
@@ -102,12 +102,12 @@ func TestTold_IsWhatTheOrderSaysOfItselfAsLongAsItDoes(t *testing.T) {
 
 func TestFeed_ShowsStatesThatWereOverBeforeItLooked(t *testing.T) {
 	t.Parallel()
-	f := newFakeShop(t)
+	f := newFakeStack(t)
 	f.order = stackclient.Order{ID: "1", State: pending, History: historyOf("order.created")}
-	for _, service := range []string{order, inventory, payment, shipping} {
-		f.books[service] = book(service, false, time.Now(), nil, nil)
+	for _, service := range []string{orderService, inventoryService, paymentService, shippingService} {
+		f.snapshots[service] = newSnapshot(service, false, time.Now(), nil, nil)
 	}
-	_, read := fed(t, f)
+	_, read := newTestWatcher(t, f)
 	if diff := cmp.Diff([]string{"order order.created.v1", "order pending"}, read()); diff != "" {
 		t.Errorf("at first (-want +got):\n%s", diff)
 	}
