@@ -11,15 +11,15 @@ import (
 	"github.com/quadrille-dev/quadrille/verify/stackclient"
 )
 
-// fakeShop answers all services and both simulators at one address, from what a test puts in.
+// fakeStack serves all services and both simulators at one address, with the data of a test.
 type fakeStack struct {
 	url string
 
 	mu        sync.Mutex
 	order     stackclient.Order
-	snapshots map[string]map[string]any // of each service, by its name
-	faults    map[string]fault          // switched on, by id
-	injected  int                       // how many were ever switched on
+	snapshots map[string]map[string]any // by service
+	faults    map[string]fault          // in force, by id
+	injected  int                       // how many were ever injected
 	token     string
 }
 
@@ -27,21 +27,21 @@ func newFakeStack(t *testing.T) *fakeStack {
 	t.Helper()
 	f := &fakeStack{snapshots: map[string]map[string]any{}, faults: map[string]fault{}, token: "secret"}
 	mux := http.NewServeMux()
-	handle := func(pattern string, answer func(r *http.Request) (int, any)) {
+	handle := func(pattern string, respond func(r *http.Request) (int, any)) {
 		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
 			f.mu.Lock()
 			defer f.mu.Unlock()
-			status, body := answer(r)
+			status, body := respond(r)
 			w.WriteHeader(status)
 			if body != nil {
-				_ = json.NewEncoder(w).Encode(body) // a client that left
+				_ = json.NewEncoder(w).Encode(body) // the client may have disconnected
 			}
 		})
 	}
 	handle("GET /{service}/readyz", func(*http.Request) (int, any) { return http.StatusOK, nil })
 	handle("GET /{service}/ops/audit", func(r *http.Request) (int, any) {
-		if book, known := f.snapshots[r.PathValue("service")]; known {
-			return http.StatusOK, book
+		if snapshot, known := f.snapshots[r.PathValue("service")]; known {
+			return http.StatusOK, snapshot
 		}
 		return http.StatusServiceUnavailable, nil
 	})
@@ -57,13 +57,13 @@ func newFakeStack(t *testing.T) *fakeStack {
 		return http.StatusOK, map[string]any{"faults": []any{}}
 	})
 	handle("POST /{simulator}/ops/faults", func(r *http.Request) (int, any) {
-		var made fault
-		if err := json.NewDecoder(r.Body).Decode(&made); err != nil {
+		var created fault
+		if err := json.NewDecoder(r.Body).Decode(&created); err != nil {
 			return http.StatusUnprocessableEntity, nil
 		}
 		f.injected++
 		id := string(rune('a' + f.injected))
-		f.faults[id] = made
+		f.faults[id] = created
 		return http.StatusCreated, map[string]string{"id": id}
 	})
 	handle("DELETE /{simulator}/ops/faults/{id}", func(r *http.Request) (int, any) {
@@ -83,14 +83,14 @@ func (f *fakeStack) stack() Stack {
 	}}
 }
 
-// change is made while nobody reads.
+// change changes the data while no request is served.
 func (f *fakeStack) change(do func()) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	do()
 }
 
-// book is a service's, with these events.
+// newSnapshot returns the audit snapshot of a service with these events.
 func newSnapshot(service string, audited bool, at time.Time, outbox, published []map[string]any) map[string]any {
 	return map[string]any{
 		"service": service, "at": at,

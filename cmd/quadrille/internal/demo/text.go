@@ -76,10 +76,18 @@ func (t *Text) block(lead []piece, indent int, text string, style ansi.Style) {
 		width += ansi.StringWidth(p.text)
 	}
 	rest := plain(strings.Repeat(" ", indent-width))
-	for line := range strings.SplitSeq(ansi.Wrap(text, t.width-indent, ""), "\n") {
+	for _, line := range wrap(text, t.width-indent) {
 		t.print(append(lead, rest, piece{line, style})...)
 		lead, rest = nil, plain(strings.Repeat(" ", indent))
 	}
+}
+
+// wrap breaks text into lines of at most width characters, at spaces if possible. It hides hyphens from ansi.Wrap, which
+// would break lines at them, and then exceed the width by a character.
+func wrap(text string, width int) []string {
+	const nonBreaking = "\u2011"
+	wrapped := ansi.Wrap(strings.ReplaceAll(text, "-", nonBreaking), width, "")
+	return strings.Split(strings.ReplaceAll(wrapped, nonBreaking, "-"), "\n")
 }
 
 // paragraph writes text in lines that fit.

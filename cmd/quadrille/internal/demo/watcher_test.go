@@ -6,28 +6,29 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
+	"github.com/quadrille-dev/quadrille/services/order"
 	"github.com/quadrille-dev/quadrille/verify/stackclient"
 )
 
-// fed is a feed that is read by hand, and the rows that it has shown.
+// newTestWatcher returns a watcher, and a function that makes it read once and returns the rows that it has shown.
 func newTestWatcher(t *testing.T, f *fakeStack) (*watcher, func() []string) {
 	t.Helper()
 	c := newClient(f.stack())
 	t.Cleanup(c.Close)
 	var shown []string
-	rows := &timeline{show: func(r Row, _ time.Duration) { shown = append(shown, r.Who+" "+r.Event+r.State) }}
-	fd := newWatcher(c, rows, f.order, func(event string) string { return event })
-	return fd, func() []string {
-		fd.readOrder(t.Context())
-		fd.readSnapshots(t.Context())
-		fd.show(time.Now().Add(time.Hour), true)
+	rows := &timeline{show: func(r Row, _ time.Duration) { shown = append(shown, r.Who+" "+r.Event+string(r.State)) }}
+	w := newWatcher(c, rows, f.order, func(event string) string { return event })
+	return w, func() []string {
+		w.readOrder(t.Context())
+		w.readSnapshots(t.Context())
+		w.show(time.Now().Add(time.Hour), true)
 		all := shown
 		shown = nil
 		return all
 	}
 }
 
-func TestFeed_TellsAnEventOnceWhereverItIs(t *testing.T) {
+func TestWatcher_ShowsEachEventOnce(t *testing.T) {
 	t.Parallel()
 	now := time.Now()
 	mine := map[string]any{"id": uuid.Must(uuid.NewV7()).String(), "type": "order.created.v1", "subject": "1", "createdAt": now}
@@ -48,20 +49,20 @@ func TestFeed_TellsAnEventOnceWhereverItIs(t *testing.T) {
 		f.snapshots[orderService] = newSnapshot(orderService, true, now, []map[string]any{later}, []map[string]any{other, mine})
 	})
 	if again := read(); len(again) > 0 {
-		t.Errorf("once it is published, again: %v", again)
+		t.Errorf("published: %v", again)
 	}
 	f.change(func() { delete(f.snapshots, orderService) })
 	if again := read(); len(again) > 0 {
-		t.Errorf("when the service is away: %v", again)
+		t.Errorf("unavailable service: %v", again)
 	}
 }
 
-func TestFeed_TakesTheHistoryWhereAuditingIsOff(t *testing.T) {
+func TestWatcher_WithoutAuditing(t *testing.T) {
 	t.Parallel()
 	now := time.Now()
 	reservedID := uuid.Must(uuid.NewV7()).String()
 	f := newFakeStack(t)
-	f.order = stackclient.Order{ID: "1", State: reserved, History: []stackclient.HistoryEntry{
+	f.order = stackclient.Order{ID: "1", State: order.Reserved, History: []stackclient.HistoryEntry{
 		{At: now.Add(-10 * time.Millisecond), Event: "order.created.v1"}, {At: now, Event: "inventory.reserved.v1"},
 	}}
 	f.snapshots[orderService] = newSnapshot(orderService, false, now, []map[string]any{{"id": uuid.NewString(), "type": "order.created.v1", "subject": "1", "createdAt": now}}, nil)
@@ -75,7 +76,7 @@ func TestFeed_TakesTheHistoryWhereAuditingIsOff(t *testing.T) {
 	}
 }
 
-func TestEvent_HappenedWhenItsIDWasMade(t *testing.T) {
+func TestEvent_Moment(t *testing.T) {
 	t.Parallel()
 	before := time.Now().Add(-time.Millisecond)
 	first := event{ID: uuid.Must(uuid.NewV7()).String(), At: before.Add(time.Hour)}
@@ -83,12 +84,12 @@ func TestEvent_HappenedWhenItsIDWasMade(t *testing.T) {
 	if after := time.Now().Add(time.Millisecond); first.moment().Before(before) || second.moment().After(after) || second.moment().Before(first.moment()) {
 		t.Errorf("between %v and %v: %v, then %v", before, after, first.moment(), second.moment())
 	}
-	if e := (event{ID: "another kind", At: before}); !e.moment().Equal(before) {
+	if e := (event{ID: "not a UUID", At: before}); !e.moment().Equal(before) {
 		t.Errorf("without such an id: %v, want %v", e.moment(), before)
 	}
 }
 
-func TestAhead_IsOnlyWhatASlowAnswerDoesNotExplain(t *testing.T) {
+func TestAhead(t *testing.T) {
 	t.Parallel()
 	before := time.Date(2026, 5, 4, 10, 0, 0, 0, time.UTC)
 	after := before.Add(100 * time.Millisecond)
