@@ -21,21 +21,22 @@ import (
 	amqp "github.com/rabbitmq/amqp091-go"
 
 	"github.com/quadrille-dev/quadrille/pkg/events/rabbitmq"
+	"github.com/quadrille-dev/quadrille/services/topology"
 	"github.com/quadrille-dev/quadrille/verify/testservers"
 )
 
 type obj = map[string]any
 
-// shopBooks are the books of a shop with one order, order-1, that was delivered and paid with captured, of a total
-// of 1299.
-func shopBooks(t *testing.T, captured int) map[string]obj {
+// newSnapshots returns the audit snapshots of a stack with one order, order-1. It was delivered, its total is 1299, and its
+// payment is captured.
+func newSnapshots(t *testing.T, captured int) map[string]obj {
 	t.Helper()
-	all, err := parseTopologies("")
+	all, err := topology.All(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	now := time.Now().UTC()
-	log, marks := map[string][]obj{}, map[string][]obj{}
+	log, records := map[string][]obj{}, map[string][]obj{}
 	for i, e := range []struct{ publisher, kind string }{
 		{"order", "order.created.v1"},
 		{"inventory", "inventory.reserved.v1"},
@@ -47,32 +48,32 @@ func shopBooks(t *testing.T, captured int) map[string]obj {
 	} {
 		id := fmt.Sprintf("event-%d", i)
 		log[e.publisher] = append(log[e.publisher], obj{"id": id, "type": e.kind, "subject": "order-1", "at": now.Add(-time.Minute)})
-		for _, topology := range all {
-			for _, q := range topology.Queues {
+		for _, service := range all {
+			for _, q := range service.Queues {
 				if q.Type == e.kind {
-					marks[q.Service] = append(marks[q.Service], obj{"handler": q.Handler, "eventId": id, "at": now.Add(-time.Minute)})
+					records[q.Service] = append(records[q.Service], obj{"handler": q.Handler, "eventId": id, "at": now.Add(-time.Minute)})
 				}
 			}
 		}
 	}
-	service := func(name string, entries obj) obj {
+	snapshot := func(name string, entries obj) obj {
 		return obj{"service": name, "at": now, "entries": entries, "events": obj{
-			"audited": true, "consumedSince": now.Add(-720 * time.Hour), "outbox": []obj{}, "published": log[name], "consumed": marks[name],
+			"audited": true, "consumedSince": now.Add(-720 * time.Hour), "outbox": []obj{}, "published": log[name], "consumed": records[name],
 		}}
 	}
 	eur := obj{"amount": 1299, "currency": "EUR"}
 	return map[string]obj{
-		"order": service("order", obj{"orders": []obj{{
+		"order": snapshot("order", obj{"orders": []obj{{
 			"orderId": "order-1", "state": "completed", "total": eur, "placedAt": now.Add(-time.Minute), "stalled": false,
 		}}}),
-		"inventory": service("inventory", obj{
+		"inventory": snapshot("inventory", obj{
 			"products":     []obj{{"sku": "tea", "received": 5, "onHand": 3, "reserved": 0, "deleted": false}},
 			"reservations": []obj{{"orderId": "order-1", "state": "committed", "items": []obj{{"sku": "tea", "quantity": 2}}}},
 		}),
-		"payment": service("payment", obj{"payments": []obj{{
+		"payment": snapshot("payment", obj{"payments": []obj{{
 			"orderId": "order-1", "state": "charged", "amount": eur, "captured": captured, "refunded": 0, "paymentId": "pi_1",
 		}}}),
-		"shipping": service("shipping", obj{"shipments": []obj{{"orderId": "order-1", "state": "delivered", "shipmentId": "shp_1"}}}),
+		"shipping": snapshot("shipping", obj{"shipments": []obj{{"orderId": "order-1", "state": "delivered", "shipmentId": "shp_1"}}}),
 		"processor": {"paymentIntents": []obj{{
 			"id": "pi_1", "orderId": "order-1", "amount": captured, "currency": "eur", "status": "succeeded", "captures": 1, "refunds": []obj{},
 		}}},
@@ -80,40 +81,40 @@ func shopBooks(t *testing.T, captured int) map[string]obj {
 	}
 }
 
-// serveShop serves what books answers, and gives the flags that lead there.
-func serveShop(t *testing.T, books func() map[string]obj) (flags []string) {
+// serveSnapshots serves audit snapshots, and returns the flags of quadrille reconcile for them.
+func serveSnapshots(t *testing.T, snapshots func() map[string]obj) (flags []string) {
 	t.Helper()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		book, known := books()[strings.TrimSuffix(strings.TrimPrefix(r.URL.Path, "/"), "/ops/audit")]
+		snapshot, known := snapshots()[strings.TrimSuffix(strings.TrimPrefix(r.URL.Path, "/"), "/ops/audit")]
 		switch {
 		case r.Header.Get("Authorization") != "Bearer secret":
 			w.WriteHeader(http.StatusUnauthorized)
 		case !known:
 			w.WriteHeader(http.StatusServiceUnavailable)
 		default:
-			_ = json.NewEncoder(w).Encode(book)
+			_ = json.NewEncoder(w).Encode(snapshot)
 		}
 	}))
 	t.Cleanup(server.Close)
-	flags = []string{"ledger", "--token", "secret", "--confirm", "0s"}
-	for _, p := range partyFlags {
-		flags = append(flags, "--"+p.flag, server.URL+"/"+p.party)
+	flags = []string{"reconcile", "--token", "secret", "--confirm", "0s"}
+	for _, u := range urlFlags {
+		flags = append(flags, "--"+u.flag, server.URL+"/"+u.source)
 	}
 	return flags
 }
 
-func always(books map[string]obj) func() map[string]obj {
-	return func() map[string]obj { return books }
+func always(snapshots map[string]obj) func() map[string]obj {
+	return func() map[string]obj { return snapshots }
 }
 
-// brokerWithTopology answers the flags for one.
+// brokerWithTopology returns the flags for a broker with the topology.
 func brokerWithTopology(t *testing.T) []string {
 	t.Helper()
 	url := testservers.AMQP(t)
-	if out, err := quadrille(t, "topology", "apply", "--amqp-url", url, "--retry-ladder", "1s"); err != nil {
+	if out, err := quadrille(t, "topology", "apply", "--amqp-url", url, "--retry-delays", "1s"); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	return []string{"--amqp-url", url, "--retry-ladder", "1s"}
+	return []string{"--amqp-url", url, "--retry-delays", "1s"}
 }
 
 func runQuadrille(t *testing.T, args ...string) (status int, out, errOut string) {
@@ -123,9 +124,9 @@ func runQuadrille(t *testing.T, args ...string) (status int, out, errOut string)
 	return status, o.String(), e.String()
 }
 
-func TestLedger_CleanShop(t *testing.T) {
+func TestReconcile_Clean(t *testing.T) {
 	t.Parallel()
-	flags := append(serveShop(t, always(shopBooks(t, 1299))), brokerWithTopology(t)...)
+	flags := append(serveSnapshots(t, always(newSnapshots(t, 1299))), brokerWithTopology(t)...)
 	status, out, errOut := runQuadrille(t, flags...)
 	if status != 0 || errOut != "" || !strings.Contains(out, "\nClean.\n") {
 		t.Errorf("status %d\n%s%s", status, out, errOut)
@@ -148,7 +149,7 @@ func TestLedger_CleanShop(t *testing.T) {
 		"stock":   obj{"products": 1., "received": 5., "onHand": 3., "reserved": 0., "shipped": 2.},
 		"parcels": obj{"delivered": 1.},
 		"events":  obj{"published": 7., "due": 11., "consumed": 11.},
-		"queues":  obj{"waiting": 0., "retrying": 0., "dead": 0.},
+		"queues":  obj{"waiting": 0., "retrying": 0., "deadLettered": 0.},
 	}
 	if diff := cmp.Diff(want, got.Checked); diff != "" {
 		t.Error(diff)
@@ -161,9 +162,9 @@ func TestLedger_CleanShop(t *testing.T) {
 	}
 }
 
-func TestLedger_NamesWhatDoesNotAddUp(t *testing.T) {
+func TestReconcile_Findings(t *testing.T) {
 	t.Parallel()
-	flags := serveShop(t, always(shopBooks(t, 1300)))
+	flags := serveSnapshots(t, always(newSnapshots(t, 1300)))
 	status, out, errOut := runQuadrille(t, flags...)
 	for _, want := range []string{"NOT CLEAN: one finding.", "\nmoney\n", "order-1: total 1299 EUR, captured 1300"} {
 		if status != 1 || errOut != "" || !strings.Contains(out, want) {
@@ -179,16 +180,16 @@ func TestLedger_NamesWhatDoesNotAddUp(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := []obj{{
-		"kind": "money", "rule": "completed-kept", "what": "what is kept of a completed order is not its total",
+		"kind": "money", "rule": "completed-kept", "what": "the money kept for a completed order is not its total",
 		"orders": []any{"order-1"}, "skus": []any{}, "details": []any{"order-1: total 1299 EUR, captured 1300, refunded 0 EUR (pi_1)"},
 	}}
 	if diff := cmp.Diff(want, got.Findings); diff != "" || got.Clean || status != 1 {
 		t.Errorf("status %d\n%s", status, diff)
 	}
 
-	// It does not concern another order, which nobody knows.
+	// The finding does not apply to other orders.
 	status, out, _ = runQuadrille(t, append(flags, "--order", "order-2,order-3", "--order", "order-2")...)
-	if status != 3 || strings.Count(out, "does not know it") != 2 || strings.Contains(out, "dead-letters") {
+	if status != 3 || strings.Count(out, "unknown to the order service") != 2 || strings.Contains(out, "dead-letters") {
 		t.Errorf("status %d\n%s", status, out)
 	}
 	if status, out, _ = runQuadrille(t, append(flags, "--order", "order-1")...); status != 1 {
@@ -196,52 +197,52 @@ func TestLedger_NamesWhatDoesNotAddUp(t *testing.T) {
 	}
 }
 
-func TestLedger_FindsDeadLettersOnTheBroker(t *testing.T) {
+func TestReconcile_DeadLetters(t *testing.T) {
 	t.Parallel()
-	flags := serveShop(t, always(shopBooks(t, 1299)))
+	flags := serveSnapshots(t, always(newSnapshots(t, 1299)))
 	status, out, _ := runQuadrille(t, append(flags, "--amqp-url", testservers.AMQP(t))...)
 	if status != 3 || !strings.Contains(out, "dead-letters (without broker)") || !strings.Contains(out, "payment.order-created.dlq") {
 		t.Errorf("without a topology: status %d\n%s", status, out)
 	}
 	broker := brokerWithTopology(t)
-	all, err := parseTopologies("1s")
+	all, err := topology.All([]time.Duration{time.Second})
 	if err != nil {
 		t.Fatal(err)
 	}
-	bury(t, broker[1], all[0].Queues[0].Service, rabbitmq.DeadLetterQueueName(all[0].Queues[0]))
+	deadLetter(t, broker[1], all[0].Queues[0].Service, rabbitmq.DeadLetterQueueName(all[0].Queues[0]))
 	deadline := time.Now().Add(30 * time.Second)
-	for !strings.Contains(out, "order.inventory-reserved.dlq holds dead letters\n    1 message\n") {
+	for !strings.Contains(out, "order.inventory-reserved.dlq has messages\n    1 message\n") {
 		if time.Now().After(deadline) {
 			t.Fatalf("status %d\n%s", status, out)
 		}
 		status, out, _ = runQuadrille(t, append(flags, broker...)...)
 	}
-	if status != 1 || !strings.Contains(out, "1 dead") {
+	if status != 1 || !strings.Contains(out, "1 dead-lettered") {
 		t.Errorf("status %d\n%s", status, out)
 	}
 }
 
-func TestLedger_NamesWhoDoesNotAnswer(t *testing.T) {
+func TestReconcile_UnavailableSource(t *testing.T) {
 	t.Parallel()
-	books := shopBooks(t, 1299)
-	delete(books, "carrier")
-	status, out, _ := runQuadrille(t, serveShop(t, always(books))...)
-	if status != 3 || !strings.Contains(out, "parcel (without carrier): ") || !strings.Contains(out, "503") || !strings.Contains(out, "as far as it was checked") {
+	snapshots := newSnapshots(t, 1299)
+	delete(snapshots, "carrier")
+	status, out, _ := runQuadrille(t, serveSnapshots(t, always(snapshots))...)
+	if status != 3 || !strings.Contains(out, "parcel (without carrier): ") || !strings.Contains(out, "503") || !strings.Contains(out, "not everything could be checked") {
 		t.Errorf("status %d\n%s", status, out)
 	}
-	status, out, _ = runQuadrille(t, serveShop(t, always(nil))...)
-	if status != 3 || !strings.Contains(out, "NOTHING could be checked.") {
+	status, out, _ = runQuadrille(t, serveSnapshots(t, always(nil))...)
+	if status != 3 || !strings.Contains(out, "NOT CHECKED") {
 		t.Errorf("status %d\n%s", status, out)
 	}
 }
 
-func TestLedger_SettledFailsWhileSomethingIsUnderWay(t *testing.T) {
+func TestReconcile_Settled(t *testing.T) {
 	t.Parallel()
-	books := shopBooks(t, 1299)
-	books["order"]["entries"].(obj)["orders"].([]obj)[0]["state"] = "shipped"
-	log := books["order"]["events"].(obj)
+	snapshots := newSnapshots(t, 1299)
+	snapshots["order"]["entries"].(obj)["orders"].([]obj)[0]["state"] = "shipped"
+	log := snapshots["order"]["events"].(obj)
 	log["published"] = log["published"].([]obj)[:1]
-	flags := append(serveShop(t, always(books)), brokerWithTopology(t)...)
+	flags := append(serveSnapshots(t, always(snapshots)), brokerWithTopology(t)...)
 	if status, out, _ := runQuadrille(t, flags...); status != 0 || !strings.Contains(out, "1 order, 0 events") {
 		t.Errorf("status %d\n%s", status, out)
 	}
@@ -251,10 +252,10 @@ func TestLedger_SettledFailsWhileSomethingIsUnderWay(t *testing.T) {
 	}
 }
 
-func TestLedger_SaysWhatIsWrongWithItsUse(t *testing.T) {
+func TestReconcile_WrongUsage(t *testing.T) {
 	t.Setenv("OPS_TOKEN", "")
 	for says, args := range map[string][]string{
-		"which token":            {},
+		"missing token":          {},
 		"--order-url":            {"--token", "x", "--order-url", "localhost:8081"},
 		"not a URL such as":      {"--token", "x", "--carrier-url", "127.0.0.1"},
 		"unknown flag":           {"--tokn", "x"},
@@ -263,22 +264,22 @@ func TestLedger_SaysWhatIsWrongWithItsUse(t *testing.T) {
 		"must not be shorter":    {"--token", "x", "--wait", "1s"},
 		"--overdue must":         {"--token", "x", "--overdue", "0s"},
 		"--every must":           {"--token", "x", "--every", "1ms"},
-		"--every goes with":      {"--token", "x", "--every", "1m", "--json"},
+		"--every cannot":         {"--token", "x", "--every", "1m", "--json"},
 		"--listen needs":         {"--token", "x", "--listen", ":1"},
-		"--order: an empty":      {"--token", "x", "--order", "a,,b"},
-		"soon":                   {"--token", "x", "--retry-ladder", "soon"},
+		"--order: empty":         {"--token", "x", "--order", "a,,b"},
+		"soon":                   {"--token", "x", "--retry-delays", "soon"},
 		"--amqp-url":             {"--token", "x", "--amqp-url", "http://u:geheim@localhost"},
 	} {
-		status, out, errOut := runQuadrille(t, append([]string{"ledger"}, args...)...)
+		status, out, errOut := runQuadrille(t, append([]string{"reconcile"}, args...)...)
 		if status != 2 || out != "" || !strings.Contains(errOut, says) || strings.Contains(errOut, "geheim") {
-			t.Errorf("%v: status %d, %q does not say %q", args, status, errOut, says)
+			t.Errorf("%v: status %d, %q does not contain %q", args, status, errOut, says)
 		}
 	}
 }
 
-func TestLedger_WhatCannotBeToldIsNoFinding(t *testing.T) {
+func TestReconcile_FailedOutput(t *testing.T) {
 	t.Parallel()
-	flags := serveShop(t, always(shopBooks(t, 1299)))
+	flags := serveSnapshots(t, always(newSnapshots(t, 1299)))
 	for _, more := range [][]string{nil, {"--json"}} {
 		var errOut bytes.Buffer
 		if status := run(t.Context(), append(flags, more...), fullDisk{}, &errOut); status != 3 || !strings.Contains(errOut.String(), "no space") {
@@ -287,14 +288,14 @@ func TestLedger_WhatCannotBeToldIsNoFinding(t *testing.T) {
 	}
 }
 
-func TestLedgerEvery_NeedsAPortOfItsOwn(t *testing.T) {
+func TestReconcile_PortInUse(t *testing.T) {
 	t.Parallel()
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer taken.Close()
-	flags := append(serveShop(t, always(shopBooks(t, 1299))), "--every", "1s", "--listen", taken.Addr().String())
+	flags := append(serveSnapshots(t, always(newSnapshots(t, 1299))), "--every", "1s", "--listen", taken.Addr().String())
 	if status, _, errOut := runQuadrille(t, flags...); status != 3 || !strings.Contains(errOut, "in use") {
 		t.Errorf("status %d, %s", status, errOut)
 	}
@@ -304,16 +305,16 @@ type fullDisk struct{}
 
 func (fullDisk) Write([]byte) (int, error) { return 0, syscall.ENOSPC }
 
-func TestLedger_HelpTellsNoSecret(t *testing.T) {
+func TestReconcile_HelpHasNoSecrets(t *testing.T) {
 	t.Setenv("OPS_TOKEN", "geheim")
 	t.Setenv("AMQP_URL", "amqp://u:geheim@localhost")
-	status, out, _ := runQuadrille(t, "ledger", "--help")
+	status, out, _ := runQuadrille(t, "reconcile", "--help")
 	if status != 0 || strings.Contains(out, "geheim") || !strings.Contains(out, "Exit status") {
 		t.Errorf("status %d\n%s", status, out)
 	}
 }
 
-func TestRun_StatusOfOtherFailures(t *testing.T) {
+func TestRun_Status(t *testing.T) {
 	t.Parallel()
 	for want, args := range map[int][]string{
 		0: {"topology", "show"},
@@ -326,13 +327,13 @@ func TestRun_StatusOfOtherFailures(t *testing.T) {
 	}
 }
 
-// It is the one test of the metrics, because they are the process's.
-func TestLedgerEvery_ServesMetricsAndLogsEachFindingOnce(t *testing.T) {
+// This is the only test of the metrics, because they are global.
+func TestReconcile_Watch(t *testing.T) {
 	var shown atomic.Pointer[map[string]obj]
-	right, off, silent := shopBooks(t, 1299), shopBooks(t, 1300), shopBooks(t, 1299)
-	delete(silent, "processor")
-	shown.Store(&right)
-	flags := serveShop(t, func() map[string]obj { return *shown.Load() })
+	clean, mismatch, incomplete := newSnapshots(t, 1299), newSnapshots(t, 1300), newSnapshots(t, 1299)
+	delete(incomplete, "processor")
+	shown.Store(&clean)
+	flags := serveSnapshots(t, func() map[string]obj { return *shown.Load() })
 
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
@@ -365,12 +366,12 @@ func TestLedgerEvery_ServesMetricsAndLogsEachFindingOnce(t *testing.T) {
 		return found != nil
 	})
 	scrape := func(path string) string {
-		answer, err := http.Get("http://" + address + path)
+		response, err := http.Get("http://" + address + path)
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer answer.Body.Close()
-		body, err := io.ReadAll(answer.Body)
+		defer response.Body.Close()
+		body, err := io.ReadAll(response.Body)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -401,21 +402,21 @@ func TestLedgerEvery_ServesMetricsAndLogsEachFindingOnce(t *testing.T) {
 		}
 	}
 	if got := scrape("/livez"); !strings.Contains(got, "alive") {
-		t.Errorf("livez says %q", got)
+		t.Errorf("livez: %q", got)
 	}
-	shown.Store(&off)
+	shown.Store(&mismatch)
 	until("found", shows(`quadrille_reconcile_findings{kind="money"} 1`))
 	first := timestamp(metrics)
 	until("checked again", func() bool { return timestamp(scrape("/metrics")) != first })
-	shown.Store(&silent)
-	until("in the dark", shows("quadrille_reconcile_not_checked 2"))
+	shown.Store(&incomplete)
+	until("incomplete", shows("quadrille_reconcile_not_checked 2"))
 	if !strings.Contains(metrics, `quadrille_reconcile_findings{kind="money"} 1`) {
-		t.Errorf("what was found is taken for well\n%s", metrics)
+		t.Errorf("the finding is gone\n%s", metrics)
 	}
-	shown.Store(&off)
-	until("seen again", shows("quadrille_reconcile_not_checked 1"))
-	shown.Store(&right)
-	until("well again", shows(`quadrille_reconcile_findings{kind="money"} 0`))
+	shown.Store(&mismatch)
+	until("complete again", shows("quadrille_reconcile_not_checked 1"))
+	shown.Store(&clean)
+	until("clean again", shows(`quadrille_reconcile_findings{kind="money"} 0`))
 
 	stop()
 	select {
@@ -426,11 +427,11 @@ func TestLedgerEvery_ServesMetricsAndLogsEachFindingOnce(t *testing.T) {
 	case <-time.After(30 * time.Second):
 		t.Fatal("does not stop")
 	}
-	if n := strings.Count(logs.String(), "the books do not add up"); n != 1 || !strings.Contains(logs.String(), "order-1") {
+	if n := strings.Count(logs.String(), "reconciliation mismatch"); n != 1 || !strings.Contains(logs.String(), "order-1") {
 		t.Errorf("logged %d times\n%s", n, logs)
 	}
-	if n := strings.Count(logs.String(), `"not checked"`); n != 2 { // the broker, and for a while the processor
-		t.Errorf("what is not checked was logged %d times\n%s", n, logs)
+	if n := strings.Count(logs.String(), `"not checked"`); n != 2 { // the broker, and once the processor
+		t.Errorf("gaps were logged %d times\n%s", n, logs)
 	}
 }
 
@@ -455,8 +456,8 @@ func (l *lockedBuffer) String() string {
 	return l.b.String()
 }
 
-// bury publishes a message into a dead-letter queue, the way the service does.
-func bury(t *testing.T, url, service, queue string) {
+// deadLetter publishes a message to a dead-letter queue, as a service does.
+func deadLetter(t *testing.T, url, service, queue string) {
 	t.Helper()
 	conn, err := amqp.Dial(url)
 	if err != nil {
