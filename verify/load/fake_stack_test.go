@@ -18,17 +18,17 @@ import (
 	"github.com/quadrille-dev/quadrille/verify/stackclient"
 )
 
-// fakeShop answers without a network, so that its time may be a test's. Its orders end by themselves.
-type fakeShop struct {
-	// lives is how long an order takes to its end.
+// fakeStack responds without a network, so that a test can use virtual time. Its orders end by themselves.
+type fakeStack struct {
+	// lives is the time from the order to its end.
 	lives time.Duration
-	// answers is called for every request, and may wait, fail or answer itself.
+	// answers is called for every request, and may wait, fail or respond itself.
 	answers func(r *http.Request) (*http.Response, error)
-	// lost is called for what would be answered, and may lose it.
+	// lost reports whether the response to a request is lost.
 	lost func(r *http.Request) bool
-	// ends may have an order end otherwise than it should.
+	// ends may give an order an unexpected end.
 	ends func(req stackclient.OrderRequest) (outcome stackclient.Order, said bool)
-	// handOver is when it is too late to cancel. Zero: at once.
+	// handOver is the time after which a cancellation is too late.
 	handOver time.Duration
 
 	mu       sync.Mutex
@@ -45,7 +45,7 @@ type fakeOrder struct {
 	placed time.Time
 }
 
-func (f *fakeShop) RoundTrip(r *http.Request) (*http.Response, error) {
+func (f *fakeStack) RoundTrip(r *http.Request) (*http.Response, error) {
 	if r.Method == http.MethodPost && strings.HasSuffix(r.URL.Path, "/orders") && r.Header.Get("Idempotency-Key") != "" {
 		f.mu.Lock()
 		f.came = append(f.came, time.Now())
@@ -74,7 +74,7 @@ func answer(r *http.Request, status int, body any) *http.Response {
 	return &http.Response{StatusCode: status, Header: http.Header{}, Body: io.NopCloser(&b), Request: r}
 }
 
-func (f *fakeShop) serve(r *http.Request) (int, any) {
+func (f *fakeStack) serve(r *http.Request) (int, any) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	path := r.URL.Path
@@ -115,7 +115,7 @@ func (f *fakeShop) serve(r *http.Request) (int, any) {
 	return http.StatusNotFound, nil
 }
 
-func (f *fakeShop) place(r *http.Request) (int, any) {
+func (f *fakeStack) place(r *http.Request) (int, any) {
 	var req stackclient.OrderRequest
 	_ = json.NewDecoder(r.Body).Decode(&req) // it is ours
 	if len(req.Items) > 1 {
@@ -130,8 +130,8 @@ func (f *fakeShop) place(r *http.Request) (int, any) {
 	return http.StatusAccepted, o.Order
 }
 
-// now is the order as it would be seen.
-func (f *fakeShop) now(o *fakeOrder) stackclient.Order {
+// now returns the order in its current state.
+func (f *fakeStack) now(o *fakeOrder) stackclient.Order {
 	if o.Ended() || time.Since(o.placed) < f.lives {
 		return o.Order
 	}
@@ -154,7 +154,7 @@ func (f *fakeShop) now(o *fakeOrder) stackclient.Order {
 	return end(domain.Completed, "")
 }
 
-func (f *fakeShop) cancel(id string) (int, any) {
+func (f *fakeStack) cancel(id string) (int, any) {
 	o := f.orders[slices.IndexFunc(f.orders, func(o *fakeOrder) bool { return o.ID == id })]
 	if time.Since(o.placed) >= f.handOver {
 		return http.StatusConflict, nil
@@ -163,7 +163,7 @@ func (f *fakeShop) cancel(id string) (int, any) {
 	return http.StatusAccepted, o.Order
 }
 
-func (f *fakeShop) list(customer string) (int, any) {
+func (f *fakeStack) list(customer string) (int, any) {
 	var list struct {
 		Items []stackclient.Order `json:"items"`
 	}
@@ -178,8 +178,8 @@ func (f *fakeShop) list(customer string) (int, any) {
 	return http.StatusOK, list
 }
 
-// calm is a run of ten seconds in which nothing goes wrong.
-func calm(f *fakeShop) Config {
+// calm returns a run of ten seconds without failures.
+func calm(f *fakeStack) Config {
 	mix, err := ParseMix(DefaultMix)
 	if err != nil {
 		panic(err)
@@ -187,7 +187,7 @@ func calm(f *fakeShop) Config {
 	if f.lives == 0 {
 		f.lives, f.handOver = 4*time.Second, 2*time.Second
 	}
-	at := "http://shop"
+	at := "http://stack"
 	return Config{
 		Stack: stackclient.Stack{Order: at, Inventory: at, Payment: at, Shipping: at, Processor: at, Carrier: at, Token: "secret"},
 		Rate:  50, For: 10 * time.Second, Mix: mix, InFlight: 1000, Timeout: 30 * time.Second, transport: f,
@@ -195,12 +195,12 @@ func calm(f *fakeShop) Config {
 	}
 }
 
-// placing says whether the request is for an order that is meant.
+// placing reports whether the request places an order.
 func placing(r *http.Request) bool {
 	return r.Method == http.MethodPost && r.URL.Path == "/api/v1/orders"
 }
 
-// wait is what a slow shop does.
+// wait makes the stack slow.
 func wait(r *http.Request, d time.Duration) (*http.Response, error) {
 	return nil, stackclient.Sleep(r.Context(), d)
 }

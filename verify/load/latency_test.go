@@ -6,10 +6,10 @@ import (
 	"time"
 )
 
-func TestLatency_IsThatOfSomebody(t *testing.T) {
+func TestLatency(t *testing.T) {
 	t.Parallel()
 	if got := newLatency(nil); got != (Latency{}) {
-		t.Errorf("nobody: %+v", got)
+		t.Errorf("none: %+v", got)
 	}
 	if got := newLatency([]time.Duration{7 * time.Second}); got != (Latency{1, 7, 7, 7, 7}) {
 		t.Errorf("one: %+v", got)

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-func TestSchedule_KeepsTheRate(t *testing.T) {
+func TestSchedule_Rate(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		rate   float64
@@ -36,7 +36,7 @@ func TestSchedule_KeepsTheRate(t *testing.T) {
 	}
 }
 
-// Whoever is late comes at once, and those after them at their own time: the rate is kept on the whole.
+// A late order is placed at once, and the following ones at their own times.
 func TestSchedule_CatchesUp(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -63,7 +63,7 @@ func TestSchedule_CatchesUp(t *testing.T) {
 	})
 }
 
-func TestSchedule_IsEnough(t *testing.T) {
+func TestSchedule_Stop(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 450*time.Millisecond)

@@ -48,7 +48,7 @@ func summaries() map[string]Summary {
 	return map[string]Summary{"well": well, "ill": ill, "never": never}
 }
 
-func TestText_IsAsItIs(t *testing.T) {
+func TestText_Golden(t *testing.T) {
 	t.Parallel()
 	for name, s := range summaries() {
 		var out bytes.Buffer
@@ -71,7 +71,7 @@ func TestText_IsAsItIs(t *testing.T) {
 	}
 }
 
-func TestText_SaysWhenItCannotBeTold(t *testing.T) {
+func TestText_FailedOutput(t *testing.T) {
 	t.Parallel()
 	if err := (Summary{}).WriteText(full{}); !errors.Is(err, errFull) {
 		t.Errorf("%v", err)
@@ -80,7 +80,7 @@ func TestText_SaysWhenItCannotBeTold(t *testing.T) {
 
 func TestJSON_ListsAreNeverNull(t *testing.T) {
 	inVirtualTime(t, func(t *testing.T) {
-		cfg := calm(&fakeShop{})
+		cfg := calm(&fakeStack{})
 		cfg.For = time.Second
 		text, err := json.Marshal(mustRun(t, t.Context(), cfg))
 		if err != nil {
@@ -98,15 +98,15 @@ func TestJSON_ListsAreNeverNull(t *testing.T) {
 	})
 }
 
-func TestProgress_IsOneLineOnAScreenAndManyElsewhere(t *testing.T) {
+func TestProgress(t *testing.T) {
 	t.Parallel()
 	running := Progress{Since: 12 * time.Second, Arrived: 600, Accepted: 598, Ended: 371, Open: 227, Dropped: 2, Failed: 1}
 	var out bytes.Buffer
 	tell, wipe := NewProgress(&out, 80, false)
-	tell(Progress{Phase: "The shelf is being filled."})
+	tell(Progress{Phase: "Creating products."})
 	tell(running)
 	wipe()
-	want := "The shelf is being filled.\n 12.0 s  600 came · 598 accepted · 371 ended · 227 open · 2 turned away · 1 failed request\n"
+	want := "Creating products.\n 12.0 s  600 due · 598 accepted · 371 ended · 227 open · 2 not sent · 1 failed request\n"
 	if out.String() != want {
 		t.Errorf("%q", out.String())
 	}
@@ -115,7 +115,7 @@ func TestProgress_IsOneLineOnAScreenAndManyElsewhere(t *testing.T) {
 	tell(running)
 	tell(running)
 	wipe()
-	if got := out.String(); strings.Contains(got, "\n") || strings.Count(got, "600 came") != 2 || !strings.HasSuffix(got, "\r\x1b[K") {
+	if got := out.String(); strings.Contains(got, "\n") || strings.Count(got, "600 due") != 2 || !strings.HasSuffix(got, "\r\x1b[K") {
 		t.Errorf("%q", got)
 	}
 	for line := range strings.SplitSeq(out.String(), "\r\x1b[K") {

@@ -24,12 +24,12 @@ type town struct {
 }
 
 // serve answers, for the nth reading, the books that write has changed. Answer may answer in their place.
-func serve(t *testing.T, write func(reading int64, f *forge), answer func(w http.ResponseWriter, party string, reading int64) bool) (*town, Config) {
+func serve(t *testing.T, write func(reading int64, f *fixture), answer func(w http.ResponseWriter, source string, reading int64) bool) (*town, Config) {
 	t.Helper()
 	tn := &town{now: noon}
 	tn.readings.Store(1)
 	tn.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		party, path, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/")
+		source, path, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/")
 		if path != "ops/audit" {
 			http.NotFound(w, r)
 			return
@@ -38,16 +38,16 @@ func serve(t *testing.T, write func(reading int64, f *forge), answer func(w http
 			w.WriteHeader(http.StatusUnauthorized)
 			return
 		}
-		if answer != nil && answer(w, party, tn.readings.Load()) {
+		if answer != nil && answer(w, source, tn.readings.Load()) {
 			return
 		}
-		f := honest(t)
+		f := newCleanFixture(t)
 		if write != nil {
 			write(tn.readings.Load(), f)
 		}
 		_ = json.NewEncoder(w).Encode(map[string]any{
 			Order: f.order, Inventory: f.inventory, Payment: f.payment, Shipping: f.shipping, Processor: f.processor, Carrier: f.carrier,
-		}[party])
+		}[source])
 	}))
 	t.Cleanup(tn.Close)
 	cfg := Config{
@@ -59,17 +59,17 @@ func serve(t *testing.T, write func(reading int64, f *forge), answer func(w http
 			tn.now = tn.now.Add(d)
 		},
 	}
-	for _, party := range Sources {
-		cfg.URLs[party] = tn.URL + "/" + party + "/"
+	for _, source := range Sources {
+		cfg.URLs[source] = tn.URL + "/" + source + "/"
 	}
 	return tn, cfg
 }
 
 func check(t *testing.T, cfg Config) Report {
 	t.Helper()
-	l := New(cfg)
-	defer l.Close()
-	r, err := l.Check(t.Context())
+	checker := New(cfg)
+	defer checker.Close()
+	r, err := checker.Check(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -84,12 +84,12 @@ func ruleNames(findings []Finding) []string {
 	return names
 }
 
-func forgetRefund(f *forge) {
+func dropRefund(f *fixture) {
 	f.editIntent("pi_returned", func(i *intent) { i.Refunds = nil })
 	f.editPayment("returned", func(p *payment) { p.Refunded = 0 })
 }
 
-func TestCheck_ReadsHonestBooksOnce(t *testing.T) {
+func TestCheck_Clean(t *testing.T) {
 	t.Parallel()
 	tn, cfg := serve(t, nil, nil)
 	if r := check(t, cfg); !r.Clean || r.Status() != StatusClean || tn.readings.Load() != 1 {
@@ -97,11 +97,11 @@ func TestCheck_ReadsHonestBooksOnce(t *testing.T) {
 	}
 }
 
-func TestCheck_DoesNotReportWhatHeals(t *testing.T) {
+func TestCheck_TemporaryMismatch(t *testing.T) {
 	t.Parallel()
-	tn, cfg := serve(t, func(reading int64, f *forge) {
+	tn, cfg := serve(t, func(reading int64, f *fixture) {
 		if reading == 1 {
-			forgetRefund(f)
+			dropRefund(f)
 		}
 	}, nil)
 	if r := check(t, cfg); !r.Clean || tn.readings.Load() != 2 {
@@ -109,9 +109,9 @@ func TestCheck_DoesNotReportWhatHeals(t *testing.T) {
 	}
 }
 
-func TestCheck_ReportsWhatLasts(t *testing.T) {
+func TestCheck_ConfirmedMismatch(t *testing.T) {
 	t.Parallel()
-	tn, cfg := serve(t, func(_ int64, f *forge) { forgetRefund(f) }, nil)
+	tn, cfg := serve(t, func(_ int64, f *fixture) { dropRefund(f) }, nil)
 	r := check(t, cfg)
 	if diff := cmp.Diff([]string{"money/cancelled-kept returned"}, ruleNames(r.Findings)); diff != "" || r.Status() != StatusFindings || r.Clean {
 		t.Errorf("%s\n%+v", diff, r)
@@ -121,10 +121,10 @@ func TestCheck_ReportsWhatLasts(t *testing.T) {
 	}
 }
 
-func TestCheck_ConfirmsWithoutAMomentToSpare(t *testing.T) {
+func TestCheck_WaitEqualsConfirm(t *testing.T) {
 	t.Parallel()
 	for _, wait := range []time.Duration{0, time.Second, 3 * time.Second} {
-		tn, cfg := serve(t, func(_ int64, f *forge) { forgetRefund(f) }, nil)
+		tn, cfg := serve(t, func(_ int64, f *fixture) { dropRefund(f) }, nil)
 		cfg.Wait, cfg.Confirm = wait, wait
 		if r := check(t, cfg); len(r.Findings) != 1 || tn.now.Sub(noon) != wait {
 			t.Errorf("after %v of %v: %+v", tn.now.Sub(noon), wait, r)
@@ -132,11 +132,11 @@ func TestCheck_ConfirmsWithoutAMomentToSpare(t *testing.T) {
 	}
 }
 
-func TestCheck_CallsWhatComesAndGoesUnderWay(t *testing.T) {
+func TestCheck_IntermittentMismatch(t *testing.T) {
 	t.Parallel()
-	tn, cfg := serve(t, func(reading int64, f *forge) {
+	tn, cfg := serve(t, func(reading int64, f *fixture) {
 		if reading%3 > 0 {
-			forgetRefund(f)
+			dropRefund(f)
 		}
 		if reading%3 < 2 {
 			f.editIntent("pi_kept", func(i *intent) { i.Captures = 2 })
@@ -151,9 +151,9 @@ func TestCheck_CallsWhatComesAndGoesUnderWay(t *testing.T) {
 	}
 }
 
-func TestCheck_SettledWaitsForTheEnd(t *testing.T) {
+func TestCheck_Settled(t *testing.T) {
 	t.Parallel()
-	finish := func(f *forge) {
+	finish := func(f *fixture) {
 		f.editOrder("young", func(o *order) { o.State = completed })
 		f.editReservation("young", func(r *reservation) { r.State = committed })
 		f.editProduct("tea", func(p *product) { p.OnHand, p.Reserved = 7, 0 })
@@ -161,7 +161,7 @@ func TestCheck_SettledWaitsForTheEnd(t *testing.T) {
 		f.editParcel("shp_young", func(p *parcel) { p.State = delivered })
 		f.publish("order.completed.v1", "young", 0)
 	}
-	tn, cfg := serve(t, func(reading int64, f *forge) {
+	tn, cfg := serve(t, func(reading int64, f *fixture) {
 		if reading >= 5 {
 			finish(f)
 		}
@@ -178,7 +178,7 @@ func TestCheck_SettledWaitsForTheEnd(t *testing.T) {
 	}
 
 	// With one reading, a mismatch that an event under way may mend still is not settled.
-	_, cfg = serve(t, func(_ int64, f *forge) {
+	_, cfg = serve(t, func(_ int64, f *fixture) {
 		finish(f)
 		f.editReservation("young", func(r *reservation) { r.State = reserved })
 		f.editProduct("tea", func(p *product) { p.OnHand, p.Reserved = 8, 1 })
@@ -189,10 +189,10 @@ func TestCheck_SettledWaitsForTheEnd(t *testing.T) {
 	}
 }
 
-func TestCheck_AsksAgainWhoDoesNotAnswer(t *testing.T) {
+func TestCheck_RetriesSources(t *testing.T) {
 	t.Parallel()
-	tn, cfg := serve(t, nil, func(w http.ResponseWriter, party string, reading int64) bool {
-		if party != Payment || reading > 2 {
+	tn, cfg := serve(t, nil, func(w http.ResponseWriter, source string, reading int64) bool {
+		if source != Payment || reading > 2 {
 			return false
 		}
 		w.WriteHeader(http.StatusServiceUnavailable)
@@ -203,15 +203,15 @@ func TestCheck_AsksAgainWhoDoesNotAnswer(t *testing.T) {
 	}
 }
 
-func TestCheck_NamesWhoCannotBeRead(t *testing.T) {
+func TestCheck_UnreadableSources(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		change func(cfg *Config)
-		answer string // of shipping
+		body   string // of shipping
 		says   []string
-		once   bool // asking again would not help
+		once   bool // a retry would not help
 	}{
-		"nobody there": {change: func(cfg *Config) { cfg.URLs[Shipping] = "http://127.0.0.1:1" }, says: []string{"without shipping", "127.0.0.1:1", "refused"}},
+		"unreachable": {change: func(cfg *Config) { cfg.URLs[Shipping] = "http://127.0.0.1:1" }, says: []string{"without shipping", "127.0.0.1:1", "refused"}},
 		"another token": {
 			change: func(cfg *Config) { cfg.Token = "guess" }, once: true,
 			says: []string{"without order", "does not accept the token"},
@@ -220,26 +220,28 @@ func TestCheck_NamesWhoCannotBeRead(t *testing.T) {
 			change: func(cfg *Config) { cfg.URLs[Shipping] = cfg.URLs[Payment] }, once: true,
 			says: []string{"without shipping", `serves the audit snapshot of "payment"`},
 		},
-		"another path":     {change: func(cfg *Config) { cfg.URLs[Shipping] += "x" }, once: true, says: []string{"404"}},
-		"a page":           {answer: "<html>", once: true, says: []string{"does not serve the audit snapshot of shipping"}},
-		"no books":         {answer: "{}", once: true, says: []string{`serves the audit snapshot of ""`}},
-		"books with holes": {answer: `{"service":"shipping","events":{"outbox":[]},"entries":{"shipments":[]}}`, once: true, says: []string{"lists are missing"}},
-		"books of nulls": {
-			answer: `{"service":"shipping","events":{"outbox":[],"published":[],"consumed":[]},"entries":{"shipments":null}}`, once: true,
+		"another path":    {change: func(cfg *Config) { cfg.URLs[Shipping] += "x" }, once: true, says: []string{"404"}},
+		"a page":          {body: "<html>", once: true, says: []string{"does not serve the audit snapshot of shipping"}},
+		"an empty object": {body: "{}", once: true, says: []string{`serves the audit snapshot of ""`}},
+		"missing lists":   {body: `{"service":"shipping","events":{"outbox":[]},"entries":{"shipments":[]}}`, once: true, says: []string{"lists are missing"}},
+		"null lists": {
+			body: `{"service":"shipping","events":{"outbox":[],"published":[],"consumed":[]},"entries":{"shipments":null}}`, once: true,
 			says: []string{"lists are missing"},
 		},
-		"half an answer":    {answer: `{"service":"shipping",`, says: []string{"unexpected EOF"}},
-		"other kinds":       {answer: `{"service":7}`, once: true, says: []string{"does not serve the audit snapshot of shipping"}},
-		"broker away":       {change: func(cfg *Config) { cfg.Depths = func(context.Context) (map[string]int, error) { return nil, errAway } }, says: []string{"dead-letters (without broker): connection refused"}},
-		"broker's not said": {change: func(cfg *Config) { cfg.Depths = nil }, once: true, says: []string{"dead-letters", "--amqp-url"}},
+		"a truncated response": {body: `{"service":"shipping",`, says: []string{"unexpected EOF"}},
+		"other types":          {body: `{"service":7}`, once: true, says: []string{"does not serve the audit snapshot of shipping"}},
+		"broker unavailable": {change: func(cfg *Config) {
+			cfg.Depths = func(context.Context) (map[string]int, error) { return nil, errUnavailable }
+		}, says: []string{"dead-letters (without broker): connection refused"}},
+		"no broker": {change: func(cfg *Config) { cfg.Depths = nil }, once: true, says: []string{"dead-letters", "--amqp-url"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			tn, cfg := serve(t, nil, func(w http.ResponseWriter, party string, _ int64) bool {
-				if c.answer == "" || party != Shipping {
+			tn, cfg := serve(t, nil, func(w http.ResponseWriter, source string, _ int64) bool {
+				if c.body == "" || source != Shipping {
 					return false
 				}
-				_, _ = w.Write([]byte(c.answer))
+				_, _ = w.Write([]byte(c.body))
 				return true
 			})
 			if c.change != nil {
@@ -251,14 +253,14 @@ func TestCheck_NamesWhoCannotBeRead(t *testing.T) {
 			}
 			for _, words := range c.says {
 				if !strings.Contains(strings.Join(r.NotChecked, "\n"), words) {
-					t.Errorf("%q does not say %q", r.NotChecked, words)
+					t.Errorf("%q does not contain %q", r.NotChecked, words)
 				}
 			}
 		})
 	}
 }
 
-func TestCheck_CountsTheQueuesThatAreThere(t *testing.T) {
+func TestCheck_IncompleteTopology(t *testing.T) {
 	t.Parallel()
 	_, cfg := serve(t, nil, nil)
 	cfg.Depths = func(context.Context) (map[string]int, error) {
@@ -270,14 +272,14 @@ func TestCheck_CountsTheQueuesThatAreThere(t *testing.T) {
 	}
 }
 
-func TestCheck_EndsWithItsContext(t *testing.T) {
+func TestCheck_ContextEnds(t *testing.T) {
 	t.Parallel()
-	_, cfg := serve(t, func(_ int64, f *forge) { forgetRefund(f) }, nil)
+	_, cfg := serve(t, func(_ int64, f *fixture) { dropRefund(f) }, nil)
 	ctx, cancel := context.WithCancel(t.Context())
 	cfg.Sleep = func(context.Context, time.Duration) { cancel() }
-	l := New(cfg)
-	defer l.Close()
-	if _, err := l.Check(ctx); !errors.Is(err, context.Canceled) {
+	checker := New(cfg)
+	defer checker.Close()
+	if _, err := checker.Check(ctx); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)
 	}
 }
