@@ -35,7 +35,7 @@ func TestDemo_AllStoriesReconcile(t *testing.T) {
 		Type, Story, OrderID, Event, State string
 		OK                                 bool
 		Skipped                            string
-		Stories                            struct{ Played, Failed int }
+		Stories                            struct{ Ran, Failed int }
 	}
 	var (
 		results = map[string]line{}
@@ -54,7 +54,7 @@ func TestDemo_AllStoriesReconcile(t *testing.T) {
 			results[last.Story] = last
 		}
 	}
-	if last.Type != "reconciliation" || last.Stories.Played != 8 || last.Stories.Failed != 0 {
+	if last.Type != "reconciliation" || last.Stories.Ran != 8 || last.Stories.Failed != 0 {
 		t.Errorf("the last line is not the reconciliation of eight stories: %+v", last)
 	}
 	for story, want := range map[string]struct {
@@ -67,7 +67,7 @@ func TestDemo_AllStoriesReconcile(t *testing.T) {
 		"undeliverable":  {"cancelled", []string{"payment.processed", "shipment.failed", "payment.refunded", "order.cancelled"}},
 		"cancelled":      {"cancelled", []string{"payment.charge_requested", "order.cancel_requested", "shipment.cancelled", "payment.refunded", "order.cancelled"}},
 		"too-late":       {"completed", []string{"order.created", "shipment.dispatched", "order.completed"}},
-		"processor-away": {"completed", []string{"order.created", "payment.charge_requested", "payment.processed", "order.completed"}},
+		"processor-down": {"completed", []string{"order.created", "payment.charge_requested", "payment.processed", "order.completed"}},
 		"twice":          {"completed", []string{"order.created", "payment.processed", "order.completed"}},
 	} {
 		if r := results[story]; !r.OK || r.State != want.state || r.OrderID == "" {
