@@ -25,8 +25,8 @@ type Order struct {
 	Total        contracts.Money `json:"total"`
 	PlacedAt     time.Time       `json:"placedAt"`
 	WaitingSince time.Time       `json:"waitingSince,omitzero"`
-	WaitingOn    string          `json:"waitingOn,omitempty"` // the missing fact; empty once the order has ended
-	StallsAt     time.Time       `json:"stallsAt,omitzero"`   // when it will have waited for too long; zero once the order has ended
+	Missing      string          `json:"missing,omitempty"` // the fact that it waits for; empty once the order has ended
+	StallsAt     time.Time       `json:"stallsAt,omitzero"` // when it will have waited for too long; zero once the order has ended
 	Stalled      bool            `json:"stalled"`
 }
 

@@ -14,8 +14,8 @@ import (
 	"github.com/quadrille-dev/quadrille/pkg/chassis/database"
 	"github.com/quadrille-dev/quadrille/pkg/events"
 	"github.com/quadrille-dev/quadrille/pkg/events/eventstest"
-	"github.com/quadrille-dev/quadrille/verify/testservers"
 	"github.com/quadrille-dev/quadrille/services/order"
+	"github.com/quadrille-dev/quadrille/verify/testservers"
 )
 
 func TestRun_ServesFromAnEmptyDatabaseUntilItIsStopped(t *testing.T) {

@@ -99,7 +99,7 @@ func (c *Carrier) Cancel(ctx context.Context, parcelID string) (CancelResult, er
 // JSON of the carrier's API. The conversions do not compile if these fields and those of the domain differ.
 type (
 	bookingRequest struct {
-		Reference string           `json:"reference"`
+		Reference string         `json:"reference"`
 		Address   carrierAddress `json:"address"`
 		Items     []carrierItem  `json:"items"`
 	}

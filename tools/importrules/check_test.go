@@ -24,7 +24,7 @@ func TestCheck_GoesRedForEachForbiddenImport(t *testing.T) {
 		{"services/order/cmd/order/main.go", modulePrefix + "services/payment", "neither another service"},
 		{"services/order/service_test.go", modulePrefix + "simulators", "nor the simulators"},
 		{"services/order/order.go", "gorm.io/gorm", "domain file"},
-		{"services/order/order.go", modulePrefix + "contracts", "domain file"},
+		{"services/order/order.go", modulePrefix + "pkg/events", "domain file"},
 		{"services/order/run.go", modulePrefix + "pkg/events/inprocess", "in-process transport"},
 		{"services/order/run_test.go", "github.com/glebarez/sqlite", "SQLite"},
 		{"services/order/store.go", modulePrefix + "verify/testservers", "is for tests"},

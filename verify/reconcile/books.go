@@ -109,7 +109,7 @@ type (
 		Total        money     `json:"total"`
 		PlacedAt     time.Time `json:"placedAt"`
 		WaitingSince time.Time `json:"waitingSince,omitzero"`
-		WaitingFor   string    `json:"waitingOn"`
+		WaitingFor   string    `json:"missing"`
 		StallsAt     time.Time `json:"stallsAt,omitzero"` // when it will have waited for too long; not once it has ended
 		Stalled      bool      `json:"stalled"`
 	}
