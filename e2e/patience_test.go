@@ -182,11 +182,11 @@ func TestStalledOrder_IsAnnouncedAndGoesOn(t *testing.T) {
 		t.Errorf("it is not in the history: %+v", o)
 	}
 	var facts struct {
-		Stalled   bool
-		WaitingOn struct{ Fact, Service, Since string }
+		Stalled                          bool
+		Missing, WaitingOn, WaitingSince string
 	}
 	shop.must(t, http.StatusOK, http.MethodGet, shop.Order+"/ops/orders/"+id, nil).decode(t, &facts)
-	if !facts.Stalled || facts.WaitingOn.Fact != "paid" || facts.WaitingOn.Service != "payment" || facts.WaitingOn.Since == "" {
+	if !facts.Stalled || facts.Missing != "paid" || facts.WaitingOn != "payment" || facts.WaitingSince == "" {
 		t.Errorf("operators read %+v", facts)
 	}
 	if list := shop.must(t, http.StatusOK, http.MethodGet, shop.Order+"/ops/orders?limit=100", nil); !strings.Contains(string(list.body), id) {

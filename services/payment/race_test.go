@@ -125,7 +125,7 @@ func (tl *till) wantEnding(t *testing.T, id string, possible ...ending) int {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got := ending{State: r.State, Account: tl.processor.account(id), Card: r.PaymentMethod != ""}
+	got := ending{State: r.Payment.State, Account: tl.processor.account(id), Card: r.Payment.PaymentMethod != ""}
 	for _, e := range tl.tr.Published() {
 		if e.Subject == id {
 			got.Told = append(got.Told, e.Type)

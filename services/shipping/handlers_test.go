@@ -27,10 +27,10 @@ func TestJoin_StartsTheBookingOnceWhicheverComesFirst(t *testing.T) {
 			d := newDepot(t)
 			d.deliver(t, arrive...)
 			r := d.wantRow(t, Booking)
-			if diff := cmp.Diff(&home, r.Address); diff != "" {
+			if diff := cmp.Diff(&home, r.Shipment.Address); diff != "" {
 				t.Errorf("address (-want +got):\n%s", diff)
 			}
-			if diff := cmp.Diff(goods, r.Items); diff != "" {
+			if diff := cmp.Diff(goods, r.Shipment.Items); diff != "" {
 				t.Errorf("items (-want +got):\n%s", diff)
 			}
 			d.wantTold(t, bookingStarted)
@@ -68,7 +68,7 @@ func TestBooking_TellsTheParcelAndItsWay(t *testing.T) {
 	d := newDepot(t)
 	d.deliver(t, order, paid, bookingStarted)
 	d.wantRow(t, Booked)
-	d.report(t, NoticeDispatched, NoticeDelivered)
+	d.report(t, WebhookDispatched, WebhookDelivered)
 	d.wantRow(t, Delivered)
 	d.wantTold(t, bookingStarted, booked, dispatched, delivered)
 }
@@ -232,7 +232,7 @@ func TestCancel_ThatIsTooLateIsToldOnceWhicheverWayItIsLearned(t *testing.T) {
 	d.deliver(t, order, paid, bookingStarted, customerCancels)
 	d.carrier.set("shp_o", "dispatched")
 	d.carrier.fail("cancel", func(w http.ResponseWriter, _ func()) {
-		d.report(t, NoticeDelivered, NoticeDispatched)
+		d.report(t, WebhookDelivered, WebhookDispatched)
 		answer(409, `{"code":"dispatched","id":"shp_o","tracking":"QD1"}`)(w, nil)
 	})
 	d.deliver(t, cancelStarted)

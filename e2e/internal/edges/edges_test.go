@@ -40,7 +40,7 @@ func story() *made {
 	m.request("webhook", "", "shipping", "POST", "/webhooks/carrier")
 	m.change("webhook", func(s *otlp.Span) { s.Trace = "t2" })
 	m.message("books", "create", "order", "order.created.v1", "e1", "shipping.order-created.q")
-	m.add("notice", "books", "shipping", "carrier notice", otlp.Internal)
+	m.add("notice", "books", "shipping", "carrier webhook", otlp.Internal)
 	m.link("notice", "webhook", "request")
 	m.message("dispatched", "notice", "shipping", "shipment.dispatched.v1", "e4", "")
 	m.message("publish dispatched", "dispatched", "shipping", "shipment.dispatched.v1", "e4", "publish")
@@ -246,7 +246,7 @@ inventory          publish inventory.events:inventory.reserved.v1
 payment        process order.events:order.created.v1:payment.order-created.q
 payment          POST /v1/payment_intents/{id}/confirm
 shipping       process order.events:order.created.v1:shipping.order-created.q
-shipping         carrier notice ← request POST /webhooks/carrier
+shipping         carrier webhook ← request POST /webhooks/carrier
 shipping           create shipping.events:shipment.dispatched.v1
 shipping             publish shipping.events:shipment.dispatched.v1
 order                process shipping.events:shipment.dispatched.v1:order.shipment-dispatched.q
