@@ -126,7 +126,7 @@ func TestOrderCreated_ReservesAllOrNothing(t *testing.T) {
 	etos := r.OrderCreated([]Item{{"fan", 1}, {"ghost", 1}, {"lute", 1}, {"violin", 2}}, stock)
 
 	want := []contracts.ETO{contracts.InventoryReservationFailed{
-		OrderID: "o", Shortages: []contracts.Shortage{{"ghost", 1, 0}, {"lute", 1, 0}, {"violin", 2, 1}},
+		OrderID: "o", Shortages: []contracts.Shortage{{SKU: "ghost", Requested: 1}, {SKU: "lute", Requested: 1}, {SKU: "violin", Requested: 2, Available: 1}},
 	}}
 	if diff := cmp.Diff(want, etos); diff != "" || r.State != Failed {
 		t.Errorf("state %s, events (-want +got)\n%s", r.State, diff)

@@ -174,7 +174,7 @@ func TestLateEvents_DoNotWakeACancelledOrder(t *testing.T) {
 	s.wantTold(t, id, "order.created.v1", "order.cancelled.v1")
 }
 
-func TestUnknownOrder_GoesToTheDeadLettersAndIsNotInvented(t *testing.T) {
+func TestOrder_UnknownIsDeadLettered(t *testing.T) {
 	t.Parallel()
 	s := newShop(t)
 	id := uuid.NewString()

@@ -203,7 +203,7 @@ func TestRace_CancellationAgainstADeclinedCharge(t *testing.T) {
 
 // The processor has the request in its hands, or has carried it out already, when the cancellation arrives: before
 // its answer, or together with it.
-func TestRace_CancellationWhileTheProcessorHoldsTheCharge(t *testing.T) {
+func TestRace_CancellationDuringCharge(t *testing.T) {
 	t.Parallel()
 	fake := newFakeProcessor(t)
 	tl := newTillWith(t, fake, fake.gateway(t))

@@ -82,7 +82,7 @@ func TestBooking_UndeliverableIsARefusal(t *testing.T) {
 	d.wantTold(t, bookingStarted, contracts.ShipmentFailed{OrderID: "o", Detail: "nobody lives there"})
 }
 
-func TestBooking_ThatCanNeverSucceedGoesToTheDeadLetters(t *testing.T) {
+func TestBooking_PermanentFailureIsDeadLettered(t *testing.T) {
 	t.Parallel()
 	d := newDepot(t)
 	d.carrier.fail("book", answer(400, `{"code":"invalid_request"}`))
@@ -180,7 +180,7 @@ func TestCarrier_IsWaitedForWhileItRefusesConnections(t *testing.T) {
 }
 
 // The customer cancels while the carrier is being asked: the row is not locked meanwhile.
-func TestCancel_DuringTheBookingAsksTheCarrierAfterwards(t *testing.T) {
+func TestCancel_DuringBookingAsksCarrierAfterwards(t *testing.T) {
 	t.Parallel()
 	d := newDepot(t)
 	d.deliver(t, order, paid)
@@ -226,7 +226,7 @@ func TestCancel_HasTheCarrierDecideOnce(t *testing.T) {
 }
 
 // The notice overtakes the carrier's answer to the cancellation: both say the same, it is told once.
-func TestCancel_ThatIsTooLateIsToldOnceWhicheverWayItIsLearned(t *testing.T) {
+func TestCancel_TooLateIsPublishedOnce(t *testing.T) {
 	t.Parallel()
 	d := newDepot(t)
 	d.deliver(t, order, paid, bookingStarted, customerCancels)

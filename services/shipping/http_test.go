@@ -72,7 +72,7 @@ func TestGetShipment_UnknownIsNotFound(t *testing.T) {
 	}
 }
 
-func TestCarrierNotice_IsTakenOnceInAnyOrder(t *testing.T) {
+func TestCarrierWebhook_IsTakenOnceInAnyOrder(t *testing.T) {
 	t.Parallel()
 	for name, kinds := range map[string][]CarrierWebhookType{
 		"in order":        {WebhookDispatched, WebhookDelivered},
@@ -95,7 +95,7 @@ func TestCarrierNotice_IsTakenOnceInAnyOrder(t *testing.T) {
 	}
 }
 
-func TestCarrierNotice_IsTakenOnceWhenRepeatedAtTheSameTime(t *testing.T) {
+func TestCarrierWebhook_ConcurrentRepeatsApplyOnce(t *testing.T) {
 	t.Parallel()
 	d := newDepot(t)
 	d.deliver(t, order, paid, bookingStarted)
@@ -105,7 +105,7 @@ func TestCarrierNotice_IsTakenOnceWhenRepeatedAtTheSameTime(t *testing.T) {
 	d.wantTold(t, bookingStarted, booked, dispatched, delivered)
 }
 
-func TestCarrierNotice_BelongsToTheFlowOfItsOrder(t *testing.T) {
+func TestCarrierWebhook_BelongsToTheFlowOfItsOrder(t *testing.T) {
 	t.Parallel()
 	d := newDepot(t)
 	for _, eto := range []events.ETO{order, paid} {
@@ -119,7 +119,7 @@ func TestCarrierNotice_BelongsToTheFlowOfItsOrder(t *testing.T) {
 	}
 }
 
-func TestCarrierNotice_IsRefused(t *testing.T) {
+func TestCarrierWebhook_IsRefused(t *testing.T) {
 	t.Parallel()
 	d := newDepot(t)
 	d.deliver(t, order, paid, bookingStarted)
@@ -168,7 +168,7 @@ func TestCarrierNotice_IsRefused(t *testing.T) {
 }
 
 // Nothing has been booked yet, so the carrier is told to come back.
-func TestCarrierNotice_AboutAnOrderThatStillWaitsIsRepeated(t *testing.T) {
+func TestCarrierWebhook_BeforeBookingIsRepeated(t *testing.T) {
 	t.Parallel()
 	d := newDepot(t)
 	d.deliver(t, order)
@@ -178,7 +178,7 @@ func TestCarrierNotice_AboutAnOrderThatStillWaitsIsRepeated(t *testing.T) {
 	d.wantTold(t)
 }
 
-func TestCarrierNotice_AboutAParcelThatMustNotLeaveIsLogged(t *testing.T) {
+func TestCarrierWebhook_ForbiddenParcelIsLogged(t *testing.T) {
 	t.Parallel()
 	const alarm = "carrier has a parcel that must not leave"
 	for id, end := range map[string]struct {

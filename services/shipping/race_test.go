@@ -240,7 +240,7 @@ func TestRace_CancellationAgainstTheBooking(t *testing.T) {
 
 // The carrier has the request in its hands, or has made the booking already, when the customer cancels: before its
 // answer, or together with it.
-func TestRace_CancellationWhileTheCarrierHoldsTheBooking(t *testing.T) {
+func TestRace_CancellationDuringBooking(t *testing.T) {
 	t.Parallel()
 	d := newDepot(t)
 	ids := many(t)

@@ -6,7 +6,7 @@ import (
 )
 
 // The carrier knows nothing of traces: what it reports belongs to that of the booking all the same.
-func TestTrace_OfABookingGoesOnWithWhatTheCarrierReports(t *testing.T) {
+func TestTrace_ContinuesWithCarrierWebhook(t *testing.T) {
 	t.Parallel()
 	d := newDepot(t)
 	d.deliver(t, order, paid, bookingStarted)

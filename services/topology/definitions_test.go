@@ -13,7 +13,7 @@ func TestSalted_IsRabbitMQsHash(t *testing.T) {
 	}
 }
 
-func TestHash_DiffersByUserAndPasswordAndIsTheSameTomorrow(t *testing.T) {
+func TestHash_DependsOnUserAndPassword(t *testing.T) {
 	t.Parallel()
 	first := hash("order", "quadrille")
 	if first != hash("order", "quadrille") {

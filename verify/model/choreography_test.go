@@ -68,7 +68,7 @@ func TestChoreography_StatesWhatWasCounted(t *testing.T) {
 }
 
 // Whoever is named as reacting to an event subscribes to it, and the other way round.
-func TestChoreography_NamesThePublisherAndEveryReaderOfEachEvent(t *testing.T) {
+func TestChoreography_NamesPublishersAndReaders(t *testing.T) {
 	t.Parallel()
 	type entry struct {
 		Publisher string

@@ -26,7 +26,7 @@ func explore(t *testing.T, faults int) Result {
 	return result
 }
 
-func TestExplore_NothingIsEverViolated(t *testing.T) {
+func TestExplore_KeepsEveryInvariant(t *testing.T) {
 	explore(t, 0)
 	explore(t, 1)
 	if os.Getenv("MODEL") == "full" {

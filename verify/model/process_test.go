@@ -6,7 +6,7 @@ import (
 )
 
 // A reaction without a rule would be found only if its event came, and one that was renamed not at all.
-func TestParties_HaveARuleForEverySubscription(t *testing.T) {
+func TestProcesses_HaveARuleForEverySubscription(t *testing.T) {
 	t.Parallel()
 	d := newModel()
 	haveRules(t, d.order)
