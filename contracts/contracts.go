@@ -2,12 +2,12 @@
 // the service that publishes it, and [Events], the list that declares them.
 //
 // An ETO is a struct of primitive fields, named in the past tense, that knows its type (which is also its routing key)
-// and the aggregate that it is about. It exists between services only; a handler converts it to the service's own types.
-// Fields are added. They are never removed and never change their type: any other change is a new version of the event,
-// with a new type.
+// and the id of the aggregate that it is about. The rules of a service take and return ETOs; what a service stores has
+// types of its own. Fields may be added. They are never removed and never change their type: any other change is a new
+// version of the event, with a new type.
 //
-// The package imports the standard library only, so that domain files may import it, and so that a reader of these
-// events takes nothing else with them.
+// The package imports the standard library only, so that domain files may import it, and so that a consumer of these
+// events needs no other dependency.
 package contracts
 
 // Money is an amount in minor units (cents) of an ISO 4217 currency.
@@ -16,13 +16,13 @@ type Money struct {
 	Currency string `json:"currency"`
 }
 
-// Item is a quantity of one product.
+// Item is a quantity of one product in an order.
 type Item struct {
 	SKU      string `json:"sku"`
 	Quantity int    `json:"quantity"`
 }
 
-// Address is where a parcel goes. Country is ISO 3166-1 alpha-2.
+// Address is the destination of a parcel. Country is an ISO 3166-1 alpha-2 code.
 type Address struct {
 	Name       string `json:"name"`
 	Street     string `json:"street"`
@@ -35,14 +35,15 @@ type Address struct {
 // two are one type although this package imports nothing.
 type ETO = interface {
 	EventType() string // order.created.v1
-	Subject() string   // the id of the order or product that it is about
+	Subject() string   // the id of the order or the SKU of the product that the event is about
 }
 
 // Event declares who publishes an event and whether it is mandatory.
 type Event struct {
 	ETO       ETO
 	Publisher string
-	// Mandatory events wait in the outbox until a queue is bound to them. The others are announcements.
+	// Mandatory means that the event waits in the outbox until a queue is bound to it. An event that is not mandatory is
+	// an announcement, which need not have a consumer.
 	Mandatory bool
 }
 

@@ -1,31 +1,31 @@
 package contracts
 
-// InventoryReserved says that every item of the order is set aside.
+// InventoryReserved is published when every item of an order has been reserved.
 type InventoryReserved struct {
 	OrderID string `json:"orderId"`
 	Items   []Item `json:"items"`
 }
 
-// Shortage is one product that an order wanted more of than there was.
+// Shortage is a product of which an order requested more than was available.
 type Shortage struct {
 	SKU       string `json:"sku"`
 	Requested int    `json:"requested"`
 	Available int    `json:"available"`
 }
 
-// InventoryReservationFailed says that nothing was set aside, because these items were short.
+// InventoryReservationFailed is published when nothing was reserved for an order, because some products were short.
 type InventoryReservationFailed struct {
 	OrderID   string     `json:"orderId"`
 	Shortages []Shortage `json:"shortages"`
 }
 
-// InventoryReleased says that what was set aside for the order can be sold again.
+// InventoryReleased is published when the reserved stock of an order can be sold again.
 type InventoryReleased struct {
 	OrderID string `json:"orderId"`
 }
 
-// ProductCreated says that a product entered the catalogue. Version grows with every change of the product, and
-// goes on growing if it is deleted and created again, so that a reader can tell an old event from a new one.
+// ProductCreated is published when a product has entered the catalogue. Version grows with every change of the product,
+// also across its deletion and creation, so that a consumer can ignore an event that is older than its copy.
 type ProductCreated struct {
 	SKU     string `json:"sku"`
 	Name    string `json:"name"`
@@ -33,7 +33,7 @@ type ProductCreated struct {
 	Version int64  `json:"version"`
 }
 
-// ProductUpdated says that a product's name or price changed.
+// ProductUpdated is published when the name or the price of a product has changed.
 type ProductUpdated struct {
 	SKU     string `json:"sku"`
 	Name    string `json:"name"`
@@ -41,7 +41,7 @@ type ProductUpdated struct {
 	Version int64  `json:"version"`
 }
 
-// ProductDeleted says that a product left the catalogue.
+// ProductDeleted is published when a product has left the catalogue.
 type ProductDeleted struct {
 	SKU     string `json:"sku"`
 	Version int64  `json:"version"`

@@ -2,8 +2,8 @@ package contracts
 
 import "time"
 
-// OrderCreated says that a customer placed an order, priced and complete. It carries everything that the other
-// services need, so that nobody has to ask back.
+// OrderCreated is published when a customer has placed an order and the order has been priced. It carries everything
+// that the other services need, so that they never call the order service.
 type OrderCreated struct {
 	OrderID         string  `json:"orderId"`
 	CustomerID      string  `json:"customerId"`
@@ -13,54 +13,54 @@ type OrderCreated struct {
 	PaymentMethod   string  `json:"paymentMethod"`
 }
 
-// Why an order is to be cancelled, or was.
+// Reasons for the cancellation of an order.
 const (
-	ReasonCustomer      = "customer"
-	ReasonDeadline      = "deadline"
-	ReasonOutOfStock    = "out_of_stock"
-	ReasonDeclined      = "card_declined"
-	ReasonUndeliverable = "undeliverable"
+	ReasonCustomer      = "customer"      // the customer asked for it
+	ReasonDeadline      = "deadline"      // the order was not paid in time
+	ReasonOutOfStock    = "out_of_stock"  // inventory.reservation_failed
+	ReasonCardDeclined  = "card_declined" // payment.failed
+	ReasonUndeliverable = "undeliverable" // shipment.failed
 )
 
-// OrderCancelRequested says that the customer, or the payment deadline, asks for the order to be cancelled.
-// Shipping decides: see the choreography's table.
+// OrderCancelRequested is published when the customer asks for a cancellation, or when the payment deadline has passed.
+// The shipping service decides whether the request comes in time: see docs/choreography.md.
 type OrderCancelRequested struct {
 	OrderID string `json:"orderId"`
-	Reason  string `json:"reason"` // customer or deadline
+	Reason  string `json:"reason"` // ReasonCustomer or ReasonDeadline
 }
 
-// OrderCancelled says that the order has ended without a delivery.
+// OrderCancelled is published when an order has ended without a delivery.
 type OrderCancelled struct {
 	OrderID string `json:"orderId"`
 	Reason  string `json:"reason"`
 }
 
-// OrderPaymentDeadlinePassed is scheduled when an order is placed and comes back to the order service itself.
+// OrderPaymentDeadlinePassed is scheduled when an order is placed. The order service is its only consumer.
 type OrderPaymentDeadlinePassed struct {
 	OrderID string `json:"orderId"`
 }
 
-// OrderConfirmed announces, once, that an order is paid for.
+// OrderConfirmed is published once, when the payment of an order is known.
 type OrderConfirmed struct {
 	OrderID    string `json:"orderId"`
 	CustomerID string `json:"customerId"`
 	Total      Money  `json:"total"`
 }
 
-// OrderCompleted announces that an order was delivered.
+// OrderCompleted is published when an order has been delivered.
 type OrderCompleted struct {
 	OrderID    string `json:"orderId"`
 	CustomerID string `json:"customerId"`
 	Total      Money  `json:"total"`
 }
 
-// OrderStalled announces that an order has waited for longer than it should. It may still go on; if it does and waits
-// again, that is announced again.
+// OrderStalled is published when an order has waited for longer than it should. The order may still continue; if it
+// does and then waits for too long again, the event is published again.
 type OrderStalled struct {
 	OrderID   string    `json:"orderId"`
 	State     string    `json:"state"`
-	Missing   string    `json:"missing"`   // the fact: reserved, paid, booked, dispatched, delivered or cancelled
-	WaitingOn string    `json:"waitingOn"` // the service that publishes it
+	Missing   string    `json:"missing"`   // the missing fact: reserved, paid, booked, dispatched, delivered or cancelled
+	WaitingOn string    `json:"waitingOn"` // the service that publishes the missing fact
 	Since     time.Time `json:"since"`
 }
 

@@ -1,37 +1,39 @@
 package contracts
 
-// PaymentProcessed says that the order's total was captured.
+// PaymentProcessed is published when the total of an order has been captured.
 type PaymentProcessed struct {
 	OrderID   string `json:"orderId"`
-	PaymentID string `json:"paymentId"` // the processor's id
+	PaymentID string `json:"paymentId"` // the id of the payment intent at the card processor
 	Amount    Money  `json:"amount"`
 }
 
-// PaymentFailed says that the card was declined and nothing was captured.
+// PaymentFailed is published when the card was declined. Nothing was captured.
 type PaymentFailed struct {
 	OrderID string `json:"orderId"`
-	Code    string `json:"code"` // the processor's decline code
+	Code    string `json:"code"` // the card processor's decline code
 }
 
-// PaymentRefunded says that everything captured was given back.
+// PaymentRefunded is published when the whole captured amount has been refunded.
 type PaymentRefunded struct {
 	OrderID string `json:"orderId"`
 	Amount  Money  `json:"amount"`
 	Reason  string `json:"reason"`
 }
 
-// PaymentVoided says that the order will never be charged. Whoever says so may know no more than the order's id.
+// PaymentVoided is published when an order will never be charged. The order itself may still be unknown to the payment
+// service then.
 type PaymentVoided struct {
 	OrderID string `json:"orderId"`
 	Reason  string `json:"reason"`
 }
 
-// PaymentChargeStarted is payment's note to itself: everything needed for the charge is stored, now make it.
+// PaymentChargeRequested is a request of the payment service to itself: call the card processor to charge the order.
+// Everything that the call needs is stored.
 type PaymentChargeRequested struct {
 	OrderID string `json:"orderId"`
 }
 
-// PaymentRefundStarted is payment's note to itself: the refund is decided and stored, now make it.
+// PaymentRefundRequested is a request of the payment service to itself: call the card processor to refund the order.
 type PaymentRefundRequested struct {
 	OrderID string `json:"orderId"`
 }

@@ -1,55 +1,55 @@
 package contracts
 
-// ShipmentCreated says that the carrier booked the parcel. It has not left yet.
+// ShipmentCreated is published when the carrier has booked the parcel. The parcel has not left yet.
 type ShipmentCreated struct {
 	OrderID    string `json:"orderId"`
-	ShipmentID string `json:"shipmentId"` // the carrier's id
+	ShipmentID string `json:"shipmentId"` // the carrier's id of the parcel
 }
 
-// ShipmentDispatched says that the parcel was handed over to the carrier: the stock has left.
+// ShipmentDispatched is published when the carrier has taken the parcel. The stock has left.
 type ShipmentDispatched struct {
 	OrderID    string `json:"orderId"`
 	ShipmentID string `json:"shipmentId"`
 	Tracking   string `json:"tracking"`
 }
 
-// ShipmentDelivered says that the customer has the parcel.
+// ShipmentDelivered is published when the customer has received the parcel.
 type ShipmentDelivered struct {
 	OrderID    string `json:"orderId"`
 	ShipmentID string `json:"shipmentId"`
 }
 
-// ShipmentFailed says that the carrier will not deliver to the address.
+// ShipmentFailed is published when the carrier does not deliver to the address.
 type ShipmentFailed struct {
 	OrderID string `json:"orderId"`
 	Detail  string `json:"detail"`
 }
 
-// ShipmentCancelled says that no parcel will leave for this order. Whoever says so may know no more than the
-// order's id.
+// ShipmentCancelled is published when no parcel will leave for an order. The order itself may still be unknown to the
+// shipping service then.
 type ShipmentCancelled struct {
 	OrderID string `json:"orderId"`
 	Reason  string `json:"reason"`
 }
 
-// Which fact made a cancellation too late.
+// Facts that make a cancellation too late.
 const (
 	BecauseDispatched = "dispatched"
 	BecausePaid       = "paid"
 )
 
-// ShipmentCancelRefused says that a requested cancellation came too late, and which fact made it so.
+// ShipmentCancelRefused is published when a requested cancellation came too late. Because is the fact that made it so.
 type ShipmentCancelRefused struct {
 	OrderID string `json:"orderId"`
-	Because string `json:"because"` // dispatched or paid
+	Because string `json:"because"` // BecauseDispatched or BecausePaid
 }
 
-// ShipmentBookingStarted is shipping's note to itself: the booking is decided and stored, now make it.
+// ShipmentBookingRequested is a request of the shipping service to itself: call the carrier to book the parcel.
 type ShipmentBookingRequested struct {
 	OrderID string `json:"orderId"`
 }
 
-// ShipmentCancelStarted is shipping's note to itself: ask the carrier whether it is still in time.
+// ShipmentCancellationRequested is a request of the shipping service to itself: ask the carrier to cancel the parcel.
 type ShipmentCancellationRequested struct {
 	OrderID string `json:"orderId"`
 }

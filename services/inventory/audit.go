@@ -3,38 +3,23 @@ package inventory
 import (
 	"gorm.io/gorm"
 
+	"github.com/quadrille-dev/quadrille/contracts"
+	"github.com/quadrille-dev/quadrille/contracts/audit"
 	"github.com/quadrille-dev/quadrille/pkg/chassis/httpapi"
 )
 
-type (
-	// bookedProduct is a line of the books that operators see. Of what was ever supplied, every piece is on hand, some
-	// of those reserved, or has left with a committed reservation.
-	bookedProduct struct {
-		SKU      string `json:"sku"`
-		Supplied int    `json:"received"`
-		OnHand   int    `json:"onHand"`
-		Reserved int    `json:"reserved"`
-		Deleted  bool   `json:"deleted"`
-	}
-	bookedReservation struct {
-		OrderID string     `json:"orderId"`
-		State   State      `json:"state"`
-		Items   []itemJSON `json:"items"`
-	}
-)
-
-// readBooks lists every product, also those no longer in the catalogue, and every reservation.
-func readBooks(tx *gorm.DB) httpapi.AuditEntries {
+// auditRows lists every product, including deleted ones, and every reservation.
+func auditRows(tx *gorm.DB) httpapi.AuditEntries {
 	return httpapi.AuditEntries{
-		"products": httpapi.AuditRows(tx.Order("sku"), func(p productRow) bookedProduct {
-			return bookedProduct{SKU: p.SKU, Supplied: p.Received, OnHand: p.OnHand, Reserved: p.Reserved, Deleted: p.Deleted}
+		audit.Products: httpapi.AuditRows(tx.Order("sku"), func(p productRow) audit.Product {
+			return audit.Product{SKU: p.SKU, Received: p.Received, OnHand: p.OnHand, Reserved: p.Reserved, Deleted: p.Deleted}
 		}),
-		"reservations": httpapi.AuditRows(tx.Order("order_id"), func(r reservationRow) bookedReservation {
-			booked := bookedReservation{OrderID: r.OrderID, State: r.State, Items: []itemJSON{}}
+		audit.Reservations: httpapi.AuditRows(tx.Order("order_id"), func(r reservationRow) audit.Reservation {
+			row := audit.Reservation{OrderID: r.OrderID, State: string(r.State), Items: []contracts.Item{}}
 			for _, item := range r.Items {
-				booked.Items = append(booked.Items, itemJSON(item))
+				row.Items = append(row.Items, contracts.Item(item))
 			}
-			return booked
+			return row
 		}),
 	}
 }

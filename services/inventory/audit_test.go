@@ -27,7 +27,7 @@ type readBook struct {
 	Entries struct{ Products, Reservations []map[string]any }
 }
 
-func TestBooks_ShowOperatorsAllStockAndEvents(t *testing.T) {
+func TestAudit_ShowOperatorsAllStockAndEvents(t *testing.T) {
 	t.Parallel()
 	url, tr, _ := serve(t, func(cfg *inventory.Config) { cfg.OpsToken, cfg.Audit = "operators", true })
 	tr.Outcome(func(m transport.Message) error { // the broker does not want what is told about this order

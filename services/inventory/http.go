@@ -13,6 +13,7 @@ import (
 	"github.com/gin-gonic/gin"
 	"gorm.io/gorm"
 
+	"github.com/quadrille-dev/quadrille/contracts"
 	"github.com/quadrille-dev/quadrille/pkg/chassis/httpapi"
 )
 
@@ -23,7 +24,7 @@ func (s *Service) Routes(r *httpapi.Router) {
 	api.DELETE("/products/:sku", httpapi.Handle(s.deleteProduct))
 	api.GET("/products", httpapi.Handle(s.listProducts))
 	api.GET("/products/:sku", httpapi.Handle(s.getProduct))
-	api.POST("/products/:sku/restock", httpapi.Handle(s.supplyProduct))
+	api.POST("/products/:sku/restock", httpapi.Handle(s.restockProduct))
 	api.GET("/reservations/:orderId", httpapi.Handle(s.getReservation))
 }
 
@@ -36,7 +37,7 @@ type (
 		Name  string    `json:"name"`
 		Price moneyJSON `json:"price"`
 	}
-	supplyRequest struct {
+	restockRequest struct {
 		Quantity int `json:"quantity"`
 	}
 	productResponse struct {
@@ -71,11 +72,11 @@ type (
 	}
 )
 
-// What people may ask for.
+// Limits of requests.
 const (
-	maxName   = 200         // letters
-	maxPrice  = 100_000_000 // minor units
-	maxSupply = 1_000_000   // at once
+	maxName    = 200         // characters
+	maxPrice   = 100_000_000 // minor units
+	maxRestock = 1_000_000   // pieces in one request
 )
 
 var validCurrency = regexp.MustCompile(`^[A-Z]{3}$`)
@@ -86,11 +87,11 @@ func (s *Service) putProduct(c *gin.Context) error {
 	if err := httpapi.DecodeJSON(c, &req); err != nil {
 		return err
 	}
-	if wrong := req.check(sku); len(wrong) > 0 {
+	if wrong := req.validate(sku); len(wrong) > 0 {
 		return httpapi.Unprocessable(wrong...)
 	}
 	status := http.StatusOK
-	p, err := s.transact(c, sku, func(p *Product) ([]Fact, error) {
+	p, err := s.transact(c, sku, func(p *Product) ([]contracts.ETO, error) {
 		if p.Deleted {
 			status = http.StatusCreated
 		}
@@ -99,7 +100,7 @@ func (s *Service) putProduct(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	c.JSON(status, productOf(p))
+	c.JSON(status, newProductResponse(p))
 	return nil
 }
 
@@ -115,35 +116,35 @@ func (s *Service) deleteProduct(c *gin.Context) error {
 	return nil
 }
 
-// transact changes the product in a transaction of its own.
-func (s *Service) transact(c *gin.Context, sku string, rule func(*Product) ([]Fact, error)) (p Product, err error) {
+// transact applies the rule to a product in a transaction of its own.
+func (s *Service) transact(c *gin.Context, sku string, rule func(*Product) ([]contracts.ETO, error)) (p Product, err error) {
 	ctx := c.Request.Context()
 	err = s.db.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
 		p, err = s.changeProduct(ctx, tx, sku, rule)
 		return err
 	})
-	return p, problemOf(err)
+	return p, toProblem(err)
 }
 
-// supplyProduct adds stock once, however often it is repeated under one Idempotency-Key.
-func (s *Service) supplyProduct(c *gin.Context) error {
+// restockProduct adds stock once for each Idempotency-Key.
+func (s *Service) restockProduct(c *gin.Context) error {
 	sku, err := httpapi.PathID(c, "sku")
 	if err != nil {
 		return err
 	}
-	var req supplyRequest
+	var req restockRequest
 	if err := httpapi.DecodeJSON(c, &req); err != nil {
 		return err
 	}
-	if req.Quantity < 1 || req.Quantity > maxSupply {
+	if req.Quantity < 1 || req.Quantity > maxRestock {
 		return httpapi.Unprocessable(httpapi.FieldError{Field: "quantity", Detail: "must be from 1 to 1000000"})
 	}
 	return httpapi.Idempotent(c, s.db, httpapi.IdempotencyOptions{}, func(ctx context.Context, tx *gorm.DB) (httpapi.Reply, error) {
-		p, err := s.changeProduct(ctx, tx, sku, func(p *Product) ([]Fact, error) { return nil, p.Restock(req.Quantity) })
+		p, err := s.changeProduct(ctx, tx, sku, func(p *Product) ([]contracts.ETO, error) { return nil, p.Restock(req.Quantity) })
 		if err != nil {
-			return httpapi.Reply{}, problemOf(err)
+			return httpapi.Reply{}, toProblem(err)
 		}
-		slog.InfoContext(ctx, "stock supplied", "sku", sku, "quantity", req.Quantity, "on_hand", p.OnHand)
+		slog.InfoContext(ctx, "stock received", "sku", sku, "quantity", req.Quantity, "on_hand", p.OnHand)
 		return httpapi.Reply{Status: http.StatusCreated, Body: stockResponse{p.SKU, p.OnHand, p.Reserved, p.Available()}}, nil
 	})
 }
@@ -162,7 +163,7 @@ func (s *Service) listProducts(c *gin.Context) error {
 		return err
 	}
 	c.JSON(http.StatusOK, httpapi.NewList(page, products, func(p Product) (productResponse, httpapi.Cursor) {
-		return productOf(p), httpapi.Cursor{Key: p.SKU}
+		return newProductResponse(p), httpapi.Cursor{Key: p.SKU}
 	}))
 	return nil
 }
@@ -174,9 +175,9 @@ func (s *Service) getProduct(c *gin.Context) error {
 	}
 	p, err := findProduct(s.db.WithContext(c.Request.Context()), sku)
 	if err != nil {
-		return problemOf(err)
+		return toProblem(err)
 	}
-	c.JSON(http.StatusOK, productOf(p))
+	c.JSON(http.StatusOK, newProductResponse(p))
 	return nil
 }
 
@@ -187,7 +188,7 @@ func (s *Service) getReservation(c *gin.Context) error {
 	}
 	r, err := findReservation(s.db.WithContext(c.Request.Context()), orderID)
 	if err != nil {
-		return problemOf(err)
+		return toProblem(err)
 	}
 	response := reservationResponse{OrderID: r.OrderID, State: r.State, Items: []itemJSON{}, Shortages: []shortageJSON{}}
 	for _, item := range r.Items {
@@ -200,26 +201,26 @@ func (s *Service) getReservation(c *gin.Context) error {
 	return nil
 }
 
-// check answers what is wrong with the request.
-func (r putProductRequest) check(sku string) (wrong []httpapi.FieldError) {
-	refuse := func(field, detail string) { wrong = append(wrong, httpapi.FieldError{Field: field, Detail: detail}) }
+// validate returns every error in the request.
+func (r putProductRequest) validate(sku string) (wrong []httpapi.FieldError) {
+	reject := func(field, detail string) { wrong = append(wrong, httpapi.FieldError{Field: field, Detail: detail}) }
 	if !httpapi.ValidID(sku) {
-		refuse("sku", "must be 1 to 64 letters, digits, dots, dashes and underscores, and begin with a letter or a digit")
+		reject("sku", "must be 1 to 64 letters, digits, dots, dashes and underscores, and begin with a letter or a digit")
 	}
 	if strings.TrimSpace(r.Name) == "" || utf8.RuneCountInString(r.Name) > maxName || strings.ContainsFunc(r.Name, unicode.IsControl) {
-		refuse("name", "must be 1 to 200 characters, none of them a control character")
+		reject("name", "must be 1 to 200 characters, none of them a control character")
 	}
 	if r.Price.Amount < 1 || r.Price.Amount > maxPrice {
-		refuse("price.amount", "must be from 1 to 100000000 minor units")
+		reject("price.amount", "must be from 1 to 100000000 minor units")
 	}
 	if !validCurrency.MatchString(r.Price.Currency) {
-		refuse("price.currency", "must be an ISO 4217 code, such as EUR")
+		reject("price.currency", "must be an ISO 4217 code, such as EUR")
 	}
 	return wrong
 }
 
-// problemOf turns the domain's refusals into HTTP's.
-func problemOf(err error) error {
+// toProblem maps errors of the domain to HTTP.
+func toProblem(err error) error {
 	switch {
 	case errors.Is(err, ErrUnknownProduct), errors.Is(err, errUnknownOrder):
 		return httpapi.NotFound(err.Error())
@@ -230,7 +231,7 @@ func problemOf(err error) error {
 	}
 }
 
-func productOf(p Product) productResponse {
+func newProductResponse(p Product) productResponse {
 	return productResponse{
 		SKU: p.SKU, Name: p.Name, Price: moneyJSON(p.Price),
 		OnHand: p.OnHand, Reserved: p.Reserved, Available: p.Available(), Version: p.Version,

@@ -172,7 +172,7 @@ func TestListProducts_PagesBySKU(t *testing.T) {
 	}
 }
 
-func TestSupply_AddsStock(t *testing.T) {
+func TestRestock_AddsStock(t *testing.T) {
 	t.Parallel()
 	s := newShop(t)
 	s.call(t, "PUT", "/api/v1/products/fan", silkFan)
@@ -183,7 +183,7 @@ func TestSupply_AddsStock(t *testing.T) {
 		`{"sku":"fan","onHand":7,"reserved":0,"available":7}`)
 }
 
-func TestSupply_RepeatedUnderOneKeyAddsOnce(t *testing.T) {
+func TestRestock_RepeatedUnderOneKeyAddsOnce(t *testing.T) {
 	t.Parallel()
 	s := newShop(t)
 	s.call(t, "PUT", "/api/v1/products/fan", silkFan)
@@ -196,7 +196,7 @@ func TestSupply_RepeatedUnderOneKeyAddsOnce(t *testing.T) {
 	s.wantStock(t, "fan", 3, 0)
 }
 
-func TestSupply_RefusesWrongInput(t *testing.T) {
+func TestRestock_RefusesWrongInput(t *testing.T) {
 	t.Parallel()
 	s := newShop(t)
 	s.stock(t, "fan", 7)

@@ -1,13 +1,13 @@
-// Package inventory owns the catalogue and the stock, and sets stock aside for orders.
+// Package inventory owns the catalogue and the stock, and reserves stock for orders.
 //
-// It promises: an order gets all of its items or none; no product is ever promised twice, so that neither the stock
-// on hand nor what is available drops below zero; and what was set aside leaves the shelf once or is released once,
-// whatever is repeated, lost or reordered. Too little stock is an event, a database that does not answer is an error
-// that is retried.
+// Guarantees: an order gets all of its items or none. No piece is promised twice, so that neither the stock on hand nor
+// the available stock drops below zero. Reserved stock leaves once or is released once, whatever is repeated, lost or
+// reordered. Too little stock is an event (inventory.reservation_failed); a database that is unavailable is an error,
+// and the event is retried.
 //
-// This file is the domain: what a product and a reservation are and what each fact does to them. It knows no clock,
-// no database and no broker. The way of a fact: on_<event>.go receives it, service.go locks what it is about, runs a
-// rule from here and publishes what the rule answers.
+// This file is the domain: the types and the rules, without clock, database or broker. An event goes this way:
+// subscriptions.go routes it to a rule, service.go locks the rows that it is about, runs the rule and publishes the
+// events that the rule returns.
 package inventory
 
 import (
@@ -15,6 +15,8 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+
+	"github.com/quadrille-dev/quadrille/contracts"
 )
 
 // Money is an amount in minor units of an ISO 4217 currency.
@@ -29,98 +31,95 @@ type Item struct {
 	Quantity int
 }
 
-// Shortage is a product that an order wanted more of than there was.
+// Shortage is a product of which an order requested more than was available.
 type Shortage struct {
 	SKU       string
 	Requested int
 	Available int
 }
 
-// State is where an order's reservation stands.
+// State is the state of a reservation.
 type State string
 
-// The states. Only a reserved order has stock set aside.
+// States of a reservation. Only a reserved order has stock set aside.
 const (
 	None      State = "none"
-	Tombstone State = "tombstone" // called off before the order was met
+	Tombstone State = "tombstone" // cancelled before the order arrived
 	Reserved  State = "reserved"
-	Failed    State = "failed" // some item was short, so nothing was set aside
+	Failed    State = "failed" // some item was short, so nothing was reserved
 	Released  State = "released"
 	Committed State = "committed" // the stock has left
 )
 
-// Fact is something that this service tells the others.
-type Fact string
-
-// What a rule may decide to publish.
-const (
-	StockReserved  Fact = "stock reserved"
-	StockShort     Fact = "stock short"
-	StockReleased  Fact = "stock released"
-	ProductCreated Fact = "product created"
-	ProductUpdated Fact = "product updated"
-	ProductDeleted Fact = "product deleted"
-)
-
-// Reservation is what is set aside for one order. Its methods are the rules: each takes a fact and the shelf with the
-// order's products, moves both on and answers what to publish; nil means that there is nothing to tell, which is also
-// the answer to a fact that no longer matters.
+// Reservation is the stock reserved for one order. Its methods are the rules: each is named for the event that it
+// handles, takes the products of the order and returns the events to publish. An event that no longer matters changes
+// nothing.
 type Reservation struct {
 	OrderID   string
 	State     State
-	Items     []Item     // what the order wants, one line a product
-	Shortages []Shortage // why it failed
+	Items     []Item     // one line a product, sorted by SKU
+	Shortages []Shortage // why the reservation failed
 }
 
-// NewReservation is the reservation of an order that nothing is known about yet.
+// NewReservation returns the reservation of an order that has not arrived yet.
 func NewReservation(orderID string) Reservation { return Reservation{OrderID: orderID, State: None} }
 
-// OrderCreated sets aside every item, or none and says what was short. An order that was called off before it was met
-// gets nothing.
-func (r *Reservation) OrderCreated(items []Item, shelf Stock) []Fact {
+// OrderCreated reserves every item, or none if some are short. An order that was cancelled before it arrived gets
+// nothing.
+func (r *Reservation) OrderCreated(items []Item, stock Stock) []contracts.ETO {
 	if r.State != None {
 		return nil
 	}
 	r.Items = items
 	for _, item := range items {
-		if available := shelf.available(item.SKU); available < item.Quantity {
+		if available := stock.available(item.SKU); available < item.Quantity {
 			r.Shortages = append(r.Shortages, Shortage{SKU: item.SKU, Requested: item.Quantity, Available: available})
 		}
 	}
 	if len(r.Shortages) > 0 {
 		r.State = Failed
-		return []Fact{StockShort}
-	}
-	for _, item := range items {
-		shelf[item.SKU].Reserved += item.Quantity
+		failed := contracts.InventoryReservationFailed{OrderID: r.OrderID}
+		for _, shortage := range r.Shortages {
+			failed.Shortages = append(failed.Shortages, contracts.Shortage(shortage))
+		}
+		return []contracts.ETO{failed}
 	}
 	r.State = Reserved
-	return []Fact{StockReserved}
+	reserved := contracts.InventoryReserved{OrderID: r.OrderID}
+	for _, item := range items {
+		stock[item.SKU].Reserved += item.Quantity
+		reserved.Items = append(reserved.Items, contracts.Item(item))
+	}
+	return []contracts.ETO{reserved}
 }
 
-// PaymentFailed says that the card was declined.
-func (r *Reservation) PaymentFailed(shelf Stock) []Fact { return r.release(shelf) }
+// PaymentFailed releases the stock: the card was declined.
+func (r *Reservation) PaymentFailed(_ contracts.PaymentFailed, stock Stock) []contracts.ETO {
+	return r.release(stock)
+}
 
-// PaymentRefunded says that the order was paid for and will not be delivered.
-func (r *Reservation) PaymentRefunded(shelf Stock) []Fact { return r.release(shelf) }
+// PaymentRefunded releases the stock: the order was paid and will not be delivered.
+func (r *Reservation) PaymentRefunded(_ contracts.PaymentRefunded, stock Stock) []contracts.ETO {
+	return r.release(stock)
+}
 
-// PaymentVoided says that the order will never be charged. It may arrive before the order itself, and then makes sure
-// that nothing is ever set aside for it.
-func (r *Reservation) PaymentVoided(shelf Stock) []Fact {
+// PaymentVoided releases the stock: the order will never be charged. The event may arrive before the order itself;
+// then the tombstone makes sure that nothing is ever reserved for it.
+func (r *Reservation) PaymentVoided(_ contracts.PaymentVoided, stock Stock) []contracts.ETO {
 	if r.State == None {
 		r.State = Tombstone
 		return nil
 	}
-	return r.release(shelf)
+	return r.release(stock)
 }
 
-// ShipmentDispatched says that the parcel was handed over: the stock has left. Nobody waits to be told.
-func (r *Reservation) ShipmentDispatched(shelf Stock) []Fact {
+// ShipmentDispatched removes the reserved stock: it has left with the parcel. No service waits for an event about this.
+func (r *Reservation) ShipmentDispatched(_ contracts.ShipmentDispatched, stock Stock) []contracts.ETO {
 	if r.State != Reserved {
 		return nil
 	}
 	for _, item := range r.Items {
-		product := shelf[item.SKU]
+		product := stock[item.SKU]
 		product.OnHand -= item.Quantity
 		product.Reserved -= item.Quantity
 	}
@@ -128,30 +127,30 @@ func (r *Reservation) ShipmentDispatched(shelf Stock) []Fact {
 	return nil
 }
 
-func (r *Reservation) release(shelf Stock) []Fact {
+func (r *Reservation) release(stock Stock) []contracts.ETO {
 	if r.State != Reserved {
 		return nil
 	}
 	for _, item := range r.Items {
-		shelf[item.SKU].Reserved -= item.Quantity
+		stock[item.SKU].Reserved -= item.Quantity
 	}
 	r.State = Released
-	return []Fact{StockReleased}
+	return []contracts.ETO{contracts.InventoryReleased{OrderID: r.OrderID}}
 }
 
-// MaxStock is the most of one product that can be on hand.
+// MaxStock is the largest quantity of one product that can be on hand.
 const MaxStock = 1_000_000_000
 
-// Lines sums an order's items up to one line a product, sorted by SKU. The error says that this is no order: nothing
-// wanted, or a quantity below one or beyond MaxStock.
+// NewOrderLines sums the items of an order to one line a product, sorted by SKU. It returns an error if there are no
+// items, or if the quantity of a product is below one or above MaxStock.
 func NewOrderLines(items []Item) ([]Item, error) {
 	if len(items) == 0 {
-		return nil, errors.New("an order without items")
+		return nil, errors.New("order has no items")
 	}
 	sums := map[string]int{}
 	for _, item := range items {
 		if item.Quantity < 1 || item.Quantity > MaxStock-sums[item.SKU] {
-			return nil, fmt.Errorf("an order for %d of %q", item.Quantity, item.SKU)
+			return nil, fmt.Errorf("order has invalid quantity %d of product %q", item.Quantity, item.SKU)
 		}
 		sums[item.SKU] += item.Quantity
 	}
@@ -163,7 +162,7 @@ func NewOrderLines(items []Item) ([]Item, error) {
 	return lines, nil
 }
 
-// Shelf holds the products that a rule is about, by SKU. Those that never existed are not on it.
+// Stock holds the products of one order by SKU. Products that never existed are missing.
 type Stock map[string]*Product
 
 func (s Stock) available(sku string) int {
@@ -173,47 +172,48 @@ func (s Stock) available(sku string) int {
 	return 0
 }
 
-// Product is a thing that can be ordered, and its stock. A deleted product keeps both its stock, since the goods are
-// still there if it is created again, and its version, so that events about its two lives can be told apart.
+// Product is a product of the catalogue and its stock. A deleted product keeps its stock, because the goods are still
+// there if it is created again, and its version, so that the events of both lives can be ordered.
 type Product struct {
 	SKU      string
 	Name     string
 	Price    Money
-	Received int   // ever
-	OnHand   int   // in the warehouse: what was supplied and has not left
-	Reserved int   // of those, set aside for orders
+	Received int   // in total, since the product first existed
+	OnHand   int   // received and not dispatched
+	Reserved int   // the part of OnHand that is reserved for orders
 	Version  int64 // grows with every change of the catalogue; 0 before the first
 	Deleted  bool
 }
 
-// NewProduct is a product that never existed.
+// NewProduct returns a product that never existed.
 func NewProduct(sku string) Product { return Product{SKU: sku, Deleted: true} }
 
-// Available is what can still be promised.
+// Available returns the quantity that can still be reserved.
 func (p Product) Available() int { return p.OnHand - p.Reserved }
 
-// Why a change of a product is refused.
+// Errors of commands about a product.
 var (
 	ErrUnknownProduct = errors.New("no such product")
-	ErrStockReserved  = errors.New("stock is set aside for orders")
-	ErrTooMuchStock   = errors.New("more stock than can be kept")
+	ErrStockReserved  = errors.New("stock of the product is reserved for orders")
+	ErrTooMuchStock   = errors.New("stock of the product exceeds the maximum")
 )
 
-// Put gives the product its name and price, creating it if need be. Putting what is there already changes nothing.
-func (p *Product) Put(name string, price Money) []Fact {
-	fact := ProductUpdated
-	if p.Deleted {
-		fact = ProductCreated
-	} else if p.Name == name && p.Price == price {
+// Put sets the product's name and price, and creates the product if it does not exist. Repeating it changes nothing.
+func (p *Product) Put(name string, price Money) []contracts.ETO {
+	created := p.Deleted
+	if !created && p.Name == name && p.Price == price {
 		return nil
 	}
 	p.Name, p.Price, p.Deleted = name, price, false
 	p.Version++
-	return []Fact{fact}
+	if created {
+		return []contracts.ETO{contracts.ProductCreated{SKU: p.SKU, Name: name, Price: contracts.Money(price), Version: p.Version}}
+	}
+	return []contracts.ETO{contracts.ProductUpdated{SKU: p.SKU, Name: name, Price: contracts.Money(price), Version: p.Version}}
 }
 
-// Delete takes the product out of the catalogue, unless orders still wait for some of it.
-func (p *Product) Delete() ([]Fact, error) {
+// Delete removes the product from the catalogue. It returns ErrStockReserved while orders have reserved some of it.
+func (p *Product) Delete() ([]contracts.ETO, error) {
 	if p.Deleted {
 		return nil, ErrUnknownProduct
 	}
@@ -222,10 +222,10 @@ func (p *Product) Delete() ([]Fact, error) {
 	}
 	p.Deleted = true
 	p.Version++
-	return []Fact{ProductDeleted}, nil
+	return []contracts.ETO{contracts.ProductDeleted{SKU: p.SKU, Version: p.Version}}, nil
 }
 
-// Supply adds newly arrived stock.
+// Restock adds received stock.
 func (p *Product) Restock(quantity int) error {
 	if p.Deleted {
 		return ErrUnknownProduct

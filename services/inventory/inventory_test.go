@@ -7,100 +7,108 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/quadrille-dev/quadrille/contracts"
 )
 
-// what is an event as the rules see it.
-type what string
+// event is the name of an event that a reservation handles.
+type event string
 
 const (
-	created    what = "order.created"
-	failed     what = "payment.failed"
-	refunded   what = "payment.refunded"
-	voided     what = "payment.voided"
-	dispatched what = "shipment.dispatched"
+	created    event = "order.created"
+	failed     event = "payment.failed"
+	refunded   event = "payment.refunded"
+	voided     event = "payment.voided"
+	dispatched event = "shipment.dispatched"
 )
 
-func (w what) tell(r *Reservation, shelf Stock, items ...Item) []Fact {
-	switch w {
+// apply runs the event's rule.
+func (e event) apply(r *Reservation, stock Stock, items ...Item) []contracts.ETO {
+	switch e {
 	case created:
-		return r.OrderCreated(items, shelf)
+		return r.OrderCreated(items, stock)
 	case failed:
-		return r.PaymentFailed(shelf)
+		return r.PaymentFailed(contracts.PaymentFailed{}, stock)
 	case refunded:
-		return r.PaymentRefunded(shelf)
+		return r.PaymentRefunded(contracts.PaymentRefunded{}, stock)
 	case voided:
-		return r.PaymentVoided(shelf)
+		return r.PaymentVoided(contracts.PaymentVoided{}, stock)
 	case dispatched:
-		return r.ShipmentDispatched(shelf)
+		return r.ShipmentDispatched(contracts.ShipmentDispatched{}, stock)
 	default:
-		panic("no such event: " + w)
+		panic("unknown event: " + e)
 	}
 }
 
-func shelfOf(products ...Product) Stock {
-	shelf := Stock{}
+func newStock(products ...Product) Stock {
+	stock := Stock{}
 	for _, p := range products {
-		shelf[p.SKU] = &p
+		stock[p.SKU] = &p
 	}
-	return shelf
+	return stock
 }
 
-// TestReservation_FollowsTheTable goes through every cell of the choreography's table: each event in each state.
-// A cell that the table does not list changes nothing and tells nothing.
-func TestReservation_FollowsTheTable(t *testing.T) {
+// TestReservation_Rules goes through every cell of the state table: each event in each state. A cell that the table does
+// not list changes nothing and publishes nothing.
+func TestReservation_Rules(t *testing.T) {
 	t.Parallel()
 	const onHand, wanted = 5, 3
 	type cell struct {
 		to               State
-		emits            []Fact
+		etos             []contracts.ETO
 		onHand, reserved int
 	}
-	type column map[what]cell
-	// How to get there, with an order for 3, or for 9 where it should fail; and the stock then.
+	type column map[event]cell
+	reserved := []contracts.ETO{contracts.InventoryReserved{OrderID: "o", Items: []contracts.Item{{SKU: "fan", Quantity: 3}}}}
+	short := []contracts.ETO{contracts.InventoryReservationFailed{
+		OrderID: "o", Shortages: []contracts.Shortage{{SKU: "fan", Requested: 9, Available: 5}},
+	}}
+	released := []contracts.ETO{contracts.InventoryReleased{OrderID: "o"}}
+	// The events that lead to the state, for an order of 3 pieces, or of 9 where it should fail; and the stock then.
 	states := []struct {
 		state   State
-		history []what
+		history []event
 		wants   int
 		rest    cell
 		table   column
 	}{
 		{None, nil, wanted, cell{onHand: 5}, column{
-			created: {Reserved, []Fact{StockReserved}, 5, 3},
+			created: {Reserved, reserved, 5, 3},
 			voided:  {Tombstone, nil, 5, 0},
 		}},
 		{None, nil, 9, cell{onHand: 5}, column{
-			created: {Failed, []Fact{StockShort}, 5, 0},
+			created: {Failed, short, 5, 0},
 			voided:  {Tombstone, nil, 5, 0},
 		}},
-		{Tombstone, []what{voided}, wanted, cell{onHand: 5}, nil},
-		{Reserved, []what{created}, wanted, cell{onHand: 5, reserved: 3}, column{
-			failed:     {Released, []Fact{StockReleased}, 5, 0},
-			refunded:   {Released, []Fact{StockReleased}, 5, 0},
-			voided:     {Released, []Fact{StockReleased}, 5, 0},
+		{Tombstone, []event{voided}, wanted, cell{onHand: 5}, nil},
+		{Reserved, []event{created}, wanted, cell{onHand: 5, reserved: 3}, column{
+			failed:     {Released, released, 5, 0},
+			refunded:   {Released, released, 5, 0},
+			voided:     {Released, released, 5, 0},
 			dispatched: {Committed, nil, 2, 0},
 		}},
-		{Failed, []what{created}, 9, cell{onHand: 5}, nil},
-		{Released, []what{created, failed}, wanted, cell{onHand: 5}, nil},
-		{Committed, []what{created, dispatched}, wanted, cell{onHand: 2}, nil},
+		{Failed, []event{created}, 9, cell{onHand: 5}, nil},
+		{Released, []event{created, failed}, wanted, cell{onHand: 5}, nil},
+		{Committed, []event{created, dispatched}, wanted, cell{onHand: 2}, nil},
 	}
 	for _, from := range states {
-		for _, event := range []what{created, failed, refunded, voided, dispatched} {
-			t.Run(fmt.Sprintf("%s wants %d/%s", from.state, from.wants, event), func(t *testing.T) {
+		for _, e := range []event{created, failed, refunded, voided, dispatched} {
+			t.Run(fmt.Sprintf("%s wants %d/%s", from.state, from.wants, e), func(t *testing.T) {
 				t.Parallel()
 				item := Item{SKU: "fan", Quantity: from.wants}
-				r, shelf := NewReservation("o"), shelfOf(Product{SKU: "fan", OnHand: onHand})
-				for _, event := range from.history {
-					event.tell(&r, shelf, item)
+				r, stock := NewReservation("o"), newStock(Product{SKU: "fan", OnHand: onHand})
+				for _, earlier := range from.history {
+					earlier.apply(&r, stock, item)
 				}
 				if r.State != from.state {
 					t.Fatalf("the history led to %s", r.State)
 				}
-				want, listed := from.table[event]
+				want, listed := from.table[e]
 				if !listed {
 					want = cell{from.state, nil, from.rest.onHand, from.rest.reserved}
 				}
-				emits := event.tell(&r, shelf, item)
-				got := cell{r.State, emits, shelf["fan"].OnHand, shelf["fan"].Reserved}
+				etos := e.apply(&r, stock, item)
+				got := cell{r.State, etos, stock["fan"].OnHand, stock["fan"].Reserved}
 				if diff := cmp.Diff(want, got, cmp.AllowUnexported(cell{})); diff != "" {
 					t.Errorf("(-want +got)\n%s", diff)
 				}
@@ -109,55 +117,55 @@ func TestReservation_FollowsTheTable(t *testing.T) {
 	}
 }
 
-func TestOrderCreated_SetsAsideAllOrNothing(t *testing.T) {
+func TestOrderCreated_ReservesAllOrNothing(t *testing.T) {
 	t.Parallel()
 	deleted := Product{SKU: "lute", OnHand: 7, Deleted: true}
 	r := NewReservation("o")
-	shelf := shelfOf(Product{SKU: "fan", OnHand: 5}, Product{SKU: "violin", OnHand: 2, Reserved: 1}, deleted)
+	stock := newStock(Product{SKU: "fan", OnHand: 5}, Product{SKU: "violin", OnHand: 2, Reserved: 1}, deleted)
 
-	facts := r.OrderCreated([]Item{{"fan", 1}, {"ghost", 1}, {"lute", 1}, {"violin", 2}}, shelf)
+	etos := r.OrderCreated([]Item{{"fan", 1}, {"ghost", 1}, {"lute", 1}, {"violin", 2}}, stock)
 
-	if !slices.Equal(facts, []Fact{StockShort}) || r.State != Failed {
-		t.Errorf("told %v, now %s", facts, r.State)
+	want := []contracts.ETO{contracts.InventoryReservationFailed{
+		OrderID: "o", Shortages: []contracts.Shortage{{SKU: "ghost", Requested: 1}, {SKU: "lute", Requested: 1}, {SKU: "violin", Requested: 2, Available: 1}},
+	}}
+	if diff := cmp.Diff(want, etos); diff != "" || r.State != Failed {
+		t.Errorf("state %s, events (-want +got)\n%s", r.State, diff)
 	}
-	want := []Shortage{{"ghost", 1, 0}, {"lute", 1, 0}, {"violin", 2, 1}}
-	if diff := cmp.Diff(want, r.Shortages); diff != "" {
-		t.Errorf("shortages (-want +got)\n%s", diff)
-	}
-	if shelf["fan"].Reserved != 0 || shelf["violin"].Reserved != 1 {
-		t.Error("a part of the order was set aside")
+	if stock["fan"].Reserved != 0 || stock["violin"].Reserved != 1 {
+		t.Error("a part of the order was reserved")
 	}
 }
 
-// TestReservation_EndsTheSameInAnyOrder delivers what can happen to a cancelled order in every order, with duplicates.
+// TestReservation_EndsTheSameInAnyOrder applies the events of a cancelled order in every order, with duplicates.
 func TestReservation_EndsTheSameInAnyOrder(t *testing.T) {
 	t.Parallel()
-	var deliver func(done, left []what)
-	deliver = func(done, left []what) {
+	var deliver func(done, left []event)
+	deliver = func(done, left []event) {
 		if len(left) > 0 {
 			for i, next := range left {
 				deliver(append(slices.Clone(done), next), append(slices.Clone(left[:i]), left[i+1:]...))
 			}
 			return
 		}
-		r, shelf := NewReservation("o"), shelfOf(Product{SKU: "fan", OnHand: 5})
-		told := map[Fact]int{}
-		for _, event := range done {
-			for _, fact := range event.tell(&r, shelf, Item{"fan", 3}) {
-				told[fact]++
+		r, stock := NewReservation("o"), newStock(Product{SKU: "fan", OnHand: 5})
+		published := map[string]int{}
+		for _, e := range done {
+			for _, eto := range e.apply(&r, stock, Item{"fan", 3}) {
+				published[eto.EventType()]++
 			}
 		}
-		if fan := shelf["fan"]; fan.OnHand != 5 || fan.Reserved != 0 {
+		if fan := stock["fan"]; fan.OnHand != 5 || fan.Reserved != 0 {
 			t.Errorf("%v: %d on hand, %d reserved", done, fan.OnHand, fan.Reserved)
 		}
-		if told[StockReserved] > 1 || told[StockReserved] != told[StockReleased] {
-			t.Errorf("%v: told %v", done, told)
+		reserved, released := published["inventory.reserved.v1"], published["inventory.released.v1"]
+		if reserved > 1 || reserved != released {
+			t.Errorf("%v: published %v", done, published)
 		}
 	}
-	deliver(nil, []what{created, created, voided, voided})
+	deliver(nil, []event{created, created, voided, voided})
 }
 
-func TestLines_SumsUpSortedBySKU(t *testing.T) {
+func TestNewOrderLines_SumsBySKU(t *testing.T) {
 	t.Parallel()
 	got, err := NewOrderLines([]Item{{"score", 1}, {"fan", 2}, {"score", 3}})
 	if err != nil {
@@ -168,7 +176,7 @@ func TestLines_SumsUpSortedBySKU(t *testing.T) {
 	}
 }
 
-func TestLines_RefusesWhatIsNoOrder(t *testing.T) {
+func TestNewOrderLines_RejectsInvalidOrders(t *testing.T) {
 	t.Parallel()
 	const most = int(^uint(0) >> 1)
 	for _, items := range [][]Item{
@@ -184,38 +192,44 @@ func TestLines_RefusesWhatIsNoOrder(t *testing.T) {
 	}
 }
 
-func TestProduct_VersionGrowsAcrossItsLives(t *testing.T) {
+func euros(cents int64) contracts.Money { return contracts.Money{Amount: cents, Currency: "EUR"} }
+
+func TestProduct_VersionGrowsAcrossDeletion(t *testing.T) {
 	t.Parallel()
 	p := NewProduct("fan")
-	put := func(name string, amount int64) func() []Fact {
-		return func() []Fact { return p.Put(name, Money{amount, "EUR"}) }
+	put := func(name string, amount int64) func() []contracts.ETO {
+		return func() []contracts.ETO { return p.Put(name, Money{amount, "EUR"}) }
 	}
-	remove := func() []Fact {
-		facts, err := p.Delete()
+	remove := func() []contracts.ETO {
+		etos, err := p.Delete()
 		if err != nil {
 			t.Error(err)
 		}
-		return facts
+		return etos
 	}
 	for i, step := range []struct {
-		do      func() []Fact
-		tells   []Fact
+		do      func() []contracts.ETO
+		want    contracts.ETO
 		version int64
 	}{
-		{put("Fan", 100), []Fact{ProductCreated}, 1},
+		{put("Fan", 100), contracts.ProductCreated{SKU: "fan", Name: "Fan", Price: euros(100), Version: 1}, 1},
 		{put("Fan", 100), nil, 1},
-		{put("Silk fan", 100), []Fact{ProductUpdated}, 2},
-		{put("Silk fan", 120), []Fact{ProductUpdated}, 3},
-		{remove, []Fact{ProductDeleted}, 4},
-		{put("Silk fan", 120), []Fact{ProductCreated}, 5},
+		{put("Silk fan", 100), contracts.ProductUpdated{SKU: "fan", Name: "Silk fan", Price: euros(100), Version: 2}, 2},
+		{put("Silk fan", 120), contracts.ProductUpdated{SKU: "fan", Name: "Silk fan", Price: euros(120), Version: 3}, 3},
+		{remove, contracts.ProductDeleted{SKU: "fan", Version: 4}, 4},
+		{put("Silk fan", 120), contracts.ProductCreated{SKU: "fan", Name: "Silk fan", Price: euros(120), Version: 5}, 5},
 	} {
-		if got := step.do(); !slices.Equal(got, step.tells) || p.Version != step.version {
-			t.Errorf("step %d: told %v at version %d, want %v at %d", i, got, p.Version, step.tells, step.version)
+		var want []contracts.ETO
+		if step.want != nil {
+			want = []contracts.ETO{step.want}
+		}
+		if diff := cmp.Diff(want, step.do()); diff != "" || p.Version != step.version {
+			t.Errorf("step %d: version %d, events (-want +got)\n%s", i, p.Version, diff)
 		}
 	}
 }
 
-func TestProduct_KeepsItsStockWhileDeleted(t *testing.T) {
+func TestProduct_KeepsStockWhileDeleted(t *testing.T) {
 	t.Parallel()
 	p := NewProduct("fan")
 	p.Put("Fan", Money{100, "EUR"})
@@ -231,17 +245,17 @@ func TestProduct_KeepsItsStockWhileDeleted(t *testing.T) {
 	}
 }
 
-// Whatever else happens to a product, what was ever supplied stays: only so can it be told what has left.
-func TestProduct_SuppliedGrowsWithSupplyAndNothingElse(t *testing.T) {
+// Received minus OnHand is what has left, so that only a restock may change Received.
+func TestProduct_ReceivedGrowsWithRestockOnly(t *testing.T) {
 	t.Parallel()
 	const orders = 3
 	p := NewProduct("fan")
-	shelf, reservations := Stock{"fan": &p}, make([]Reservation, orders)
+	stock, reservations := Stock{"fan": &p}, make([]Reservation, orders)
 	for i := range reservations {
 		reservations[i] = NewReservation(fmt.Sprintf("o-%d", i))
 	}
-	tell := func(n int, event what) func() { return func() { event.tell(&reservations[n], shelf, Item{"fan", 2}) } }
-	supply := func(quantity int) func() {
+	apply := func(n int, e event) func() { return func() { e.apply(&reservations[n], stock, Item{"fan", 2}) } }
+	restock := func(quantity int) func() {
 		return func() {
 			if err := p.Restock(quantity); err != nil {
 				t.Error(err)
@@ -251,30 +265,30 @@ func TestProduct_SuppliedGrowsWithSupplyAndNothingElse(t *testing.T) {
 	for _, step := range []struct {
 		name                       string
 		do                         func()
-		supplied, onHand, reserved int
+		received, onHand, reserved int
 	}{
 		{"created", func() { p.Put("Fan", Money{100, "EUR"}) }, 0, 0, 0},
-		{"received", supply(4), 4, 4, 0},
+		{"received", restock(4), 4, 4, 0},
 		{"changed", func() { p.Put("Silk fan", Money{120, "EUR"}) }, 4, 4, 0},
-		{"set aside", tell(0, created), 4, 4, 2},
-		{"set aside again", tell(1, created), 4, 4, 4},
-		{"short", tell(2, created), 4, 4, 4},
-		{"left", tell(0, dispatched), 4, 2, 2},
-		{"supplied again", supply(3), 7, 5, 2},
-		{"released", tell(1, refunded), 7, 5, 0},
-		{"refused", func() { _ = p.Restock(MaxStock) }, 7, 5, 0},
+		{"reserved", apply(0, created), 4, 4, 2},
+		{"reserved again", apply(1, created), 4, 4, 4},
+		{"short", apply(2, created), 4, 4, 4},
+		{"dispatched", apply(0, dispatched), 4, 2, 2},
+		{"received again", restock(3), 7, 5, 2},
+		{"released", apply(1, refunded), 7, 5, 0},
+		{"rejected", func() { _ = p.Restock(MaxStock) }, 7, 5, 0},
 		{"deleted", func() { _, _ = p.Delete() }, 7, 5, 0},
-		{"refused while deleted", func() { _ = p.Restock(1) }, 7, 5, 0},
+		{"rejected while deleted", func() { _ = p.Restock(1) }, 7, 5, 0},
 		{"created anew", func() { p.Put("Fan", Money{100, "EUR"}) }, 7, 5, 0},
 	} {
-		if step.do(); p.Received != step.supplied || p.OnHand != step.onHand || p.Reserved != step.reserved {
-			t.Errorf("%s: %d supplied, %d on hand, %d reserved, want %d, %d, %d",
-				step.name, p.Received, p.OnHand, p.Reserved, step.supplied, step.onHand, step.reserved)
+		if step.do(); p.Received != step.received || p.OnHand != step.onHand || p.Reserved != step.reserved {
+			t.Errorf("%s: %d received, %d on hand, %d reserved, want %d, %d, %d",
+				step.name, p.Received, p.OnHand, p.Reserved, step.received, step.onHand, step.reserved)
 		}
 	}
 }
 
-func TestProduct_RefusesWhatItCannotDo(t *testing.T) {
+func TestProduct_RejectsInvalidCommands(t *testing.T) {
 	t.Parallel()
 	gone, promised, full := NewProduct("a"), Product{OnHand: 1, Reserved: 1}, Product{OnHand: MaxStock - 1}
 	_, deleteGone := gone.Delete()

@@ -9,17 +9,18 @@ import (
 	"github.com/quadrille-dev/quadrille/pkg/events"
 )
 
-// OnOrderCreated sets aside every item of the order, or none and says what was short.
+// OnOrderCreated reserves every item of the order, or none if some are short. An order without valid items is a
+// dead letter.
 func (s *Service) OnOrderCreated(ctx context.Context, tx *gorm.DB, e events.Received[contracts.OrderCreated]) error {
-	wanted := make([]Item, len(e.Event.Items))
+	items := make([]Item, len(e.Event.Items))
 	for i, item := range e.Event.Items {
-		wanted[i] = Item(item)
+		items[i] = Item(item)
 	}
-	lines, err := NewOrderLines(wanted)
+	lines, err := NewOrderLines(items)
 	if err != nil {
 		return events.Permanent(err)
 	}
-	return s.change(ctx, tx, e.Event.OrderID, func(r *Reservation, shelf Stock) []Fact {
-		return r.OrderCreated(lines, shelf)
-	}, lines...)
+	return allocations(lines...).Handle(ctx, tx, e.Event.OrderID, func(a *allocation) []contracts.ETO {
+		return a.Reservation.OrderCreated(lines, a.Stock)
+	})
 }

@@ -46,7 +46,7 @@ func (s *Service) router(cfg Config, bus *events.Bus) (*httpapi.Router, error) {
 		Checks: map[string]httpapi.Check{"database": database.Check(s.db), "bus": bus.Ready},
 	})
 	s.Routes(r)
-	r.ServeAudit(s.db, bus, readBooks)
+	r.ServeAudit(s.db, bus, auditRows)
 	return r, r.ServeOpenAPI(openapi.Inventory)
 }
 

@@ -2,93 +2,78 @@ package inventory
 
 import (
 	"context"
-	"fmt"
-	"log/slog"
 
 	"gorm.io/gorm"
 
 	"github.com/quadrille-dev/quadrille/contracts"
-	"github.com/quadrille-dev/quadrille/pkg/chassis/telemetry"
+	"github.com/quadrille-dev/quadrille/pkg/chassis/aggregate"
 	"github.com/quadrille-dev/quadrille/pkg/events"
 )
 
-// Service runs the rules of inventory.go: on_<event>.go brings what others tell, catalogue.go what people do to
-// products. It is safe for concurrent use.
+// Service applies the rules of inventory.go to stored reservations and products. It is safe for concurrent use, also by
+// several processes on one database.
 type Service struct {
 	db *gorm.DB
 }
 
-// New makes a service on its database, which must have this service's tables and those of package events.
+// New returns a service on db, which needs the tables of this service and of package events.
 func New(db *gorm.DB) *Service { return &Service{db: db} }
 
-// change locks the order's reservation (making it if the order is new to us) and the products that it is about, lets
-// the rule decide, stores both and publishes what was decided, all in tx. Of an order that is new to us, only the
-// event can say what it is about: wanted.
-func (s *Service) change(ctx context.Context, tx *gorm.DB, orderID string,
-	rule func(*Reservation, Stock) []Fact, wanted ...Item,
-) error {
-	r, err := lockReservation(tx, orderID)
+// allocation is a reservation together with the products that it is about. Stock changes only with its reservation.
+type allocation struct {
+	Reservation Reservation
+	Stock       Stock
+}
+
+// allocations locks, stores and publishes reservations and their products. requested are the items of a new order; the
+// products of a known order are those of its reservation.
+func allocations(requested ...Item) aggregate.Type[allocation] {
+	return aggregate.Type[allocation]{
+		Service: "inventory", Name: "reservation", IDKey: "order_id",
+		State: func(a allocation) string { return string(a.Reservation.State) },
+		Lock: func(_ context.Context, tx *gorm.DB, orderID string) (allocation, error) {
+			return lockAllocation(tx, orderID, requested)
+		},
+		Store: func(_ context.Context, tx *gorm.DB, c *aggregate.Change[allocation]) error {
+			return storeAllocation(tx, c.After)
+		},
+	}
+}
+
+// products locks, stores and publishes products of the catalogue.
+func products() aggregate.Type[Product] {
+	return aggregate.Type[Product]{
+		Service: "inventory", Name: "product", IDKey: "sku",
+		State: func(p Product) string {
+			if p.Deleted {
+				return "deleted"
+			}
+			return "in catalogue"
+		},
+		Lock: func(_ context.Context, tx *gorm.DB, sku string) (Product, error) { return lockProduct(tx, sku) },
+		Store: func(_ context.Context, tx *gorm.DB, c *aggregate.Change[Product]) error {
+			return storeProduct(tx, c.After)
+		},
+		PublishOptions: func(c *aggregate.Change[Product], _ int) []events.PublishOption {
+			return []events.PublishOption{events.WithSequence(c.After.Version)}
+		},
+	}
+}
+
+// on returns the handler that applies a rule to the reservation of the event's order.
+func on[T events.ETO](rule func(*Reservation, T, Stock) []contracts.ETO) func(context.Context, *gorm.DB, events.Received[T]) error {
+	return func(ctx context.Context, tx *gorm.DB, e events.Received[T]) error {
+		return allocations().Handle(ctx, tx, e.Event.Subject(), func(a *allocation) []contracts.ETO {
+			return rule(&a.Reservation, e.Event, a.Stock)
+		})
+	}
+}
+
+// changeProduct applies the rule of a command to a product, in tx. After an error, tx must be rolled back.
+func (s *Service) changeProduct(ctx context.Context, tx *gorm.DB, sku string, rule func(*Product) ([]contracts.ETO, error)) (Product, error) {
+	c, err := products().Apply(ctx, tx, sku, rule)
 	if err != nil {
-		return fmt.Errorf("lock reservation of order %s: %w", orderID, err)
+		return Product{}, err
 	}
-	before, items := r.State, r.Items
-	if before == None {
-		items = wanted
-	}
-	shelf, err := lockStock(tx, items)
-	if err != nil {
-		return fmt.Errorf("lock products of order %s: %w", orderID, err)
-	}
-
-	facts := rule(&r, shelf)
-
-	if r.State == before {
-		telemetry.RecordNoop(ctx, "inventory", orderID, string(before))
-		return nil
-	}
-	if err := storeReservation(tx, r); err != nil {
-		return fmt.Errorf("store reservation of order %s: %w", orderID, err)
-	}
-	if err := storeStock(tx, shelf); err != nil {
-		return fmt.Errorf("store products of order %s: %w", orderID, err)
-	}
-	slog.InfoContext(ctx, "reservation "+string(r.State), "order_id", orderID)
-	return s.publish(ctx, tx, r, facts)
-}
-
-// publish tells the others, in their words.
-func (s *Service) publish(ctx context.Context, tx *gorm.DB, r Reservation, facts []Fact) error {
-	for _, fact := range facts {
-		var eto events.ETO
-		switch fact {
-		case StockReserved:
-			eto = contracts.InventoryReserved{OrderID: r.OrderID, Items: itemETOs(r.Items)}
-		case StockShort:
-			eto = contracts.InventoryReservationFailed{OrderID: r.OrderID, Shortages: shortageETOs(r.Shortages)}
-		case StockReleased:
-			eto = contracts.InventoryReleased{OrderID: r.OrderID}
-		default:
-			return fmt.Errorf("no event for %q", fact)
-		}
-		if err := events.Publish(ctx, tx, eto); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func itemETOs(items []Item) []contracts.Item {
-	etos := make([]contracts.Item, len(items))
-	for i, item := range items {
-		etos[i] = contracts.Item(item)
-	}
-	return etos
-}
-
-func shortageETOs(shortages []Shortage) []contracts.Shortage {
-	etos := make([]contracts.Shortage, len(shortages))
-	for i, shortage := range shortages {
-		etos[i] = contracts.Shortage(shortage)
-	}
-	return etos
+	return c.After, nil
 }

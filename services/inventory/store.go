@@ -3,12 +3,13 @@ package inventory
 import (
 	"embed"
 	"errors"
+	"fmt"
 
 	"gorm.io/gorm"
 	"gorm.io/gorm/clause"
 )
 
-// Migrations are this service's tables.
+// Migrations holds the migrations of this service's tables.
 //
 //go:embed migrations/*.sql
 var Migrations embed.FS
@@ -42,40 +43,30 @@ var (
 	forUpdate = clause.Locking{Strength: clause.LockingStrengthUpdate}
 )
 
-// lockReservation answers the order's row, locked until tx ends. If the order is new to us, the row is made first:
-// what does not exist cannot be locked.
-func lockReservation(tx *gorm.DB, orderID string) (Reservation, error) {
+// lockAllocation locks the order's reservation, then its products, until tx ends. The reservation of a new order is
+// inserted first, because only an existing row can be locked.
+func lockAllocation(tx *gorm.DB, orderID string, requested []Item) (allocation, error) {
 	row := reservationRow(NewReservation(orderID))
 	if err := tx.Clauses(ifNew).Create(&row).Error; err != nil {
-		return Reservation{}, err
+		return allocation{}, err
 	}
-	err := tx.Clauses(forUpdate).Take(&row).Error
-	return Reservation(row), err
-}
-
-func storeReservation(tx *gorm.DB, r Reservation) error {
-	row := reservationRow(r)
-	return exactlyOne(tx.Model(&row).Select("State", "Items", "Shortages").Updates(row))
-}
-
-var errUnknownOrder = errors.New("nothing is known about this order")
-
-// findReservation answers errUnknownOrder if nothing has happened to the order here.
-func findReservation(db *gorm.DB, orderID string) (Reservation, error) {
-	var row reservationRow
-	err := db.Take(&row, "order_id = ? AND state <> ?", orderID, None).Error
-	if errors.Is(err, gorm.ErrRecordNotFound) {
-		err = errUnknownOrder
+	if err := tx.Clauses(forUpdate).Take(&row).Error; err != nil {
+		return allocation{}, err
 	}
-	return Reservation(row), err
+	items := row.Items
+	if row.State == None {
+		items = requested
+	}
+	stock, err := lockStock(tx, items)
+	return allocation{Reservation(row), stock}, err
 }
 
-// lockShelf answers the products that the items are about, locked until tx ends. Everybody locks in the same order,
-// by SKU, so that two orders for the same products wait for each other but never in a circle.
+// lockStock locks the products of the items until tx ends. All transactions lock products in the order of their SKUs,
+// so that two orders for the same products cannot deadlock.
 func lockStock(tx *gorm.DB, items []Item) (Stock, error) {
-	shelf := Stock{}
+	stock := Stock{}
 	if len(items) == 0 {
-		return shelf, nil
+		return stock, nil
 	}
 	skus := make([]string, len(items))
 	for i, item := range items {
@@ -83,24 +74,28 @@ func lockStock(tx *gorm.DB, items []Item) (Stock, error) {
 	}
 	var rows []productRow
 	if err := tx.Clauses(forUpdate).Where("sku IN ?", skus).Order("sku").Find(&rows).Error; err != nil {
-		return nil, err
+		return nil, fmt.Errorf("lock products: %w", err)
 	}
 	for _, row := range rows {
-		shelf[row.SKU] = (*Product)(&row)
+		stock[row.SKU] = (*Product)(&row)
 	}
-	return shelf, nil
+	return stock, nil
 }
 
-func storeStock(tx *gorm.DB, shelf Stock) error {
-	for _, p := range shelf {
+func storeAllocation(tx *gorm.DB, a allocation) error {
+	row := reservationRow(a.Reservation)
+	if err := exactlyOne(tx.Model(&row).Select("State", "Items", "Shortages").Updates(row)); err != nil {
+		return err
+	}
+	for _, p := range a.Stock {
 		if err := storeProduct(tx, *p); err != nil {
-			return err
+			return fmt.Errorf("store product %s: %w", p.SKU, err)
 		}
 	}
 	return nil
 }
 
-// lockProduct answers the product's row, locked until tx ends; it is made first if the SKU is new to us.
+// lockProduct locks the product's row until tx ends. The row of a new SKU is inserted first.
 func lockProduct(tx *gorm.DB, sku string) (Product, error) {
 	row := productRow(NewProduct(sku))
 	if err := tx.Clauses(ifNew).Create(&row).Error; err != nil {
@@ -116,7 +111,19 @@ func storeProduct(tx *gorm.DB, p Product) error {
 		Select("Name", "price_amount", "price_currency", "Received", "OnHand", "Reserved", "Version", "Deleted").Updates(row))
 }
 
-// findProduct answers ErrUnknownProduct for a SKU that is not in the catalogue.
+var errUnknownOrder = errors.New("no reservation is known for this order")
+
+// findReservation returns errUnknownOrder if no event about the order has arrived.
+func findReservation(db *gorm.DB, orderID string) (Reservation, error) {
+	var row reservationRow
+	err := db.Take(&row, "order_id = ? AND state <> ?", orderID, None).Error
+	if errors.Is(err, gorm.ErrRecordNotFound) {
+		err = errUnknownOrder
+	}
+	return Reservation(row), err
+}
+
+// findProduct returns ErrUnknownProduct for a SKU that is not in the catalogue.
 func findProduct(db *gorm.DB, sku string) (Product, error) {
 	var row productRow
 	err := db.Take(&row, "sku = ? AND NOT deleted", sku).Error
@@ -126,7 +133,7 @@ func findProduct(db *gorm.DB, sku string) (Product, error) {
 	return Product(row), err
 }
 
-// listProducts answers at most limit products of the catalogue whose SKU follows after, in order.
+// listProducts returns at most limit products of the catalogue whose SKU follows after, sorted by SKU.
 func listProducts(db *gorm.DB, after string, limit int) ([]Product, error) {
 	var rows []productRow
 	err := db.Where("sku > ? AND NOT deleted", after).Order("sku").Limit(limit).Find(&rows).Error
@@ -137,10 +144,10 @@ func listProducts(db *gorm.DB, after string, limit int) ([]Product, error) {
 	return products, err
 }
 
-// exactlyOne turns an update that hit no row, which the database does not mind, into an error.
+// exactlyOne returns an error if an update of one row changed no row.
 func exactlyOne(update *gorm.DB) error {
 	if update.Error == nil && update.RowsAffected != 1 {
-		return errors.New("the locked row is gone")
+		return errors.New("locked row not found")
 	}
 	return update.Error
 }

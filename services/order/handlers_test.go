@@ -62,7 +62,7 @@ func TestRefusals_CancelTheOrderAndSayWhy(t *testing.T) {
 				return []events.ETO{contracts.InventoryReservationFailed{OrderID: id, Shortages: []contracts.Shortage{
 					{SKU: "fan", Requested: 2, Available: 1}, {SKU: "gloves", Requested: 1},
 				}}}
-			}, order.OutOfStock, "not enough in stock: fan, 2 wanted, 1 available; gloves, 1 wanted, 0 available",
+			}, order.OutOfStock, "not enough in stock: fan, 2 requested, 1 available; gloves, 1 requested, 0 available",
 			[]string{"order.created.v1", "order.cancelled.v1"},
 		},
 		{
@@ -174,7 +174,7 @@ func TestLateEvents_DoNotWakeACancelledOrder(t *testing.T) {
 	s.wantTold(t, id, "order.created.v1", "order.cancelled.v1")
 }
 
-func TestUnknownOrder_GoesToTheDeadLettersAndIsNotInvented(t *testing.T) {
+func TestOrder_UnknownIsDeadLettered(t *testing.T) {
 	t.Parallel()
 	s := newShop(t)
 	id := uuid.NewString()

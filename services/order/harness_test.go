@@ -24,8 +24,8 @@ import (
 	"github.com/quadrille-dev/quadrille/pkg/events"
 	"github.com/quadrille-dev/quadrille/pkg/events/eventstest"
 	"github.com/quadrille-dev/quadrille/pkg/events/transport"
-	"github.com/quadrille-dev/quadrille/verify/testservers"
 	"github.com/quadrille-dev/quadrille/services/order"
+	"github.com/quadrille-dev/quadrille/verify/testservers"
 )
 
 func TestMain(m *testing.M) {

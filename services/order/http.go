@@ -15,7 +15,7 @@ import (
 	"github.com/quadrille-dev/quadrille/pkg/chassis/httpapi"
 )
 
-// Routes adds the service's endpoints: below /api/v1 for customers, below /ops for operators.
+// Routes registers the service's endpoints: below /api/v1 for customers, below /ops for operators.
 func (s *Service) Routes(r *httpapi.Router) {
 	api := r.API
 	api.POST("/orders", httpapi.Handle(s.postOrder))
@@ -49,16 +49,16 @@ type (
 		Tracking string `json:"tracking,omitempty"`
 	}
 	entryResponse struct {
-		At    time.Time `json:"at"`
-		Event string    `json:"event,omitempty"`
-		What  string    `json:"description"`
+		At          time.Time `json:"at"`
+		Event       string    `json:"event,omitempty"`
+		Description string    `json:"description"`
 	}
 )
 
-func responseOf(o *Order, history []HistoryEntry) orderResponse {
+func newOrderResponse(o *Order, history []HistoryEntry) orderResponse {
 	r := orderResponse{
 		ID: o.ID, CustomerID: o.CustomerID, State: o.State(), Reason: o.Why(), Message: o.Message(), Items: o.Items, Total: o.Total,
-		ShippingAddress: o.ShipTo, PlacedAt: o.PlacedAt, History: historyOf(history),
+		ShippingAddress: o.ShipTo, PlacedAt: o.PlacedAt, History: newEntryResponses(history),
 	}
 	if o.PaymentID != "" || o.DeclineCode != "" {
 		r.Payment = &paymentResponse{ID: o.PaymentID, DeclineCode: o.DeclineCode}
@@ -69,15 +69,15 @@ func responseOf(o *Order, history []HistoryEntry) orderResponse {
 	return r
 }
 
-func historyOf(history []HistoryEntry) []entryResponse {
+func newEntryResponses(history []HistoryEntry) []entryResponse {
 	var entries []entryResponse
 	for _, e := range history {
-		entries = append(entries, entryResponse{At: e.At.UTC(), Event: e.EventType, What: e.Description})
+		entries = append(entries, entryResponse{At: e.At.UTC(), Event: e.EventType, Description: e.Description})
 	}
 	return entries
 }
 
-// postOrder answers 202: the order is taken, and what becomes of it is for others to say.
+// postOrder responds 202: the order is accepted, and the other services decide about it.
 func (s *Service) postOrder(c *gin.Context) error {
 	var req placeRequest
 	if err := httpapi.DecodeJSON(c, &req); err != nil {
@@ -85,12 +85,16 @@ func (s *Service) postOrder(c *gin.Context) error {
 	}
 	once := httpapi.IdempotencyOptions{Required: true}
 	return httpapi.Idempotent(c, s.db, once, func(ctx context.Context, tx *gorm.DB) (httpapi.Reply, error) {
-		o, history, err := s.place(ctx, tx, req)
+		o, err := s.place(ctx, tx, req)
+		if err != nil {
+			return httpapi.Reply{}, err
+		}
+		history, err := readHistory(tx, o.ID)
 		if err != nil {
 			return httpapi.Reply{}, err
 		}
 		return httpapi.Reply{
-			Status: http.StatusAccepted, Location: "/api/v1/orders/" + o.ID, Body: responseOf(o, history),
+			Status: http.StatusAccepted, Location: "/api/v1/orders/" + o.ID, Body: newOrderResponse(o, history),
 		}, nil
 	})
 }
@@ -98,26 +102,26 @@ func (s *Service) postOrder(c *gin.Context) error {
 func (s *Service) getOrder(c *gin.Context) error {
 	o, err := findOrder(s.db.WithContext(c.Request.Context()), c.Param("orderId"))
 	if err != nil {
-		return problemOf(err)
+		return toProblem(err)
 	}
-	return s.answer(c, http.StatusOK, o)
+	return s.respond(c, http.StatusOK, o)
 }
 
-// cancelOrder answers 202 if the cancellation is requested, now or before: whether it comes in time is decided by
-// those who charge and ship. 200 if the order is cancelled already, 409 if it is too late.
+// cancelOrder responds 202 if the cancellation is requested, now or before, and still to be decided; 200 if the order is
+// cancelled already; and 409 if it is too late.
 func (s *Service) cancelOrder(c *gin.Context) error {
 	o, err := s.cancel(c.Request.Context(), c.Param("orderId"))
 	if err != nil {
-		return problemOf(err)
+		return toProblem(err)
 	}
 	status := http.StatusAccepted
 	if o.State() == Cancelled {
 		status = http.StatusOK
 	}
-	return s.answer(c, status, o)
+	return s.respond(c, status, o)
 }
 
-// listOrders answers the newest first.
+// listOrders responds with the newest orders first.
 func (s *Service) listOrders(c *gin.Context) error {
 	page, err := httpapi.ParsePage(c)
 	if err != nil {
@@ -140,13 +144,13 @@ func (s *Service) listOrders(c *gin.Context) error {
 		return err
 	}
 	c.JSON(http.StatusOK, httpapi.NewList(page, orders, func(o *Order) (orderResponse, httpapi.Cursor) {
-		return responseOf(o, nil), httpapi.Cursor{Key: o.ID}
+		return newOrderResponse(o, nil), httpapi.Cursor{Key: o.ID}
 	}))
 	return nil
 }
 
-// problemOf turns the domain's refusals into HTTP's.
-func problemOf(err error) error {
+// toProblem maps errors of the domain to HTTP.
+func toProblem(err error) error {
 	var late *TooLateError
 	switch {
 	case errors.Is(err, errUnknownOrder):
@@ -159,12 +163,12 @@ func problemOf(err error) error {
 	}
 }
 
-// answer shows the order with its history.
-func (s *Service) answer(c *gin.Context, status int, o *Order) error {
+// respond responds with the order and its history.
+func (s *Service) respond(c *gin.Context, status int, o *Order) error {
 	history, err := readHistory(s.db.WithContext(c.Request.Context()), o.ID)
 	if err != nil {
 		return err
 	}
-	c.JSON(status, responseOf(o, history))
+	c.JSON(status, newOrderResponse(o, history))
 	return nil
 }

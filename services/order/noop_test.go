@@ -10,8 +10,8 @@ import (
 	"github.com/quadrille-dev/quadrille/pkg/events"
 )
 
-// TestIgnored_CountsEventsThatChangeNothing is not parallel: the counter is the process's.
-func TestIgnored_CountsEventsThatChangeNothing(t *testing.T) {
+// TestNoop_CountsEventsThatChangeNothing is not parallel: the counter is the process's.
+func TestNoop_CountsEventsThatChangeNothing(t *testing.T) {
 	reader := meters()
 	s := newShop(t)
 	id := s.place(t)

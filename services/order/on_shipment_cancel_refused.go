@@ -10,17 +10,12 @@ import (
 	"github.com/quadrille-dev/quadrille/pkg/events"
 )
 
-// OnShipmentCancelRefused takes the order on to the fact that made the cancellation too late.
+// OnShipmentCancelRefused applies the fact that made the cancellation too late. An unknown fact is a dead letter.
 func (s *Service) OnShipmentCancelRefused(ctx context.Context, tx *gorm.DB, e events.Received[contracts.ShipmentCancelRefused]) error {
-	countRejection(ctx, e.Type)
 	switch e.Event.Because {
-	case contracts.BecauseDispatched:
-		return s.change(ctx, tx, e.Event.OrderID, (*Order).CancelRefusedDispatched,
-			newHistoryEntry(e, refusedAsLeft))
-	case contracts.BecausePaid:
-		return s.change(ctx, tx, e.Event.OrderID, (*Order).CancelRefusedPaid,
-			newHistoryEntry(e, refusedAsPaidFor))
+	case contracts.BecauseDispatched, contracts.BecausePaid:
+		return on(s, (*Order).ShipmentCancelRefused)(ctx, tx, e)
 	default:
-		return events.Permanent(fmt.Errorf("order %s: cancellation refused because of %q", e.Event.OrderID, e.Event.Because))
+		return events.Permanent(fmt.Errorf("order %s: cancellation refused because of unknown fact %q", e.Event.OrderID, e.Event.Because))
 	}
 }

@@ -12,40 +12,37 @@ import (
 )
 
 type (
-	// waitingResponse is an order as a list of those that wait shows it.
+	// waitingResponse is an order in the list of waiting orders. An order that has ended has no milestone.
 	waitingResponse struct {
-		ID         string          `json:"id"`
-		State      State           `json:"state"`
-		Reason     Reason          `json:"reason,omitempty"`
-		Stalled    bool            `json:"stalled"`
-		WaitingFor *waitedResponse `json:"waitingOn,omitempty"`
-		PlacedAt   time.Time       `json:"placedAt"`
+		ID           string     `json:"id"`
+		State        State      `json:"state"`
+		Reason       Reason     `json:"reason,omitempty"`
+		Stalled      bool       `json:"stalled"`
+		*Milestone              // the fact that the order waits for
+		WaitingSince *time.Time `json:"waitingSince,omitempty"`
+		PlacedAt     time.Time  `json:"placedAt"`
 	}
-	waitedResponse struct {
-		Milestone
-		Since time.Time `json:"since"`
-	}
-	// factsResponse is all that there is to know about one order's way.
-	factsResponse struct {
+	// progressResponse is everything about the progress of one order.
+	progressResponse struct {
 		waitingResponse
-		Seen      []seenResponse  `json:"observed"`
-		Overtaken []Milestone     `json:"overtaken"` // not heard yet, although later facts have been
-		History   []entryResponse `json:"history"`
+		Observed  []observedResponse `json:"observed"`
+		Overtaken []Milestone        `json:"overtaken"` // missing facts of which a later one has been observed
+		History   []entryResponse    `json:"history"`
 	}
-	seenResponse struct {
+	observedResponse struct {
 		Fact string     `json:"fact"`
 		At   *time.Time `json:"at,omitempty"`
 	}
 )
 
-// opsRoutes adds what operators ask about orders that do not go on.
+// opsRoutes registers the operators' endpoints about orders that do not proceed.
 func (s *Service) opsRoutes(ops *gin.RouterGroup) {
 	ops.GET("/orders", httpapi.Handle(s.listWaiting))
-	ops.GET("/orders/:orderId", httpapi.Handle(s.getFacts))
+	ops.GET("/orders/:orderId", httpapi.Handle(s.getProgress))
 }
 
-// listWaiting answers orders that have not ended, those first that have waited longest; with ?stalled=true, those only
-// that have waited for too long.
+// listWaiting responds with the orders that have not ended, the longest wait first; with ?stalled=true, only with stalled
+// orders.
 func (s *Service) listWaiting(c *gin.Context) error {
 	page, err := httpapi.ParsePage(c)
 	if err != nil {
@@ -63,17 +60,17 @@ func (s *Service) listWaiting(c *gin.Context) error {
 		return err
 	}
 	c.JSON(http.StatusOK, httpapi.NewList(page, orders, func(o *Order) (waitingResponse, httpapi.Cursor) {
-		return waitingOf(o), httpapi.Cursor{Time: o.WaitingSince, Key: o.ID}
+		return newWaitingResponse(o), httpapi.Cursor{Time: o.WaitingSince, Key: o.ID}
 	}))
 	return nil
 }
 
-// getFacts answers which facts the order has seen, which are missing, and since when.
-func (s *Service) getFacts(c *gin.Context) error {
+// getProgress responds with the facts that the order has observed, the missing ones, and since when it waits.
+func (s *Service) getProgress(c *gin.Context) error {
 	db := s.db.WithContext(c.Request.Context())
 	o, err := findOrder(db, c.Param("orderId"))
 	if err != nil {
-		return problemOf(err)
+		return toProblem(err)
 	}
 	history, err := readHistory(db, o.ID)
 	if err != nil {
@@ -83,42 +80,44 @@ func (s *Service) getFacts(c *gin.Context) error {
 	if overtaken == nil {
 		overtaken = []Milestone{}
 	}
-	c.JSON(http.StatusOK, factsResponse{
-		waitingResponse: waitingOf(o), Seen: seenOf(o, history), Overtaken: overtaken, History: historyOf(history),
+	c.JSON(http.StatusOK, progressResponse{
+		waitingResponse: newWaitingResponse(o), Observed: newObservedResponses(o, history), Overtaken: overtaken,
+		History: newEntryResponses(history),
 	})
 	return nil
 }
 
-func waitingOf(o *Order) waitingResponse {
+func newWaitingResponse(o *Order) waitingResponse {
 	r := waitingResponse{ID: o.ID, State: o.State(), Reason: o.Why(), Stalled: o.Stalled, PlacedAt: o.PlacedAt}
-	if wait, waits := o.WaitingOn(); waits {
-		r.WaitingFor = &waitedResponse{wait, o.WaitingSince}
+	if next, waits := o.WaitingOn(); waits {
+		r.Milestone, r.WaitingSince = &next, &o.WaitingSince
 	}
 	return r
 }
 
-// seenOf lists the facts that the order has seen, each with the time of the first line of the history that says so.
-func seenOf(o *Order, history []HistoryEntry) []seenResponse {
-	seen := []seenResponse{}
+// newObservedResponses returns the facts that the order has observed, each with the time of the first entry of the
+// history that reports it.
+func newObservedResponses(o *Order, history []HistoryEntry) []observedResponse {
+	responses := []observedResponse{}
 	for _, f := range []struct {
-		name string
-		seen bool
-		by   []string // types of events, or words
+		name     string
+		observed bool
+		by       []string // types of events, or descriptions
 	}{
 		{"reserved", o.Observed.Reserved, []string{contracts.InventoryReserved{}.EventType()}},
-		{"paid", o.Observed.Paid, []string{contracts.PaymentProcessed{}.EventType(), refusedAsPaidFor}},
+		{"paid", o.Observed.Paid, []string{contracts.PaymentProcessed{}.EventType(), refusedPaid}},
 		{"booked", o.ShipmentID != "", []string{contracts.ShipmentCreated{}.EventType(), contracts.ShipmentDispatched{}.EventType()}},
-		{"dispatched", o.Observed.Dispatched, []string{contracts.ShipmentDispatched{}.EventType(), refusedAsLeft}},
+		{"dispatched", o.Observed.Dispatched, []string{contracts.ShipmentDispatched{}.EventType(), refusedDispatched}},
 		{"delivered", o.Observed.Delivered, []string{contracts.ShipmentDelivered{}.EventType()}},
 		{"shipment failed", o.Observed.ShipmentFailed, []string{contracts.ShipmentFailed{}.EventType()}},
-		{"customer asked to cancel", o.Observed.CustomerAsked, []string{customerAsked, customerNoted}},
+		{"customer asked to cancel", o.Observed.CustomerAsked, []string{customerAsked, customerWaits}},
 		{"deadline asked to cancel", o.Observed.DeadlineAsked, []string{deadlineAsked}},
 		{"cancelled", o.Observed.Cancelled, []string{contracts.OrderCancelled{}.EventType()}},
 	} {
-		if !f.seen {
+		if !f.observed {
 			continue
 		}
-		r := seenResponse{Fact: f.name}
+		r := observedResponse{Fact: f.name}
 		i := slices.IndexFunc(history, func(e HistoryEntry) bool {
 			return slices.Contains(f.by, e.EventType) || slices.Contains(f.by, e.Description)
 		})
@@ -126,7 +125,7 @@ func seenOf(o *Order, history []HistoryEntry) []seenResponse {
 			at := history[i].At.UTC()
 			r.At = &at
 		}
-		seen = append(seen, r)
+		responses = append(responses, r)
 	}
-	return seen
+	return responses
 }

@@ -1,18 +1,22 @@
-// Package order takes customers' orders and tells them what became of each.
+// Package order accepts customers' orders and shows customers the state of each.
 //
-// It promises: an order that was acknowledged is announced, priced as its customer was told; what a customer sees is
-// a function of the facts seen so far, never of the one that came last, so that events may arrive late, twice and in
-// any order; and an order that has ended, completed or cancelled, stays so and has said so once. It commands nobody:
-// a cancellation is a request that others decide on.
+// Guarantees: an accepted order is published with the prices that its customer was shown. The state of an order is a
+// function of the facts observed so far, never of the event that came last, so that events may arrive late, twice and in
+// any order. An order that has ended, completed or cancelled, stays so, and its end is published once. The service gives
+// no orders to other services: a cancellation is a request that the shipping service decides on.
 //
-// This file is the domain: what an order is and what each fact does to it. It knows no clock, no database and no
-// broker. The way of a fact: on_<event>.go receives it, service.go locks the order, runs a rule from here and
-// publishes what the rule answers.
+// This file is the domain: the types and the rules, without clock, database or broker. An event goes this way:
+// subscriptions.go routes it to a rule, service.go locks the order's row, runs the rule and publishes the events that the
+// rule returns.
 package order
 
-import "time"
+import (
+	"time"
 
-// Order is what one customer bought, and what is known of its way.
+	"github.com/quadrille-dev/quadrille/contracts"
+)
+
+// Order is what a customer bought, and what is known about its progress.
 type Order struct {
 	ID         string
 	CustomerID string
@@ -22,20 +26,20 @@ type Order struct {
 	PlacedAt   time.Time
 
 	Observed
-	Confirmed    bool      // order.confirmed has been told
-	Reason       Reason    // why it was cancelled; empty until it is
-	WaitingSince time.Time // when it last got on
-	Stalled      bool      // that it has waited for too long since then has been told
+	Confirmed    bool      // order.confirmed has been published
+	Reason       Reason    // why it was cancelled; empty until then
+	WaitingSince time.Time // when it last made progress
+	Stalled      bool      // order.stalled has been published since then
 
-	// Details; no rule looks at them.
-	PaymentMethod string // passed on with order.created, never stored here
+	// Details that no decision depends on.
+	PaymentMethod string // published in order.created, never stored here
 	PaymentID     string
 	DeclineCode   string
-	Refunded      bool // money was captured and given back
+	Refunded      bool // the total was captured and refunded
 	ShipmentID    string
 	Tracking      string
 
-	Version int64 // the number of things that happened to it
+	Version int64 // grows with every event that the order publishes or records
 }
 
 // Money is an amount in minor units of an ISO 4217 currency.
@@ -44,7 +48,7 @@ type Money struct {
 	Currency string `json:"currency"`
 }
 
-// Item is a quantity of one product at the price it had when the order was placed. It is stored and shown as JSON.
+// Item is a quantity of one product at its price when the order was placed. It is stored and served as JSON.
 type Item struct {
 	SKU       string `json:"sku"`
 	Name      string `json:"name"`
@@ -52,7 +56,7 @@ type Item struct {
 	UnitPrice Money  `json:"unitPrice"`
 }
 
-// Address is where the parcel goes. It is stored and shown as JSON.
+// Address is the destination of the parcel. It is stored and served as JSON.
 type Address struct {
 	Name       string `json:"name"`
 	Street     string `json:"street"`
@@ -61,10 +65,10 @@ type Address struct {
 	Country    string `json:"country"`
 }
 
-// State is what a customer sees. States may be skipped.
+// State is the state of an order as the customer sees it. States may be skipped.
 type State string
 
-// The states: forward to completed, or by way of cancelling to cancelled.
+// States of an order: forward to completed, or by way of cancelling to cancelled.
 const (
 	Pending    State = "pending"
 	Reserved   State = "reserved"
@@ -75,40 +79,26 @@ const (
 	Cancelled  State = "cancelled"
 )
 
-// States lists all of them.
+// States lists all states.
 var States = []State{Pending, Reserved, Paid, Shipped, Completed, Cancelling, Cancelled}
 
-// Ended says that nothing changes this state any more.
+// Ended reports whether the state is final.
 func (s State) Ended() bool { return s == Completed || s == Cancelled }
 
-// Reason says why an order is being cancelled, or was.
+// Reason is why an order is being cancelled, or was.
 type Reason string
 
-// The reasons.
+// Reasons for a cancellation.
 const (
-	ByCustomer    Reason = "customer"
-	ByDeadline    Reason = "deadline"
-	OutOfStock    Reason = "out_of_stock"
-	CardDeclined  Reason = "card_declined"
-	Undeliverable Reason = "undeliverable"
+	ByCustomer    Reason = contracts.ReasonCustomer
+	ByDeadline    Reason = contracts.ReasonDeadline
+	OutOfStock    Reason = contracts.ReasonOutOfStock
+	CardDeclined  Reason = contracts.ReasonCardDeclined
+	Undeliverable Reason = contracts.ReasonUndeliverable
 )
 
-// Fact is something this service tells the others.
-type Fact string
-
-// The facts that the order service publishes.
-const (
-	OrderCreated            Fact = "created"
-	DeadlineScheduled       Fact = "payment_deadline_passed" // comes back once the deadline has passed
-	CustomerCancelRequested Fact = "cancel_requested (customer)"
-	DeadlineCancelRequested Fact = "cancel_requested (deadline)"
-	OrderConfirmed          Fact = "confirmed"
-	OrderCompleted          Fact = "completed"
-	OrderCancelled          Fact = "cancelled"
-	OrderStalled            Fact = "stalled"
-)
-
-// Seen is the set of facts that an order has seen. It only grows, but for a deadline's request that is refused.
+// Observed is the set of facts that an order has observed. Facts are only added, except that the deadline's request is
+// removed when it is refused.
 type Observed struct {
 	Reserved       bool
 	Paid           bool
@@ -116,133 +106,165 @@ type Observed struct {
 	Delivered      bool
 	ShipmentFailed bool
 	Cancelled      bool
-	CustomerAsked  bool // to cancel
-	DeadlineAsked  bool // to cancel, softly: refused if payment turns out to have been made
+	CustomerAsked  bool // the customer has asked to cancel
+	DeadlineAsked  bool // the deadline has asked to cancel; refused if the payment turns out to be made
 }
 
-// State is the first line that matches. A late fact cannot wake an order that has ended, because the lines of the
-// two ends come first.
-func (s Observed) State() State {
+// State returns the state that follows from the facts: the first case that matches. A late fact cannot change the state
+// of an order that has ended, because the cases of the two ends come first.
+func (o Observed) State() State {
 	switch {
-	case s.Delivered:
+	case o.Delivered:
 		return Completed
-	case s.Cancelled:
+	case o.Cancelled:
 		return Cancelled
-	case s.Dispatched:
+	case o.Dispatched:
 		return Shipped
-	case s.CustomerAsked, s.DeadlineAsked, s.ShipmentFailed:
+	case o.CustomerAsked, o.DeadlineAsked, o.ShipmentFailed:
 		return Cancelling
-	case s.Paid:
+	case o.Paid:
 		return Paid
-	case s.Reserved:
+	case o.Reserved:
 		return Reserved
 	default:
 		return Pending
 	}
 }
 
-// Place starts the order's way.
-func (o *Order) Place() []Fact { return []Fact{OrderCreated, DeadlineScheduled} }
-
-// StockReserved hears that every item is set aside.
-func (o *Order) InventoryReserved() []Fact { return o.observe(func() { o.Observed.Reserved = true }) }
-
-// StockShort hears that some item was short, so that nothing is set aside.
-func (o *Order) InventoryReservationFailed() []Fact { return o.observeCancelled(OutOfStock) }
-
-// PaymentProcessed hears that the total was captured.
-func (o *Order) PaymentProcessed() []Fact { return o.observe(func() { o.Observed.Paid = true }) }
-
-// PaymentFailed hears that the card was declined.
-func (o *Order) PaymentFailed() []Fact { return o.observeCancelled(CardDeclined) }
-
-// PaymentRefunded hears that everything captured was given back.
-func (o *Order) PaymentRefunded(why Reason) []Fact {
-	o.Refunded = true
-	return o.observeCancelled(why)
+// Place returns the first events of a new order. The second one is scheduled for the payment deadline.
+func (o *Order) Place() []contracts.ETO {
+	created := contracts.OrderCreated{
+		OrderID: o.ID, CustomerID: o.CustomerID, Total: contracts.Money(o.Total),
+		ShippingAddress: contracts.Address(o.ShipTo), PaymentMethod: o.PaymentMethod,
+	}
+	for _, item := range o.Items {
+		created.Items = append(created.Items, contracts.Item{SKU: item.SKU, Quantity: item.Quantity})
+	}
+	return []contracts.ETO{created, contracts.OrderPaymentDeadlinePassed{OrderID: o.ID}}
 }
 
-// PaymentVoided hears that nothing will be captured.
-func (o *Order) PaymentVoided(why Reason) []Fact { return o.observeCancelled(why) }
+// InventoryReserved records that every item is reserved.
+func (o *Order) InventoryReserved(contracts.InventoryReserved) []contracts.ETO {
+	return o.observe(func() { o.Observed.Reserved = true })
+}
 
-// ShipmentDispatched hears that the parcel was handed over: no cancellation can succeed any more.
-func (o *Order) ShipmentDispatched() []Fact {
+// InventoryReservationFailed cancels the order: some item was short.
+func (o *Order) InventoryReservationFailed(contracts.InventoryReservationFailed) []contracts.ETO {
+	return o.observeCancelled(OutOfStock)
+}
+
+// PaymentProcessed confirms the order, unless it is being cancelled.
+func (o *Order) PaymentProcessed(e contracts.PaymentProcessed) []contracts.ETO {
+	o.PaymentID = e.PaymentID
+	return o.observe(func() { o.Observed.Paid = true })
+}
+
+// PaymentFailed cancels the order: the card was declined.
+func (o *Order) PaymentFailed(e contracts.PaymentFailed) []contracts.ETO {
+	o.DeclineCode = e.Code
+	return o.observeCancelled(CardDeclined)
+}
+
+// PaymentRefunded cancels the order for the reason of the event: the total was refunded.
+func (o *Order) PaymentRefunded(e contracts.PaymentRefunded) []contracts.ETO {
+	o.Refunded = true
+	return o.observeCancelled(Reason(e.Reason))
+}
+
+// PaymentVoided cancels the order for the reason of the event: it will never be charged.
+func (o *Order) PaymentVoided(e contracts.PaymentVoided) []contracts.ETO {
+	return o.observeCancelled(Reason(e.Reason))
+}
+
+// ShipmentCreated records the parcel's id. The state stays: a booked parcel has not left.
+func (o *Order) ShipmentCreated(e contracts.ShipmentCreated) []contracts.ETO {
+	o.ShipmentID = e.ShipmentID
+	return nil
+}
+
+// ShipmentDispatched records that the parcel has left. No cancellation can succeed any more.
+func (o *Order) ShipmentDispatched(e contracts.ShipmentDispatched) []contracts.ETO {
+	o.ShipmentID, o.Tracking = e.ShipmentID, e.Tracking
 	return o.observe(func() { o.Observed.Dispatched = true })
 }
 
-// ShipmentDelivered hears that the customer has the parcel.
-func (o *Order) ShipmentDelivered() []Fact {
+// ShipmentDelivered completes the order.
+func (o *Order) ShipmentDelivered(e contracts.ShipmentDelivered) []contracts.ETO {
+	o.ShipmentID = e.ShipmentID
 	return o.observe(func() { o.Observed.Delivered = !o.Observed.Cancelled })
 }
 
-// ShipmentFailed hears that the carrier will not deliver to the address. The refund will end the order.
-func (o *Order) ShipmentFailed() []Fact {
+// ShipmentFailed starts the cancellation: the carrier does not deliver to the address. The refund will end the order.
+func (o *Order) ShipmentFailed(contracts.ShipmentFailed) []contracts.ETO {
 	return o.observe(func() { o.Observed.ShipmentFailed = true })
 }
 
-// CancelRefusedDispatched hears that a cancellation came too late: the parcel had been handed over.
-func (o *Order) CancelRefusedDispatched() []Fact { return o.ShipmentDispatched() }
-
-// CancelRefusedPaid hears that the deadline's request found the order paid for: the request lapses. A customer who
-// asked meanwhile had to wait for this answer; now the wish is passed on.
-func (o *Order) CancelRefusedPaid() []Fact {
-	lapsed := o.Observed.DeadlineAsked
-	facts := o.observe(func() { o.Observed.Paid, o.Observed.DeadlineAsked = true, false })
-	if lapsed && o.Observed.CustomerAsked && o.State() == Cancelling {
-		facts = append(facts, CustomerCancelRequested)
+// ShipmentCancelRefused records the fact that made the cancellation too late. If the order turned out to be paid, the
+// deadline's request lapses; a request of the customer that was kept back until then is published now.
+func (o *Order) ShipmentCancelRefused(e contracts.ShipmentCancelRefused) []contracts.ETO {
+	if e.Because == contracts.BecauseDispatched {
+		return o.observe(func() { o.Observed.Dispatched = true })
 	}
-	return facts
+	lapsed := o.Observed.DeadlineAsked
+	etos := o.observe(func() { o.Observed.Paid, o.Observed.DeadlineAsked = true, false })
+	if lapsed && o.Observed.CustomerAsked && o.State() == Cancelling {
+		etos = append(etos, o.cancelRequested(contracts.ReasonCustomer))
+	}
+	return etos
 }
 
-// DeadlinePassed asks for the cancellation of an order that is not known to be paid for.
-func (o *Order) DeadlinePassed() []Fact {
+// OrderPaymentDeadlinePassed requests the cancellation of an order that is not known to be paid.
+func (o *Order) OrderPaymentDeadlinePassed(contracts.OrderPaymentDeadlinePassed) []contracts.ETO {
 	switch o.State() {
 	case Pending, Reserved:
 		o.Observed.DeadlineAsked = true
-		return []Fact{DeadlineCancelRequested}
+		return []contracts.ETO{o.cancelRequested(contracts.ReasonDeadline)}
 	default:
 		return nil
 	}
 }
 
-// Cancel is the customer's wish. It is only a request: others decide whether it comes in time. Asking again changes
-// nothing, and a *TooLateError names the fact that made it too late.
-func (o *Order) Cancel() ([]Fact, error) {
+// Cancel is the customer's request to cancel. The shipping service decides whether it comes in time. Repeating it
+// changes nothing. The error is a *TooLateError.
+func (o *Order) Cancel() ([]contracts.ETO, error) {
 	switch o.State() {
 	case Pending, Reserved, Paid:
 		o.Observed.CustomerAsked = true
-		return []Fact{CustomerCancelRequested}, nil
+		return []contracts.ETO{o.cancelRequested(contracts.ReasonCustomer)}, nil
 	case Cancelling:
-		// If only the deadline has asked, its answer decides first: see CancelRefusedPaid.
+		// If only the deadline has asked, its request is decided first: see ShipmentCancelRefused.
 		o.Observed.CustomerAsked = o.Observed.CustomerAsked || o.Observed.DeadlineAsked
 		return nil, nil
 	case Shipped:
 		return nil, &TooLateError{Because: "dispatched"}
 	case Completed:
 		return nil, &TooLateError{Because: "delivered"}
-	default: // Cancelled is what was asked for.
+	default: // Cancelled, as requested.
 		return nil, nil
 	}
 }
 
-// Overdue says that the order has waited for longer than it should. Somebody is told of it, once until its state
-// changes; the order itself waits on.
-func (o *Order) Overdue() []Fact {
+// Overdue publishes that the order has waited for longer than it should, once until the order makes progress.
+func (o *Order) Overdue() []contracts.ETO {
 	if o.Stalled || o.State().Ended() {
 		return nil
 	}
 	o.Stalled = true
-	return []Fact{OrderStalled}
+	next, _ := o.WaitingOn()
+	return []contracts.ETO{contracts.OrderStalled{
+		OrderID: o.ID, State: string(o.State()), Missing: next.Fact, WaitingOn: next.Service, Since: o.WaitingSince,
+	}}
 }
 
-// TooLateError refuses a cancellation.
+// TooLateError means that an order cannot be cancelled any more.
 type TooLateError struct {
 	Because string // dispatched or delivered
 }
 
 func (e *TooLateError) Error() string { return "too late to cancel: " + e.Because }
 
-// Why is the reason for which the order was cancelled or, while it is being cancelled, will be. Empty otherwise.
+// Why returns the reason for which the order was cancelled or, while it is being cancelled, will be. It is empty for
+// other states.
 func (o *Order) Why() Reason {
 	switch {
 	case o.State() == Cancelled:
@@ -258,31 +280,35 @@ func (o *Order) Why() Reason {
 	}
 }
 
-// see adds a fact and answers what is to be told on entering the state that follows from it.
-func (o *Order) observe(add func()) []Fact {
+// observe adds a fact and returns the events that announce the state that follows from it.
+func (o *Order) observe(add func()) []contracts.ETO {
 	before := o.State()
 	add()
 	after := o.State()
 
-	var facts []Fact
+	var etos []contracts.ETO
 	if !o.Confirmed && (after == Paid || after == Shipped || after == Completed) {
 		o.Confirmed = true
-		facts = append(facts, OrderConfirmed)
+		etos = append(etos, contracts.OrderConfirmed{OrderID: o.ID, CustomerID: o.CustomerID, Total: contracts.Money(o.Total)})
 	}
 	if after != before && after == Completed {
-		facts = append(facts, OrderCompleted)
+		etos = append(etos, contracts.OrderCompleted{OrderID: o.ID, CustomerID: o.CustomerID, Total: contracts.Money(o.Total)})
 	}
 	if after != before && after == Cancelled {
-		facts = append(facts, OrderCancelled)
+		etos = append(etos, contracts.OrderCancelled{OrderID: o.ID, Reason: string(o.Reason)})
 	}
-	return facts
+	return etos
 }
 
-// end cancels the order, unless it has ended already.
-func (o *Order) observeCancelled(why Reason) []Fact {
+// observeCancelled cancels the order, unless it has ended already.
+func (o *Order) observeCancelled(why Reason) []contracts.ETO {
 	if o.Observed.Delivered || o.Observed.Cancelled {
 		return nil
 	}
 	o.Reason = why
 	return o.observe(func() { o.Observed.Cancelled = true })
+}
+
+func (o *Order) cancelRequested(reason string) contracts.ETO {
+	return contracts.OrderCancelRequested{OrderID: o.ID, Reason: reason}
 }

@@ -12,10 +12,11 @@ import (
 	"github.com/google/uuid"
 	"gorm.io/gorm"
 
+	"github.com/quadrille-dev/quadrille/pkg/chassis/aggregate"
 	"github.com/quadrille-dev/quadrille/pkg/chassis/httpapi"
 )
 
-// placeRequest is what a customer sends.
+// placeRequest is the body of POST /orders.
 type placeRequest struct {
 	CustomerID      string      `json:"customerId"`
 	Items           []OrderLine `json:"items"`
@@ -23,50 +24,40 @@ type placeRequest struct {
 	PaymentMethod   string      `json:"paymentMethod"`
 }
 
-// place prices, stores and announces an order in tx, or refuses with every mistake in the request.
-func (s *Service) place(ctx context.Context, tx *gorm.DB, req placeRequest) (*Order, []HistoryEntry, error) {
-	var skus []string
-	for i, w := range req.Items {
-		if i < MaxItems && plain(w.SKU) {
-			skus = append(skus, w.SKU)
-		}
-	}
-	catalogue, err := readCatalogue(tx, skus)
+// place validates, prices, stores and publishes an order in tx. If the request is not valid, the error lists every
+// field error.
+func (s *Service) place(ctx context.Context, tx *gorm.DB, req placeRequest) (*Order, error) {
+	wrong := req.validate()
+	catalogue, err := readCatalogue(tx, req.skus())
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	items, total, mistakes := Price(req.Items, catalogue)
-	if mistakes = append(req.mistakes(), mistakes...); len(mistakes) > 0 {
-		return nil, nil, refuse(mistakes)
+	items, total, alsoWrong := Price(req.Items, catalogue)
+	if wrong = append(wrong, alsoWrong...); len(wrong) > 0 {
+		return nil, unprocessable(wrong)
 	}
 
 	id, err := uuid.NewV7()
 	if err != nil {
-		return nil, nil, fmt.Errorf("new order id: %w", err)
+		return nil, fmt.Errorf("new order id: %w", err)
 	}
-	placed := now()
-	o := &Order{
+	placedAt := now()
+	o := Order{
 		ID: id.String(), CustomerID: req.CustomerID, Items: items, Total: total, ShipTo: req.ShippingAddress,
-		PaymentMethod: req.PaymentMethod, PlacedAt: placed, WaitingSince: placed,
+		PaymentMethod: req.PaymentMethod, PlacedAt: placedAt, WaitingSince: placedAt,
 	}
-	history, err := s.publish(ctx, tx, o, o.Place())
-	if err != nil {
-		return nil, nil, err
-	}
-	if err := insertOrder(ctx, tx, o); err != nil {
-		return nil, nil, err
-	}
-	if err := insertHistory(tx, history); err != nil {
-		return nil, nil, err
+	c := &aggregate.Change[Order]{ID: o.ID, After: o, ETOs: o.Place()}
+	if err := s.orders(nil).Commit(ctx, tx, c); err != nil {
+		return nil, err
 	}
 	slog.InfoContext(ctx, "order placed", "order_id", o.ID, "total", total.Amount, "currency", total.Currency)
-	return o, history, nil
+	return &c.After, nil
 }
 
-func refuse(mistakes []FieldError) error {
-	fields := make([]httpapi.FieldError, len(mistakes))
-	for i, m := range mistakes {
-		fields[i] = httpapi.FieldError(m)
+func unprocessable(wrong []FieldError) error {
+	fields := make([]httpapi.FieldError, len(wrong))
+	for i, e := range wrong {
+		fields[i] = httpapi.FieldError(e)
 	}
 	return httpapi.Unprocessable(fields...)
 }
@@ -75,17 +66,17 @@ const maxCustomerID = 100 // characters
 
 var country = regexp.MustCompile(`^[A-Z]{2}$`)
 
-// mistakes is what can be said of a request without looking anything up.
-func (r placeRequest) mistakes() []FieldError {
-	var found []FieldError
+// validate returns the field errors that can be found without the catalogue. Price finds those of the items.
+func (r placeRequest) validate() []FieldError {
+	var wrong []FieldError
 	text := func(field, value string, most int) {
 		switch {
 		case strings.TrimSpace(value) == "":
-			found = append(found, FieldError{field, "is required"})
+			wrong = append(wrong, FieldError{field, "is required"})
 		case utf8.RuneCountInString(value) > most:
-			found = append(found, FieldError{field, fmt.Sprintf("may have at most %d characters", most)})
+			wrong = append(wrong, FieldError{field, fmt.Sprintf("may have at most %d characters", most)})
 		case !plain(value):
-			found = append(found, FieldError{field, "may not contain control characters"})
+			wrong = append(wrong, FieldError{field, "may not contain control characters"})
 		}
 	}
 	text("customerId", r.CustomerID, maxCustomerID)
@@ -95,13 +86,25 @@ func (r placeRequest) mistakes() []FieldError {
 	text("shippingAddress.postalCode", r.ShippingAddress.PostalCode, 20)
 	switch {
 	case r.ShippingAddress.Country == "":
-		found = append(found, FieldError{"shippingAddress.country", "is required"})
+		wrong = append(wrong, FieldError{"shippingAddress.country", "is required"})
 	case !country.MatchString(r.ShippingAddress.Country):
-		found = append(found, FieldError{"shippingAddress.country", "must be two capital letters, as in ISO 3166-1"})
+		wrong = append(wrong, FieldError{"shippingAddress.country", "must be two capital letters, as in ISO 3166-1"})
 	}
 	text("paymentMethod", r.PaymentMethod, 255)
-	return found
+	return wrong
 }
 
-// plain says that a text holds nothing that a database refuses or a terminal obeys.
+// skus returns the SKUs of the request that can be looked up.
+func (r placeRequest) skus() []string {
+	var skus []string
+	for i, line := range r.Items {
+		if i < MaxItems && plain(line.SKU) {
+			skus = append(skus, line.SKU)
+		}
+	}
+	return skus
+}
+
+// plain reports whether s is valid UTF-8 without control characters, which a database may reject and a terminal may
+// execute.
 func plain(s string) bool { return utf8.ValidString(s) && !strings.ContainsFunc(s, unicode.IsControl) }

@@ -14,8 +14,8 @@ import (
 	"github.com/quadrille-dev/quadrille/pkg/chassis/database"
 	"github.com/quadrille-dev/quadrille/pkg/events"
 	"github.com/quadrille-dev/quadrille/pkg/events/eventstest"
-	"github.com/quadrille-dev/quadrille/verify/testservers"
 	"github.com/quadrille-dev/quadrille/services/order"
+	"github.com/quadrille-dev/quadrille/verify/testservers"
 )
 
 func TestRun_ServesFromAnEmptyDatabaseUntilItIsStopped(t *testing.T) {
@@ -67,7 +67,7 @@ func TestRun_ServesFromAnEmptyDatabaseUntilItIsStopped(t *testing.T) {
 		Service string
 		Events  events.AuditSnapshot
 		Entries struct {
-			Orders []struct{ OrderID, State, WaitingOn string }
+			Orders []struct{ OrderID, State, Missing string }
 		}
 	}
 	req, err = http.NewRequestWithContext(t.Context(), http.MethodGet, base+"/ops/audit", nil)
@@ -78,7 +78,7 @@ func TestRun_ServesFromAnEmptyDatabaseUntilItIsStopped(t *testing.T) {
 	req.Header.Set("Authorization", "Bearer "+opsToken)
 	do(t, req, http.StatusOK, &books)
 	if o := books.Entries.Orders; books.Service != "order" || len(o) != 1 || o[0].OrderID != placed.ID || o[0].State != "pending" ||
-		o[0].WaitingOn != "reserved" || !books.Events.Audited || len(books.Events.Consumed) != 2 {
+		o[0].Missing != "reserved" || !books.Events.Audited || len(books.Events.Consumed) != 2 {
 		t.Errorf("books %+v", books)
 	}
 

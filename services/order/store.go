@@ -10,27 +10,28 @@ import (
 	"gorm.io/gorm"
 	"gorm.io/gorm/clause"
 
+	"github.com/quadrille-dev/quadrille/pkg/chassis/aggregate"
 	"github.com/quadrille-dev/quadrille/pkg/chassis/httpapi"
 	"github.com/quadrille-dev/quadrille/pkg/chassis/telemetry"
 	"github.com/quadrille-dev/quadrille/pkg/events"
 )
 
-// Migrations are this service's tables.
+// Migrations holds the migrations of this service's tables.
 //
 //go:embed migrations/*.sql
 var Migrations embed.FS
 
-// errUnknownOrder says that no order has this id.
+// errUnknownOrder means that no order has the id.
 var errUnknownOrder = errors.New("unknown order")
 
-// An orderRow is an order and the state that follows from it, stored to be searched for.
+// orderRow is an order, and the state that follows from it, for searches.
 type orderRow struct {
 	Order  orderColumns `gorm:"embedded"`
 	State  State
 	Origin origin `gorm:"embedded"`
 }
 
-// origin is what the request that placed an order is known by in traces and logs.
+// origin is the trace and the flow of the request that placed an order.
 type origin struct {
 	TraceParent   string
 	CorrelationID string
@@ -63,18 +64,6 @@ type orderColumns struct {
 
 func (orderRow) TableName() string { return "orders" }
 
-// Entry is one line of an order's history: what happened, when, and the event that said so.
-type HistoryEntry struct {
-	OrderID     string `gorm:"primaryKey"`
-	Position    int64  `gorm:"primaryKey;autoIncrement:false"`
-	At          time.Time
-	EventType   string
-	Description string
-}
-
-// TableName names the table of entries.
-func (HistoryEntry) TableName() string { return "order_history" }
-
 type productRow struct {
 	SKU     string `gorm:"primaryKey;column:sku"`
 	Name    string
@@ -85,7 +74,7 @@ type productRow struct {
 
 func (productRow) TableName() string { return "products" }
 
-func (r orderRow) order() *Order {
+func (r orderRow) toOrder() *Order {
 	o := Order(r.Order)
 	o.PlacedAt, o.WaitingSince = o.PlacedAt.UTC(), o.WaitingSince.UTC()
 	return &o
@@ -93,21 +82,42 @@ func (r orderRow) order() *Order {
 
 func newOrderRow(o *Order) orderRow { return orderRow{Order: orderColumns(*o), State: o.State()} }
 
-func insertOrder(ctx context.Context, tx *gorm.DB, o *Order) error {
-	row := newOrderRow(o)
-	row.Origin = origin{TraceParent: telemetry.TraceParent(ctx), CorrelationID: events.CorrelationID(ctx)}
-	if err := tx.Create(&row).Error; err != nil {
-		return fmt.Errorf("insert order %s: %w", o.ID, err)
+// storeChange inserts a new order, or updates what rules may change, and adds the entries to the order's history.
+func storeChange(ctx context.Context, tx *gorm.DB, c *aggregate.Change[Order], entries []HistoryEntry) error {
+	var err error
+	if c.Before.Version == 0 {
+		err = insertOrder(ctx, tx, &c.After)
+	} else {
+		err = updateOrder(tx, &c.After, c.Before.Version)
+	}
+	if err != nil || len(entries) == 0 {
+		return err
+	}
+	if err := tx.Create(&entries).Error; err != nil {
+		return fmt.Errorf("insert history: %w", err)
 	}
 	return nil
 }
 
-// lockOrder reads an order and makes everyone else who wants to change it wait for tx.
-func lockOrder(tx *gorm.DB, id string) (*Order, error) {
-	return findOrder(tx.Clauses(clause.Locking{Strength: "UPDATE"}), id)
+func insertOrder(ctx context.Context, tx *gorm.DB, o *Order) error {
+	row := newOrderRow(o)
+	row.Origin = origin{TraceParent: telemetry.TraceParent(ctx), CorrelationID: events.CorrelationID(ctx)}
+	if err := tx.Create(&row).Error; err != nil {
+		return fmt.Errorf("insert order: %w", err)
+	}
+	return nil
 }
 
-// findOrder answers errUnknownOrder also for what cannot be an id.
+// lockOrder reads an order and locks its row until tx ends.
+func lockOrder(tx *gorm.DB, id string) (Order, error) {
+	o, err := findOrder(tx.Clauses(clause.Locking{Strength: clause.LockingStrengthUpdate}), id)
+	if err != nil {
+		return Order{}, err
+	}
+	return *o, nil
+}
+
+// findOrder returns errUnknownOrder also for a string that cannot be an id.
 func findOrder(tx *gorm.DB, id string) (*Order, error) {
 	if !httpapi.ValidID(id) {
 		return nil, fmt.Errorf("order %q: %w", id, errUnknownOrder)
@@ -120,10 +130,10 @@ func findOrder(tx *gorm.DB, id string) (*Order, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read order %s: %w", id, err)
 	}
-	return row.order(), nil
+	return row.toOrder(), nil
 }
 
-// findOrigin answers where the order comes from; nothing if there is no such order.
+// findOrigin returns the order's origin, or a zero origin if there is no such order.
 func findOrigin(tx *gorm.DB, id string) (origin, error) {
 	if !httpapi.ValidID(id) {
 		return origin{}, nil
@@ -138,36 +148,26 @@ func findOrigin(tx *gorm.DB, id string) (origin, error) {
 	return rows[0].Origin, nil
 }
 
-// changing are the columns that rules may change. What was ordered, and for how much, stays.
+// changing lists the columns that rules may change. The items and the total stay.
 var changing = []string{
 	"reserved", "paid", "dispatched", "delivered", "shipment_failed", "cancelled", "customer_asked", "deadline_asked",
 	"state", "confirmed", "reason", "waiting_since", "stalled", "payment_id", "decline_code", "refunded", "shipment_id",
 	"tracking", "version",
 }
 
-// storeOrder stores what rules may change, if the order still has the version that was read.
-func storeOrder(tx *gorm.DB, o *Order, wasVersion int64) error {
+// updateOrder writes what rules may change, if the order still has the version that was read.
+func updateOrder(tx *gorm.DB, o *Order, wasVersion int64) error {
 	r := tx.Model(&orderRow{}).Where("id = ? AND version = ?", o.ID, wasVersion).Select(changing).Updates(newOrderRow(o))
 	if r.Error != nil {
-		return fmt.Errorf("update order %s: %w", o.ID, r.Error)
+		return fmt.Errorf("update order: %w", r.Error)
 	}
 	if r.RowsAffected != 1 {
-		return fmt.Errorf("update order %s: version %d is gone", o.ID, wasVersion)
+		return fmt.Errorf("update order: version %d not found", wasVersion)
 	}
 	return nil
 }
 
-func insertHistory(tx *gorm.DB, entries []HistoryEntry) error {
-	if len(entries) == 0 {
-		return nil
-	}
-	if err := tx.Create(&entries).Error; err != nil {
-		return fmt.Errorf("write history of order %s: %w", entries[0].OrderID, err)
-	}
-	return nil
-}
-
-// readHistory lists what happened to an order, oldest first.
+// readHistory returns the history of an order, oldest entry first.
 func readHistory(tx *gorm.DB, id string) ([]HistoryEntry, error) {
 	var entries []HistoryEntry
 	if err := tx.Where("order_id = ?", id).Order("at, position").Find(&entries).Error; err != nil {
@@ -176,15 +176,15 @@ func readHistory(tx *gorm.DB, id string) ([]HistoryEntry, error) {
 	return entries, nil
 }
 
-// orderFilter chooses orders; an empty field does not restrict.
+// orderFilter selects orders. An empty field does not restrict.
 type orderFilter struct {
 	CustomerID string
 	State      State
-	Before     string // an order's id: only older ones
+	Before     string // an order's id; only older orders are selected
 	Limit      int
 }
 
-// listOrders answers the newest orders first.
+// listOrders returns the newest orders first.
 func listOrders(tx *gorm.DB, f orderFilter) ([]*Order, error) {
 	q := tx.Order("id DESC").Limit(f.Limit)
 	if f.CustomerID != "" {
@@ -199,14 +199,14 @@ func listOrders(tx *gorm.DB, f orderFilter) ([]*Order, error) {
 	return findAll(q)
 }
 
-// waitingFilter chooses orders that have not ended.
+// waitingFilter selects orders that have not ended.
 type waitingFilter struct {
 	Stalled bool
-	After   *httpapi.Cursor // the last one that is known already, if any
+	After   *httpapi.Cursor // the last order of the previous page, if any
 	Limit   int
 }
 
-// listWaiting answers those first that have waited longest.
+// listWaiting returns the orders with the longest wait first.
 func listWaiting(tx *gorm.DB, f waitingFilter) ([]*Order, error) {
 	q := tx.Where("state NOT IN ?", []State{Completed, Cancelled})
 	if f.Stalled {
@@ -218,16 +218,16 @@ func listWaiting(tx *gorm.DB, f waitingFilter) ([]*Order, error) {
 	return findAll(q.Order("waiting_since, id").Limit(f.Limit))
 }
 
-// listOverdue answers orders that have waited for too long and of which nobody was told: for the shop since before
-// shop, for the carrier since before carrier. See Order.StallsAt.
-func listOverdue(tx *gorm.DB, shop, carrier time.Time, limit int) ([]*Order, error) {
+// listOverdue returns orders that have waited for too long and are not yet stalled: for a service since before services,
+// for the carrier since before carrier. See Order.StallsAt.
+func listOverdue(tx *gorm.DB, services, carrier time.Time, limit int) ([]*Order, error) {
 	const waitsForCarrier = "(state = 'shipped' OR state = 'paid' AND shipment_id <> '')"
 	return findAll(tx.Where("state NOT IN ? AND NOT stalled", []State{Completed, Cancelled}).
-		Where(waitsForCarrier+" AND waiting_since < ? OR NOT "+waitsForCarrier+" AND waiting_since < ?", carrier, shop).
+		Where(waitsForCarrier+" AND waiting_since < ? OR NOT "+waitsForCarrier+" AND waiting_since < ?", carrier, services).
 		Order("waiting_since, id").Limit(limit))
 }
 
-// openGroup is how many of the orders that have not ended have seen the same.
+// openGroup is the number of orders that have not ended and have observed the same facts.
 type openGroup struct {
 	Observed `gorm:"embedded"`
 	Booked   bool
@@ -235,7 +235,7 @@ type openGroup struct {
 	Count    int64
 }
 
-// order is one of the group, as far as it is known.
+// toOrder returns an order of the group, with the fields that are known.
 func (g openGroup) toOrder() *Order {
 	o := &Order{Observed: g.Observed, Stalled: g.Stalled}
 	if g.Booked {
@@ -245,10 +245,10 @@ func (g openGroup) toOrder() *Order {
 }
 
 func countOpen(tx *gorm.DB) ([]openGroup, error) {
-	const seen = "reserved, paid, dispatched, delivered, shipment_failed, cancelled, customer_asked, deadline_asked, stalled"
+	const observed = "reserved, paid, dispatched, delivered, shipment_failed, cancelled, customer_asked, deadline_asked, stalled"
 	var groups []openGroup
 	err := tx.Model(&orderRow{}).Where("state NOT IN ?", []State{Completed, Cancelled}).
-		Select(seen + ", shipment_id <> '' AS booked, count(*) AS count").Group(seen + ", shipment_id <> ''").Scan(&groups).Error
+		Select(observed + ", shipment_id <> '' AS booked, count(*) AS count").Group(observed + ", shipment_id <> ''").Scan(&groups).Error
 	if err != nil {
 		return nil, fmt.Errorf("count open orders: %w", err)
 	}
@@ -262,12 +262,12 @@ func findAll(q *gorm.DB) ([]*Order, error) {
 	}
 	orders := make([]*Order, len(rows))
 	for i, r := range rows {
-		orders[i] = r.order()
+		orders[i] = r.toOrder()
 	}
 	return orders, nil
 }
 
-// readCatalogue reads the copies of those products that are known, deleted ones included.
+// readCatalogue returns the copies of the known products, including deleted ones, by SKU.
 func readCatalogue(tx *gorm.DB, skus []string) (map[string]Product, error) {
 	var rows []productRow
 	if err := tx.Where("sku IN ?", skus).Find(&rows).Error; err != nil {
@@ -280,8 +280,8 @@ func readCatalogue(tx *gorm.DB, skus []string) (map[string]Product, error) {
 	return catalogue, nil
 }
 
-// keepProduct stores what an event says about a product, unless a newer event has been seen.
-func keepProduct(tx *gorm.DB, p Product) error {
+// storeProduct stores the copy of a product, unless a newer version is stored.
+func storeProduct(tx *gorm.DB, p Product) error {
 	row := productRow(p)
 	err := tx.Clauses(clause.OnConflict{
 		Columns:   []clause.Column{{Name: "sku"}},
@@ -289,7 +289,7 @@ func keepProduct(tx *gorm.DB, p Product) error {
 		Where:     clause.Where{Exprs: []clause.Expression{gorm.Expr("products.version < excluded.version")}},
 	}).Create(&row).Error
 	if err != nil {
-		return fmt.Errorf("keep product %s, version %d: %w", p.SKU, p.Version, err)
+		return fmt.Errorf("store product %s, version %d: %w", p.SKU, p.Version, err)
 	}
 	return nil
 }

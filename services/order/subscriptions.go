@@ -1,30 +1,34 @@
 package order
 
-import "github.com/quadrille-dev/quadrille/pkg/events"
+import (
+	"github.com/quadrille-dev/quadrille/contracts"
+	"github.com/quadrille-dev/quadrille/pkg/events"
+)
 
-// Subscriptions is the table of everything that this service reacts to. The first column names the queue: renaming
-// a reaction means moving what waits in it. s may be nil if only the names are wanted.
+// Subscriptions returns the table of the events that this service handles. The first column names the handler and its
+// queue: messages in the queue of a renamed handler have to be moved. With a nil Service the table serves to declare
+// the topology.
 func Subscriptions(s *Service) []events.Subscription {
 	return []events.Subscription{
-		events.Handle("inventory-reserved", s.OnInventoryReserved),
-		events.Handle("inventory-reservation-failed", s.OnInventoryReservationFailed),
-		events.Handle("inventory-released", s.OnInventoryReleased),
+		events.Handle("inventory-reserved", on(s, (*Order).InventoryReserved)),
+		events.Handle("inventory-reservation-failed", on(s, (*Order).InventoryReservationFailed)),
+		events.Handle("inventory-released", record[contracts.InventoryReleased](s)),
 
-		events.Handle("payment-processed", s.OnPaymentProcessed),
-		events.Handle("payment-failed", s.OnPaymentFailed),
-		events.Handle("payment-refunded", s.OnPaymentRefunded),
-		events.Handle("payment-voided", s.OnPaymentVoided),
+		events.Handle("payment-processed", on(s, (*Order).PaymentProcessed)),
+		events.Handle("payment-failed", on(s, (*Order).PaymentFailed)),
+		events.Handle("payment-refunded", on(s, (*Order).PaymentRefunded)),
+		events.Handle("payment-voided", on(s, (*Order).PaymentVoided)),
 
-		events.Handle("shipment-created", s.OnShipmentCreated),
-		events.Handle("shipment-dispatched", s.OnShipmentDispatched),
-		events.Handle("shipment-delivered", s.OnShipmentDelivered),
-		events.Handle("shipment-failed", s.OnShipmentFailed),
+		events.Handle("shipment-created", on(s, (*Order).ShipmentCreated)),
+		events.Handle("shipment-dispatched", on(s, (*Order).ShipmentDispatched)),
+		events.Handle("shipment-delivered", on(s, (*Order).ShipmentDelivered)),
+		events.Handle("shipment-failed", on(s, (*Order).ShipmentFailed)),
 		events.Handle("shipment-cancel-refused", s.OnShipmentCancelRefused),
 
-		events.Handle("order-payment-deadline-passed", s.OnOrderPaymentDeadlinePassed),
+		events.Handle("order-payment-deadline-passed", on(s, (*Order).OrderPaymentDeadlinePassed)),
 
-		events.Handle("product-created", s.OnProductCreated),
-		events.Handle("product-updated", s.OnProductUpdated),
-		events.Handle("product-deleted", s.OnProductDeleted),
+		events.Handle("product-created", storing(fromProductCreated)),
+		events.Handle("product-updated", storing(fromProductUpdated)),
+		events.Handle("product-deleted", storing(fromProductDeleted)),
 	}
 }

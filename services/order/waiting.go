@@ -2,19 +2,22 @@ package order
 
 import (
 	"fmt"
+	"slices"
 	"time"
+
+	"github.com/quadrille-dev/quadrille/contracts"
 )
 
-// Milestone is a fact that an order is to hear on its way, and the service that tells it.
+// Milestone is a fact that an order waits for, and the service that publishes it.
 type Milestone struct {
-	Fact    string `json:"fact"`
-	Service string `json:"service"`
+	Fact    string `json:"missing"`
+	Service string `json:"waitingOn"`
 }
 
-// way is what an order hears if nothing goes wrong.
-var way = []struct {
+// milestones lists the facts of an order that completes, in order.
+var milestones = []struct {
 	Milestone
-	seen func(*Order) bool
+	reached func(*Order) bool
 }{
 	{Milestone{"reserved", "inventory"}, func(o *Order) bool { return o.Observed.Reserved }},
 	{Milestone{"paid", "payment"}, func(o *Order) bool { return o.Observed.Paid }},
@@ -23,52 +26,60 @@ var way = []struct {
 	{Milestone{"delivered", "shipping"}, func(o *Order) bool { return o.Observed.Delivered }},
 }
 
-// Patience says how long an order waits for others.
+// Timeouts holds how long an order may wait.
 type Timeouts struct {
-	Payment  time.Duration // after that, an order that is not paid is asked to be cancelled
-	Services time.Duration // after that, an order that waits for one of our services has stalled
-	Carrier  time.Duration // and one that waits for the hand-over or the delivery
+	Payment  time.Duration // for the payment; then the order requests its cancellation
+	Services time.Duration // for a fact of a service; then the order has stalled
+	Carrier  time.Duration // for the dispatch or the delivery by the carrier; then the order has stalled
 }
 
-// StallsAt is when the order will have waited for longer than it should; false if it has ended.
-func (o *Order) StallsAt(p Timeouts) (time.Time, bool) {
-	wait, waits := o.WaitingOn()
+// StallsAt returns when the order will have waited for longer than it should, and false if it has ended.
+func (o *Order) StallsAt(t Timeouts) (time.Time, bool) {
+	next, waits := o.WaitingOn()
 	switch {
 	case !waits:
 		return time.Time{}, false
-	case wait.Fact == "dispatched" || wait.Fact == "delivered":
-		return o.WaitingSince.Add(p.Carrier), true
+	case next.Fact == "dispatched" || next.Fact == "delivered":
+		return o.WaitingSince.Add(t.Carrier), true
 	default:
-		return o.WaitingSince.Add(p.Services), true
+		return o.WaitingSince.Add(t.Services), true
 	}
 }
 
-// WaitsFor is what must be heard for the order to go on; false if it has ended. In the place of what it waits for,
-// its refusal may come.
+// progressed reports whether the order waits for something else than before the change.
+func progressed(before, after *Order, etos []contracts.ETO) bool {
+	was, _ := before.WaitingOn()
+	is, _ := after.WaitingOn()
+	return before.State() != after.State() || was != is ||
+		slices.Contains(etos, after.cancelRequested(contracts.ReasonCustomer))
+}
+
+// WaitingOn returns the milestone that the order waits for, and false if it has ended. The service may also publish the
+// rejection instead of the fact.
 func (o *Order) WaitingOn() (Milestone, bool) {
 	switch state := o.State(); {
 	case state.Ended():
 		return Milestone{}, false
 	case state == Cancelling && o.Observed.ShipmentFailed:
-		return Milestone{"cancelled", "payment"}, true // once the refund has landed
+		return Milestone{"cancelled", "payment"}, true // once the refund is made
 	case state == Cancelling:
-		return Milestone{"cancelled", "shipping"}, true // which has payment give the money back, or says why not
+		return Milestone{"cancelled", "shipping"}, true // which has the payment refunded, or publishes why not
 	default:
 		next := 0
-		for i, m := range way {
-			if m.seen(o) {
+		for i, m := range milestones {
+			if m.reached(o) {
 				next = i + 1
 			}
 		}
-		return way[next].Milestone, true
+		return milestones[next].Milestone, true
 	}
 }
 
-// Overtaken lists facts that have not been heard although later ones have: they are still under way.
+// Overtaken returns the missing facts of which a later one has been observed: their events are still on the way.
 func (o *Order) Overtaken() []Milestone {
 	var missing, overtaken []Milestone
-	for _, m := range way {
-		if m.seen(o) {
+	for _, m := range milestones {
+		if m.reached(o) {
 			overtaken, missing = append(overtaken, missing...), nil
 		} else {
 			missing = append(missing, m.Milestone)
@@ -77,16 +88,16 @@ func (o *Order) Overtaken() []Milestone {
 	return overtaken
 }
 
-// Message tells the customer what is happening, and why.
+// Message returns a sentence for the customer: what is happening, and why.
 func (o *Order) Message() string {
-	message := o.happening()
+	message := o.describeState()
 	if o.Stalled {
 		message += " This takes longer than it should; we are looking into it."
 	}
 	return message
 }
 
-func (o *Order) happening() string {
+func (o *Order) describeState() string {
 	switch o.State() {
 	case Pending:
 		return "We are checking that everything you ordered is in stock."
@@ -102,13 +113,13 @@ func (o *Order) happening() string {
 	case Completed:
 		return "Your parcel was delivered."
 	case Cancelling:
-		return o.cancelling()
+		return o.describeCancelling()
 	default:
-		return o.cancelled()
+		return o.describeCancelled()
 	}
 }
 
-func (o *Order) cancelling() string {
+func (o *Order) describeCancelling() string {
 	switch o.Why() {
 	case Undeliverable:
 		return "The carrier cannot deliver to your address. You are getting your money back."
@@ -122,7 +133,7 @@ func (o *Order) cancelling() string {
 	}
 }
 
-func (o *Order) cancelled() string {
+func (o *Order) describeCancelled() string {
 	money := " Nothing was charged."
 	if o.Refunded {
 		money = " You got your money back."

@@ -8,7 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-func TestWaitsFor_NamesWhatIsMissingAndWhoTellsIt(t *testing.T) {
+func TestOrder_WaitingOn(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		steps     []step
@@ -43,9 +43,7 @@ func TestWaitsFor_NamesWhatIsMissingAndWhoTellsIt(t *testing.T) {
 	}
 }
 
-var booked = step{"booked", func(o *Order) []Fact { o.ShipmentID = "shp_1"; return nil }}
-
-func TestStallsAt_IsPatientWithTheCarrierOnly(t *testing.T) {
+func TestOrder_StallsAt(t *testing.T) {
 	t.Parallel()
 	p := Timeouts{Services: time.Minute, Carrier: time.Hour}
 	for _, c := range []struct {
@@ -70,7 +68,7 @@ func TestStallsAt_IsPatientWithTheCarrierOnly(t *testing.T) {
 }
 
 // What a customer reads says what happens, why, and what becomes of the money.
-func TestMessage_SaysWhatIsHappeningAndWhy(t *testing.T) {
+func TestOrder_Message(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		steps []step
@@ -91,7 +89,7 @@ func TestMessage_SaysWhatIsHappeningAndWhy(t *testing.T) {
 		{[]step{deadline, voidedDeadline}, []string{"not made in time", "Nothing was charged"}},
 		{[]step{deadline, processed}, []string{"payment came late"}},
 		{[]step{deadline, cancel, voidedDeadline}, []string{"as you asked", "not made in time", "Nothing was charged"}},
-		{[]step{{"voided", func(o *Order) []Fact { return o.PaymentVoided("") }}}, []string{"Cancelled. Nothing was charged"}},
+		{[]step{voidedUnknown}, []string{"Cancelled. Nothing was charged"}},
 		{[]step{reserved, processed, undeliverable, refundedAddress}, []string{"cannot deliver", "got your money back"}},
 	} {
 		o, _ := run(c.steps...)

@@ -8,23 +8,25 @@ import (
 
 	"gorm.io/gorm"
 
+	"github.com/quadrille-dev/quadrille/contracts"
+	"github.com/quadrille-dev/quadrille/pkg/chassis/aggregate"
 	"github.com/quadrille-dev/quadrille/pkg/chassis/telemetry"
 	"github.com/quadrille-dev/quadrille/pkg/events"
 )
 
-// overdueBatch bounds how many orders are looked for at once.
+// overdueBatch is the largest number of orders that one query reads.
 const overdueBatch = 100
 
-// Watch announces orders that have waited for longer than they should, until ctx ends. It changes nothing about them,
-// and commands nobody: it is a watchdog. Several instances may watch at once; each order is announced once. A database
-// that is away is only logged. It always returns nil.
+// Watch publishes order.stalled for orders that have waited for longer than they should. It blocks until ctx ends and
+// returns nil. It changes nothing else about the orders. Several instances may run at once; each order is published
+// once. An unavailable database is logged.
 func (s *Service) Watch(ctx context.Context) error {
 	every := min(max(min(s.timeouts.Services, s.timeouts.Carrier)/10, 50*time.Millisecond), time.Minute)
 	ticker := time.NewTicker(every)
 	defer ticker.Stop()
 	for {
-		if err := s.announceOverdue(ctx); err != nil && ctx.Err() == nil {
-			slog.WarnContext(ctx, "stalled orders were not all announced", "error", err)
+		if err := s.publishOverdue(ctx); err != nil && ctx.Err() == nil {
+			slog.WarnContext(ctx, "cannot publish all stalled orders", "error", err)
 		}
 		select {
 		case <-ticker.C:
@@ -34,8 +36,8 @@ func (s *Service) Watch(ctx context.Context) error {
 	}
 }
 
-// announceOverdue announces all there are, however many.
-func (s *Service) announceOverdue(ctx context.Context) error {
+// publishOverdue publishes all overdue orders, batch by batch.
+func (s *Service) publishOverdue(ctx context.Context) error {
 	for {
 		overdue, err := listOverdue(s.db.WithContext(ctx), now().Add(-s.timeouts.Services), now().Add(-s.timeouts.Carrier), overdueBatch)
 		if err != nil {
@@ -43,7 +45,7 @@ func (s *Service) announceOverdue(ctx context.Context) error {
 		}
 		var errs []error
 		for _, o := range overdue {
-			errs = append(errs, s.announce(ctx, o.ID))
+			errs = append(errs, s.publishStalled(ctx, o.ID))
 		}
 		if err := errors.Join(errs...); err != nil || len(overdue) < overdueBatch {
 			return err
@@ -51,33 +53,29 @@ func (s *Service) announceOverdue(ctx context.Context) error {
 	}
 }
 
-// announce tells of one order, if it has not got on meanwhile.
-func (s *Service) announce(ctx context.Context, orderID string) error {
+// publishStalled publishes order.stalled for one order, unless it has made progress since it was read.
+func (s *Service) publishStalled(ctx context.Context, orderID string) error {
 	from, err := findOrigin(s.db.WithContext(ctx), orderID)
 	if err != nil {
 		return err
 	}
 	ctx, span := telemetry.ContinueTrace(events.WithCorrelationID(ctx, from.CorrelationID), from.TraceParent, "watch order")
 	defer span.End()
-	var stalled *Order
+	var c *aggregate.Change[Order]
 	err = s.db.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
-		o, err := lockOrder(tx, orderID)
-		if err != nil {
-			return err
-		}
-		if at, waits := o.StallsAt(s.timeouts); !waits || now().Before(at) {
-			return nil
-		}
-		changed, err := s.apply(ctx, tx, o, (*Order).Overdue)
-		if changed {
-			stalled = o
-		}
+		c, err = s.orders(nil).Apply(ctx, tx, orderID, func(o *Order) ([]contracts.ETO, error) {
+			if at, waits := o.StallsAt(s.timeouts); !waits || now().Before(at) {
+				return nil, nil
+			}
+			return o.Overdue(), nil
+		})
 		return err
 	})
-	if err == nil && stalled != nil {
-		wait, _ := stalled.WaitingOn()
-		slog.WarnContext(ctx, "order stalled", "order_id", orderID, "state", string(stalled.State()),
-			"waiting_for", wait.Fact, "from", wait.Service, "since", stalled.WaitingSince)
+	if err == nil && !c.Noop {
+		o := c.After
+		next, _ := o.WaitingOn()
+		slog.WarnContext(ctx, "order stalled", "order_id", orderID, "state", string(o.State()),
+			"missing", next.Fact, "waiting_on", next.Service, "since", o.WaitingSince)
 	}
 	return err
 }

@@ -105,7 +105,7 @@ func TestStalled_EndsWhenTheCustomersRequestGoesOut(t *testing.T) {
 	s.watch(t, 1)
 	s.tr.WaitFor(t, "order.stalled.v1", id)
 	s.cancel(t, id)
-	if got := s.get(t, id); got.History[len(got.History)-1].Description != "the customer asked to cancel; the deadline's request is answered first" {
+	if got := s.get(t, id); got.History[len(got.History)-1].Description != "the customer asked to cancel; the deadline's request is decided first" {
 		t.Errorf("the wish left no trace: %+v", got.History)
 	}
 	s.deliver(t, contracts.ShipmentCancelRefused{OrderID: id, Because: contracts.BecausePaid})
@@ -123,19 +123,19 @@ func TestOps_ShowWhichFactsAreMissingAndSinceWhen(t *testing.T) {
 
 	type fact struct{ Fact, At string }
 	type facts struct {
-		ID, State string
-		WaitingOn struct{ Fact, Service, Since string }
-		Observed  []fact
-		Overtaken []struct{ Fact, From string }
-		Stalled   bool
-		History   []struct{ Event string }
+		ID, State                        string
+		Missing, WaitingOn, WaitingSince string
+		Observed                         []fact
+		Overtaken                        []struct{ Missing string }
+		Stalled                          bool
+		History                          []struct{ Event string }
 	}
 	got := decode[facts](t, s.ops(t, "/orders/"+id), http.StatusOK)
-	if got.State != "cancelling" || got.WaitingOn.Fact != "cancelled" || got.WaitingOn.Service != "shipping" || got.Stalled {
+	if got.State != "cancelling" || got.Missing != "cancelled" || got.WaitingOn != "shipping" || got.Stalled {
 		t.Errorf("facts %+v", got)
 	}
-	if since, err := time.Parse(time.RFC3339, got.WaitingOn.Since); err != nil || time.Since(since) > time.Minute {
-		t.Errorf("waiting since %q", got.WaitingOn.Since)
+	if since, err := time.Parse(time.RFC3339, got.WaitingSince); err != nil || time.Since(since) > time.Minute {
+		t.Errorf("waiting since %q", got.WaitingSince)
 	}
 	var seen []string
 	for _, f := range got.Observed {
@@ -147,7 +147,7 @@ func TestOps_ShowWhichFactsAreMissingAndSinceWhen(t *testing.T) {
 	if diff := cmp.Diff([]string{"paid", "customer asked to cancel"}, seen); diff != "" {
 		t.Errorf("seen (-want +got)\n%s", diff)
 	}
-	if len(got.Overtaken) != 1 || got.Overtaken[0].Fact != "reserved" || len(got.History) != 4 {
+	if len(got.Overtaken) != 1 || got.Overtaken[0].Missing != "reserved" || len(got.History) != 4 {
 		t.Errorf("overtaken %v, history %v", got.Overtaken, got.History)
 	}
 
@@ -183,8 +183,8 @@ func TestOps_ListOrdersThatWaitLongestFirst(t *testing.T) {
 
 	type page struct {
 		Items []struct {
-			ID        string
-			WaitingOn struct{ Fact string }
+			ID      string
+			Missing string
 		}
 		NextCursor string
 	}
@@ -192,7 +192,7 @@ func TestOps_ListOrdersThatWaitLongestFirst(t *testing.T) {
 	for path := "/orders?limit=2"; path != ""; {
 		got := decode[page](t, s.ops(t, path), http.StatusOK)
 		for _, o := range got.Items {
-			ids, facts = append(ids, o.ID), append(facts, o.WaitingOn.Fact)
+			ids, facts = append(ids, o.ID), append(facts, o.Missing)
 		}
 		if path = ""; got.NextCursor != "" {
 			path = "/orders?limit=2&cursor=" + got.NextCursor

@@ -16,21 +16,21 @@ import (
 	"github.com/quadrille-dev/quadrille/pkg/events"
 )
 
-// Gateway is the way to the card processor, through the official Stripe client. Its errors are verdicts for a
-// reaction: events.Unavailable if the processor cannot be reached, events.Permanent if it will never take the
-// request, any other if trying again may help. They carry neither card data nor keys. What the processor says about
-// a card is no error but an Intent. It is safe for concurrent use; a call blocks for the client's time-out at most.
+// Gateway calls the card processor through the official Stripe client. Its errors are those that a handler returns:
+// events.Unavailable if the card processor cannot be reached, events.Permanent if it will never accept the request, any
+// other if a retry may help. They carry neither card data nor keys. A declined card is not an error but the status of an
+// Intent. A Gateway is safe for concurrent use. A call blocks for at most the client's timeout.
 type Gateway struct {
 	stripe    *stripe.Client
 	transport *http.Transport
 }
 
-// NewGateway talks to the processor at address, https://api.stripe.com or a compatible one. Each call takes timeout at
-// most. It repeats nothing by itself: a reaction that failed is delivered again.
+// NewGateway returns a gateway to the card processor at address: https://api.stripe.com or a compatible one. Each call
+// takes at most timeout. The gateway does not retry, because a failed handler is retried.
 func NewGateway(address, key string, timeout time.Duration) *Gateway {
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.MaxIdleConnsPerHost = 32
-	transport.DialContext = (&net.Dialer{Timeout: timeout / 2}).DialContext // so that "not reached" shows as such
+	transport.DialContext = (&net.Dialer{Timeout: timeout / 2}).DialContext // so that an unreachable address fails in the dial
 	client := &http.Client{Timeout: timeout, Transport: otelhttp.NewTransport(onceTransport{transport})}
 	backends := stripe.NewBackendsWithConfig(&stripe.BackendConfig{
 		URL:               stripe.String(address),
@@ -42,46 +42,46 @@ func NewGateway(address, key string, timeout time.Duration) *Gateway {
 	return &Gateway{stripe: stripe.NewClient(key, stripe.WithBackends(backends)), transport: transport}
 }
 
-// onceTransport sends a request once, and takes a page that something in between answers, for a processor it
-// cannot reach, for what it is.
+// onceTransport sends a request once. A gateway error that is not JSON comes from a proxy that cannot reach the card
+// processor, and becomes events.Unavailable.
 type onceTransport struct{ *http.Transport }
 
 func (t onceTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	once := *r
-	once.GetBody = nil // else a request with an idempotency key is sent again when its connection breaks
-	answer, err := t.Transport.RoundTrip(&once)
-	if err != nil || answer.StatusCode < http.StatusBadGateway || strings.Contains(answer.Header.Get("Content-Type"), "json") {
-		return answer, err
+	once.GetBody = nil // with it, net/http repeats a request that has an idempotency key when its connection breaks
+	response, err := t.Transport.RoundTrip(&once)
+	if err != nil || response.StatusCode < http.StatusBadGateway || strings.Contains(response.Header.Get("Content-Type"), "json") {
+		return response, err
 	}
-	answer.Body.Close()
-	return nil, events.Unavailable(fmt.Errorf("status %d from in between", answer.StatusCode))
+	response.Body.Close()
+	return nil, events.Unavailable(fmt.Errorf("proxy returned status %d", response.StatusCode))
 }
 
-// Close lets idle connections go.
+// Close closes idle connections.
 func (g *Gateway) Close() { g.transport.CloseIdleConnections() }
 
-// Intent is a payment intent as far as it matters here.
+// Intent is the part of a payment intent that this service needs.
 type Intent struct {
 	ID     string
 	Status IntentStatus
-	Code   string // why it was refused
+	Code   string // why it was declined
 }
 
-// IntentStatus is what has become of an intent.
+// IntentStatus is the status of an intent.
 type IntentStatus int
 
-// An intent is open until it is either captured or refused, and then stays so.
+// Statuses of an intent. An intent is open until it is captured or declined, and then stays so.
 const (
 	IntentOpen IntentStatus = iota
 	IntentCaptured
-	IntentRefused
+	IntentDeclined
 )
 
-// errKeySpent says that the processor answers an idempotency key with a failure that it saved, or with a success that
-// did not last, and will go on doing so.
-var errKeySpent = errors.New("the idempotency key is spent")
+// errKeyUsedUp means that the card processor replays, for an idempotency key, a stored failure or a refund that failed
+// later, and will continue to do so.
+var errKeyUsedUp = errors.New("idempotency key is used up")
 
-// Create makes an intent. It captures nothing before Confirm.
+// Create creates an intent. Nothing is captured before Confirm.
 func (g *Gateway) Create(ctx context.Context, key, orderID string, amount Money, method string) (Intent, error) {
 	params := &stripe.PaymentIntentCreateParams{
 		Amount:        stripe.Int64(amount.Amount),
@@ -89,41 +89,41 @@ func (g *Gateway) Create(ctx context.Context, key, orderID string, amount Money,
 		PaymentMethod: stripe.String(method),
 		AutomaticPaymentMethods: &stripe.PaymentIntentCreateAutomaticPaymentMethodsParams{
 			Enabled:        stripe.Bool(true),
-			AllowRedirects: stripe.String("never"), // nobody is there to be redirected
+			AllowRedirects: stripe.String("never"), // a backend cannot follow a redirect
 		},
 		Metadata: map[string]string{"order_id": orderID},
 	}
 	params.SetIdempotencyKey(key)
 	created, err := g.stripe.V1PaymentIntents.Create(ctx, params)
-	if code, refused := refusal(err); refused {
-		return Intent{Status: IntentRefused, Code: code}, nil
+	if code, declined := declineCode(err); declined {
+		return Intent{Status: IntentDeclined, Code: code}, nil
 	}
 	if err != nil {
-		return Intent{}, verdict("create intent", err)
+		return Intent{}, toHandlerError("create intent", err)
 	}
-	return g.settle(ctx, created)
+	return g.toIntent(ctx, created)
 }
 
-// Read asks what has become of an intent.
+// Read returns the current status of an intent.
 func (g *Gateway) Read(ctx context.Context, id string) (Intent, error) {
 	read, err := g.stripe.V1PaymentIntents.Retrieve(ctx, id, nil)
 	if err != nil {
-		return Intent{}, verdict("read intent", err)
+		return Intent{}, toHandlerError("read intent", err)
 	}
-	return g.settle(ctx, read)
+	return g.toIntent(ctx, read)
 }
 
-// Confirm asks for the money and answers what has become of the intent. Any answer but a plain yes, and none at
-// all, leaves that open: then the intent itself is read, and only what it says counts. If the request was refused and
-// left the intent as it was, the intent is cancelled, so that nobody can confirm it later.
+// Confirm captures the amount and returns the intent's status. If the response is an error, or is lost, the outcome is
+// unknown: then the intent is read, and its status decides. If the request was rejected and left the intent open, the
+// intent is cancelled, so that it cannot be confirmed later.
 func (g *Gateway) Confirm(ctx context.Context, key, id string) (Intent, error) {
 	params := &stripe.PaymentIntentConfirmParams{}
 	params.SetIdempotencyKey(key)
 	confirmed, err := g.stripe.V1PaymentIntents.Confirm(ctx, id, params)
 	if err == nil {
-		return g.settle(ctx, confirmed)
+		return g.toIntent(ctx, confirmed)
 	}
-	failed := verdict("confirm intent", err)
+	failed := toHandlerError("confirm intent", err)
 	read, readErr := g.Read(ctx, id)
 	if readErr != nil {
 		return Intent{}, fmt.Errorf("%w (after: %v)", readErr, failed)
@@ -131,19 +131,19 @@ func (g *Gateway) Confirm(ctx context.Context, key, id string) (Intent, error) {
 	if read.Status != IntentOpen {
 		return read, nil
 	}
-	code, refused := refusal(err)
-	if !refused {
+	code, declined := declineCode(err)
+	if !declined {
 		return read, failed
 	}
 	if err := g.cancel(ctx, id); err != nil {
 		return read, err
 	}
-	return Intent{ID: id, Status: IntentRefused, Code: code}, nil
+	return Intent{ID: id, Status: IntentDeclined, Code: code}, nil
 }
 
-// Refund gives back what is left of an intent, and returns once amount, in minor units, has been given back in all.
-// As with Confirm, only what is read counts: a refund that was made may have failed since, and a key may answer with
-// one that did.
+// Refund refunds what is left of an intent, and returns nil once amount, in minor units, has been refunded in total. As
+// with Confirm, only what is read afterwards counts: a refund may fail after it was made, and the card processor may
+// replay one that failed for its idempotency key.
 func (g *Gateway) Refund(ctx context.Context, key, id string, amount int64) error {
 	given, err := g.refunded(ctx, id)
 	if err != nil || given >= amount {
@@ -154,9 +154,9 @@ func (g *Gateway) Refund(ctx context.Context, key, id string, amount int64) erro
 	made, err := g.stripe.V1Refunds.Create(ctx, params)
 	var failed error
 	if err != nil {
-		failed = verdict("refund", err)
+		failed = toHandlerError("refund", err)
 	} else {
-		failed = fmt.Errorf("processor: refund %s is %s: %w", made.ID, made.Status, errKeySpent)
+		failed = fmt.Errorf("card processor: refund %s is %s: %w", made.ID, made.Status, errKeyUsedUp)
 	}
 	given, err = g.refunded(ctx, id)
 	if err != nil {
@@ -168,12 +168,12 @@ func (g *Gateway) Refund(ctx context.Context, key, id string, amount int64) erro
 	return nil
 }
 
-// refunded sums what has been given back. A refund that is pending is the processor's promise, and counts.
+// refunded returns the sum of the refunds made so far. A pending refund counts.
 func (g *Gateway) refunded(ctx context.Context, id string) (int64, error) {
 	var sum int64
 	for refund, err := range g.stripe.V1Refunds.List(ctx, &stripe.RefundListParams{PaymentIntent: stripe.String(id)}).All(ctx) {
 		if err != nil {
-			return 0, verdict("list refunds", err)
+			return 0, toHandlerError("list refunds", err)
 		}
 		if refund.Status == stripe.RefundStatusSucceeded || refund.Status == stripe.RefundStatusPending {
 			sum += refund.Amount
@@ -182,65 +182,65 @@ func (g *Gateway) refunded(ctx context.Context, id string) (int64, error) {
 	return sum, nil
 }
 
-// settle reads an intent's status. An intent that waits for the cardholder to identify themselves is cancelled,
-// because nobody is there to do it; if that fails, the reaction comes again.
-func (g *Gateway) settle(ctx context.Context, pi *stripe.PaymentIntent) (Intent, error) {
+// toIntent converts an intent. An intent that requires the cardholder's authentication is cancelled, because the
+// cardholder is not present; if that fails, the handler is retried.
+func (g *Gateway) toIntent(ctx context.Context, pi *stripe.PaymentIntent) (Intent, error) {
 	in := Intent{ID: pi.ID}
 	switch pi.Status {
 	case stripe.PaymentIntentStatusSucceeded:
 		in.Status = IntentCaptured
 	case stripe.PaymentIntentStatusCanceled:
-		in.Status, in.Code = IntentRefused, string(pi.Status)
+		in.Status, in.Code = IntentDeclined, string(pi.Status)
 	case stripe.PaymentIntentStatusRequiresPaymentMethod:
 		if pi.LastPaymentError != nil {
-			in.Status, in.Code = IntentRefused, refusalCode(pi.LastPaymentError)
+			in.Status, in.Code = IntentDeclined, codeOf(pi.LastPaymentError)
 		}
 	case stripe.PaymentIntentStatusProcessing:
-		return in, errors.New("processor: the charge is still being processed")
+		return in, errors.New("card processor: charge is still being processed")
 	case stripe.PaymentIntentStatusRequiresAction:
 		if err := g.cancel(ctx, pi.ID); err != nil {
 			return in, err
 		}
-		in.Status, in.Code = IntentRefused, string(stripe.DeclineCodeAuthenticationRequired)
+		in.Status, in.Code = IntentDeclined, string(stripe.DeclineCodeAuthenticationRequired)
 	}
 	return in, nil
 }
 
-// cancel closes an intent for good. One that somebody else has closed, or captured, meanwhile cannot be cancelled;
-// that is no reason to give up: the next attempt reads what has become of it.
+// cancel closes an intent. An intent that a concurrent call has closed or captured cannot be cancelled. That error is not
+// permanent: the next attempt reads the intent's status.
 func (g *Gateway) cancel(ctx context.Context, id string) error {
 	_, err := g.stripe.V1PaymentIntents.Cancel(ctx, id, nil)
 	if err == nil {
 		return nil
 	}
-	failed := verdict("cancel intent", err)
-	var answer *stripe.Error
-	if errors.As(err, &answer) && answer.HTTPStatusCode == http.StatusBadRequest {
-		return fmt.Errorf("%v", failed) // and no longer permanent
+	failed := toHandlerError("cancel intent", err)
+	var apiError *stripe.Error
+	if errors.As(err, &apiError) && apiError.HTTPStatusCode == http.StatusBadRequest {
+		return fmt.Errorf("%v", failed) // no longer permanent
 	}
 	return failed
 }
 
-// refusal says whether an error is the processor's word about this card, amount or currency, and which.
-func refusal(err error) (code string, refused bool) {
-	var answer *stripe.Error
-	if !errors.As(err, &answer) {
+// declineCode returns the code of an error that is about this card, amount or currency, and whether it is one.
+func declineCode(err error) (code string, declined bool) {
+	var apiError *stripe.Error
+	if !errors.As(err, &apiError) {
 		return "", false
 	}
-	ours := answer.Type == stripe.ErrorTypeInvalidRequest && answer.HTTPStatusCode != http.StatusConflict
+	ours := apiError.Type == stripe.ErrorTypeInvalidRequest && apiError.HTTPStatusCode != http.StatusConflict
 	switch {
-	case answer.Type == stripe.ErrorTypeCard,
-		ours && answer.Param == "payment_method",
-		ours && answer.Param == "amount",
-		ours && answer.Param == "currency",
-		answer.Code == stripe.ErrorCodeAmountTooSmall,
-		answer.Code == stripe.ErrorCodeAmountTooLarge:
-		return refusalCode(answer), true
+	case apiError.Type == stripe.ErrorTypeCard,
+		ours && apiError.Param == "payment_method",
+		ours && apiError.Param == "amount",
+		ours && apiError.Param == "currency",
+		apiError.Code == stripe.ErrorCodeAmountTooSmall,
+		apiError.Code == stripe.ErrorCodeAmountTooLarge:
+		return codeOf(apiError), true
 	}
 	return "", false
 }
 
-func refusalCode(e *stripe.Error) string {
+func codeOf(e *stripe.Error) string {
 	switch {
 	case e.DeclineCode != "":
 		return string(e.DeclineCode)
@@ -251,40 +251,40 @@ func refusalCode(e *stripe.Error) string {
 	}
 }
 
-// verdict turns a failed call into what the reaction should do about it. The client's own error text is left out,
-// since it may quote the payment method; the request id leads to everything on the processor's side.
-func verdict(call string, err error) error {
-	var answer *stripe.Error
-	if !errors.As(err, &answer) {
-		return withoutAnswer(call, err)
+// toHandlerError converts the error of a call into the handler's: retry, pause or dead letter. The text of the client's
+// error is left out, because it may quote the payment method; the request id leads to all details at the card processor.
+func toHandlerError(call string, err error) error {
+	var apiError *stripe.Error
+	if !errors.As(err, &apiError) {
+		return toConnectionError(call, err)
 	}
-	said := fmt.Errorf("processor: %s: status %d, type %q, code %q, param %q, request %q",
-		call, answer.HTTPStatusCode, answer.Type, answer.Code, answer.Param, answer.RequestID)
-	replayed := answer.LastResponse != nil && answer.LastResponse.Header.Get("Idempotent-Replayed") == "true"
-	switch status := answer.HTTPStatusCode; {
+	failed := fmt.Errorf("card processor: %s: status %d, type %q, code %q, param %q, request %q",
+		call, apiError.HTTPStatusCode, apiError.Type, apiError.Code, apiError.Param, apiError.RequestID)
+	replayed := apiError.LastResponse != nil && apiError.LastResponse.Header.Get("Idempotent-Replayed") == "true"
+	switch status := apiError.HTTPStatusCode; {
 	case status == http.StatusConflict:
-		return said // the key is in use: the call that it belongs to is still running
-	case answer.Type == stripe.ErrorTypeIdempotency, status >= 500 && replayed:
-		return fmt.Errorf("%w: %w", said, errKeySpent)
+		return failed // the key is in use: an earlier call is still running
+	case apiError.Type == stripe.ErrorTypeIdempotency, status >= 500 && replayed:
+		return fmt.Errorf("%w: %w", failed, errKeyUsedUp)
 	case status == http.StatusServiceUnavailable, status == http.StatusUnauthorized, status == http.StatusForbidden,
-		status == http.StatusTooManyRequests && answer.Code != stripe.ErrorCodeLockTimeout:
-		return events.Unavailable(said) // no other event would fare better
+		status == http.StatusTooManyRequests && apiError.Code != stripe.ErrorCodeLockTimeout:
+		return events.Unavailable(failed) // other events would fail too
 	case status >= 500, status == http.StatusTooManyRequests:
-		return said
+		return failed
 	default:
-		return events.Permanent(said)
+		return events.Permanent(failed)
 	}
 }
 
-// withoutAnswer tells a request that was never sent from one whose answer was lost or is not the processor's.
-func withoutAnswer(call string, err error) error {
+// toConnectionError distinguishes a request that was never sent from one whose response was lost or cannot be read.
+func toConnectionError(call string, err error) error {
 	var network *net.OpError
 	if errors.As(err, &network) && network.Op == "dial" {
-		return events.Unavailable(fmt.Errorf("processor: %s: %w", call, err))
+		return events.Unavailable(fmt.Errorf("card processor: %s: %w", call, err))
 	}
 	var lost *url.Error
 	if errors.As(err, &lost) {
-		return fmt.Errorf("processor: %s: %w", call, err)
+		return fmt.Errorf("card processor: %s: %w", call, err)
 	}
-	return fmt.Errorf("processor: %s: unreadable answer (%T)", call, err)
+	return fmt.Errorf("card processor: %s: unreadable response (%T)", call, err)
 }

@@ -58,7 +58,7 @@ func TestCreate_TakesAnUnusableCardOrAmountForARefusal(t *testing.T) {
 			fake := newFakeProcessor(t)
 			fake.fail("create", answer(400, said))
 			got, err := fake.gateway(t).Create(context.Background(), "k", "order", total, "pm_nobody")
-			if want := (Intent{Status: IntentRefused, Code: code}); err != nil || got != want {
+			if want := (Intent{Status: IntentDeclined, Code: code}); err != nil || got != want {
 				t.Errorf("got %+v, %v, want %+v", got, err, want)
 			}
 		})
@@ -68,7 +68,7 @@ func TestCreate_TakesAnUnusableCardOrAmountForARefusal(t *testing.T) {
 func TestConfirm_BelievesTheIntentAfterADoubtfulAnswer(t *testing.T) {
 	t.Parallel()
 	captured := Intent{ID: "pi_1", Status: IntentCaptured}
-	declined := Intent{ID: "pi_1", Status: IntentRefused, Code: "generic_decline"}
+	declined := Intent{ID: "pi_1", Status: IntentDeclined, Code: "generic_decline"}
 	for name, c := range map[string]struct {
 		method string
 		faults []fault
@@ -81,7 +81,7 @@ func TestConfirm_BelievesTheIntentAfterADoubtfulAnswer(t *testing.T) {
 		"500 after the effect":       {"pm_card_visa", []fault{answerAfter(500, failed500)}, captured},
 		"key used with other params": {"pm_card_visa", []fault{answerAfter(400, `{"type":"idempotency_error"}`)}, captured},
 		"503 after the effect":       {"pm_card_visa", []fault{answerAfter(503, failed500)}, captured},
-		"needs the cardholder":       {"pm_card_authenticationRequired", nil, Intent{ID: "pi_1", Status: IntentRefused, Code: "authentication_required"}},
+		"needs the cardholder":       {"pm_card_authenticationRequired", nil, Intent{ID: "pi_1", Status: IntentDeclined, Code: "authentication_required"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -121,7 +121,7 @@ func TestConfirm_FailsIfTheIntentIsStillOpen(t *testing.T) {
 			if err == nil || got.Status != IntentOpen {
 				t.Fatalf("got %+v, %v, want an error", got, err)
 			}
-			if errors.Is(err, errKeySpent) != c.spent {
+			if errors.Is(err, errKeyUsedUp) != c.spent {
 				t.Errorf("key spent: %t, want %t: %v", !c.spent, c.spent, err)
 			}
 			for _, secret := range []string{"pm_card", "sk_test", "client_secret"} {
@@ -186,7 +186,7 @@ func TestRefund_ThatDidNotLandIsNoSuccess(t *testing.T) {
 			fake, g, id := opened(t, "pm_card_visa")
 			fake.fail("refund", c.made)
 			err := g.Refund(context.Background(), "k", id, total.Amount)
-			if !errors.Is(err, errKeySpent) || !strings.Contains(err.Error(), c.want) {
+			if !errors.Is(err, errKeyUsedUp) || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("got %v, want a spent key, and %q", err, c.want)
 			}
 		})
@@ -198,7 +198,7 @@ func TestConfirm_ClosesTheIntentIfItsRequestIsRefused(t *testing.T) {
 	fake, g, id := opened(t, "pm_card_visa")
 	fake.fail("confirm", answer(400, badCard))
 	got, err := g.Confirm(context.Background(), "k", id)
-	want := Intent{ID: id, Status: IntentRefused, Code: "resource_missing"}
+	want := Intent{ID: id, Status: IntentDeclined, Code: "resource_missing"}
 	if err != nil || got != want {
 		t.Errorf("got %+v, %v, want %+v", got, err, want)
 	}

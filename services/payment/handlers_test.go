@@ -132,7 +132,7 @@ func TestCharge_NeitherMadeNorRefusedIsTriedAgain(t *testing.T) {
 }
 
 // The card cannot be used, but before the intent is closed, another attempt captures it after all.
-func TestCharge_CapturedBeforeItCouldBeClosedIsNotRefused(t *testing.T) {
+func TestCharge_CapturedBeforeCancelIsNotDeclined(t *testing.T) {
 	t.Parallel()
 	tl := newTill(t)
 	tl.charging(t, "pm_card_visa")
@@ -258,7 +258,7 @@ func TestCharge_ReplayedLaterDoesNotCall(t *testing.T) {
 	tl.wantTold(t, chargeStarted, processed)
 }
 
-func TestCharge_TakesNewKeysOnceTheOldOnesAnswerASavedFailure(t *testing.T) {
+func TestCharge_TakesNewKeyGeneration(t *testing.T) {
 	t.Parallel()
 	tl := newTill(t)
 	tl.charging(t, "pm_card_visa")
@@ -304,7 +304,7 @@ func TestCharge_WaitsForAProcessorThatIsAway(t *testing.T) {
 	}
 }
 
-func TestCharge_WaitsForAProcessorThatRefusesConnections(t *testing.T) {
+func TestCharge_WaitsForUnreachableProcessor(t *testing.T) {
 	t.Parallel()
 	fake := newFakeProcessor(t)
 	gateway := fake.gateway(t)
@@ -353,7 +353,7 @@ func TestCancellation_DuringADeclinedChargeEndsAsFailed(t *testing.T) {
 	tl.wantTold(t, chargeStarted, declined)
 }
 
-func TestRefund_FollowsACancelledOrUndeliverableShipment(t *testing.T) {
+func TestRefund_FollowsCancelledOrFailedShipment(t *testing.T) {
 	t.Parallel()
 	for reason, told := range map[string]events.ETO{
 		contracts.ReasonCustomer:      cancelled,
@@ -417,7 +417,7 @@ func TestRefund_ThatDidNotLandIsMadeAgainUnderANewKey(t *testing.T) {
 	tl.wantTold(t, chargeStarted, processed, refundStarted, refunded(contracts.ReasonCustomer))
 }
 
-func TestTombstone_AnOrderCancelledBeforeItIsMetIsNeverCharged(t *testing.T) {
+func TestTombstone_CancelledBeforeItArrives(t *testing.T) {
 	t.Parallel()
 	order := orderCreated("o", "pm_card_visa")
 	for name, c := range map[string]struct {

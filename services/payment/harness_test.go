@@ -142,10 +142,10 @@ func (tl *till) wantRow(t *testing.T, state State) paymentRow {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if r.State != state {
-		t.Errorf("payment is %s, want %s", r.State, state)
+	if r.Payment.State != state {
+		t.Errorf("payment is %s, want %s", r.Payment.State, state)
 	}
-	if p := r.payment(); r.PaymentMethod != "" && state != Waiting && !p.ShouldCharge() {
+	if p := r.toPayment(); r.Payment.PaymentMethod != "" && state != Waiting && !p.ShouldCharge() {
 		t.Errorf("the card is still kept while %s", state)
 	}
 	return r

@@ -10,7 +10,7 @@ import (
 	"github.com/quadrille-dev/quadrille/pkg/chassis/httpapi"
 )
 
-// Routes adds the service's endpoints below /api/v1.
+// Routes registers the service's endpoints below /api/v1.
 func (s *Service) Routes(r *httpapi.Router) {
 	api := r.API
 	api.GET("/payments/:orderId", httpapi.Handle(s.getPayment))
@@ -21,14 +21,14 @@ type (
 		Amount   int64  `json:"amount"`
 		Currency string `json:"currency"`
 	}
-	// paymentResponse leaves out the amounts while the order itself is not known.
+	// paymentResponse has no amounts until the order has arrived.
 	paymentResponse struct {
 		OrderID     string     `json:"orderId"`
 		State       State      `json:"state"`
 		Amount      *moneyJSON `json:"amount,omitempty"`
 		Captured    *moneyJSON `json:"captured,omitempty"`
 		Refunded    *moneyJSON `json:"refunded,omitempty"`
-		PaymentID   string     `json:"paymentId,omitempty"` // the processor's
+		PaymentID   string     `json:"paymentId,omitempty"` // the card processor's
 		DeclineCode string     `json:"declineCode,omitempty"`
 		Reason      string     `json:"reason,omitempty"`
 		CreatedAt   time.Time  `json:"createdAt"`
@@ -48,20 +48,20 @@ func (s *Service) getPayment(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	c.JSON(http.StatusOK, responseOf(r))
+	c.JSON(http.StatusOK, newPaymentResponse(r))
 	return nil
 }
 
-func responseOf(r paymentRow) paymentResponse {
+func newPaymentResponse(r paymentRow) paymentResponse {
+	p := r.toPayment()
 	response := paymentResponse{
-		OrderID: r.OrderID, State: r.State, PaymentID: r.IntentID, DeclineCode: r.DeclineCode, Reason: r.Reason,
+		OrderID: p.OrderID, State: p.State, PaymentID: r.IntentID, DeclineCode: p.DeclineCode, Reason: p.Reason,
 		CreatedAt: r.CreatedAt.UTC(), UpdatedAt: r.UpdatedAt.UTC(),
 	}
-	if r.OrderSeen {
-		p := r.payment()
+	if p.OrderReceived {
 		response.Amount = (*moneyJSON)(&p.Amount)
-		response.Captured = &moneyJSON{p.captured(), r.Currency}
-		response.Refunded = &moneyJSON{p.refunded(), r.Currency}
+		response.Captured = &moneyJSON{p.captured(), p.Amount.Currency}
+		response.Refunded = &moneyJSON{p.refunded(), p.Amount.Currency}
 	}
 	return response
 }

@@ -11,21 +11,21 @@ import (
 	"github.com/quadrille-dev/quadrille/pkg/events"
 )
 
-// doCharge brings the order's charge to an end at the processor, wherever an earlier attempt left it, and answers
-// what became of it. It runs outside any transaction and may run again at any time, so it looks before it calls: at
-// its own state, and then at the intent. Only the intent whose id is stored is ever confirmed; that, and not the
-// processor's memory of a key, is why an order is never charged twice.
-func (s *Service) doCharge(ctx context.Context, e events.Received[contracts.PaymentChargeRequested]) (Intent, error) {
+// callCharge completes the order's charge at the card processor and returns the resulting intent, or a zero Intent if
+// no charge is due. It runs outside any transaction and may be repeated at any time, so that it reads the payment's
+// state and the intent before it calls. Only the intent whose id is stored is ever confirmed: that, and not the card
+// processor's memory of idempotency keys, is why an order is never charged twice.
+func (s *Service) callCharge(ctx context.Context, e events.Received[contracts.PaymentChargeRequested]) (Intent, error) {
 	r, err := findPayment(s.db.WithContext(ctx), e.Event.OrderID)
 	if err != nil {
 		return Intent{}, fmt.Errorf("read payment of order %s: %w", e.Event.OrderID, err)
 	}
-	if p := r.payment(); !p.ShouldCharge() {
+	if p := r.toPayment(); !p.ShouldCharge() {
 		return Intent{}, nil
 	}
 	intent, err := s.charge(ctx, r)
-	if errors.Is(err, errKeySpent) {
-		err = errors.Join(err, nextRound(s.db.WithContext(ctx), r.OrderID, r.KeyRound))
+	if errors.Is(err, errKeyUsedUp) {
+		err = errors.Join(err, nextKeyGeneration(s.db.WithContext(ctx), r.Payment.OrderID, r.KeyGeneration))
 	}
 	return intent, err
 }
@@ -35,26 +35,26 @@ func (s *Service) charge(ctx context.Context, r paymentRow) (Intent, error) {
 	if err != nil || intent.Status != IntentOpen {
 		return intent, err
 	}
-	intent, err = s.gateway.Confirm(ctx, r.key("confirm"), intent.ID)
+	intent, err = s.gateway.Confirm(ctx, r.idempotencyKey("confirm"), intent.ID)
 	if err == nil && intent.Status == IntentOpen {
-		err = errors.New("the charge is neither made nor refused")
+		err = errors.New("card processor: intent is still open after the confirmation")
 	}
 	return intent, err
 }
 
-// intent reads the order's intent, or makes it and stores its id.
+// intent reads the order's intent, or creates it and stores its id.
 func (s *Service) intent(ctx context.Context, r paymentRow) (Intent, error) {
 	if r.IntentID != "" {
 		return s.gateway.Read(ctx, r.IntentID)
 	}
-	p := r.payment()
-	created, err := s.gateway.Create(ctx, r.key("create"), p.OrderID, p.Amount, p.PaymentMethod)
+	p := r.toPayment()
+	created, err := s.gateway.Create(ctx, r.idempotencyKey("create"), p.OrderID, p.Amount, p.PaymentMethod)
 	if err != nil || created.Status != IntentOpen {
 		return created, err
 	}
-	id, err := keepIntent(s.db.WithContext(ctx), r.OrderID, created.ID)
+	id, err := storeIntentID(s.db.WithContext(ctx), p.OrderID, created.ID)
 	if err != nil {
-		return created, fmt.Errorf("store intent of order %s: %w", r.OrderID, err)
+		return created, fmt.Errorf("store intent of order %s: %w", p.OrderID, err)
 	}
 	if id == created.ID {
 		return created, nil
@@ -62,13 +62,13 @@ func (s *Service) intent(ctx context.Context, r paymentRow) (Intent, error) {
 	return s.gateway.Read(ctx, id)
 }
 
-// applyCharge takes the processor's word to the rules. An empty one means that there was nothing to do.
+// applyCharge applies the result of callCharge.
 func (s *Service) applyCharge(ctx context.Context, tx *gorm.DB, e events.Received[contracts.PaymentChargeRequested], in Intent) error {
 	switch in.Status {
 	case IntentCaptured:
-		return s.change(ctx, tx, e.Event.OrderID, (*Payment).ChargeSucceeded)
-	case IntentRefused:
-		return s.change(ctx, tx, e.Event.OrderID, func(p *Payment) []Fact { return p.ChargeDeclined(in.Code) })
+		return s.payments().Handle(ctx, tx, e.Event.OrderID, func(p *Payment) []contracts.ETO { return p.ChargeSucceeded(in.ID) })
+	case IntentDeclined:
+		return s.payments().Handle(ctx, tx, e.Event.OrderID, func(p *Payment) []contracts.ETO { return p.ChargeDeclined(in.Code) })
 	default:
 		return nil
 	}

@@ -125,7 +125,7 @@ func (tl *till) wantEnding(t *testing.T, id string, possible ...ending) int {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got := ending{State: r.State, Account: tl.processor.account(id), Card: r.PaymentMethod != ""}
+	got := ending{State: r.Payment.State, Account: tl.processor.account(id), Card: r.Payment.PaymentMethod != ""}
 	for _, e := range tl.tr.Published() {
 		if e.Subject == id {
 			got.Told = append(got.Told, e.Type)
@@ -203,7 +203,7 @@ func TestRace_CancellationAgainstADeclinedCharge(t *testing.T) {
 
 // The processor has the request in its hands, or has carried it out already, when the cancellation arrives: before
 // its answer, or together with it.
-func TestRace_CancellationWhileTheProcessorHoldsTheCharge(t *testing.T) {
+func TestRace_CancellationDuringCharge(t *testing.T) {
 	t.Parallel()
 	fake := newFakeProcessor(t)
 	tl := newTillWith(t, fake, fake.gateway(t))

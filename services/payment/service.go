@@ -2,84 +2,45 @@ package payment
 
 import (
 	"context"
-	"fmt"
-	"log/slog"
 	"time"
 
 	"gorm.io/gorm"
 
 	"github.com/quadrille-dev/quadrille/contracts"
-	"github.com/quadrille-dev/quadrille/pkg/chassis/telemetry"
+	"github.com/quadrille-dev/quadrille/pkg/chassis/aggregate"
 	"github.com/quadrille-dev/quadrille/pkg/events"
 )
 
-// Service is payment at work: it brings facts to the rules and tells what they decide. It is safe for concurrent
-// use, also by several processes on one database.
+// Service applies the rules of payment.go to stored payments. It is safe for concurrent use, also by several processes
+// on one database.
 type Service struct {
 	db      *gorm.DB
 	gateway *Gateway
 	now     func() time.Time
 }
 
-// New serves payments from db, charging through gateway.
+// New returns a service on db that charges through gateway.
 func New(db *gorm.DB, gateway *Gateway) *Service {
 	return &Service{db: db, gateway: gateway, now: func() time.Time { return time.Now().UTC() }}
 }
 
-// change locks the order's row, creating it if the order is new to us, lets the rule decide, stores the row and
-// publishes what was decided, all in tx. Every fact goes this way.
-func (s *Service) change(ctx context.Context, tx *gorm.DB, orderID string, rule func(*Payment) []Fact) error {
-	r, err := lockPayment(tx, orderID, s.now())
-	if err != nil {
-		return fmt.Errorf("lock payment of order %s: %w", orderID, err)
+// payments locks, stores and publishes payments.
+func (s *Service) payments() aggregate.Type[Payment] {
+	return aggregate.Type[Payment]{
+		Service: "payment", Name: "payment", IDKey: "order_id",
+		State: func(p Payment) string { return string(p.State) },
+		Lock: func(_ context.Context, tx *gorm.DB, orderID string) (Payment, error) {
+			return lockPayment(tx, orderID, s.now())
+		},
+		Store: func(_ context.Context, tx *gorm.DB, c *aggregate.Change[Payment]) error {
+			return storePayment(tx, c.After, s.now())
+		},
 	}
-	before := r.payment()
-	p := before
-	facts := rule(&p)
-	if p == before && facts == nil {
-		telemetry.RecordNoop(ctx, "payment", orderID, string(p.State))
-		return nil
-	}
-	if err := storePayment(tx, p, s.now()); err != nil {
-		return fmt.Errorf("store payment of order %s: %w", orderID, err)
-	}
-	if p.State != before.State {
-		slog.InfoContext(ctx, "payment "+string(p.State), "order_id", orderID)
-	}
-	return s.publish(ctx, tx, p, r.IntentID, facts)
 }
 
-// publish tells others the facts, in their words, in tx.
-func (s *Service) publish(ctx context.Context, tx *gorm.DB, p Payment, intentID string, facts []Fact) error {
-	for _, fact := range facts {
-		eto := eventFor(fact, p, intentID)
-		if eto == nil {
-			return fmt.Errorf("no event for %q", fact)
-		}
-		if err := events.Publish(ctx, tx, eto); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// eventFor is a fact as others hear it; nil if there is no such event.
-func eventFor(fact Fact, p Payment, intentID string) events.ETO {
-	amount := contracts.Money{Amount: p.Amount.Amount, Currency: p.Amount.Currency}
-	switch fact {
-	case ChargeStarted:
-		return contracts.PaymentChargeRequested{OrderID: p.OrderID}
-	case RefundStarted:
-		return contracts.PaymentRefundRequested{OrderID: p.OrderID}
-	case ChargeCaptured:
-		return contracts.PaymentProcessed{OrderID: p.OrderID, PaymentID: intentID, Amount: amount}
-	case ChargeDeclined:
-		return contracts.PaymentFailed{OrderID: p.OrderID, Code: p.DeclineCode}
-	case MoneyReturned:
-		return contracts.PaymentRefunded{OrderID: p.OrderID, Amount: amount, Reason: p.Reason}
-	case ChargeVoided:
-		return contracts.PaymentVoided{OrderID: p.OrderID, Reason: p.Reason}
-	default:
-		return nil
+// on returns the handler that applies a rule to the payment of the event's order.
+func on[T events.ETO](s *Service, rule func(*Payment, T) []contracts.ETO) func(context.Context, *gorm.DB, events.Received[T]) error {
+	return func(ctx context.Context, tx *gorm.DB, e events.Received[T]) error {
+		return s.payments().Handle(ctx, tx, e.Event.Subject(), func(p *Payment) []contracts.ETO { return rule(p, e.Event) })
 	}
 }

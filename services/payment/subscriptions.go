@@ -6,19 +6,21 @@ import (
 	"github.com/quadrille-dev/quadrille/pkg/events"
 )
 
-// conversation bounds one attempt at a charge or refund: five calls, each within its own time-out.
-const conversation = 5*maxStripeTimeout + 10*time.Second
+// processorTimeout bounds one attempt at a charge or refund: up to five calls, each within its own timeout.
+const processorTimeout = 5*maxStripeTimeout + 10*time.Second
 
-// Subscriptions is the table of everything that payment reacts to. The first column names the reaction's queue, so
-// renaming one moves a queue. With s == nil it serves to declare the topology.
+// Subscriptions returns the table of the events that this service handles. The first column names the handler and its
+// queue: messages in the queue of a renamed handler have to be moved. With a nil Service the table serves to declare
+// the topology.
 func Subscriptions(s *Service) []events.Subscription {
+	timeout := events.WithTimeout(processorTimeout)
 	return []events.Subscription{
-		events.Handle("order-created", s.OnOrderCreated),
-		events.Handle("inventory-reserved", s.OnInventoryReserved),
-		events.Handle("order-cancelled", s.OnOrderCancelled),
-		events.Handle("shipment-cancelled", s.OnShipmentCancelled),
-		events.Handle("shipment-failed", s.OnShipmentFailed),
-		events.HandleExternal("payment-charge-requested", s.doCharge, s.applyCharge, events.WithTimeout(conversation)),
-		events.HandleExternal("payment-refund-requested", s.doRefund, s.applyRefund, events.WithTimeout(conversation)),
+		events.Handle("order-created", on(s, (*Payment).OrderCreated)),
+		events.Handle("inventory-reserved", on(s, (*Payment).InventoryReserved)),
+		events.Handle("order-cancelled", on(s, (*Payment).OrderCancelled)),
+		events.Handle("shipment-cancelled", on(s, (*Payment).ShipmentCancelled)),
+		events.Handle("shipment-failed", on(s, (*Payment).ShipmentFailed)),
+		events.HandleExternal("payment-charge-requested", s.callCharge, s.applyCharge, timeout),
+		events.HandleExternal("payment-refund-requested", s.callRefund, s.applyRefund, timeout),
 	}
 }

@@ -25,7 +25,7 @@ type readBook struct {
 	Entries struct{ Shipments []map[string]any }
 }
 
-func TestBooks_ShowOperatorsEveryShipmentAndEvent(t *testing.T) {
+func TestAudit_ShowOperatorsEveryShipmentAndEvent(t *testing.T) {
 	t.Parallel()
 	url, tr, _ := serve(t, func(cfg *Config) { cfg.OpsToken, cfg.Audit = "operators", true })
 	tr.Outcome(func(m transport.Message) error { // the broker does not want what is told about this order

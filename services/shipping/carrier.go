@@ -18,25 +18,25 @@ import (
 	"github.com/quadrille-dev/quadrille/pkg/events"
 )
 
-// maxAnswer bounds what is read of the carrier's answers, in bytes.
-const maxAnswer = 64 << 10
+// maxResponse is the largest part of a carrier's response that is read, in bytes.
+const maxResponse = 64 << 10
 
-// Carrier is the way to the carrier. Its errors are verdicts for a reaction: events.Unavailable if the carrier
-// cannot be reached, events.Permanent if it will never take the request, any other if trying again may help. What
-// the carrier decides is no error but a BookingAnswer or a CancelAnswer. It is safe for concurrent use; a call blocks for
-// the client's time-out at most.
+// Carrier calls the carrier. Its errors are those that a handler returns: events.Unavailable if the carrier cannot be
+// reached, events.Permanent if it will never accept the request, any other if a retry may help. A decision of the
+// carrier is not an error but a BookingResult or a CancelResult. A Carrier is safe for concurrent use. A call blocks for
+// at most the client's timeout.
 type Carrier struct {
 	base      string
 	http      *http.Client
 	transport *http.Transport
 }
 
-// NewCarrier talks to the carrier at address. Each call takes timeout at most. It repeats nothing by itself: a
-// reaction that failed is delivered again.
+// NewCarrier returns a client of the carrier at address. Each call takes at most timeout. The client does not retry,
+// because a failed handler is retried.
 func NewCarrier(address string, timeout time.Duration) *Carrier {
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.MaxIdleConnsPerHost = 32
-	transport.DialContext = (&net.Dialer{Timeout: timeout / 2}).DialContext // so that "not reached" shows as such
+	transport.DialContext = (&net.Dialer{Timeout: timeout / 2}).DialContext // so that an unreachable address fails in the dial
 	return &Carrier{
 		base:      strings.TrimSuffix(address, "/"),
 		http:      &http.Client{Timeout: timeout, Transport: otelhttp.NewTransport(transport)},
@@ -44,79 +44,78 @@ func NewCarrier(address string, timeout time.Duration) *Carrier {
 	}
 }
 
-// Close lets idle connections go.
+// Close closes idle connections.
 func (c *Carrier) Close() { c.transport.CloseIdleConnections() }
 
-// BookingAnswer is what the carrier says about a parcel: its id, or why it will not deliver.
+// BookingResult is the carrier's decision about a booking: the parcel's id, or why the carrier does not deliver.
 type BookingResult struct {
 	ParcelID string
-	Refused  bool
+	Rejected bool
 	Detail   string
 }
 
-// CancelAnswer is what the carrier says about forgetting a parcel: granted, or too late and where it is.
+// CancelResult is the carrier's decision about a cancellation: granted, or too late, with the tracking number.
 type CancelResult struct {
 	Granted  bool
 	TooLate  bool
 	Tracking string
 }
 
-// Book asks for one parcel for the order. The order's id is the reference: asked again, the carrier answers with
-// the same parcel, or the same refusal.
+// Book books one parcel for the order. The order's id is the reference: a repeated call returns the same parcel, or the
+// same rejection.
 func (c *Carrier) Book(ctx context.Context, orderID string, to Address, items []Item) (BookingResult, error) {
-	request := bookingRequest{Reference: orderID, Address: addressOnTheWire(to)}
+	request := bookingRequest{Reference: orderID, Address: carrierAddress(to)}
 	for _, item := range items {
-		request.Items = append(request.Items, itemOnTheWire(item))
+		request.Items = append(request.Items, carrierItem(item))
 	}
-	status, answer, err := c.post(ctx, "book", "/v1/shipments", request)
+	status, response, err := c.post(ctx, "book", "/v1/shipments", request)
 	switch {
 	case err != nil:
 		return BookingResult{}, err
-	case status == http.StatusUnprocessableEntity && answer.Code == "undeliverable":
-		return BookingResult{Refused: true, Detail: answer.Detail}, nil
-	case status/100 == 2 && answer.ID != "":
-		return BookingResult{ParcelID: answer.ID}, nil
+	case status == http.StatusUnprocessableEntity && response.Code == "undeliverable":
+		return BookingResult{Rejected: true, Detail: response.Detail}, nil
+	case status/100 == 2 && response.ID != "":
+		return BookingResult{ParcelID: response.ID}, nil
 	default:
-		return BookingResult{}, checkStatus("book", status, answer)
+		return BookingResult{}, checkStatus("book", status, response)
 	}
 }
 
-// Cancel asks the carrier, who decides, whether a parcel can still be kept from leaving. Asked again, it answers
-// the same.
+// Cancel asks the carrier to cancel a parcel. The carrier decides; a repeated call returns the same decision.
 func (c *Carrier) Cancel(ctx context.Context, parcelID string) (CancelResult, error) {
-	status, answer, err := c.post(ctx, "cancel", "/v1/shipments/"+url.PathEscape(parcelID)+"/cancel", nil)
+	status, response, err := c.post(ctx, "cancel", "/v1/shipments/"+url.PathEscape(parcelID)+"/cancel", nil)
 	switch {
 	case err != nil:
 		return CancelResult{}, err
-	case status/100 == 2 && answer.State == "cancelled":
+	case status/100 == 2 && response.State == "cancelled":
 		return CancelResult{Granted: true}, nil
-	case status == http.StatusConflict && answer.Code == "dispatched":
-		return CancelResult{TooLate: true, Tracking: answer.Tracking}, nil
+	case status == http.StatusConflict && response.Code == "dispatched":
+		return CancelResult{TooLate: true, Tracking: response.Tracking}, nil
 	default:
-		return CancelResult{}, checkStatus("cancel", status, answer)
+		return CancelResult{}, checkStatus("cancel", status, response)
 	}
 }
 
-// What travels to the carrier and back. The conversions fail to compile if the domain's fields and these part.
+// JSON of the carrier's API. The conversions do not compile if these fields and those of the domain differ.
 type (
 	bookingRequest struct {
-		Reference string           `json:"reference"`
-		Address   addressOnTheWire `json:"address"`
-		Items     []itemOnTheWire  `json:"items"`
+		Reference string         `json:"reference"`
+		Address   carrierAddress `json:"address"`
+		Items     []carrierItem  `json:"items"`
 	}
-	addressOnTheWire struct {
+	carrierAddress struct {
 		Name       string `json:"name"`
 		Street     string `json:"street"`
 		City       string `json:"city"`
 		PostalCode string `json:"postalCode"`
 		Country    string `json:"country"`
 	}
-	itemOnTheWire struct {
+	carrierItem struct {
 		SKU      string `json:"sku"`
 		Quantity int    `json:"quantity"`
 	}
-	// carrierAnswer is a shipment, or an error with its code.
-	carrierAnswer struct {
+	// carrierResponse is a shipment, or an error with its code.
+	carrierResponse struct {
 		ID       string `json:"id"`
 		State    string `json:"state"`
 		Tracking string `json:"tracking"`
@@ -125,52 +124,52 @@ type (
 	}
 )
 
-// post makes one call. A body that is not JSON leaves the answer empty, and the status to be judged alone.
-func (c *Carrier) post(ctx context.Context, call, path string, body any) (int, carrierAnswer, error) {
+// post makes one call. A response that is not JSON is returned empty, so that only its status counts.
+func (c *Carrier) post(ctx context.Context, call, path string, body any) (int, carrierResponse, error) {
 	var encoded []byte
 	if body != nil {
 		var err error
 		if encoded, err = json.Marshal(body); err != nil {
-			return 0, carrierAnswer{}, events.Permanent(fmt.Errorf("carrier: %s: %w", call, err))
+			return 0, carrierResponse{}, events.Permanent(fmt.Errorf("carrier: %s: %w", call, err))
 		}
 	}
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, c.base+path, bytes.NewReader(encoded))
 	if err != nil {
-		return 0, carrierAnswer{}, events.Permanent(fmt.Errorf("carrier: %s: %w", call, err))
+		return 0, carrierResponse{}, events.Permanent(fmt.Errorf("carrier: %s: %w", call, err))
 	}
 	request.Header.Set("Content-Type", "application/json")
 	response, err := c.http.Do(request)
 	if err != nil {
-		return 0, carrierAnswer{}, withoutAnswer(call, err)
+		return 0, carrierResponse{}, toConnectionError(call, err)
 	}
 	defer response.Body.Close()
-	read, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer))
+	read, err := io.ReadAll(io.LimitReader(response.Body, maxResponse))
 	if err != nil {
-		return 0, carrierAnswer{}, withoutAnswer(call, err)
+		return 0, carrierResponse{}, toConnectionError(call, err)
 	}
-	var answer carrierAnswer
-	if json.Unmarshal(read, &answer) != nil {
-		answer = carrierAnswer{}
+	var decoded carrierResponse
+	if json.Unmarshal(read, &decoded) != nil {
+		decoded = carrierResponse{}
 	}
-	return response.StatusCode, answer, nil
+	return response.StatusCode, decoded, nil
 }
 
-// verdict turns an unwelcome answer into what the reaction should do about it.
-func checkStatus(call string, status int, answer carrierAnswer) error {
-	said := fmt.Errorf("carrier: %s: status %d, code %q", call, status, answer.Code)
+// checkStatus converts an unexpected response into the handler's error: retry, pause or dead letter.
+func checkStatus(call string, status int, response carrierResponse) error {
+	failed := fmt.Errorf("carrier: %s: status %d, code %q", call, status, response.Code)
 	switch status {
 	case http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout,
 		http.StatusTooManyRequests, http.StatusUnauthorized, http.StatusForbidden:
-		return events.Unavailable(said) // no other event would fare better
+		return events.Unavailable(failed) // other events would fail too
 	}
 	if status >= 400 && status < 500 {
-		return events.Permanent(said)
+		return events.Permanent(failed)
 	}
-	return said
+	return failed
 }
 
-// withoutAnswer tells a request that was never sent from one whose answer was lost.
-func withoutAnswer(call string, err error) error {
+// toConnectionError distinguishes a request that was never sent from one whose response was lost.
+func toConnectionError(call string, err error) error {
 	err = fmt.Errorf("carrier: %s: %w", call, err)
 	var network *net.OpError
 	if errors.As(err, &network) && network.Op == "dial" {

@@ -25,7 +25,7 @@ func TestBook_SendsTheOrderAsTheReference(t *testing.T) {
 
 func TestBook_TellsRefusalFromFailure(t *testing.T) {
 	t.Parallel()
-	refused := BookingResult{Refused: true, Detail: "nobody lives there"}
+	refused := BookingResult{Rejected: true, Detail: "nobody lives there"}
 	for name, c := range map[string]struct {
 		fault fault
 		want  BookingResult
@@ -40,7 +40,7 @@ func TestBook_TellsRefusalFromFailure(t *testing.T) {
 		"answer lost":         {loseAnswer, BookingResult{}, true},
 		"no id in the answer": {answer(200, `{}`), BookingResult{}, true},
 		"not JSON":            {answer(200, `<html>`), BookingResult{}, true},
-		"endless":             {answer(200, `{"detail":"`+strings.Repeat("x", maxAnswer)+`","id":"shp_o1"}`), BookingResult{}, true},
+		"endless":             {answer(200, `{"detail":"`+strings.Repeat("x", maxResponse)+`","id":"shp_o1"}`), BookingResult{}, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -27,10 +27,10 @@ func TestJoin_StartsTheBookingOnceWhicheverComesFirst(t *testing.T) {
 			d := newDepot(t)
 			d.deliver(t, arrive...)
 			r := d.wantRow(t, Booking)
-			if diff := cmp.Diff(&home, r.Address); diff != "" {
+			if diff := cmp.Diff(&home, r.Shipment.Address); diff != "" {
 				t.Errorf("address (-want +got):\n%s", diff)
 			}
-			if diff := cmp.Diff(goods, r.Items); diff != "" {
+			if diff := cmp.Diff(goods, r.Shipment.Items); diff != "" {
 				t.Errorf("items (-want +got):\n%s", diff)
 			}
 			d.wantTold(t, bookingStarted)
@@ -68,7 +68,7 @@ func TestBooking_TellsTheParcelAndItsWay(t *testing.T) {
 	d := newDepot(t)
 	d.deliver(t, order, paid, bookingStarted)
 	d.wantRow(t, Booked)
-	d.report(t, NoticeDispatched, NoticeDelivered)
+	d.report(t, WebhookDispatched, WebhookDelivered)
 	d.wantRow(t, Delivered)
 	d.wantTold(t, bookingStarted, booked, dispatched, delivered)
 }
@@ -82,7 +82,7 @@ func TestBooking_UndeliverableIsARefusal(t *testing.T) {
 	d.wantTold(t, bookingStarted, contracts.ShipmentFailed{OrderID: "o", Detail: "nobody lives there"})
 }
 
-func TestBooking_ThatCanNeverSucceedGoesToTheDeadLetters(t *testing.T) {
+func TestBooking_PermanentFailureIsDeadLettered(t *testing.T) {
 	t.Parallel()
 	d := newDepot(t)
 	d.carrier.fail("book", answer(400, `{"code":"invalid_request"}`))
@@ -180,7 +180,7 @@ func TestCarrier_IsWaitedForWhileItRefusesConnections(t *testing.T) {
 }
 
 // The customer cancels while the carrier is being asked: the row is not locked meanwhile.
-func TestCancel_DuringTheBookingAsksTheCarrierAfterwards(t *testing.T) {
+func TestCancel_DuringBookingAsksCarrierAfterwards(t *testing.T) {
 	t.Parallel()
 	d := newDepot(t)
 	d.deliver(t, order, paid)
@@ -226,13 +226,13 @@ func TestCancel_HasTheCarrierDecideOnce(t *testing.T) {
 }
 
 // The notice overtakes the carrier's answer to the cancellation: both say the same, it is told once.
-func TestCancel_ThatIsTooLateIsToldOnceWhicheverWayItIsLearned(t *testing.T) {
+func TestCancel_TooLateIsPublishedOnce(t *testing.T) {
 	t.Parallel()
 	d := newDepot(t)
 	d.deliver(t, order, paid, bookingStarted, customerCancels)
 	d.carrier.set("shp_o", "dispatched")
 	d.carrier.fail("cancel", func(w http.ResponseWriter, _ func()) {
-		d.report(t, NoticeDelivered, NoticeDispatched)
+		d.report(t, WebhookDelivered, WebhookDispatched)
 		answer(409, `{"code":"dispatched","id":"shp_o","tracking":"QD1"}`)(w, nil)
 	})
 	d.deliver(t, cancelStarted)

@@ -134,10 +134,10 @@ func (d *depot) wantRow(t *testing.T, state State) shipmentRow {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if r.State != state {
-		t.Errorf("shipment is %s, want %s", r.State, state)
+	if r.Shipment.State != state {
+		t.Errorf("shipment is %s, want %s", r.Shipment.State, state)
 	}
-	if ended := state == Cancelled || state == Dispatched || state == Delivered || state == Failed; ended && r.Address != nil {
+	if ended := state == Cancelled || state == Dispatched || state == Delivered || state == Failed; ended && r.Shipment.Address != nil {
 		t.Errorf("the address is still kept while %s", state)
 	}
 	return r

@@ -10,7 +10,7 @@ import (
 	"github.com/quadrille-dev/quadrille/pkg/chassis/httpapi"
 )
 
-// Routes adds the service's endpoints: below /api/v1 for customers, below /webhooks for the carrier.
+// Routes registers the service's endpoints: below /api/v1 for customers, below /webhooks for the carrier.
 func (s *Service) Routes(r *httpapi.Router) {
 	api := r.API
 	api.GET("/shipments/:orderId", httpapi.Handle(s.getShipment))
@@ -22,7 +22,7 @@ type (
 		SKU      string `json:"sku"`
 		Quantity int    `json:"quantity"`
 	}
-	// shipmentResponse does not tell the address.
+	// shipmentResponse leaves out the address, which is personal data.
 	shipmentResponse struct {
 		OrderID    string     `json:"orderId"`
 		State      State      `json:"state"`
@@ -48,11 +48,12 @@ func (s *Service) getShipment(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
+	sh := r.toShipment()
 	response := shipmentResponse{
-		OrderID: r.OrderID, State: r.State, ShipmentID: r.ParcelID, Tracking: r.Tracking, Items: []itemJSON{},
-		Detail: r.Detail, Reason: r.Reason, CreatedAt: r.CreatedAt.UTC(), UpdatedAt: r.UpdatedAt.UTC(),
+		OrderID: sh.OrderID, State: sh.State, ShipmentID: sh.ParcelID, Tracking: sh.Tracking, Items: []itemJSON{},
+		Detail: sh.Detail, Reason: sh.Reason, CreatedAt: r.CreatedAt.UTC(), UpdatedAt: r.UpdatedAt.UTC(),
 	}
-	for _, item := range r.Items {
+	for _, item := range sh.Items {
 		response.Items = append(response.Items, itemJSON(item))
 	}
 	c.JSON(http.StatusOK, response)

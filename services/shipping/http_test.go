@@ -31,7 +31,7 @@ func TestGetShipment_ShowsHowItStands(t *testing.T) {
 		},
 		"delivered": {
 			[]events.ETO{paid, order, bookingStarted},
-			[]CarrierWebhookType{NoticeDispatched, NoticeDelivered},
+			[]CarrierWebhookType{WebhookDispatched, WebhookDelivered},
 			shipmentResponse{State: Delivered, Items: items, ShipmentID: "shp_o", Tracking: "QD1"},
 		},
 		"cancelled": {
@@ -72,13 +72,13 @@ func TestGetShipment_UnknownIsNotFound(t *testing.T) {
 	}
 }
 
-func TestCarrierNotice_IsTakenOnceInAnyOrder(t *testing.T) {
+func TestCarrierWebhook_IsTakenOnceInAnyOrder(t *testing.T) {
 	t.Parallel()
 	for name, kinds := range map[string][]CarrierWebhookType{
-		"in order":        {NoticeDispatched, NoticeDelivered},
-		"out of order":    {NoticeDelivered, NoticeDispatched},
-		"repeated":        {NoticeDispatched, NoticeDispatched, NoticeDelivered, NoticeDelivered, NoticeDispatched},
-		"delivered alone": {NoticeDelivered},
+		"in order":        {WebhookDispatched, WebhookDelivered},
+		"out of order":    {WebhookDelivered, WebhookDispatched},
+		"repeated":        {WebhookDispatched, WebhookDispatched, WebhookDelivered, WebhookDelivered, WebhookDispatched},
+		"delivered alone": {WebhookDelivered},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -95,23 +95,23 @@ func TestCarrierNotice_IsTakenOnceInAnyOrder(t *testing.T) {
 	}
 }
 
-func TestCarrierNotice_IsTakenOnceWhenRepeatedAtTheSameTime(t *testing.T) {
+func TestCarrierWebhook_ConcurrentRepeatsApplyOnce(t *testing.T) {
 	t.Parallel()
 	d := newDepot(t)
 	d.deliver(t, order, paid, bookingStarted)
-	both := func() { d.report(t, NoticeDispatched, NoticeDelivered) }
+	both := func() { d.report(t, WebhookDispatched, WebhookDelivered) }
 	race(both, both, both, both, both, both)
 	d.wantRow(t, Delivered)
 	d.wantTold(t, bookingStarted, booked, dispatched, delivered)
 }
 
-func TestCarrierNotice_BelongsToTheFlowOfItsOrder(t *testing.T) {
+func TestCarrierWebhook_BelongsToTheFlowOfItsOrder(t *testing.T) {
 	t.Parallel()
 	d := newDepot(t)
 	for _, eto := range []events.ETO{order, paid} {
 		d.tr.Deliver(t, eto, eventstest.WithCorrelation("flow-7"), eventstest.WithTenant("acme"))
 	}
-	d.report(t, NoticeDispatched)
+	d.report(t, WebhookDispatched)
 	e := d.tr.WaitFor(t, dispatched.EventType(), "o")
 	got := []string{e.CorrelationID, e.TenantID, e.CausationID}
 	if diff := cmp.Diff([]string{"flow-7", "acme", "n-shipment.dispatched"}, got); diff != "" {
@@ -119,12 +119,12 @@ func TestCarrierNotice_BelongsToTheFlowOfItsOrder(t *testing.T) {
 	}
 }
 
-func TestCarrierNotice_IsRefused(t *testing.T) {
+func TestCarrierWebhook_IsRefused(t *testing.T) {
 	t.Parallel()
 	d := newDepot(t)
 	d.deliver(t, order, paid, bookingStarted)
 	now := time.Now()
-	good := notice(NoticeDispatched, "o")
+	good := notice(WebhookDispatched, "o")
 	for name, c := range map[string]struct {
 		body, signature string
 		status          int
@@ -136,7 +136,7 @@ func TestCarrierNotice_IsRefused(t *testing.T) {
 		"when too old":          {good, sign(secret, now.Add(-time.Hour), good), 401, ""},
 		"unsigned and not JSON": {"<html>", "", 401, ""},
 		"not JSON":              {"<html>", sign(secret, now, "<html>"), 400, ""},
-		"of an unknown order":   {notice(NoticeDispatched, "x"), sign(secret, now, notice(NoticeDispatched, "x")), 404, ""},
+		"of an unknown order":   {notice(WebhookDispatched, "x"), sign(secret, now, notice(WebhookDispatched, "x")), 404, ""},
 		"of an unknown type":    {notice("shipment.lost", "o"), sign(secret, now, notice("shipment.lost", "o")), 400, "type"},
 		"too large":             {strings.Repeat(" ", 2<<20), "t=1,v1=00", 413, ""},
 	} {
@@ -168,19 +168,19 @@ func TestCarrierNotice_IsRefused(t *testing.T) {
 }
 
 // Nothing has been booked yet, so the carrier is told to come back.
-func TestCarrierNotice_AboutAnOrderThatStillWaitsIsRepeated(t *testing.T) {
+func TestCarrierWebhook_BeforeBookingIsRepeated(t *testing.T) {
 	t.Parallel()
 	d := newDepot(t)
 	d.deliver(t, order)
-	body := notice(NoticeDispatched, "o")
+	body := notice(WebhookDispatched, "o")
 	wantRefused(t, d, body, sign(secret, time.Now(), body), http.StatusNotFound, "")
 	d.wantRow(t, Waiting)
 	d.wantTold(t)
 }
 
-func TestCarrierNotice_AboutAParcelThatMustNotLeaveIsLogged(t *testing.T) {
+func TestCarrierWebhook_ForbiddenParcelIsLogged(t *testing.T) {
 	t.Parallel()
-	const alarm = "the carrier has a parcel that must not leave"
+	const alarm = "carrier has a parcel that must not leave"
 	for id, end := range map[string]struct {
 		book  fault
 		state string
@@ -199,7 +199,7 @@ func TestCarrierNotice_AboutAParcelThatMustNotLeaveIsLogged(t *testing.T) {
 				d.carrier.fail("book", end.book)
 				d.deliver(t, created, contracts.PaymentProcessed{OrderID: id}, contracts.ShipmentBookingRequested{OrderID: id})
 			}
-			body := notice(NoticeDispatched, id)
+			body := notice(WebhookDispatched, id)
 			if rec := d.post(t, body, sign(secret, time.Now(), body)); rec.Code != http.StatusNoContent {
 				t.Errorf("%d %s", rec.Code, rec.Body)
 			}

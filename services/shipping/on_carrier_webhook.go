@@ -7,11 +7,12 @@ import (
 
 	"gorm.io/gorm"
 
+	"github.com/quadrille-dev/quadrille/contracts"
 	"github.com/quadrille-dev/quadrille/pkg/chassis/telemetry"
 	"github.com/quadrille-dev/quadrille/pkg/events"
 )
 
-// Notice is what the carrier reports about a parcel. It may be repeated, and one may overtake another.
+// CarrierWebhook is the carrier's report about a parcel. The carrier may repeat a webhook, and one may overtake another.
 type CarrierWebhook struct {
 	ID         string             `json:"id"`
 	Type       CarrierWebhookType `json:"type"`
@@ -20,38 +21,38 @@ type CarrierWebhook struct {
 	Tracking   string             `json:"tracking"`
 }
 
-// NoticeType says what has happened to the parcel.
+// CarrierWebhookType is what has happened to the parcel.
 type CarrierWebhookType string
 
-// What the carrier reports.
+// Types of carrier webhooks.
 const (
-	NoticeDispatched CarrierWebhookType = "shipment.dispatched"
-	NoticeDelivered  CarrierWebhookType = "shipment.delivered"
+	WebhookDispatched CarrierWebhookType = "shipment.dispatched"
+	WebhookDelivered  CarrierWebhookType = "shipment.delivered"
 )
 
-// OnCarrierNotice takes the carrier's report to the rules, in a transaction of its own. It is errUnknownOrder
-// as long as nothing can have been booked for the order. Once it returns nil, the carrier need not repeat itself.
-func (s *Service) OnCarrierWebhook(ctx context.Context, n CarrierWebhook) error {
+// OnCarrierWebhook applies the carrier's report in a transaction of its own. It returns errUnknownOrder while no parcel
+// can have been booked for the order. Once it returns nil, the carrier need not repeat the webhook.
+func (s *Service) OnCarrierWebhook(ctx context.Context, w CarrierWebhook) error {
 	return s.db.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
-		r, err := findShipment(tx, n.Reference)
+		r, err := findShipment(tx, w.Reference)
 		if err != nil {
-			return fmt.Errorf("read shipment of order %s: %w", n.Reference, err)
+			return fmt.Errorf("read shipment of order %s: %w", w.Reference, err)
 		}
-		if r.State == Waiting {
+		if r.Shipment.State == Waiting {
 			return errUnknownOrder
 		}
-		ctx := events.WithTenantID(events.WithCorrelationID(events.WithCausationID(ctx, n.ID), r.CorrelationID), r.TenantID)
-		ctx, span := telemetry.ContinueTrace(ctx, r.TraceParent, "carrier notice "+string(n.Type))
+		ctx := events.WithTenantID(events.WithCorrelationID(events.WithCausationID(ctx, w.ID), r.CorrelationID), r.TenantID)
+		ctx, span := telemetry.ContinueTrace(ctx, r.TraceParent, "carrier webhook "+string(w.Type))
 		defer span.End()
-		return s.change(ctx, tx, n.Reference, func(sh *Shipment) []Fact {
+		return s.shipments().Handle(ctx, tx, w.Reference, func(sh *Shipment) []contracts.ETO {
 			if sh.State == Cancelled || sh.State == Failed {
-				slog.ErrorContext(ctx, "the carrier has a parcel that must not leave",
-					"order_id", sh.OrderID, "state", sh.State, "shipment_id", n.ShipmentID)
+				slog.ErrorContext(ctx, "carrier has a parcel that must not leave",
+					"order_id", sh.OrderID, "state", sh.State, "shipment_id", w.ShipmentID)
 			}
-			if n.Type == NoticeDelivered {
-				return sh.Delivered(n.ShipmentID, n.Tracking)
+			if w.Type == WebhookDelivered {
+				return sh.Delivered(w.ShipmentID, w.Tracking)
 			}
-			return sh.Dispatched(n.ShipmentID, n.Tracking)
+			return sh.Dispatched(w.ShipmentID, w.Tracking)
 		})
 	})
 }

@@ -10,26 +10,30 @@ import (
 	"github.com/quadrille-dev/quadrille/pkg/events"
 )
 
-// doCancel asks the carrier, who alone knows, whether the parcel can still be kept from leaving. It runs outside any
-// transaction and may run again at any time: the carrier's answer stays the same.
-func (s *Service) doCancel(ctx context.Context, e events.Received[contracts.ShipmentCancellationRequested]) (CancelResult, error) {
+// callCancellation asks the carrier, which alone can decide, to cancel the parcel and returns the result, or a zero
+// CancelResult if no cancellation is due. It runs outside any transaction and may be repeated at any time: the carrier
+// repeats its decision.
+func (s *Service) callCancellation(ctx context.Context, e events.Received[contracts.ShipmentCancellationRequested]) (CancelResult, error) {
 	r, err := findShipment(s.db.WithContext(ctx), e.Event.OrderID)
 	if err != nil {
 		return CancelResult{}, fmt.Errorf("read shipment of order %s: %w", e.Event.OrderID, err)
 	}
-	if sh := r.shipment(); !sh.ShouldCancel() {
+	sh := r.toShipment()
+	if !sh.ShouldCancel() {
 		return CancelResult{}, nil
 	}
-	return s.carrier.Cancel(ctx, r.ParcelID)
+	return s.carrier.Cancel(ctx, sh.ParcelID)
 }
 
-// applyCancel takes the carrier's word to the rules. An empty one means that there was nothing to do.
-func (s *Service) applyCancel(ctx context.Context, tx *gorm.DB, e events.Received[contracts.ShipmentCancellationRequested], c CancelResult) error {
+// applyCancellation applies the result of callCancellation.
+func (s *Service) applyCancellation(ctx context.Context, tx *gorm.DB, e events.Received[contracts.ShipmentCancellationRequested], c CancelResult) error {
 	switch {
 	case c.Granted:
-		return s.change(ctx, tx, e.Event.OrderID, (*Shipment).CancellationGranted)
+		return s.shipments().Handle(ctx, tx, e.Event.OrderID, (*Shipment).CancellationGranted)
 	case c.TooLate:
-		return s.change(ctx, tx, e.Event.OrderID, func(sh *Shipment) []Fact { return sh.Dispatched(sh.ParcelID, c.Tracking) })
+		return s.shipments().Handle(ctx, tx, e.Event.OrderID, func(sh *Shipment) []contracts.ETO {
+			return sh.Dispatched(sh.ParcelID, c.Tracking)
+		})
 	default:
 		return nil
 	}

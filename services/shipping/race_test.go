@@ -81,7 +81,7 @@ func (d *depot) tell(t *testing.T, eto events.ETO, opts ...eventstest.DeliverOpt
 func (d *depot) fetch(t *testing.T, id string) func() {
 	return func() {
 		if d.carrier.fetch(parcelOf(id)) {
-			d.reportOf(t, id, NoticeDispatched)
+			d.reportOf(t, id, WebhookDispatched)
 		}
 	}
 }
@@ -161,7 +161,7 @@ func (d *depot) wantEnding(t *testing.T, id string, possible ...ending) int {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got := ending{State: r.State, Parcel: d.carrier.state(parcelOf(id)), Reason: r.Reason, Tracking: r.Tracking}
+	got := ending{State: r.Shipment.State, Parcel: d.carrier.state(parcelOf(id)), Reason: r.Shipment.Reason, Tracking: r.Shipment.Tracking}
 	steps := map[string]int{}
 	for _, e := range d.tr.Published() {
 		switch {
@@ -183,7 +183,7 @@ func (d *depot) wantEnding(t *testing.T, id string, possible ...ending) int {
 	if said := logged.about(id); slices.Contains(said, "the carrier has a parcel that must not leave") {
 		t.Errorf("log about %s: %q", id, said)
 	}
-	if r.Address != nil && got.State != Booked {
+	if r.Shipment.Address != nil && got.State != Booked {
 		t.Errorf("the address of %s is still kept while %s", id, got.State)
 	}
 	for i, e := range possible {
@@ -240,7 +240,7 @@ func TestRace_CancellationAgainstTheBooking(t *testing.T) {
 
 // The carrier has the request in its hands, or has made the booking already, when the customer cancels: before its
 // answer, or together with it.
-func TestRace_CancellationWhileTheCarrierHoldsTheBooking(t *testing.T) {
+func TestRace_CancellationDuringBooking(t *testing.T) {
 	t.Parallel()
 	d := newDepot(t)
 	ids := many(t)
@@ -363,7 +363,7 @@ func TestRace_CancellationAgainstTheHandOver(t *testing.T) {
 			<-asked
 			d.fetch(t, id)() // in vain: it was cancelled, or is gone
 			if slices.Contains(before, id) {
-				d.reportOf(t, id, NoticeDispatched)
+				d.reportOf(t, id, WebhookDispatched)
 			}
 		})
 	}
@@ -373,7 +373,7 @@ func TestRace_CancellationAgainstTheHandOver(t *testing.T) {
 	d.wantEndings(t, slices.Concat(booked, before, unreported), endedDispatched)
 	d.wantEndings(t, after, endedCancelled)
 	for _, id := range unreported {
-		d.reportOf(t, id, NoticeDispatched)
+		d.reportOf(t, id, WebhookDispatched)
 	}
 	d.settle(t)
 	d.wantEndings(t, unreported, endedDispatched)
@@ -393,7 +393,7 @@ func TestRace_NoticesAgainstTheCancellation(t *testing.T) {
 	var all []func()
 	for _, id := range ids {
 		d.carrier.set(parcelOf(id), "delivered")
-		for _, kind := range []CarrierWebhookType{NoticeDispatched, NoticeDelivered, NoticeDelivered} {
+		for _, kind := range []CarrierWebhookType{WebhookDispatched, WebhookDelivered, WebhookDelivered} {
 			all = append(all, func() { d.reportOf(t, id, kind) })
 		}
 	}

@@ -1,52 +1,37 @@
-// Package shipping books a parcel with the carrier once an order is paid for, follows it to the customer's door,
-// and decides whether a cancellation still comes in time.
+// Package shipping books a parcel with the carrier once an order is paid, follows it until it is delivered, and decides
+// whether a cancellation comes in time.
 //
-// It promises: at most one parcel for an order, none handed over for a cancelled one, whatever is repeated, lost or
-// reordered; a decision only ever taken with the order's row locked; and no call to the carrier inside a database
-// transaction. An undeliverable address is an event, a carrier that does not answer is an error that is retried.
+// Guarantees: at most one parcel for an order, and none leaves for a cancelled one, whatever is repeated, lost or
+// reordered. Every decision is taken with the order's row locked, and no call to the carrier is made inside a database
+// transaction. An undeliverable address is an event (shipment.failed); a carrier that is unavailable is an error, and
+// the event is retried.
 //
-// This file is the domain: what a shipment is and what each fact does to it. It knows no clock, no database and no
-// broker; service.go runs its rules.
+// This file is the domain: the types and the rules, without clock, database or broker. An event goes this way:
+// subscriptions.go routes it to a rule, service.go locks the order's row, runs the rule and publishes the events that the
+// rule returns.
 package shipping
 
-// State is where an order's shipment stands.
+import "github.com/quadrille-dev/quadrille/contracts"
+
+// State is the state of a shipment.
 type State string
 
-// A shipment waits for two facts, the order and its payment, that may arrive in either order. A call that is
-// outstanding is a state of its own. Booked is not handed over: until the carrier has the parcel, a cancellation is
-// the carrier's to grant or refuse.
+// States of a shipment. A shipment waits for two events, the order and its payment, which may arrive in any order. An
+// outstanding call to the carrier is a state of its own. A booked parcel has not left: until the carrier has taken it,
+// the carrier decides about a cancellation.
 const (
 	Waiting       State = "waiting"
 	Booking       State = "booking"
-	BookingCancel State = "booking_cancel" // being booked, and already asked to cancel
+	BookingCancel State = "booking_cancel" // being booked, to be cancelled
 	Booked        State = "booked"
-	Cancelling    State = "cancelling" // the carrier is being asked whether it is still in time
+	Cancelling    State = "cancelling" // the carrier is asked to cancel
 	Dispatched    State = "dispatched"
 	Delivered     State = "delivered"
-	Failed        State = "failed" // the carrier will not deliver there
+	Failed        State = "failed" // the carrier does not deliver to the address
 	Cancelled     State = "cancelled"
 )
 
-// Fact is something that this service tells others, or itself, about a shipment.
-type Fact string
-
-// What a rule may decide to publish.
-const (
-	BookingStarted          Fact = "booking_requested"      // to itself: book the parcel
-	CancelStarted           Fact = "cancellation_requested" // to itself: ask the carrier to cancel
-	ParcelBooked            Fact = "created"
-	ParcelDispatched        Fact = "dispatched"
-	ParcelDelivered         Fact = "delivered"
-	ParcelUndeliverable     Fact = "failed"
-	ShipmentCancelled       Fact = "cancelled"
-	CancelRefusedPaid       Fact = "cancel_refused_paid"
-	CancelRefusedDispatched Fact = "cancel_refused_dispatched"
-)
-
-// ReasonDeadline is the one reason for a cancellation that makes a difference here.
-const ReasonDeadline = "deadline"
-
-// Address is where a parcel goes.
+// Address is the destination of a parcel.
 type Address struct {
 	Name       string
 	Street     string
@@ -61,164 +46,171 @@ type Item struct {
 	Quantity int
 }
 
-// Shipment is what is known about sending one order. Its methods are the rules: each takes a fact, moves the
-// shipment on and answers what to publish; nil means that there is nothing to tell, which is also the answer to a
-// fact that no longer matters.
+// Shipment is the shipment of one order. Its methods are the rules: each is named for the event, for the result of a call
+// to the carrier or for the carrier's webhook that it handles, and returns the events to publish. An event that no longer
+// matters changes nothing.
 type Shipment struct {
 	OrderID string
 	State   State
 
-	OrderSeen   bool // order.created has arrived
-	PaymentSeen bool // payment.processed has arrived
+	OrderReceived bool // order.created has arrived
+	Paid          bool // payment.processed has arrived
 
-	Address  *Address // dropped once the carrier has the parcel, or none can follow
+	Address  *Address // dropped once the carrier has the parcel, or no parcel can follow
 	Items    []Item
 	ParcelID string // the carrier's id
 	Tracking string // known once the carrier has the parcel
-	Detail   string // why the carrier will not deliver
+	Detail   string // why the carrier does not deliver
 	Reason   string // why it was cancelled
 }
 
-// NewShipment is the shipment of an order that nothing is known about yet.
+// NewShipment returns the shipment of an order that has not arrived yet.
 func NewShipment(orderID string) Shipment { return Shipment{OrderID: orderID, State: Waiting} }
 
-// OrderCreated brings the address and the items. If the order was cancelled before it was met, neither is kept.
-func (s *Shipment) OrderCreated(to Address, items []Item) []Fact {
-	if s.State != Waiting || s.OrderSeen {
+// OrderCreated stores the address and the items. If the order was cancelled before it arrived, neither is stored.
+func (s *Shipment) OrderCreated(e contracts.OrderCreated) []contracts.ETO {
+	if s.State != Waiting || s.OrderReceived {
 		return nil
 	}
-	s.OrderSeen, s.Address, s.Items = true, &to, items
+	to := Address(e.ShippingAddress)
+	s.OrderReceived, s.Address, s.Items = true, &to, make([]Item, len(e.Items))
+	for i, item := range e.Items {
+		s.Items[i] = Item(item)
+	}
 	return s.bookIfComplete()
 }
 
-// PaymentProcessed is the other half of what a booking needs.
-func (s *Shipment) PaymentProcessed() []Fact {
+// PaymentProcessed records that the order is paid, the other condition of a booking.
+func (s *Shipment) PaymentProcessed(contracts.PaymentProcessed) []contracts.ETO {
 	if s.State != Waiting {
 		return nil
 	}
-	s.PaymentSeen = true
+	s.Paid = true
 	return s.bookIfComplete()
 }
 
-func (s *Shipment) bookIfComplete() []Fact {
-	if !s.OrderSeen || !s.PaymentSeen {
+func (s *Shipment) bookIfComplete() []contracts.ETO {
+	if !s.OrderReceived || !s.Paid {
 		return nil
 	}
 	s.State = Booking
-	return []Fact{BookingStarted}
+	return []contracts.ETO{contracts.ShipmentBookingRequested{OrderID: s.OrderID}}
 }
 
-// BookingAccepted is the carrier's word that it will fetch the parcel. If the order was cancelled meanwhile, the
-// carrier is asked to forget it.
-func (s *Shipment) BookingAccepted(parcelID string) []Fact {
-	switch s.State {
-	case Booking:
-		s.State, s.ParcelID = Booked, parcelID
-		return []Fact{ParcelBooked}
-	case BookingCancel:
-		s.State, s.ParcelID = Cancelling, parcelID
-		return []Fact{CancelStarted}
-	default:
-		return nil
-	}
-}
-
-// BookingRefused is the carrier's word that it will not deliver to this address.
-func (s *Shipment) BookingRejected(detail string) []Fact {
-	if !s.ShouldBook() {
-		return nil
-	}
-	s.State, s.Detail = Failed, detail
-	s.forgetAddress()
-	return []Fact{ParcelUndeliverable}
-}
-
-// CancelRequested stops a shipment that has not begun, asks the carrier about one that has, and comes too late once
-// the parcel has left. It may arrive before the order itself. The deadline's request is the softer one: it yields to
-// a payment that has been seen, so that a mere backlog does not cancel orders that are paid for.
-func (s *Shipment) CancelRequested(reason string) []Fact {
-	soft := reason == ReasonDeadline
+// OrderCancelRequested cancels a shipment that has not begun, has the carrier decide about one that has, and refuses once
+// the parcel has left. The event may arrive before the order itself. A request of the payment deadline gives way to a
+// payment that has arrived, so that a backlog does not cancel paid orders.
+func (s *Shipment) OrderCancelRequested(e contracts.OrderCancelRequested) []contracts.ETO {
+	deadline := e.Reason == contracts.ReasonDeadline
 	switch s.State {
 	case Waiting:
-		if soft && s.PaymentSeen {
-			return []Fact{CancelRefusedPaid}
+		if deadline && s.Paid {
+			return s.refuseCancellation(contracts.BecausePaid)
 		}
-		s.cancel(reason)
-		return []Fact{ShipmentCancelled}
+		return s.cancel(e.Reason)
 	case Booking:
-		if soft {
-			return []Fact{CancelRefusedPaid}
+		if deadline {
+			return s.refuseCancellation(contracts.BecausePaid)
 		}
-		s.State, s.Reason = BookingCancel, reason
+		s.State, s.Reason = BookingCancel, e.Reason
 		return nil
 	case Booked:
-		if soft {
-			return []Fact{CancelRefusedPaid}
+		if deadline {
+			return s.refuseCancellation(contracts.BecausePaid)
 		}
-		s.State, s.Reason = Cancelling, reason
-		return []Fact{CancelStarted}
+		s.Reason = e.Reason
+		return s.requestCancellation()
 	case Dispatched, Delivered:
-		return []Fact{CancelRefusedDispatched}
+		return s.refuseCancellation(contracts.BecauseDispatched)
 	default:
 		return nil
 	}
 }
 
-// OrderCancelled makes a shipment that still waits forget the order. Everyone knows already, so it says nothing.
-func (s *Shipment) OrderCancelled(reason string) []Fact {
+// OrderCancelled cancels a shipment that still waits. No service waits for an event about this.
+func (s *Shipment) OrderCancelled(e contracts.OrderCancelled) []contracts.ETO {
 	if s.State == Waiting {
-		s.cancel(reason)
+		s.cancel(e.Reason)
 	}
 	return nil
 }
 
-// CancellationGranted is the carrier's word that the parcel will not leave.
-func (s *Shipment) CancellationGranted() []Fact {
-	if !s.ShouldCancel() {
-		return nil
-	}
-	s.cancel(s.Reason)
-	return []Fact{ShipmentCancelled}
-}
-
-// HandedOver is the carrier's word that it has the parcel, whether as a notice or as its refusal to cancel. It is
-// proof: it also ends a booking whose answer has not arrived.
-func (s *Shipment) Dispatched(parcelID, tracking string) []Fact {
-	var facts []Fact
+// BookingAccepted records that the carrier has booked the parcel. If the order was cancelled during the booking, the
+// carrier is asked to cancel the parcel.
+func (s *Shipment) BookingAccepted(parcelID string) []contracts.ETO {
 	switch s.State {
-	case Booking, Booked:
-		facts = []Fact{ParcelDispatched}
-	case BookingCancel, Cancelling:
-		facts = []Fact{ParcelDispatched, CancelRefusedDispatched}
+	case Booking:
+		s.State, s.ParcelID = Booked, parcelID
+		return []contracts.ETO{contracts.ShipmentCreated{OrderID: s.OrderID, ShipmentID: parcelID}}
+	case BookingCancel:
+		s.ParcelID = parcelID
+		return s.requestCancellation()
 	default:
 		return nil
 	}
-	s.State, s.ParcelID, s.Tracking, s.Reason = Dispatched, parcelID, tracking, ""
-	s.forgetAddress()
-	return facts
 }
 
-// Arrived is the carrier's notice that the customer has the parcel. It may overtake the one about the hand-over,
-// and then says both.
-func (s *Shipment) Delivered(parcelID, tracking string) []Fact {
-	facts := s.Dispatched(parcelID, tracking)
+// BookingRejected records that the carrier does not deliver to the address.
+func (s *Shipment) BookingRejected(detail string) []contracts.ETO {
+	if !s.ShouldBook() {
+		return nil
+	}
+	s.State, s.Detail, s.Address = Failed, detail, nil
+	return []contracts.ETO{contracts.ShipmentFailed{OrderID: s.OrderID, Detail: detail}}
+}
+
+// CancellationGranted records that the carrier has cancelled the parcel.
+func (s *Shipment) CancellationGranted() []contracts.ETO {
+	if !s.ShouldCancel() {
+		return nil
+	}
+	return s.cancel(s.Reason)
+}
+
+// Dispatched records that the carrier has taken the parcel, as its webhook or its refusal to cancel reports. That also
+// ends a booking whose response has not arrived.
+func (s *Shipment) Dispatched(parcelID, tracking string) []contracts.ETO {
+	etos := []contracts.ETO{contracts.ShipmentDispatched{OrderID: s.OrderID, ShipmentID: parcelID, Tracking: tracking}}
+	switch s.State {
+	case Booking, Booked:
+	case BookingCancel, Cancelling:
+		etos = append(etos, s.refuseCancellation(contracts.BecauseDispatched)...)
+	default:
+		return nil
+	}
+	s.State, s.ParcelID, s.Tracking, s.Reason, s.Address = Dispatched, parcelID, tracking, "", nil
+	return etos
+}
+
+// Delivered records that the customer has received the parcel. The carrier's webhook about it may overtake the one about
+// the dispatch; then both events are published.
+func (s *Shipment) Delivered(parcelID, tracking string) []contracts.ETO {
+	etos := s.Dispatched(parcelID, tracking)
 	if s.State != Dispatched {
 		return nil
 	}
 	s.State = Delivered
-	return append(facts, ParcelDelivered)
+	return append(etos, contracts.ShipmentDelivered{OrderID: s.OrderID, ShipmentID: s.ParcelID})
 }
 
-// BookingWanted says whether the carrier should still be asked to take the parcel. A cancellation does not end
-// that: the booking may already be under way, so it is brought to its end and then cancelled.
+// ShouldBook reports whether the carrier should still be called for the booking. That includes a shipment that was
+// cancelled during the booking: an earlier call may have booked the parcel, so the booking is completed and then
+// cancelled.
 func (s *Shipment) ShouldBook() bool { return s.State == Booking || s.State == BookingCancel }
 
-// CancelWanted says whether the carrier should still be asked to cancel.
+// ShouldCancel reports whether the carrier should still be asked to cancel the parcel.
 func (s *Shipment) ShouldCancel() bool { return s.State == Cancelling }
 
-func (s *Shipment) cancel(reason string) {
-	s.State, s.Reason = Cancelled, reason
-	s.forgetAddress()
+func (s *Shipment) cancel(reason string) []contracts.ETO {
+	s.State, s.Reason, s.Address = Cancelled, reason, nil
+	return []contracts.ETO{contracts.ShipmentCancelled{OrderID: s.OrderID, Reason: reason}}
 }
 
-func (s *Shipment) forgetAddress() { s.Address = nil }
+func (s *Shipment) requestCancellation() []contracts.ETO {
+	s.State = Cancelling
+	return []contracts.ETO{contracts.ShipmentCancellationRequested{OrderID: s.OrderID}}
+}
+
+func (s *Shipment) refuseCancellation(because string) []contracts.ETO {
+	return []contracts.ETO{contracts.ShipmentCancelRefused{OrderID: s.OrderID, Because: because}}
+}

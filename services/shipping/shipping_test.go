@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/quadrille-dev/quadrille/contracts"
 )
 
 var (
@@ -12,103 +14,138 @@ var (
 	goods = []Item{{SKU: "fan", Quantity: 2}}
 )
 
-// stimuli are all facts that a shipment can be told.
-var stimuli = map[string]func(*Shipment) []Fact{
-	"order.created":      func(s *Shipment) []Fact { return s.OrderCreated(home, goods) },
-	"payment.processed":  (*Shipment).PaymentProcessed,
-	"booked":             func(s *Shipment) []Fact { return s.BookingAccepted("shp_1") },
-	"undeliverable":      func(s *Shipment) []Fact { return s.BookingRejected("no such place") },
-	"customer cancels":   func(s *Shipment) []Fact { return s.CancelRequested("customer") },
-	"deadline cancels":   func(s *Shipment) []Fact { return s.CancelRequested("deadline") },
-	"order.cancelled":    func(s *Shipment) []Fact { return s.OrderCancelled("out_of_stock") },
+// rules are all rules of a shipment, by the event, result or webhook that they handle.
+var rules = map[string]func(*Shipment) []contracts.ETO{
+	"order.created": func(s *Shipment) []contracts.ETO {
+		return s.OrderCreated(contracts.OrderCreated{
+			ShippingAddress: contracts.Address(home), Items: []contracts.Item{{SKU: "fan", Quantity: 2}},
+		})
+	},
+	"payment.processed": func(s *Shipment) []contracts.ETO { return s.PaymentProcessed(contracts.PaymentProcessed{}) },
+	"booking accepted":  func(s *Shipment) []contracts.ETO { return s.BookingAccepted("shp_1") },
+	"booking rejected":  func(s *Shipment) []contracts.ETO { return s.BookingRejected("no such place") },
+	"customer cancels": func(s *Shipment) []contracts.ETO {
+		return s.OrderCancelRequested(contracts.OrderCancelRequested{Reason: "customer"})
+	},
+	"deadline cancels": func(s *Shipment) []contracts.ETO {
+		return s.OrderCancelRequested(contracts.OrderCancelRequested{Reason: "deadline"})
+	},
+	"order.cancelled": func(s *Shipment) []contracts.ETO {
+		return s.OrderCancelled(contracts.OrderCancelled{Reason: "out_of_stock"})
+	},
 	"carrier cancelled":  (*Shipment).CancellationGranted,
-	"handed over notice": func(s *Shipment) []Fact { return s.Dispatched("shp_1", "QD1") },
-	"delivered notice":   func(s *Shipment) []Fact { return s.Delivered("shp_1", "QD1") },
+	"dispatched webhook": func(s *Shipment) []contracts.ETO { return s.Dispatched("shp_1", "QD1") },
+	"delivered webhook":  func(s *Shipment) []contracts.ETO { return s.Delivered("shp_1", "QD1") },
 }
 
 // situations are all that a shipment can be in; waiting has three.
 var situations = map[string]Shipment{
 	"waiting":             {State: Waiting},
-	"waiting for payment": {State: Waiting, OrderSeen: true, Address: &home, Items: goods},
-	"waiting for order":   {State: Waiting, PaymentSeen: true},
-	"booking":             {State: Booking, OrderSeen: true, PaymentSeen: true, Address: &home, Items: goods},
-	"booking+cancel":      {State: BookingCancel, OrderSeen: true, PaymentSeen: true, Address: &home, Items: goods, Reason: "customer"},
-	"booked":              {State: Booked, OrderSeen: true, PaymentSeen: true, Address: &home, Items: goods, ParcelID: "shp_1"},
-	"cancelling":          {State: Cancelling, OrderSeen: true, PaymentSeen: true, Address: &home, Items: goods, ParcelID: "shp_1", Reason: "customer"},
-	"dispatched":          {State: Dispatched, OrderSeen: true, PaymentSeen: true, Items: goods, ParcelID: "shp_1", Tracking: "QD1"},
-	"delivered":           {State: Delivered, OrderSeen: true, PaymentSeen: true, Items: goods, ParcelID: "shp_1", Tracking: "QD1"},
-	"failed":              {State: Failed, OrderSeen: true, PaymentSeen: true, Items: goods, Detail: "no such place"},
-	"cancelled":           {State: Cancelled, OrderSeen: true, PaymentSeen: true, Items: goods, ParcelID: "shp_1", Reason: "customer"},
+	"waiting for payment": {State: Waiting, OrderReceived: true, Address: &home, Items: goods},
+	"waiting for order":   {State: Waiting, Paid: true},
+	"booking":             {State: Booking, OrderReceived: true, Paid: true, Address: &home, Items: goods},
+	"booking+cancel":      {State: BookingCancel, OrderReceived: true, Paid: true, Address: &home, Items: goods, Reason: "customer"},
+	"booked":              {State: Booked, OrderReceived: true, Paid: true, Address: &home, Items: goods, ParcelID: "shp_1"},
+	"cancelling":          {State: Cancelling, OrderReceived: true, Paid: true, Address: &home, Items: goods, ParcelID: "shp_1", Reason: "customer"},
+	"dispatched":          {State: Dispatched, OrderReceived: true, Paid: true, Items: goods, ParcelID: "shp_1", Tracking: "QD1"},
+	"delivered":           {State: Delivered, OrderReceived: true, Paid: true, Items: goods, ParcelID: "shp_1", Tracking: "QD1"},
+	"failed":              {State: Failed, OrderReceived: true, Paid: true, Items: goods, Detail: "no such place"},
+	"cancelled":           {State: Cancelled, OrderReceived: true, Paid: true, Items: goods, ParcelID: "shp_1", Reason: "customer"},
 
 	// The tombstones: what was seen before differs, and why.
 	"tombstone by customer":             {State: Cancelled, Reason: "customer"},
-	"tombstone by customer, order seen": {State: Cancelled, OrderSeen: true, Items: goods, Reason: "customer"},
-	"tombstone by customer, paid":       {State: Cancelled, PaymentSeen: true, Reason: "customer"},
+	"tombstone by customer, order seen": {State: Cancelled, OrderReceived: true, Items: goods, Reason: "customer"},
+	"tombstone by customer, paid":       {State: Cancelled, Paid: true, Reason: "customer"},
 	"tombstone by deadline":             {State: Cancelled, Reason: "deadline"},
-	"tombstone by deadline, order seen": {State: Cancelled, OrderSeen: true, Items: goods, Reason: "deadline"},
+	"tombstone by deadline, order seen": {State: Cancelled, OrderReceived: true, Items: goods, Reason: "deadline"},
 	"tombstone by order":                {State: Cancelled, Reason: "out_of_stock"},
-	"tombstone by order, order seen":    {State: Cancelled, OrderSeen: true, Items: goods, Reason: "out_of_stock"},
-	"tombstone by order, paid":          {State: Cancelled, PaymentSeen: true, Reason: "out_of_stock"},
-	"failed after cancel":               {State: Failed, OrderSeen: true, PaymentSeen: true, Items: goods, Detail: "no such place", Reason: "customer"},
+	"tombstone by order, order seen":    {State: Cancelled, OrderReceived: true, Items: goods, Reason: "out_of_stock"},
+	"tombstone by order, paid":          {State: Cancelled, Paid: true, Reason: "out_of_stock"},
+	"failed after cancel":               {State: Failed, OrderReceived: true, Paid: true, Items: goods, Detail: "no such place", Reason: "customer"},
 }
 
 // step is a cell of the table.
 type step struct{ in, on string }
 
-// result is where a cell leads, and what it tells.
+// result is the situation after the rule, and the types of the events that it returns. A refused cancellation is named
+// with the fact that made it too late.
 type result struct {
 	situation string
-	tells     []Fact
+	events    []string
 }
 
-// table is shipping's part of the choreography. A cell that is not here ignores the fact.
+const (
+	shipmentBookingRequested      = "shipment.booking_requested.v1"
+	shipmentCancellationRequested = "shipment.cancellation_requested.v1"
+	shipmentCreated               = "shipment.created.v1"
+	shipmentDispatched            = "shipment.dispatched.v1"
+	shipmentDelivered             = "shipment.delivered.v1"
+	shipmentFailed                = "shipment.failed.v1"
+	shipmentCancelled             = "shipment.cancelled.v1"
+	cancelRefusedPaid             = "shipment.cancel_refused.v1 paid"
+	cancelRefusedDispatched       = "shipment.cancel_refused.v1 dispatched"
+)
+
+func typesOf(etos []contracts.ETO) []string {
+	var types []string
+	for _, eto := range etos {
+		name := eto.EventType()
+		if refused, ok := eto.(contracts.ShipmentCancelRefused); ok {
+			name += " " + refused.Because
+		}
+		types = append(types, name)
+	}
+	return types
+}
+
+// table is shipping's part of the choreography. A cell that is missing is a no-op.
 var table = map[step]result{
 	{"waiting", "order.created"}:                 {"waiting for payment", nil},
 	{"waiting", "payment.processed"}:             {"waiting for order", nil},
-	{"waiting for payment", "payment.processed"}: {"booking", []Fact{BookingStarted}},
-	{"waiting for order", "order.created"}:       {"booking", []Fact{BookingStarted}},
+	{"waiting for payment", "payment.processed"}: {"booking", []string{shipmentBookingRequested}},
+	{"waiting for order", "order.created"}:       {"booking", []string{shipmentBookingRequested}},
 
-	{"waiting", "customer cancels"}:             {"tombstone by customer", []Fact{ShipmentCancelled}},
-	{"waiting for payment", "customer cancels"}: {"tombstone by customer, order seen", []Fact{ShipmentCancelled}},
-	{"waiting for order", "customer cancels"}:   {"tombstone by customer, paid", []Fact{ShipmentCancelled}},
-	{"waiting", "deadline cancels"}:             {"tombstone by deadline", []Fact{ShipmentCancelled}},
-	{"waiting for payment", "deadline cancels"}: {"tombstone by deadline, order seen", []Fact{ShipmentCancelled}},
-	{"waiting for order", "deadline cancels"}:   {"waiting for order", []Fact{CancelRefusedPaid}},
+	{"waiting", "customer cancels"}:             {"tombstone by customer", []string{shipmentCancelled}},
+	{"waiting for payment", "customer cancels"}: {"tombstone by customer, order seen", []string{shipmentCancelled}},
+	{"waiting for order", "customer cancels"}:   {"tombstone by customer, paid", []string{shipmentCancelled}},
+	{"waiting", "deadline cancels"}:             {"tombstone by deadline", []string{shipmentCancelled}},
+	{"waiting for payment", "deadline cancels"}: {"tombstone by deadline, order seen", []string{shipmentCancelled}},
+	{"waiting for order", "deadline cancels"}:   {"waiting for order", []string{cancelRefusedPaid}},
 	{"waiting", "order.cancelled"}:              {"tombstone by order", nil},
 	{"waiting for payment", "order.cancelled"}:  {"tombstone by order, order seen", nil},
 	{"waiting for order", "order.cancelled"}:    {"tombstone by order, paid", nil},
 
-	{"booking", "booked"}:               {"booked", []Fact{ParcelBooked}},
-	{"booking", "undeliverable"}:        {"failed", []Fact{ParcelUndeliverable}},
-	{"booking", "customer cancels"}:     {"booking+cancel", nil},
-	{"booking", "deadline cancels"}:     {"booking", []Fact{CancelRefusedPaid}},
-	{"booking+cancel", "booked"}:        {"cancelling", []Fact{CancelStarted}},
-	{"booking+cancel", "undeliverable"}: {"failed after cancel", []Fact{ParcelUndeliverable}},
-	{"booked", "customer cancels"}:      {"cancelling", []Fact{CancelStarted}},
-	{"booked", "deadline cancels"}:      {"booked", []Fact{CancelRefusedPaid}},
-	{"cancelling", "carrier cancelled"}: {"cancelled", []Fact{ShipmentCancelled}},
-	{"dispatched", "customer cancels"}:  {"dispatched", []Fact{CancelRefusedDispatched}},
-	{"dispatched", "deadline cancels"}:  {"dispatched", []Fact{CancelRefusedDispatched}},
-	{"delivered", "customer cancels"}:   {"delivered", []Fact{CancelRefusedDispatched}},
-	{"delivered", "deadline cancels"}:   {"delivered", []Fact{CancelRefusedDispatched}},
+	{"booking", "booking accepted"}:        {"booked", []string{shipmentCreated}},
+	{"booking", "booking rejected"}:        {"failed", []string{shipmentFailed}},
+	{"booking", "customer cancels"}:        {"booking+cancel", nil},
+	{"booking", "deadline cancels"}:        {"booking", []string{cancelRefusedPaid}},
+	{"booking+cancel", "booking accepted"}: {"cancelling", []string{shipmentCancellationRequested}},
+	{"booking+cancel", "booking rejected"}: {"failed after cancel", []string{shipmentFailed}},
+	{"booked", "customer cancels"}:         {"cancelling", []string{shipmentCancellationRequested}},
+	{"booked", "deadline cancels"}:         {"booked", []string{cancelRefusedPaid}},
+	{"cancelling", "carrier cancelled"}:    {"cancelled", []string{shipmentCancelled}},
+	{"dispatched", "customer cancels"}:     {"dispatched", []string{cancelRefusedDispatched}},
+	{"dispatched", "deadline cancels"}:     {"dispatched", []string{cancelRefusedDispatched}},
+	{"delivered", "customer cancels"}:      {"delivered", []string{cancelRefusedDispatched}},
+	{"delivered", "deadline cancels"}:      {"delivered", []string{cancelRefusedDispatched}},
 
-	// "Handed over" is the carrier's notice, and also its refusal to cancel.
-	{"booking", "handed over notice"}:        {"dispatched", []Fact{ParcelDispatched}},
-	{"booked", "handed over notice"}:         {"dispatched", []Fact{ParcelDispatched}},
-	{"booking+cancel", "handed over notice"}: {"dispatched", []Fact{ParcelDispatched, CancelRefusedDispatched}},
-	{"cancelling", "handed over notice"}:     {"dispatched", []Fact{ParcelDispatched, CancelRefusedDispatched}},
+	// The carrier reports the dispatch by its webhook, and also by its refusal to cancel.
+	{"booking", "dispatched webhook"}:        {"dispatched", []string{shipmentDispatched}},
+	{"booked", "dispatched webhook"}:         {"dispatched", []string{shipmentDispatched}},
+	{"booking+cancel", "dispatched webhook"}: {"dispatched", []string{shipmentDispatched, cancelRefusedDispatched}},
+	{"cancelling", "dispatched webhook"}:     {"dispatched", []string{shipmentDispatched, cancelRefusedDispatched}},
 
-	{"booking", "delivered notice"}:        {"delivered", []Fact{ParcelDispatched, ParcelDelivered}},
-	{"booked", "delivered notice"}:         {"delivered", []Fact{ParcelDispatched, ParcelDelivered}},
-	{"booking+cancel", "delivered notice"}: {"delivered", []Fact{ParcelDispatched, CancelRefusedDispatched, ParcelDelivered}},
-	{"cancelling", "delivered notice"}:     {"delivered", []Fact{ParcelDispatched, CancelRefusedDispatched, ParcelDelivered}},
-	{"dispatched", "delivered notice"}:     {"delivered", []Fact{ParcelDelivered}},
+	{"booking", "delivered webhook"}:        {"delivered", []string{shipmentDispatched, shipmentDelivered}},
+	{"booked", "delivered webhook"}:         {"delivered", []string{shipmentDispatched, shipmentDelivered}},
+	{"booking+cancel", "delivered webhook"}: {"delivered", []string{shipmentDispatched, cancelRefusedDispatched, shipmentDelivered}},
+	{"cancelling", "delivered webhook"}:     {"delivered", []string{shipmentDispatched, cancelRefusedDispatched, shipmentDelivered}},
+	{"dispatched", "delivered webhook"}:     {"delivered", []string{shipmentDelivered}},
 }
 
-func TestRules_FollowTheTable(t *testing.T) {
+func TestShipment_Rules(t *testing.T) {
 	t.Parallel()
 	for situation, before := range situations {
-		for stimulus, rule := range stimuli {
+		for stimulus, rule := range rules {
 			cell, listed := table[step{situation, stimulus}]
 			if !listed {
 				cell = result{situation: situation}
@@ -116,40 +153,40 @@ func TestRules_FollowTheTable(t *testing.T) {
 			t.Run(situation+" on "+stimulus, func(t *testing.T) {
 				t.Parallel()
 				after := before
-				tells := rule(&after)
+				etos := rule(&after)
 				if diff := cmp.Diff(situations[cell.situation], after); diff != "" {
 					t.Errorf("shipment (-want +got):\n%s", diff)
 				}
-				if diff := cmp.Diff(cell.tells, tells); diff != "" {
-					t.Errorf("facts (-want +got):\n%s", diff)
+				if diff := cmp.Diff(cell.events, typesOf(etos)); diff != "" {
+					t.Errorf("events (-want +got):\n%s", diff)
 				}
 			})
 		}
 	}
 }
 
-// Whatever the order of the events, however often each comes and whenever the carrier moves: what the carrier has
-// handed over is told as dispatched and never as cancelled, and the other way round.
-func TestRules_AgreeWithTheCarrierInAnyOrder(t *testing.T) {
+// In whatever order the events arrive, however often each arrives and whenever the carrier acts: a parcel that has left is
+// published as dispatched and never as cancelled, and the other way round.
+func TestShipment_AgreesWithCarrierInAnyOrder(t *testing.T) {
 	t.Parallel()
 	type parcel struct{ booked, left, cancelled, arrived bool }
 	endings := map[State]int{}
-	var walk func(s Shipment, c parcel, left []string, told []Fact)
-	walk = func(s Shipment, c parcel, left []string, told []Fact) {
+	var walk func(s Shipment, c parcel, left []string, published []string)
+	walk = func(s Shipment, c parcel, left []string, published []string) {
 		moved := false
-		move := func(c parcel, left []string, rule func(*Shipment) []Fact) {
+		move := func(c parcel, left []string, rule func(*Shipment) []contracts.ETO) {
 			moved = true
 			next := s
 			facts := rule(&next)
-			walk(next, c, left, slices.Concat(told, facts))
+			walk(next, c, left, slices.Concat(published, typesOf(facts)))
 		}
 		for i, stimulus := range left {
-			move(c, slices.Delete(slices.Clone(left), i, i+1), stimuli[stimulus])
+			move(c, slices.Delete(slices.Clone(left), i, i+1), rules[stimulus])
 		}
-		quiet := func(*Shipment) []Fact { return nil }
-		if s.ShouldBook() && slices.Contains(told, BookingStarted) {
+		quiet := func(*Shipment) []contracts.ETO { return nil }
+		if s.ShouldBook() && slices.Contains(published, shipmentBookingRequested) {
 			if c.booked {
-				move(c, left, stimuli["booked"])
+				move(c, left, rules["booking accepted"])
 			} else {
 				move(parcel{booked: true}, left, quiet) // and the answer is still on its way
 			}
@@ -157,28 +194,28 @@ func TestRules_AgreeWithTheCarrierInAnyOrder(t *testing.T) {
 		if c.booked && !c.left && !c.cancelled {
 			on := c
 			on.left = true
-			move(on, append(slices.Clone(left), "handed over notice"), quiet)
+			move(on, append(slices.Clone(left), "dispatched webhook"), quiet)
 		}
 		if c.left && !c.arrived {
 			on := c
 			on.arrived = true
-			move(on, append(slices.Clone(left), "delivered notice"), quiet)
+			move(on, append(slices.Clone(left), "delivered webhook"), quiet)
 		}
-		if s.ShouldCancel() && slices.Contains(told, CancelStarted) {
+		if s.ShouldCancel() && slices.Contains(published, shipmentCancellationRequested) {
 			on := c
 			on.cancelled = !c.left
 			if on.cancelled {
-				move(on, left, stimuli["carrier cancelled"])
+				move(on, left, rules["carrier cancelled"])
 			} else {
-				move(on, left, stimuli["handed over notice"])
+				move(on, left, rules["dispatched webhook"])
 			}
 		}
 		if moved {
 			return
 		}
 		endings[s.State]++
-		count := func(f Fact) (n int) {
-			for _, t := range told {
+		count := func(f string) (n int) {
+			for _, t := range published {
 				if t == f {
 					n++
 				}
@@ -189,8 +226,8 @@ func TestRules_AgreeWithTheCarrierInAnyOrder(t *testing.T) {
 		if c.left {
 			want = Delivered
 		}
-		if s.State != want || s.Address != nil || count(ParcelDispatched)+count(ShipmentCancelled) != 1 {
-			t.Fatalf("carrier %+v, shipment %+v, told %v", c, s, told)
+		if s.State != want || s.Address != nil || count(shipmentDispatched)+count(shipmentCancelled) != 1 {
+			t.Fatalf("carrier %+v, shipment %+v, told %v", c, s, published)
 		}
 	}
 	walk(NewShipment("o"), parcel{}, []string{"order.created", "order.created", "payment.processed", "customer cancels"}, nil)

@@ -10,15 +10,15 @@ import (
 	"time"
 )
 
-// signatureAge is how old, or how far ahead of our clock, a signed notice may be. It bounds for how long a recorded
-// one could be sent again.
-const signatureAge = 5 * time.Minute
+// signatureMaxAge is how old, or how far ahead of this service's clock, a signed webhook may be. It limits how long a
+// recorded webhook can be replayed.
+const signatureMaxAge = 5 * time.Minute
 
-var errSignature = errors.New("the signature is missing, wrong or too old")
+var errSignature = errors.New("signature is missing, wrong or too old")
 
 // verifySignature checks the header "t=<unix seconds>,v1=<hex>": v1 must be the HMAC-SHA256 of "<t>.<body>" under
-// the shared secret. It compares in constant time and says nothing about what exactly is wrong. Several v1 may be
-// given while a secret is exchanged; one has to fit.
+// the shared secret. It compares in constant time, and its error does not reveal what exactly is wrong. The header may
+// have several v1 while a secret is being rotated; one of them has to match.
 func verifySignature(secret, header string, body []byte, now time.Time) error {
 	var seconds string
 	var given []string
@@ -34,7 +34,7 @@ func verifySignature(secret, header string, body []byte, now time.Time) error {
 	if err != nil || secret == "" {
 		return errSignature
 	}
-	if age := now.Sub(time.Unix(unix, 0)); age.Abs() > signatureAge {
+	if age := now.Sub(time.Unix(unix, 0)); age.Abs() > signatureMaxAge {
 		return errSignature
 	}
 	mac := hmac.New(sha256.New, []byte(secret))

@@ -11,7 +11,7 @@ import (
 func TestStore_FailsIfTheLockedRowIsGone(t *testing.T) {
 	t.Parallel()
 	err := storeShipment(t.Context(), newDepot(t).db, NewShipment("nobody"), time.Now())
-	if err == nil || errors.Is(err, errUnknownOrder) || !strings.Contains(err.Error(), "the locked row is gone") {
+	if err == nil || errors.Is(err, errUnknownOrder) || !strings.Contains(err.Error(), "locked row not found") {
 		t.Errorf("got %v", err)
 	}
 }

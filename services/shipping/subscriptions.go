@@ -2,15 +2,16 @@ package shipping
 
 import "github.com/quadrille-dev/quadrille/pkg/events"
 
-// Subscriptions is the table of everything that shipping reacts to. The first column names the reaction's queue, so
-// renaming one moves a queue. With s == nil it serves to declare the topology.
+// Subscriptions returns the table of the events that this service handles. The first column names the handler and its
+// queue: messages in the queue of a renamed handler have to be moved. With a nil Service the table serves to declare
+// the topology.
 func Subscriptions(s *Service) []events.Subscription {
 	return []events.Subscription{
-		events.Handle("order-created", s.OnOrderCreated),
-		events.Handle("payment-processed", s.OnPaymentProcessed),
-		events.Handle("order-cancel-requested", s.OnOrderCancelRequested),
-		events.Handle("order-cancelled", s.OnOrderCancelled),
-		events.HandleExternal("shipment-booking-requested", s.doBooking, s.applyBooking),
-		events.HandleExternal("shipment-cancellation-requested", s.doCancel, s.applyCancel),
+		events.Handle("order-created", on(s, (*Shipment).OrderCreated)),
+		events.Handle("payment-processed", on(s, (*Shipment).PaymentProcessed)),
+		events.Handle("order-cancel-requested", on(s, (*Shipment).OrderCancelRequested)),
+		events.Handle("order-cancelled", on(s, (*Shipment).OrderCancelled)),
+		events.HandleExternal("shipment-booking-requested", s.callBooking, s.applyBooking),
+		events.HandleExternal("shipment-cancellation-requested", s.callCancellation, s.applyCancellation),
 	}
 }

@@ -6,7 +6,7 @@ import (
 )
 
 // The carrier knows nothing of traces: what it reports belongs to that of the booking all the same.
-func TestTrace_OfABookingGoesOnWithWhatTheCarrierReports(t *testing.T) {
+func TestTrace_ContinuesWithCarrierWebhook(t *testing.T) {
 	t.Parallel()
 	d := newDepot(t)
 	d.deliver(t, order, paid, bookingStarted)
@@ -14,7 +14,7 @@ func TestTrace_OfABookingGoesOnWithWhatTheCarrierReports(t *testing.T) {
 	if err := d.db.Exec("UPDATE shipments SET trace_parent = ?", trace).Error; err != nil {
 		t.Fatal(err)
 	}
-	d.report(t, NoticeDispatched, NoticeDelivered)
+	d.report(t, WebhookDispatched, WebhookDelivered)
 	of := map[string]string{}
 	for _, e := range d.published(t) {
 		of[e.Type] = e.TraceParent

@@ -13,8 +13,8 @@ import (
 	"github.com/quadrille-dev/quadrille/pkg/chassis/httpapi"
 )
 
-// postCarrierNotice takes a report of the carrier's: 204 once its facts are stored. Any other answer has the carrier
-// repeat it, also one about an order that is not known: it may be known later.
+// postCarrierWebhook responds 204 once the webhook is applied. After any other response the carrier repeats the webhook,
+// also one about an unknown order: the order may arrive later.
 func (s *Service) postCarrierWebhook(c *gin.Context) error {
 	body, err := httpapi.ReadBody(c)
 	if err != nil {
@@ -22,13 +22,13 @@ func (s *Service) postCarrierWebhook(c *gin.Context) error {
 	}
 	if err := verifySignature(s.secret, c.GetHeader("Carrier-Signature"), body, s.now()); err != nil {
 		c.Header("WWW-Authenticate", "Carrier-Signature")
-		return httpapi.NewProblem(http.StatusUnauthorized, "signature", "The signature is not acceptable", err.Error())
+		return httpapi.NewProblem(http.StatusUnauthorized, "signature", "The signature is not valid", err.Error())
 	}
-	notice, err := decodeCarrierWebhook(body)
+	webhook, err := decodeCarrierWebhook(body)
 	if err != nil {
 		return err
 	}
-	err = s.OnCarrierWebhook(c.Request.Context(), notice)
+	err = s.OnCarrierWebhook(c.Request.Context(), webhook)
 	if errors.Is(err, errUnknownOrder) {
 		return httpapi.NotFound(errUnknownOrder.Error())
 	}
@@ -39,33 +39,33 @@ func (s *Service) postCarrierWebhook(c *gin.Context) error {
 	return nil
 }
 
-const maxNoticeField = 255 // bytes
+const maxWebhookField = 255 // bytes
 
-// decodeNotice takes fields that it does not know: the carrier may add some.
+// decodeCarrierWebhook ignores unknown fields: the carrier may add some.
 func decodeCarrierWebhook(body []byte) (CarrierWebhook, error) {
-	var n CarrierWebhook
-	if err := json.Unmarshal(body, &n); err != nil {
-		return n, httpapi.BadRequest("the body is not a notice in JSON")
+	var w CarrierWebhook
+	if err := json.Unmarshal(body, &w); err != nil {
+		return w, httpapi.BadRequest("the body is not a webhook in JSON")
 	}
-	malformed := httpapi.BadRequest("the notice is malformed")
-	refuse := func(field, detail string) {
+	malformed := httpapi.BadRequest("the webhook is malformed")
+	reject := func(field, detail string) {
 		malformed.Errors = append(malformed.Errors, httpapi.FieldError{Field: field, Detail: detail})
 	}
-	if n.Type != NoticeDispatched && n.Type != NoticeDelivered {
-		refuse("type", "is neither "+string(NoticeDispatched)+" nor "+string(NoticeDelivered))
+	if w.Type != WebhookDispatched && w.Type != WebhookDelivered {
+		reject("type", "is neither "+string(WebhookDispatched)+" nor "+string(WebhookDelivered))
 	}
 	for _, field := range []struct{ name, value string }{
-		{"id", n.ID}, {"reference", n.Reference}, {"shipmentId", n.ShipmentID}, {"tracking", n.Tracking},
+		{"id", w.ID}, {"reference", w.Reference}, {"shipmentId", w.ShipmentID}, {"tracking", w.Tracking},
 	} {
 		switch {
 		case field.value == "" && field.name != "tracking":
-			refuse(field.name, "is missing")
-		case len(field.value) > maxNoticeField || strings.ContainsFunc(field.value, unicode.IsControl):
-			refuse(field.name, fmt.Sprintf("must be at most %d bytes, none of them a control character", maxNoticeField))
+			reject(field.name, "is missing")
+		case len(field.value) > maxWebhookField || strings.ContainsFunc(field.value, unicode.IsControl):
+			reject(field.name, fmt.Sprintf("must be at most %d bytes, none of them a control character", maxWebhookField))
 		}
 	}
 	if malformed.Errors != nil {
-		return n, malformed
+		return w, malformed
 	}
-	return n, nil
+	return w, nil
 }

@@ -57,9 +57,9 @@ func TestChoreography_StatesWhatWasCounted(t *testing.T) {
 	if os.Getenv("MODEL") == "full" {
 		counted = append(counted, 2)
 	}
-	for _, mishaps := range counted {
-		r := explore(t, mishaps)
-		want := fmt.Sprintf("| %s | %s | %s | %d |", []string{"none", "any one", "any two"}[mishaps],
+	for _, faults := range counted {
+		r := explore(t, faults)
+		want := fmt.Sprintf("| %s | %s | %s | %d |", []string{"none", "any one", "any two"}[faults],
 			thousands(r.States), thousands(r.Ends), r.Longest)
 		if !strings.Contains(text, want) {
 			t.Errorf("%s lacks %q", document, want)
@@ -68,7 +68,7 @@ func TestChoreography_StatesWhatWasCounted(t *testing.T) {
 }
 
 // Whoever is named as reacting to an event subscribes to it, and the other way round.
-func TestChoreography_NamesThePublisherAndEveryReaderOfEachEvent(t *testing.T) {
+func TestChoreography_NamesPublishersAndReaders(t *testing.T) {
 	t.Parallel()
 	type entry struct {
 		Publisher string
@@ -79,9 +79,9 @@ func TestChoreography_NamesThePublisherAndEveryReaderOfEachEvent(t *testing.T) {
 		e := declared.ETO
 		readers := []string{}
 		for _, a := range []actor{
-			newMachine(orders()), newMachine(inventories()), newMachine(payments()), newMachine(shipments()),
+			newMachine(newOrderProcess()), newMachine(newInventoryProcess()), newMachine(newPaymentProcess()), newMachine(newShippingProcess()),
 		} {
-			for _, s := range a.subscriptions() {
+			for _, s := range a.subscribed() {
 				if s.EventType() == e.EventType() {
 					readers = append(readers, a.title())
 				}

@@ -13,12 +13,12 @@ type Result struct {
 	States  int // different ones
 	Ends    int // of those, in which nothing more has to happen
 	Longest int // the longest run, in moves
-	seen    []sight
+	seen    []transition
 }
 
-// Violation is a claim that does not hold, and the shortest way there.
+// Violation is a invariant that does not hold, and the shortest way there.
 type Violation struct {
-	Claim         string
+	Invariant     string
 	Circumstances Circumstances
 	Path          []string // in words, a line a move; of a circle, from any start
 	State         string   // where it ends
@@ -27,7 +27,7 @@ type Violation struct {
 // Error is all of it, on many lines.
 func (v *Violation) Error() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "violated: %s\n%+v\n", v.Claim, v.Circumstances)
+	fmt.Fprintf(&b, "violated: %s\n%+v\n", v.Invariant, v.Circumstances)
 	for i, line := range v.Path {
 		fmt.Fprintf(&b, "%3d  %s\n", i+1, line)
 	}
@@ -35,9 +35,9 @@ func (v *Violation) Error() string {
 	return b.String()
 }
 
-// Explore visits every state that an order can come to, with up to the given number of mishaps, under all
+// Explore visits every state that an order can come to, with up to the given number of faults, under all
 // circumstances. It is CPU-bound, on all processors, and answers the result, or a *Violation.
-func Explore(mishaps int) (Result, error) { return theDance().explore(mishaps) }
+func Explore(faults int) (Result, error) { return newModel().explore(faults) }
 
 func everyCircumstance() []Circumstances {
 	var all []Circumstances
@@ -47,7 +47,7 @@ func everyCircumstance() []Circumstances {
 	return all
 }
 
-func (d *dance) explore(mishaps int) (Result, error) {
+func (d *services) explore(faults int) (Result, error) {
 	var (
 		all     = everyCircumstance()
 		results = make([]Result, len(all))
@@ -59,7 +59,7 @@ func (d *dance) explore(mishaps int) (Result, error) {
 		wg.Go(func() {
 			free <- struct{}{}
 			defer func() { <-free }()
-			results[i], errs[i] = d.exploreIn(c, mishaps)
+			results[i], errs[i] = d.exploreIn(c, faults)
 		})
 	}
 	wg.Wait()
@@ -74,8 +74,8 @@ func (d *dance) explore(mishaps int) (Result, error) {
 	return sum, nil
 }
 
-func (d *dance) exploreIn(c Circumstances, mishaps int) (result Result, err error) {
-	r, begin, err := newRun(d, c, mishaps)
+func (d *services) exploreIn(c Circumstances, faults int) (result Result, err error) {
+	r, begin, err := newRun(d, c, faults)
 	if err == nil {
 		err = r.explore(begin, &result)
 	}
@@ -84,7 +84,7 @@ func (d *dance) exploreIn(c Circumstances, mishaps int) (result Result, err erro
 
 // frame is a state on the current path, and what can come next.
 type frame struct {
-	world  world
+	state  state
 	next   []next
 	tried  int
 	height uint8 // the longest run from here, in moves
@@ -93,12 +93,12 @@ type frame struct {
 const onPath = 255
 
 // explore goes depth first, since that finds circles: a state that is met again while it is on the path.
-func (r *run) explore(begin world, result *Result) error {
-	heights := map[world]uint8{} // onPath, or the longest run from there
+func (r *run) explore(begin state, result *Result) error {
+	heights := map[state]uint8{} // onPath, or the longest run from there
 	var path []frame
-	enter := func(w world) error {
-		if claim := r.broken(&w); claim != "" {
-			return r.shortest(begin, claim)
+	enter := func(w state) error {
+		if invariant := r.broken(&w); invariant != "" {
+			return r.shortest(begin, invariant)
 		}
 		result.States++
 		if r.atRest(&w) {
@@ -111,7 +111,7 @@ func (r *run) explore(begin world, result *Result) error {
 			path = append(path, frame{})
 		}
 		f := &path[len(path)-1]
-		f.world, f.tried, f.height = w, 0, 0
+		f.state, f.tried, f.height = w, 0, 0
 		var err error
 		f.next, err = r.moves(&w, f.next[:0])
 		return err
@@ -122,7 +122,7 @@ func (r *run) explore(begin world, result *Result) error {
 	for len(path) > 0 {
 		f := &path[len(path)-1]
 		if f.tried == len(f.next) {
-			heights[f.world] = f.height
+			heights[f.state] = f.height
 			path = path[:len(path)-1]
 			if len(path) > 0 {
 				above := &path[len(path)-1]
@@ -133,45 +133,45 @@ func (r *run) explore(begin world, result *Result) error {
 		}
 		n := &f.next[f.tried]
 		f.tried++
-		switch height, known := heights[n.world]; {
+		switch height, known := heights[n.state]; {
 		case !known:
-			if err := enter(n.world); err != nil {
+			if err := enter(n.state); err != nil {
 				return err
 			}
 		case height == onPath:
-			return r.circle(path, n.world)
+			return r.circle(path, n.state)
 		default:
 			f.height = max(f.height, height+1)
 		}
 	}
-	result.seen = r.sights()
+	result.seen = r.transitions()
 	return nil
 }
 
-func (r *run) circle(path []frame, again world) error {
-	v := &Violation{Claim: "every run ends", Circumstances: r.circumstances, State: "and so on, for ever"}
+func (r *run) circle(path []frame, again state) error {
+	v := &Violation{Invariant: "every run ends", Circumstances: r.circumstances, State: "and so on, for ever"}
 	start := len(path) - 1
-	for path[start].world != again {
+	for path[start].state != again {
 		start--
 	}
 	for _, f := range path[start:] {
-		v.Path = append(v.Path, r.words(&f.world, f.next[f.tried-1].move))
+		v.Path = append(v.Path, r.words(&f.state, f.next[f.tried-1].move))
 	}
 	return v
 }
 
 // shortest goes breadth first to the nearest violation.
-func (r *run) shortest(begin world, claim string) error {
+func (r *run) shortest(begin state, invariant string) error {
 	type origin struct {
-		from world
+		from state
 		move move
 	}
-	origins, queue := map[world]origin{begin: {}}, []world{begin}
+	origins, queue := map[state]origin{begin: {}}, []state{begin}
 	for len(queue) > 0 {
 		w := queue[0]
 		queue = queue[1:]
-		if claim := r.broken(&w); claim != "" {
-			v := &Violation{Claim: claim, Circumstances: r.circumstances, State: r.view(&w).String()}
+		if invariant := r.broken(&w); invariant != "" {
+			v := &Violation{Invariant: invariant, Circumstances: r.circumstances, State: r.view(&w).String()}
 			for at := w; at != begin; at = origins[at].from {
 				o := origins[at]
 				v.Path = append([]string{r.words(&o.from, o.move)}, v.Path...)
@@ -183,27 +183,27 @@ func (r *run) shortest(begin world, claim string) error {
 			return err
 		}
 		for _, n := range successors {
-			if _, known := origins[n.world]; !known {
-				origins[n.world] = origin{w, n.move}
-				queue = append(queue, n.world)
+			if _, known := origins[n.state]; !known {
+				origins[n.state] = origin{w, n.move}
+				queue = append(queue, n.state)
 			}
 		}
 	}
-	return errors.New("found once and not again: " + claim)
+	return errors.New("found once and not again: " + invariant)
 }
 
 // words says what a move does.
-func (r *run) words(w *world, m move) string {
+func (r *run) words(w *state, m move) string {
 	switch m.what {
-	case handover:
-		return "the carrier takes the parcel along" + r.tolds(r.handedOver, m.twice)
-	case arrival:
-		return "the carrier delivers the parcel" + r.tolds(r.delivered, m.twice)
-	case wishing:
-		m.letter = r.wish
+	case dispatch:
+		return "the carrier takes the parcel along" + r.publishedWords(r.dispatched, m.twice)
+	case deliver:
+		return "the carrier delivers the parcel" + r.publishedWords(r.delivered, m.twice)
+	case customerCancel:
+		m.message = r.customerCancels
 	}
-	l := r.letters[m.letter]
-	s := r.steps[l.to][w.at[l.to]][m.letter]
+	l := r.messages[m.message]
+	s := r.steps[l.to][w.at[l.to]][m.message]
 	a := r.actors[l.to]
 	words := fmt.Sprintf("%s, %s: %s", a.title(), a.describe(w.at[l.to]), l.words())
 	switch {
@@ -217,13 +217,13 @@ func (r *run) words(w *world, m move) string {
 	if after := a.describe(s.next); after != a.describe(w.at[l.to]) {
 		words += " → " + after
 	}
-	return words + r.tolds(s.told, m.twice)
+	return words + r.publishedWords(s.published, m.twice)
 }
 
-func (r *run) tolds(told []uint8, twice uint8) string {
+func (r *run) publishedWords(published []uint8, twice uint8) string {
 	var words string
-	for i, e := range told {
-		words += "; tells " + r.events[e].words()
+	for i, e := range published {
+		words += "; publishes " + r.events[e].words()
 		if twice&(1<<i) != 0 {
 			words += " twice"
 		}
@@ -231,11 +231,11 @@ func (r *run) tolds(told []uint8, twice uint8) string {
 	return words
 }
 
-func (l letter) words() string {
+func (l message) words() string {
 	if l.event.Type == "" {
 		return l.input
 	}
-	return "hears " + l.event.words()
+	return "handles " + l.event.words()
 }
 
 func (e event) words() string {

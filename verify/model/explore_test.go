@@ -6,27 +6,27 @@ import (
 	"time"
 )
 
-// explored is what the explorations of this test binary found, by the number of mishaps. They are shared, since they
+// explored is what the explorations of this test binary found, by the number of faults. They are shared, since they
 // take seconds, and run one after the other, since each takes all processors.
 var explored = map[int]Result{}
 
-func explore(t *testing.T, mishaps int) Result {
+func explore(t *testing.T, faults int) Result {
 	t.Helper()
-	if known, ok := explored[mishaps]; ok {
+	if known, ok := explored[faults]; ok {
 		return known
 	}
 	start := time.Now()
-	result, err := Explore(mishaps)
+	result, err := Explore(faults)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Logf("%d mishaps: %d states, %d of them final, the longest run takes %d moves; %s",
-		mishaps, result.States, result.Ends, result.Longest, time.Since(start).Round(100*time.Millisecond))
-	explored[mishaps] = result
+		faults, result.States, result.Ends, result.Longest, time.Since(start).Round(100*time.Millisecond))
+	explored[faults] = result
 	return result
 }
 
-func TestExplore_NothingIsEverViolated(t *testing.T) {
+func TestExplore_KeepsEveryInvariant(t *testing.T) {
 	explore(t, 0)
 	explore(t, 1)
 	if os.Getenv("MODEL") == "full" {

@@ -5,7 +5,7 @@ import (
 	"github.com/quadrille-dev/quadrille/services/inventory"
 )
 
-// The one product that is ordered: more is there than is wanted, so that selling it twice shows.
+// The only product of the order. The stock is larger than the order, so that selling it twice is noticed.
 const (
 	sku     = "TEA"
 	ordered = 2
@@ -13,7 +13,7 @@ const (
 	scarce  = 1
 )
 
-// stock is the order's reservation, and the product that it is about.
+// stock is the order's reservation and its product.
 type stock struct {
 	Reservation inventory.Reservation
 	Product     inventory.Product
@@ -26,32 +26,28 @@ func onHand(c Circumstances) int {
 	return plenty
 }
 
-func inventories() party[stock, inventory.Fact] {
-	to := func(f func(*inventory.Reservation, inventory.Stock) []inventory.Fact) rule[stock, inventory.Fact] {
-		return func(s *stock, _ event) []inventory.Fact {
-			return f(&s.Reservation, inventory.Stock{sku: &s.Product})
-		}
-	}
-	return party[stock, inventory.Fact]{
-		name:  "inventory",
-		hears: inventory.Subscriptions(nil),
+func newInventoryProcess() process[stock] {
+	return process[stock]{
+		name:          "inventory",
+		subscriptions: inventory.Subscriptions(nil),
 		start: func(c Circumstances) stock {
 			return stock{inventory.NewReservation("1"), inventory.Product{SKU: sku, OnHand: onHand(c)}}
 		},
 		label: func(s *stock) string { return string(s.Reservation.State) },
-		rules: map[string]rule[stock, inventory.Fact]{
-			"order-created": to(func(r *inventory.Reservation, shelf inventory.Stock) []inventory.Fact {
-				return r.OrderCreated([]inventory.Item{{SKU: sku, Quantity: ordered}}, shelf)
-			}),
-			"payment-failed":      to((*inventory.Reservation).PaymentFailed),
-			"payment-refunded":    to((*inventory.Reservation).PaymentRefunded),
-			"payment-voided":      to((*inventory.Reservation).PaymentVoided),
-			"shipment-dispatched": to((*inventory.Reservation).ShipmentDispatched),
+		rules: map[string]rule[stock]{
+			"order-created": func(s *stock, _ event) []contracts.ETO {
+				return s.Reservation.OrderCreated([]inventory.Item{{SKU: sku, Quantity: ordered}}, inventory.Stock{sku: &s.Product})
+			},
+			"payment-failed":      withStock((*inventory.Reservation).PaymentFailed),
+			"payment-refunded":    withStock((*inventory.Reservation).PaymentRefunded),
+			"payment-voided":      withStock((*inventory.Reservation).PaymentVoided),
+			"shipment-dispatched": withStock((*inventory.Reservation).ShipmentDispatched),
 		},
-		tells: map[inventory.Fact]func(*stock) event{
-			inventory.StockReserved: plain[stock](contracts.InventoryReserved{}),
-			inventory.StockShort:    plain[stock](contracts.InventoryReservationFailed{}),
-			inventory.StockReleased: plain[stock](contracts.InventoryReleased{}),
-		},
+	}
+}
+
+func withStock[T contracts.ETO](f func(*inventory.Reservation, T, inventory.Stock) []contracts.ETO) rule[stock] {
+	return func(s *stock, e event) []contracts.ETO {
+		return f(&s.Reservation, toETO[T](e), inventory.Stock{sku: &s.Product})
 	}
 }

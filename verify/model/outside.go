@@ -8,12 +8,12 @@ const (
 	booked
 	refused
 	calledOff
-	handedOver
+	dispatched
 	delivered
 )
 
 // charge confirms the order's stored intent, which is captured once however often it is confirmed.
-func charge(w *world, c Circumstances) string {
+func charge(w *state, c Circumstances) string {
 	if c.CardDeclined {
 		return declined
 	}
@@ -22,13 +22,13 @@ func charge(w *world, c Circumstances) string {
 }
 
 // refund gives back what is left.
-func refund(w *world, _ Circumstances) string {
+func refund(w *state, _ Circumstances) string {
 	w.refunds = w.captures
-	return landed
+	return refundMade
 }
 
 // book knows the order by its reference: asked again, it answers the same.
-func book(w *world, c Circumstances) string {
+func book(w *state, c Circumstances) string {
 	switch {
 	case c.Undeliverable:
 		w.parcel = refused
@@ -40,9 +40,9 @@ func book(w *world, c Circumstances) string {
 	return accepted
 }
 
-// cancel grants what was not handed over, and grants it again.
-func cancel(w *world, _ Circumstances) string {
-	if w.parcel == handedOver || w.parcel == delivered {
+// cancel grants what was not hasLeft over, and grants it again.
+func cancel(w *state, _ Circumstances) string {
+	if w.parcel == dispatched || w.parcel == delivered {
 		return tooLate
 	}
 	w.parcel = calledOff

@@ -5,27 +5,24 @@ import (
 	"github.com/quadrille-dev/quadrille/services/payment"
 )
 
-// The processor's answers.
+// Results of calls to the card processor.
 const (
-	captured = "the processor has the money"
-	declined = "the processor declines the card"
-	landed   = "the processor has given the money back"
+	captured   = "the processor has the money"
+	declined   = "the processor declines the card"
+	refundMade = "the processor has given the money back"
 )
 
-func payments() party[payment.Payment, payment.Fact] {
+func newPaymentProcess() process[payment.Payment] {
 	type p = payment.Payment
-	reason := func(e eto) func(*p) event {
-		return func(s *p) event { return event{e.EventType(), s.Reason} }
-	}
-	return party[p, payment.Fact]{
-		name:  "payment",
-		hears: payment.Subscriptions(nil),
-		start: func(Circumstances) p { return payment.NewPayment("1") },
+	return process[p]{
+		name:          "payment",
+		subscriptions: payment.Subscriptions(nil),
+		start:         func(Circumstances) p { return payment.NewPayment("1") },
 		label: func(s *p) string {
 			switch {
-			case s.State == payment.Waiting && s.OrderSeen:
+			case s.State == payment.Waiting && s.OrderReceived:
 				return "waiting for the stock"
-			case s.State == payment.Waiting && s.StockSeen:
+			case s.State == payment.Waiting && s.StockReserved:
 				return "waiting for the order"
 			case s.State == payment.Waiting:
 				return "waiting for both"
@@ -35,32 +32,20 @@ func payments() party[payment.Payment, payment.Fact] {
 				return string(s.State)
 			}
 		},
-		rules: map[string]rule[p, payment.Fact]{
-			"order-created": func(s *p, _ event) []payment.Fact {
-				return s.OrderCreated(payment.Money{Amount: 2, Currency: "EUR"}, "card")
-			},
-			"inventory-reserved": whatever((*p).InventoryReserved),
-			"order-cancelled":    func(s *p, e event) []payment.Fact { return s.OrderCancelled(e.Detail) },
-			"shipment-cancelled": func(s *p, e event) []payment.Fact { return s.ShipmentCancelled(e.Detail) },
-			"shipment-failed": func(s *p, _ event) []payment.Fact {
-				return s.ShipmentFailed(contracts.ReasonUndeliverable)
-			},
+		rules: map[string]rule[p]{
+			"order-created":      on((*p).OrderCreated),
+			"inventory-reserved": on((*p).InventoryReserved),
+			"order-cancelled":    on((*p).OrderCancelled),
+			"shipment-cancelled": on((*p).ShipmentCancelled),
+			"shipment-failed":    on((*p).ShipmentFailed),
 
-			captured: whatever((*p).ChargeSucceeded),
-			declined: func(s *p, _ event) []payment.Fact { return s.ChargeDeclined("card_declined") },
-			landed:   whatever((*p).RefundSucceeded),
+			captured:   func(s *p, _ event) []contracts.ETO { return s.ChargeSucceeded("payment") },
+			declined:   func(s *p, _ event) []contracts.ETO { return s.ChargeDeclined("card_declined") },
+			refundMade: func(s *p, _ event) []contracts.ETO { return s.RefundSucceeded() },
 		},
 		calls: map[string]call[p]{
 			"payment-charge-requested": {wanted: (*p).ShouldCharge, make: charge},
 			"payment-refund-requested": {wanted: (*p).ShouldRefund, make: refund},
-		},
-		tells: map[payment.Fact]func(*p) event{
-			payment.ChargeStarted:  plain[p](contracts.PaymentChargeRequested{}),
-			payment.RefundStarted:  plain[p](contracts.PaymentRefundRequested{}),
-			payment.ChargeCaptured: plain[p](contracts.PaymentProcessed{}),
-			payment.ChargeDeclined: plain[p](contracts.PaymentFailed{}),
-			payment.MoneyReturned:  reason(contracts.PaymentRefunded{}),
-			payment.ChargeVoided:   reason(contracts.PaymentVoided{}),
 		},
 	}
 }

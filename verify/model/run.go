@@ -4,103 +4,100 @@ import (
 	"fmt"
 	"math"
 
-	"github.com/quadrille-dev/quadrille/services/inventory"
-	"github.com/quadrille-dev/quadrille/services/order"
 	"github.com/quadrille-dev/quadrille/services/payment"
-	"github.com/quadrille-dev/quadrille/services/shipping"
 )
 
-// deadline is the one reaction that nobody may wait for.
+// deadline is the handler of the payment deadline. An order must end without it.
 const deadline = "order-payment-deadline-passed"
 
-// dance is the parties together.
-type dance struct {
-	order     party[placedOrder, order.Fact]
-	inventory party[stock, inventory.Fact]
-	payment   party[payment.Payment, payment.Fact]
-	shipping  party[shipment, shipping.Fact]
+// services holds the four processes.
+type services struct {
+	order     process[placedOrder]
+	inventory process[stock]
+	payment   process[payment.Payment]
+	shipping  process[shipment]
 }
 
-func theDance() *dance {
-	return &dance{order: orders(), inventory: inventories(), payment: payments(), shipping: shipments()}
+func newModel() *services {
+	return &services{order: newOrderProcess(), inventory: newInventoryProcess(), payment: newPaymentProcess(), shipping: newShippingProcess()}
 }
 
 // run explores one set of circumstances. It is for one goroutine.
 type run struct {
 	circumstances Circumstances
 
-	order     *machine[placedOrder, order.Fact]
-	inventory *machine[stock, inventory.Fact]
-	payment   *machine[payment.Payment, payment.Fact]
-	shipping  *machine[shipment, shipping.Fact]
+	order     *machine[placedOrder]
+	inventory *machine[stock]
+	payment   *machine[payment.Payment]
+	shipping  *machine[shipment]
 	actors    [4]actor // the same
 
-	letters  []letter // by number; the first is none
-	letterNo map[letter]uint8
-	events   []event // by number
-	eventNo  map[event]uint8
-	readers  [][]uint8 // of an event: the letters that bring it to all who subscribe
+	messages  []message // by number; the first is none
+	messageNo map[message]uint8
+	events    []event // by number
+	eventNo   map[event]uint8
+	readers   [][]uint8 // of an event: the messages that carry it to its subscribers
 
-	handedOver, delivered []uint8 // the carrier's notices, which travel like events
-	wish                  uint8   // a letter that is never sent
+	dispatched, delivered []uint8 // the carrier's webhooks, which travel like events
+	customerCancels       uint8   // the message of the customer's request, which is never sent
 
-	steps [4][][]*step // what was asked of the rules so far, by service, state and letter
+	steps [4][][]*step // the results of the rules so far, by service, state and message
 }
 
-// step is what a letter does to a service in a state.
+// step is what a message does to a service in a state.
 type step struct {
-	next uint16
-	told []uint8 // events, by number
+	next      uint16
+	published []uint8 // events, by number
 
-	// A letter to a reaction that talks to the outside world does nothing yet but call.
-	calls  func(*world, Circumstances) (answer string)
+	// A message to a handler with a call changes no state yet.
+	calls  func(*state, Circumstances) (result string)
 	wanted bool
 }
 
-func newRun(d *dance, c Circumstances, mishaps int) (*run, world, error) {
+func newRun(d *services, c Circumstances, faults int) (*run, state, error) {
 	r := &run{
 		circumstances: c,
 		order:         newMachine(d.order), inventory: newMachine(d.inventory),
 		payment: newMachine(d.payment), shipping: newMachine(d.shipping),
-		letters: make([]letter, 1), letterNo: map[letter]uint8{}, eventNo: map[event]uint8{},
+		messages: make([]message, 1), messageNo: map[message]uint8{}, eventNo: map[event]uint8{},
 	}
 	r.actors = [4]actor{r.order, r.inventory, r.payment, r.shipping}
 
-	begin := world{wishes: 2, mishaps: uint8(mishaps)}
+	begin := state{cancelRequests: 2, faults: uint8(faults)}
 	for i, a := range r.actors {
-		state, err := a.begin(c)
+		first, err := a.begin(c)
 		if err != nil {
-			return nil, world{}, err
+			return nil, state{}, err
 		}
-		begin.at[i] = state
+		begin.at[i] = first
 	}
-	begin.post(r.letterOf(letter{to: atOrder, input: placed}))
-	r.wish = r.letterOf(letter{to: atOrder, input: wished})
-	r.handedOver = []uint8{r.notice(noticeHandedOver)}
-	r.delivered = []uint8{r.notice(noticeDelivered)}
+	begin.add(r.messageNumber(message{to: atOrder, input: placed}))
+	r.customerCancels = r.messageNumber(message{to: atOrder, input: customerCancels})
+	r.dispatched = []uint8{r.webhook(webhookDispatched)}
+	r.delivered = []uint8{r.webhook(webhookDelivered)}
 	return r, begin, nil
 }
 
-// notice is an event from the carrier to shipping.
-func (r *run) notice(input string) uint8 {
+// webhook returns the number of a carrier webhook to shipping.
+func (r *run) webhook(input string) uint8 {
 	e := r.number(event{Type: input})
-	r.readers[e] = []uint8{r.letterOf(letter{to: atShipping, input: input})}
+	r.readers[e] = []uint8{r.messageNumber(message{to: atShipping, input: input})}
 	return e
 }
 
-func (r *run) letterOf(l letter) uint8 {
-	n, known := r.letterNo[l]
+func (r *run) messageNumber(l message) uint8 {
+	n, known := r.messageNo[l]
 	if !known {
-		if len(r.letters) > math.MaxUint8 {
+		if len(r.messages) > math.MaxUint8 {
 			panic("more letters than a byte can number: widen world.mail")
 		}
-		n = uint8(len(r.letters))
-		r.letters, r.letterNo[l] = append(r.letters, l), n
+		n = uint8(len(r.messages))
+		r.messages, r.messageNo[l] = append(r.messages, l), n
 	}
 	return n
 }
 
-// number is an event's number. Who hears of it is the subscriptions' affair.
+// number returns an event's number. Its readers follow from the subscriptions.
 func (r *run) number(e event) uint8 {
 	n, known := r.eventNo[e]
 	if known {
@@ -110,9 +107,9 @@ func (r *run) number(e event) uint8 {
 	r.events, r.eventNo[e] = append(r.events, e), n
 	var readers []uint8
 	for to, a := range r.actors {
-		for _, s := range a.subscriptions() {
+		for _, s := range a.subscribed() {
 			if s.EventType() == e.Type {
-				readers = append(readers, r.letterOf(letter{to: uint8(to), input: s.Handler(), event: e}))
+				readers = append(readers, r.messageNumber(message{to: uint8(to), input: s.Handler(), event: e}))
 			}
 		}
 	}
@@ -120,7 +117,7 @@ func (r *run) number(e event) uint8 {
 	return n
 }
 
-// step asks the rules, once.
+// step returns what a message does to a service in a state. It runs each rule once.
 func (r *run) step(service uint8, state uint16, l uint8) (*step, error) {
 	for int(state) >= len(r.steps[service]) {
 		r.steps[service] = append(r.steps[service], make([]*step, 256))
@@ -130,36 +127,36 @@ func (r *run) step(service uint8, state uint16, l uint8) (*step, error) {
 		return *known, nil
 	}
 	a, s := r.actors[service], &step{}
-	input := r.letters[l].input
+	input := r.messages[l].input
 	if s.calls = a.calling(input); s.calls != nil {
 		s.wanted = a.wanted(state, input)
 	} else {
-		next, told, err := a.react(state, input, r.letters[l].event)
+		next, published, err := a.apply(state, input, r.messages[l].event)
 		if err != nil {
 			return nil, err
 		}
 		s.next = next
-		for _, e := range told {
-			s.told = append(s.told, r.number(e))
+		for _, e := range published {
+			s.published = append(s.published, r.number(e))
 		}
 	}
 	*known = s
 	return s, nil
 }
 
-// view is a world with its numbers looked up, as claims see it.
+// view is a state with its numbers resolved, for the invariants.
 type view struct {
 	Circumstances
-	*world
+	*state
 	order    *placedOrder
 	stock    *stock
 	payment  *payment.Payment
 	shipment *shipment
 }
 
-func (r *run) view(w *world) view {
+func (r *run) view(w *state) view {
 	return view{
-		Circumstances: r.circumstances, world: w,
+		Circumstances: r.circumstances, state: w,
 		order: &r.order.states[w.at[atOrder]], stock: &r.inventory.states[w.at[atInventory]],
 		payment: &r.payment.states[w.at[atPayment]], shipment: &r.shipping.states[w.at[atShipping]],
 	}

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/quadrille-dev/quadrille/contracts"
 	"github.com/quadrille-dev/quadrille/services/inventory"
 	"github.com/quadrille-dev/quadrille/services/order"
 	"github.com/quadrille-dev/quadrille/services/payment"
@@ -17,131 +18,137 @@ func TestExplore_CatchesEverySabotage(t *testing.T) {
 	t.Parallel()
 	for _, tc := range []struct {
 		name     string
-		sabotage func(*dance)
-		mishaps  int
-		caught   string // the claim
+		sabotage func(*services)
+		faults   int
+		caught   string // the invariant
 		by       string // a part of its path
 	}{
 		{
 			name: "payment ignores a cancellation while it charges",
-			sabotage: func(d *dance) {
+			sabotage: func(d *services) {
 				honest := d.payment.rules["shipment-cancelled"]
-				d.payment.rules["shipment-cancelled"] = func(p *payment.Payment, e event) []payment.Fact {
+				d.payment.rules["shipment-cancelled"] = func(p *payment.Payment, e event) []contracts.ETO {
 					if p.State == payment.Charging {
 						return nil
 					}
 					return honest(p, e)
 				}
 			},
-			caught: "the order ends completed or cancelled", by: "payment, charging: hears shipment.cancelled",
+			caught: "the order ends completed or cancelled", by: "payment, charging: handles shipment.cancelled",
 		},
 		{
 			name: "payment leaves no tombstone",
-			sabotage: func(d *dance) {
+			sabotage: func(d *services) {
 				honest := d.payment.rules["shipment-cancelled"]
-				d.payment.rules["shipment-cancelled"] = func(p *payment.Payment, e event) []payment.Fact {
+				d.payment.rules["shipment-cancelled"] = func(p *payment.Payment, e event) []contracts.ETO {
 					if p.State == payment.Waiting {
 						return nil
 					}
 					return honest(p, e)
 				}
 			},
-			caught: "the order ends completed or cancelled", by: "hears shipment.cancelled",
+			caught: "the order ends completed or cancelled", by: "handles shipment.cancelled",
 		},
 		{
 			name: "inventory leaves no tombstone",
-			sabotage: func(d *dance) {
+			sabotage: func(d *services) {
 				honest := d.inventory.rules["payment-voided"]
-				d.inventory.rules["payment-voided"] = func(s *stock, e event) []inventory.Fact {
+				d.inventory.rules["payment-voided"] = func(s *stock, e event) []contracts.ETO {
 					if s.Reservation.State == inventory.None {
 						return nil
 					}
 					return honest(s, e)
 				}
 			},
-			caught: "the stock of a cancelled order is for sale", by: "inventory, none: hears payment.voided",
+			caught: "the stock of a cancelled order is for sale", by: "inventory, none: handles payment.voided",
 		},
 		{
 			name:     "shipping leaves no tombstone for an order that is cancelled elsewhere",
-			sabotage: func(d *dance) { d.shipping.rules["order-cancelled"] = nil },
+			sabotage: func(d *services) { d.shipping.rules["order-cancelled"] = nil },
 			caught:   "shipping has come to an end, and has dropped the address",
 		},
 		{
 			name: "the deadline is as hard as a customer's request",
-			sabotage: func(d *dance) {
-				d.shipping.rules["order-cancel-requested"] = func(s *shipment, _ event) []shipping.Fact {
-					return s.Shipment.CancelRequested(string(order.ByCustomer))
+			sabotage: func(d *services) {
+				d.shipping.rules["order-cancel-requested"] = func(s *shipment, _ event) []contracts.ETO {
+					return s.Shipment.OrderCancelRequested(contracts.OrderCancelRequested{Reason: contracts.ReasonCustomer})
 				}
 			},
 			caught: "an order is cancelled for a reason that it had",
 		},
 		{
 			name: "the deadline is hard, and says so",
-			sabotage: func(d *dance) {
+			sabotage: func(d *services) {
 				honest := d.shipping.rules["order-cancel-requested"]
-				d.shipping.rules["order-cancel-requested"] = func(s *shipment, e event) []shipping.Fact {
-					facts := honest(s, event{Detail: string(order.ByCustomer)})
+				d.shipping.rules["order-cancel-requested"] = func(s *shipment, e event) []contracts.ETO {
+					etos := honest(s, event{Detail: string(order.ByCustomer)})
 					if s.Shipment.Reason != "" {
 						s.Shipment.Reason = e.Detail
 					}
-					return facts
+					for i := range etos {
+						if cancelled, ok := etos[i].(contracts.ShipmentCancelled); ok {
+							cancelled.Reason = e.Detail
+							etos[i] = cancelled
+						}
+					}
+					return etos
 				}
 			},
 			caught: "the deadline cancels no order whose payment has reached shipping", by: "order.cancel_requested (deadline)",
 		},
 		{
 			name: "what was released is released again",
-			sabotage: func(d *dance) {
+			sabotage: func(d *services) {
 				honest := d.inventory.rules["payment-refunded"]
-				d.inventory.rules["payment-refunded"] = func(s *stock, e event) []inventory.Fact {
+				d.inventory.rules["payment-refunded"] = func(s *stock, e event) []contracts.ETO {
 					if s.Reservation.State == inventory.Released {
 						s.Reservation.State = inventory.Reserved
 					}
 					return honest(s, e)
 				}
 			},
-			mishaps: 1,
-			caught:  "the stock on hand and what is set aside of it are never negative", by: "twice",
+			faults: 1,
+			caught: "the stock on hand and what is set aside of it are never negative", by: "twice",
 		},
 		{
 			name: "the stock leaves twice",
-			sabotage: func(d *dance) {
+			sabotage: func(d *services) {
 				honest := d.inventory.rules["shipment-dispatched"]
-				d.inventory.rules["shipment-dispatched"] = func(s *stock, e event) []inventory.Fact {
+				d.inventory.rules["shipment-dispatched"] = func(s *stock, e event) []contracts.ETO {
 					s.Reservation.State = inventory.Reserved
 					return honest(s, e)
 				}
 			},
-			mishaps: 1,
-			caught:  "the stock on hand and what is set aside of it are never negative", by: "shipment.dispatched twice",
+			faults: 1,
+			caught: "the stock on hand and what is set aside of it are never negative", by: "shipment.dispatched twice",
 		},
 		{
 			name: "the order takes the state that an event names",
-			sabotage: func(d *dance) {
-				d.order.rules["inventory-reserved"] = func(p *placedOrder, _ event) []order.Fact {
+			sabotage: func(d *services) {
+				d.order.rules["inventory-reserved"] = func(p *placedOrder, _ event) []contracts.ETO {
 					p.Order.Observed.Reserved, p.Order.Observed.Cancelled = true, false
 					return nil
 				}
 			},
-			caught: "the order ends completed or cancelled", by: "order, cancelled: hears inventory.reserved",
+			caught: "the order ends completed or cancelled", by: "order, cancelled: handles inventory.reserved",
 		},
 		{
-			name: "the order confirms whenever it hears of the payment",
-			sabotage: func(d *dance) {
+			name: "the order confirms whenever it handles of the payment",
+			sabotage: func(d *services) {
 				honest := d.order.rules["payment-processed"]
-				d.order.rules["payment-processed"] = func(p *placedOrder, e event) []order.Fact {
+				d.order.rules["payment-processed"] = func(p *placedOrder, e event) []contracts.ETO {
 					p.Order.Confirmed = false
 					return honest(p, e)
 				}
 			},
-			mishaps: 1,
-			caught:  "an order is confirmed at most once",
+			faults: 1,
+			caught: "an order is confirmed at most once",
 		},
 		{
 			name: "shipping cancels a booked parcel without asking the carrier",
-			sabotage: func(d *dance) {
+			sabotage: func(d *services) {
 				honest := d.shipping.rules["order-cancel-requested"]
-				d.shipping.rules["order-cancel-requested"] = func(s *shipment, e event) []shipping.Fact {
+				d.shipping.rules["order-cancel-requested"] = func(s *shipment, e event) []contracts.ETO {
 					if s.Shipment.State == shipping.Booked {
 						s.Shipment.State = shipping.Waiting
 					}
@@ -152,22 +159,31 @@ func TestExplore_CatchesEverySabotage(t *testing.T) {
 		},
 		{
 			name: "the stock leaves when the parcel is booked",
-			sabotage: func(d *dance) {
-				d.shipping.tells[shipping.ParcelBooked] = d.shipping.tells[shipping.ParcelDispatched]
+			sabotage: func(d *services) {
+				honest := d.shipping.rules[accepted]
+				d.shipping.rules[accepted] = func(s *shipment, e event) []contracts.ETO {
+					etos := honest(s, e)
+					for i := range etos {
+						if _, ok := etos[i].(contracts.ShipmentCreated); ok {
+							etos[i] = contracts.ShipmentDispatched{OrderID: "1"}
+						}
+					}
+					return etos
+				}
 			},
-			caught: "the stock of a cancelled order is for sale", by: "the carrier has booked the parcel → booked; tells shipment.dispatched",
+			caught: "the stock of a cancelled order is for sale", by: "the carrier has booked the parcel → booked; publishes shipment.dispatched",
 		},
 		{
 			name: "a customer's wish is forgotten while the deadline's request is under way",
-			sabotage: func(d *dance) {
+			sabotage: func(d *services) {
 				honest := d.order.rules["shipment-cancel-refused"]
-				d.order.rules["shipment-cancel-refused"] = func(p *placedOrder, e event) []order.Fact {
-					facts := honest(p, e)
-					if len(facts) == 1 && facts[0] == order.CustomerCancelRequested {
+				d.order.rules["shipment-cancel-refused"] = func(p *placedOrder, e event) []contracts.ETO {
+					etos := honest(p, e)
+					if len(etos) == 1 && toEvent(etos[0]).Detail == contracts.ReasonCustomer {
 						p.Order.CustomerAsked = false
 						return nil
 					}
-					return facts
+					return etos
 				}
 			},
 			caught: "a customer's wish is passed on unless the order was on its way to an end anyhow",
@@ -175,9 +191,9 @@ func TestExplore_CatchesEverySabotage(t *testing.T) {
 		},
 		{
 			name: "shipping forgets that it was asked while it was booking",
-			sabotage: func(d *dance) {
+			sabotage: func(d *services) {
 				honest := d.shipping.rules["order-cancel-requested"]
-				d.shipping.rules["order-cancel-requested"] = func(s *shipment, e event) []shipping.Fact {
+				d.shipping.rules["order-cancel-requested"] = func(s *shipment, e event) []contracts.ETO {
 					if s.Shipment.State == shipping.Booking {
 						return nil
 					}
@@ -188,53 +204,53 @@ func TestExplore_CatchesEverySabotage(t *testing.T) {
 		},
 		{
 			name: "the deadline insists",
-			sabotage: func(d *dance) {
+			sabotage: func(d *services) {
 				honest := d.order.rules["shipment-cancel-refused"]
-				d.order.rules["shipment-cancel-refused"] = func(p *placedOrder, e event) []order.Fact {
-					return append(honest(p, e), order.DeadlineCancelRequested)
+				d.order.rules["shipment-cancel-refused"] = func(p *placedOrder, e event) []contracts.ETO {
+					return append(honest(p, e), contracts.OrderCancelRequested{OrderID: "1", Reason: contracts.ReasonDeadline})
 				}
 			},
 			caught: "every run ends", by: "order.cancel_requested (deadline)",
 		},
 		{
 			name: "payment does not look at its state before it charges, and an intent is made for every call",
-			sabotage: func(d *dance) {
+			sabotage: func(d *services) {
 				d.payment.calls["payment-charge-requested"] = call[payment.Payment]{
 					wanted: func(*payment.Payment) bool { return true },
-					make:   func(w *world, _ Circumstances) string { w.captures++; return captured },
+					make:   func(w *state, _ Circumstances) string { w.captures++; return captured },
 				}
 			},
-			mishaps: 1,
-			caught:  "the card is charged at most once",
+			faults: 1,
+			caught: "the card is charged at most once",
 		},
 		{
 			name: "payment gives everything back, not what is left",
-			sabotage: func(d *dance) {
+			sabotage: func(d *services) {
 				refunds := d.payment.calls["payment-refund-requested"]
-				refunds.make = func(w *world, _ Circumstances) string { w.refunds++; return landed }
+				refunds.make = func(w *state, _ Circumstances) string { w.refunds++; return refundMade }
 				d.payment.calls["payment-refund-requested"] = refunds
 			},
-			mishaps: 1,
-			caught:  "never more is given back than was captured",
+			faults: 1,
+			caught: "never more is given back than was captured",
 		},
 		{
 			name: "the carrier does not know the order again",
-			sabotage: func(d *dance) {
+			sabotage: func(d *services) {
 				bookings := d.shipping.calls["shipment-booking-requested"]
-				bookings.make = func(w *world, _ Circumstances) string { w.parcel, w.parcels = booked, w.parcels+1; return accepted }
+				bookings.make = func(w *state, _ Circumstances) string { w.parcel, w.parcels = booked, w.parcels+1; return accepted }
 				d.shipping.calls["shipment-booking-requested"] = bookings
 			},
-			mishaps: 1,
-			caught:  "at most one parcel is booked",
+			faults: 1,
+			caught: "at most one parcel is booked",
 		},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
-			d := theDance()
+			d := newModel()
 			tc.sabotage(d)
 			var err error
 			for _, c := range everyCircumstance() { // the simplest first, until one suffices
-				if _, err = d.exploreIn(c, tc.mishaps); err != nil {
+				if _, err = d.exploreIn(c, tc.faults); err != nil {
 					break
 				}
 			}
@@ -243,7 +259,7 @@ func TestExplore_CatchesEverySabotage(t *testing.T) {
 				t.Fatalf("not caught: %v", err)
 			}
 			t.Log(violation)
-			if violation.Claim != tc.caught {
+			if violation.Invariant != tc.caught {
 				t.Errorf("caught by the wrong claim: want %q", tc.caught)
 			}
 			if path := strings.Join(violation.Path, "\n"); !strings.Contains(path, tc.by) {

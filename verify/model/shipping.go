@@ -5,40 +5,38 @@ import (
 	"github.com/quadrille-dev/quadrille/services/shipping"
 )
 
-// The carrier's answers, and its notices.
+// Results of calls to the carrier, and its webhooks.
 const (
 	accepted      = "the carrier has booked the parcel"
 	undeliverable = "the carrier cannot deliver there"
 	granted       = "the carrier has cancelled the parcel"
 	tooLate       = "the carrier has handed over already"
 
-	noticeHandedOver = "notice: handed over"
-	noticeDelivered  = "notice: delivered"
+	webhookDispatched = "webhook: dispatched"
+	webhookDelivered  = "webhook: delivered"
 )
 
-// shipment is a shipment, and whether anybody was told that a cancellation came too late.
+// shipment is a shipment, and whether a cancellation was refused because the parcel had left.
 type shipment struct {
 	Shipment shipping.Shipment
 	Refused  bool
 }
 
-func shipments() party[shipment, shipping.Fact] {
+func newShippingProcess() process[shipment] {
 	const parcelID, tracking = "parcel", "track"
-	to := func(f func(*shipping.Shipment) []shipping.Fact) rule[shipment, shipping.Fact] {
-		return func(s *shipment, _ event) []shipping.Fact { return f(&s.Shipment) }
+	type sh = shipping.Shipment
+	result := func(f func(*sh) []contracts.ETO) rule[shipment] {
+		return func(s *shipment, _ event) []contracts.ETO { return f(&s.Shipment) }
 	}
-	detail := func(f func(*shipping.Shipment, string) []shipping.Fact) rule[shipment, shipping.Fact] {
-		return func(s *shipment, e event) []shipping.Fact { return f(&s.Shipment, e.Detail) }
-	}
-	return party[shipment, shipping.Fact]{
-		name:  "shipping",
-		hears: shipping.Subscriptions(nil),
-		start: func(Circumstances) shipment { return shipment{Shipment: shipping.NewShipment("1")} },
+	return process[shipment]{
+		name:          "shipping",
+		subscriptions: shipping.Subscriptions(nil),
+		start:         func(Circumstances) shipment { return shipment{Shipment: shipping.NewShipment("1")} },
 		label: func(s *shipment) string {
 			switch sh := s.Shipment; {
-			case sh.State == shipping.Waiting && sh.OrderSeen:
+			case sh.State == shipping.Waiting && sh.OrderReceived:
 				return "waiting for the payment"
-			case sh.State == shipping.Waiting && sh.PaymentSeen:
+			case sh.State == shipping.Waiting && sh.Paid:
 				return "waiting for the order"
 			case sh.State == shipping.Waiting:
 				return "waiting for both"
@@ -48,25 +46,21 @@ func shipments() party[shipment, shipping.Fact] {
 				return string(sh.State)
 			}
 		},
-		rules: map[string]rule[shipment, shipping.Fact]{
-			"order-created": to(func(s *shipping.Shipment) []shipping.Fact {
-				return s.OrderCreated(shipping.Address{City: "Paris"}, []shipping.Item{{SKU: sku, Quantity: ordered}})
-			}),
-			"payment-processed":      to((*shipping.Shipment).PaymentProcessed),
-			"order-cancel-requested": detail((*shipping.Shipment).CancelRequested),
-			"order-cancelled":        detail((*shipping.Shipment).OrderCancelled),
+		rules: map[string]rule[shipment]{
+			"order-created":          withShipment((*sh).OrderCreated),
+			"payment-processed":      withShipment((*sh).PaymentProcessed),
+			"order-cancel-requested": withShipment((*sh).OrderCancelRequested),
+			"order-cancelled":        withShipment((*sh).OrderCancelled),
 
-			accepted: to(func(s *shipping.Shipment) []shipping.Fact { return s.BookingAccepted(parcelID) }),
-			undeliverable: to(func(s *shipping.Shipment) []shipping.Fact {
-				return s.BookingRejected("no such place")
-			}),
-			granted: to((*shipping.Shipment).CancellationGranted),
-			tooLate: to(func(s *shipping.Shipment) []shipping.Fact { return s.Dispatched(s.ParcelID, tracking) }),
+			accepted:      result(func(s *sh) []contracts.ETO { return s.BookingAccepted(parcelID) }),
+			undeliverable: result(func(s *sh) []contracts.ETO { return s.BookingRejected("no such place") }),
+			granted:       result((*sh).CancellationGranted),
+			tooLate:       result(func(s *sh) []contracts.ETO { return s.Dispatched(s.ParcelID, tracking) }),
 
-			// The service sends a notice back while it waits for the order or the payment; here it would be lost, which is
-			// worse.
-			noticeHandedOver: to(func(s *shipping.Shipment) []shipping.Fact { return s.Dispatched(parcelID, tracking) }),
-			noticeDelivered:  to(func(s *shipping.Shipment) []shipping.Fact { return s.Delivered(parcelID, tracking) }),
+			// The service rejects a webhook while it waits for the order or the payment, and the carrier repeats it. Here the
+			// webhook is lost, which is worse.
+			webhookDispatched: result(func(s *sh) []contracts.ETO { return s.Dispatched(parcelID, tracking) }),
+			webhookDelivered:  result(func(s *sh) []contracts.ETO { return s.Delivered(parcelID, tracking) }),
 		},
 		calls: map[string]call[shipment]{
 			"shipment-booking-requested": {
@@ -78,23 +72,15 @@ func shipments() party[shipment, shipping.Fact] {
 				make:   cancel,
 			},
 		},
-		tells: map[shipping.Fact]func(*shipment) event{
-			shipping.BookingStarted:      plain[shipment](contracts.ShipmentBookingRequested{}),
-			shipping.CancelStarted:       plain[shipment](contracts.ShipmentCancellationRequested{}),
-			shipping.ParcelBooked:        plain[shipment](contracts.ShipmentCreated{}),
-			shipping.ParcelDispatched:    plain[shipment](contracts.ShipmentDispatched{}),
-			shipping.ParcelDelivered:     plain[shipment](contracts.ShipmentDelivered{}),
-			shipping.ParcelUndeliverable: plain[shipment](contracts.ShipmentFailed{}),
-			shipping.ShipmentCancelled: func(s *shipment) event {
-				return event{contracts.ShipmentCancelled{}.EventType(), s.Shipment.Reason}
-			},
-			shipping.CancelRefusedPaid:       detailed[shipment](contracts.ShipmentCancelRefused{}, contracts.BecausePaid),
-			shipping.CancelRefusedDispatched: detailed[shipment](contracts.ShipmentCancelRefused{}, contracts.BecauseDispatched),
-		},
-		note: func(s *shipment, facts []shipping.Fact) {
-			for _, f := range facts {
-				s.Refused = s.Refused || f == shipping.CancelRefusedDispatched
+		note: func(s *shipment, etos []contracts.ETO) {
+			for _, eto := range etos {
+				refused, ok := eto.(contracts.ShipmentCancelRefused)
+				s.Refused = s.Refused || ok && refused.Because == contracts.BecauseDispatched
 			}
 		},
 	}
+}
+
+func withShipment[T contracts.ETO](f func(*shipping.Shipment, T) []contracts.ETO) rule[shipment] {
+	return func(s *shipment, e event) []contracts.ETO { return f(&s.Shipment, toETO[T](e)) }
 }

@@ -22,11 +22,11 @@ type ending struct {
 // story is a way for an order to end that must not depend on the order of events. holds keeps back the moves that
 // would make it another story.
 type story struct {
-	name   string
-	given  Circumstances
-	wishes uint8
-	holds  func(v *view, m what, l letter) bool
-	ends   ending
+	name           string
+	given          Circumstances
+	cancelRequests uint8
+	holds          func(v *view, m what, l message) bool
+	ends           ending
 }
 
 func stories() []story {
@@ -38,9 +38,9 @@ func stories() []story {
 		}
 
 		// The deadline passes only when it is too late to matter.
-		late = func(v *view, _ what, l letter) bool { return l.input == deadline && !v.completed() && !v.cancelled() }
+		late = func(v *view, _ what, l message) bool { return l.input == deadline && !v.completed() && !v.cancelled() }
 		// Payment hears of the stock only when it is not to charge any more.
-		uncharged = func(v *view, _ what, l letter) bool {
+		uncharged = func(v *view, _ what, l message) bool {
 			return l.input == "inventory-reserved" && l.to == atPayment && v.payment.State == payment.Waiting
 		}
 	)
@@ -56,31 +56,31 @@ func stories() []story {
 			ends: givenBack(order.Undeliverable),
 		},
 		{
-			name: "cancelled before anything", wishes: 2,
-			holds: func(v *view, m what, l letter) bool {
-				return late(v, m, l) || uncharged(v, m, l) || (m != wishing && !v.order.Accepted && l.input != placed)
+			name: "cancelled before anything", cancelRequests: 2,
+			holds: func(v *view, m what, l message) bool {
+				return late(v, m, l) || uncharged(v, m, l) || (m != customerCancel && !v.order.Accepted && l.input != placed)
 			},
 			ends: unpaid(order.ByCustomer),
 		},
 		{
-			name: "cancelled while the card is charged", wishes: 2,
+			name: "cancelled while the card is charged", cancelRequests: 2,
 			// The wish comes once the charge is decided; its answer waits until payment has heard.
-			holds: func(v *view, m what, l letter) bool {
-				return late(v, m, l) || (m == wishing && v.payment.State != payment.Charging) ||
+			holds: func(v *view, m what, l message) bool {
+				return late(v, m, l) || (m == customerCancel && v.payment.State != payment.Charging) ||
 					(l.input == captured && v.payment.State == payment.Charging)
 			},
 			ends: givenBack(order.ByCustomer),
 		},
 		{
-			name: "cancelled after the charge, before the hand-over", wishes: 2,
-			holds: func(v *view, m what, l letter) bool {
-				return late(v, m, l) || (m == wishing && v.payment.State != payment.Charged) || m == handover
+			name: "cancelled after the charge, before the hand-over", cancelRequests: 2,
+			holds: func(v *view, m what, l message) bool {
+				return late(v, m, l) || (m == customerCancel && v.payment.State != payment.Charged) || m == dispatch
 			},
 			ends: givenBack(order.ByCustomer),
 		},
 		{
-			name: "cancelled too late", wishes: 2,
-			holds: func(v *view, m what, l letter) bool { return late(v, m, l) || (m == wishing && !v.handed()) },
+			name: "cancelled too late", cancelRequests: 2,
+			holds: func(v *view, m what, l message) bool { return late(v, m, l) || (m == customerCancel && !v.hasLeft()) },
 			ends:  happy,
 		},
 		{
@@ -89,25 +89,25 @@ func stories() []story {
 		},
 		{
 			name:  "the deadline passes, but shipping knows that the order is paid for",
-			holds: func(v *view, _ what, l letter) bool { return l.input == deadline && !v.shipment.Shipment.PaymentSeen },
+			holds: func(v *view, _ what, l message) bool { return l.input == deadline && !v.shipment.Shipment.Paid },
 			ends:  happy,
 		},
 		{
-			name: "the customer cancels while the deadline's request is under way", wishes: 2,
+			name: "the customer cancels while the deadline's request is under way", cancelRequests: 2,
 			// The order does not hear of the payment before it has asked for the deadline, and the customer follows suit.
-			holds: func(v *view, m what, l letter) bool {
+			holds: func(v *view, m what, l message) bool {
 				seen := v.order.Order.Observed
-				return (l.input == deadline && !v.shipment.Shipment.PaymentSeen) ||
-					(m == wishing && !seen.DeadlineAsked) ||
+				return (l.input == deadline && !v.shipment.Shipment.Paid) ||
+					(m == customerCancel && !seen.DeadlineAsked) ||
 					(!v.order.Accepted && (l.input == "payment-processed" && l.to == atOrder || l.input == "shipment-cancel-refused")) ||
-					m == handover
+					m == dispatch
 			},
 			ends: givenBack(order.ByCustomer),
 		},
 	}
 }
 
-// Whichever schedule is drawn, with up to three mishaps, a story has one ending.
+// Whichever schedule is drawn, with up to three faults, a story has one ending.
 func TestStories_EndTheSameInEveryOrderOfEvents(t *testing.T) {
 	t.Parallel()
 	for _, s := range stories() {
@@ -119,11 +119,11 @@ func TestStories_EndTheSameInEveryOrderOfEvents(t *testing.T) {
 }
 
 func (s story) play(t *rapid.T) {
-	r, w, err := newRun(theDance(), s.given, rapid.IntRange(0, 3).Draw(t, "mishaps"))
+	r, w, err := newRun(newModel(), s.given, rapid.IntRange(0, 3).Draw(t, "mishaps"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.wishes = s.wishes
+	w.cancelRequests = s.cancelRequests
 	for {
 		all, err := r.moves(&w, nil)
 		if err != nil {
@@ -132,7 +132,7 @@ func (s story) play(t *rapid.T) {
 		v := r.view(&w)
 		var open []next
 		for _, n := range all {
-			if !s.holds(&v, n.move.what, r.letters[n.move.letter]) {
+			if !s.holds(&v, n.move.what, r.messages[n.move.message]) {
 				open = append(open, n)
 			}
 		}
@@ -141,9 +141,9 @@ func (s story) play(t *rapid.T) {
 		}
 		n := open[rapid.IntRange(0, len(open)-1).Draw(t, "move")]
 		t.Log(r.words(&w, n.move))
-		w = n.world
-		if claim := r.broken(&w); claim != "" {
-			t.Fatal("violated: " + claim)
+		w = n.state
+		if invariant := r.broken(&w); invariant != "" {
+			t.Fatal("violated: " + invariant)
 		}
 	}
 	v := r.view(&w)

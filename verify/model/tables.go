@@ -38,11 +38,11 @@ type row struct {
 }
 
 // tableOf is the table of inventory, payment or shipping, in Markdown. What changes nothing is left out.
-func tableOf(service int, seen []sight) string {
+func tableOf(service int, seen []transition) string {
 	type effect struct{ state, on, after, tells string }
 	effects := map[effect]bool{}
 	for _, s := range seen {
-		e := effect{s.before, s.on(), s.after, eventsInWords(s.told)}
+		e := effect{s.before, s.on(), s.after, eventsInWords(s.published)}
 		if e.after == e.state {
 			e.after = ""
 		}
@@ -79,7 +79,7 @@ func tableOf(service int, seen []sight) string {
 		}
 	}
 
-	lines := []string{"| state | on | becomes | tells |", "|---|---|---|---|"}
+	lines := []string{"| state | on | becomes | publishes |", "|---|---|---|---|"}
 	before := ""
 	for _, r := range merged {
 		states := statesInWords(r.states)
@@ -126,7 +126,7 @@ func onRequest(reason string) string {
 }
 
 // ordersFacts is the table of what an order learns.
-func ordersFacts(seen []sight) string {
+func ordersFacts(seen []transition) string {
 	type line struct {
 		on, tells string
 		states    []string
@@ -138,7 +138,7 @@ func ordersFacts(seen []sight) string {
 		if s.service != atOrder || s.input == placed {
 			continue
 		}
-		tells := eventsInWords(slices.DeleteFunc(slices.Clone(s.told), entering))
+		tells := eventsInWords(slices.DeleteFunc(slices.Clone(s.published), entering))
 		if len(s.noted) == 0 && tells == "" {
 			continue
 		}
@@ -150,7 +150,7 @@ func ordersFacts(seen []sight) string {
 		l := lines[i]
 		l.knew = slices.DeleteFunc(l.knew, func(f string) bool { return !slices.Contains(factsOf(s.knew), f) })
 		l.noted = union(l.noted, s.noted)
-		if s.input == wished || s.input == deadline {
+		if s.input == customerCancels || s.input == deadline {
 			l.states = sorted(atOrder, union(l.states, []string{s.before}))
 		}
 	}
@@ -158,7 +158,7 @@ func ordersFacts(seen []sight) string {
 		return cmp.Or(slices.CompareFunc(a.states, b.states, labelled(atOrder)), slices.CompareFunc(a.noted, b.noted, byFact),
 			cmp.Compare(a.on, b.on), cmp.Compare(a.tells, b.tells))
 	})
-	rows := []string{"| on | given | learns | tells |", "|---|---|---|---|"}
+	rows := []string{"| on | given | observes | publishes |", "|---|---|---|---|"}
 	for i := 0; i < len(lines); i++ {
 		l := lines[i]
 		on := []string{l.on}
@@ -177,8 +177,8 @@ func ordersFacts(seen []sight) string {
 }
 
 // ordersStates is the table of which state an order can be in after which, and what it tells on entering.
-func ordersStates(seen []sight) string {
-	rows := []string{"| state | comes after | tells on entering |", "|---|---|---|"}
+func ordersStates(seen []transition) string {
+	rows := []string{"| state | comes after | publishes on entering |", "|---|---|---|"}
 	for _, state := range labels[atOrder] {
 		var before, all, some []string
 		first := true
@@ -187,16 +187,16 @@ func ordersStates(seen []sight) string {
 				continue
 			}
 			before = union(before, []string{s.before})
-			var told []string
-			for _, e := range s.told {
+			var published []string
+			for _, e := range s.published {
 				if entering(e) {
-					told = append(told, e.inTable())
+					published = append(published, e.inTable())
 				}
 			}
-			if some = union(some, told); first {
-				all = told
+			if some = union(some, published); first {
+				all = published
 			}
-			all = slices.DeleteFunc(slices.Clone(all), func(t string) bool { return !slices.Contains(told, t) })
+			all = slices.DeleteFunc(slices.Clone(all), func(t string) bool { return !slices.Contains(published, t) })
 			first = false
 		}
 		if first {
@@ -205,7 +205,7 @@ func ordersStates(seen []sight) string {
 		tells := slices.Clone(all)
 		for _, t := range some {
 			if !slices.Contains(all, t) {
-				tells = append(tells, t+" unless told before")
+				tells = append(tells, t+" unless published before")
 			}
 		}
 		rows = append(rows, fmt.Sprintf("| %s | %s | %s |",
@@ -224,7 +224,7 @@ func entering(e event) bool {
 	}
 }
 
-func (s sight) on() string {
+func (s transition) on() string {
 	if s.event.Type == "" {
 		return s.input
 	}
@@ -233,7 +233,7 @@ func (s sight) on() string {
 
 func (e event) inTable() string {
 	if strings.Contains(e.Type, " ") {
-		return e.Type // a notice
+		return e.Type // a webhook
 	}
 	words := code(e.Type)
 	if reading := telling[e.Type]; reading != "" {
@@ -244,9 +244,9 @@ func (e event) inTable() string {
 
 func code(eventType string) string { return "`" + strings.TrimSuffix(eventType, ".v1") + "`" }
 
-func eventsInWords(told []event) string {
+func eventsInWords(published []event) string {
 	var words []string
-	for _, e := range told {
+	for _, e := range published {
 		words = append(words, e.inTable())
 	}
 	return strings.Join(words, ", ")

@@ -8,7 +8,7 @@ CREATE TABLE orders (
     ship_to         text        NOT NULL, -- JSON
     placed_at       timestamptz NOT NULL,
 
-    -- The facts that the order has seen; the state is a function of them, stored to be searched for.
+    -- The facts that the order has observed. The state is a function of them, stored for searches.
     reserved        boolean     NOT NULL DEFAULT false,
     paid            boolean     NOT NULL DEFAULT false,
     dispatched      boolean     NOT NULL DEFAULT false,
@@ -21,7 +21,7 @@ CREATE TABLE orders (
 
     confirmed       boolean     NOT NULL DEFAULT false,
     reason          text        NOT NULL DEFAULT '',
-    waiting_since   timestamptz NOT NULL, -- when the state last changed
+    waiting_since   timestamptz NOT NULL, -- when the order last made progress
     stalled         boolean     NOT NULL DEFAULT false,
     payment_id      text        NOT NULL DEFAULT '',
     decline_code    text        NOT NULL DEFAULT '',
@@ -35,7 +35,7 @@ CREATE TABLE orders (
     CONSTRAINT orders_cost_something CHECK (total_amount > 0),
     CONSTRAINT orders_end_once CHECK (NOT (delivered AND cancelled))
 );
--- Ids grow with time, so that they also say which order is newer.
+-- Ids grow with time: a newer order has a larger one.
 CREATE INDEX orders_customer ON orders (customer_id, id);
 CREATE INDEX orders_state ON orders (state, id);
 CREATE INDEX orders_waiting ON orders (waiting_since, id) WHERE state NOT IN ('completed', 'cancelled');
@@ -45,11 +45,11 @@ CREATE TABLE order_history (
     position   bigint      NOT NULL,
     at         timestamptz NOT NULL,
     event_type text        NOT NULL,
-    words      text        NOT NULL,
+    description text       NOT NULL,
     PRIMARY KEY (order_id, position)
 );
 
--- What inventory's events say about products.
+-- Copies of the products of inventory's catalogue.
 CREATE TABLE products (
     sku            text    PRIMARY KEY,
     name           text    NOT NULL DEFAULT '',

@@ -1,5 +1,5 @@
 -- +goose Up
--- The trace and the flow that the order belongs to, for what happens to it outside of events.
+-- The trace and the flow of the request that placed the order, which cancellation and watchdog continue.
 ALTER TABLE orders ADD COLUMN trace_parent text NOT NULL DEFAULT '';
 ALTER TABLE orders ADD COLUMN correlation_id text NOT NULL DEFAULT '';
 

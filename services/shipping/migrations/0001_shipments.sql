@@ -2,8 +2,8 @@
 CREATE TABLE shipments (
     order_id       text        PRIMARY KEY,
     state          text        NOT NULL,
-    order_seen     boolean     NOT NULL,
-    payment_seen   boolean     NOT NULL,
+    order_received boolean     NOT NULL,
+    paid           boolean     NOT NULL,
     address        text,                 -- JSON; null before it is known and after it is needed
     items          text,                 -- JSON
     parcel_id      text        NOT NULL,

@@ -1,5 +1,5 @@
 -- +goose Up
--- The trace that the shipment belongs to, for what happens to it outside of events.
+-- The trace of the order's flow, which carrier webhooks continue.
 ALTER TABLE shipments ADD COLUMN trace_parent text NOT NULL DEFAULT '';
 
 -- +goose Down

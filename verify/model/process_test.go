@@ -6,19 +6,19 @@ import (
 )
 
 // A reaction without a rule would be found only if its event came, and one that was renamed not at all.
-func TestParties_HaveARuleForEverySubscription(t *testing.T) {
+func TestProcesses_HaveARuleForEverySubscription(t *testing.T) {
 	t.Parallel()
-	d := theDance()
+	d := newModel()
 	haveRules(t, d.order)
 	haveRules(t, d.inventory)
 	haveRules(t, d.payment)
 	haveRules(t, d.shipping)
 }
 
-func haveRules[S any, F ~string](t *testing.T, p party[S, F]) {
+func haveRules[S any](t *testing.T, p process[S]) {
 	t.Helper()
 	reactions := map[string]bool{}
-	for _, s := range p.hears {
+	for _, s := range p.subscriptions {
 		reactions[s.Handler()] = true
 		_, ruled := p.rules[s.Handler()]
 		if _, calls := p.calls[s.Handler()]; ruled == calls {
@@ -30,7 +30,7 @@ func haveRules[S any, F ~string](t *testing.T, p party[S, F]) {
 			t.Errorf("%s subscribes to nothing as %s", p.name, name)
 		}
 	}
-	for name := range p.rules { // answers and wishes are sentences
+	for name := range p.rules { // answers and cancelRequests are sentences
 		if !reactions[name] && !strings.Contains(name, " ") {
 			t.Errorf("%s subscribes to nothing as %s", p.name, name)
 		}

@@ -7,14 +7,14 @@ import (
 	"github.com/quadrille-dev/quadrille/services/shipping"
 )
 
-// claim is what must hold.
-type claim struct {
+// invariant is what must hold.
+type invariant struct {
 	says  string
 	holds func(v *view) bool
 }
 
 // always must hold in every state.
-var always = []claim{
+var always = []invariant{
 	{"the card is charged at most once", func(v *view) bool { return v.captures <= 1 }},
 	{"never more is given back than was captured", func(v *view) bool { return v.refunds <= v.captures }},
 	{"at most one parcel is booked", func(v *view) bool { return v.parcels <= 1 }},
@@ -22,7 +22,7 @@ var always = []claim{
 		return v.stock.Product.Reserved >= 0 && v.stock.Product.Available() >= 0
 	}},
 	{"no parcel leaves for a cancelled order", func(v *view) bool {
-		return !v.handed() || v.order.Order.State() != order.Cancelled
+		return !v.hasLeft() || v.order.Order.State() != order.Cancelled
 	}},
 	{"an order is confirmed at most once", func(v *view) bool { return v.order.Confirmed <= 1 }},
 	{"an order ends at most once", func(v *view) bool { return v.order.Completed+v.order.Cancelled <= 1 }},
@@ -40,7 +40,7 @@ var always = []claim{
 }
 
 // atLast must hold in every state in which nothing more has to happen.
-var atLast = []claim{
+var atLast = []invariant{
 	{"the order ends completed or cancelled", func(v *view) bool { return v.completed() || v.cancelled() }},
 	{"a completed order is paid for once, a cancelled one not at all", func(v *view) bool {
 		paid := v.captures - v.refunds
@@ -53,7 +53,7 @@ var atLast = []claim{
 		return !v.cancelled() || (v.stock.Product.OnHand == onHand(v.Circumstances) && v.stock.Product.Reserved == 0)
 	}},
 	{"the parcel of a completed order is delivered, and none has left for a cancelled one", func(v *view) bool {
-		return v.completed() == (v.parcel == delivered) && (!v.cancelled() || !v.handed())
+		return v.completed() == (v.parcel == delivered) && (!v.cancelled() || !v.hasLeft())
 	}},
 	{"inventory has come to an end", func(v *view) bool {
 		switch v.stock.Reservation.State {
@@ -108,7 +108,7 @@ var atLast = []claim{
 		}
 	}},
 	{"the deadline cancels no order whose payment has reached shipping", func(v *view) bool {
-		return v.order.Order.Reason != order.ByDeadline || !v.shipment.Shipment.PaymentSeen
+		return v.order.Order.Reason != order.ByDeadline || !v.shipment.Shipment.Paid
 	}},
 	{"a customer's wish that is passed on cancels the order, or is refused because the parcel has left", func(v *view) bool {
 		return !v.order.PassedOn || v.cancelled() || v.shipment.Refused
@@ -117,10 +117,10 @@ var atLast = []claim{
 
 func (v *view) completed() bool { return v.order.Order.State() == order.Completed }
 func (v *view) cancelled() bool { return v.order.Order.State() == order.Cancelled }
-func (v *view) handed() bool    { return v.parcel == handedOver || v.parcel == delivered }
+func (v *view) hasLeft() bool   { return v.parcel == dispatched || v.parcel == delivered }
 
-// broken answers the first claim that does not hold.
-func (r *run) broken(w *world) string {
+// broken answers the first invariant that does not hold.
+func (r *run) broken(w *state) string {
 	v := r.view(w)
 	for i := range always {
 		if !always[i].holds(&v) {

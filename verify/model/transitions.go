@@ -10,22 +10,22 @@ import (
 	"github.com/quadrille-dev/quadrille/services/order"
 )
 
-// sight is something that a service was seen to do.
-type sight struct {
+// transition is something that a service was seen to do.
+type transition struct {
 	service       int
 	before, after string // as labelled
 	input         string // a rule
-	event         event  // empty for answers and wishes
-	told          []event
+	event         event  // empty for answers and cancelRequests
+	published     []event
 
 	// Of the order only: what it knew, and which facts it has learnt or, after a "no longer", given up.
 	knew  order.Observed
 	noted []string
 }
 
-// sights lists everything that was asked of the rules.
-func (r *run) sights() []sight {
-	var all []sight
+// transitions lists everything that was asked of the rules.
+func (r *run) transitions() []transition {
+	var all []transition
 	for service, states := range r.steps {
 		a := r.actors[service]
 		for state, byLetter := range states {
@@ -33,12 +33,12 @@ func (r *run) sights() []sight {
 				if s == nil || s.calls != nil {
 					continue
 				}
-				seen := sight{
+				seen := transition{
 					service: service, before: a.describe(uint16(state)), after: a.describe(s.next),
-					input: r.letters[l].input, event: r.letters[l].event,
+					input: r.messages[l].input, event: r.messages[l].event,
 				}
-				for _, e := range s.told {
-					seen.told = append(seen.told, r.events[e])
+				for _, e := range s.published {
+					seen.published = append(seen.published, r.events[e])
 				}
 				if service == atOrder {
 					seen.knew = r.order.states[state].Order.Observed
