@@ -174,11 +174,11 @@ func TestStalledOrder_IsAnnouncedAndCompletes(t *testing.T) {
 		t.Errorf("the history lacks order.stalled: %+v", o)
 	}
 	var details struct {
-		Stalled   bool
-		WaitingOn struct{ Fact, Service, Since string }
+		Stalled                          bool
+		Missing, WaitingOn, WaitingSince string
 	}
 	stack.must(t, http.StatusOK, http.MethodGet, stack.Order+"/ops/orders/"+id, nil).decode(t, &details)
-	if !details.Stalled || details.WaitingOn.Fact != "paid" || details.WaitingOn.Service != "payment" || details.WaitingOn.Since == "" {
+	if !details.Stalled || details.Missing != "paid" || details.WaitingOn != "payment" || details.WaitingSince == "" {
 		t.Errorf("/ops/orders/%s returns %+v", id, details)
 	}
 	if list := stack.must(t, http.StatusOK, http.MethodGet, stack.Order+"/ops/orders?limit=100", nil); !strings.Contains(string(list.body), id) {
