@@ -182,7 +182,7 @@ func TestDemoEnviron(t *testing.T) {
 		value, set := theirs[name]
 		return value, set
 	}
-	own := []string{"EVENTS_AUDIT=true", "CARRIER_DELIVERY_DELAY=1s", "CARRIER_DISPATCH_DELAY=1s", "LOG_LEVEL=debug", "PATH=/bin"}
+	own := []string{"CARRIER_DELIVERY_DELAY=1s", "CARRIER_DISPATCH_DELAY=1s", "EVENTS_AUDIT=true", "LOG_LEVEL=debug", "PATH=/bin"}
 	for delays, want := range map[time.Duration][]string{
 		0:           slices.Concat(own, []string{"TMPDIR="}),
 		time.Second: slices.Concat(own, []string{"RETRY_DELAYS=1s,2s", "TMPDIR="}),
