@@ -50,7 +50,7 @@ func watch(ctx context.Context, l *reconcile.Ledger, every time.Duration, listen
 	}
 	router := httpapi.NewRouter(httpapi.RouterConfig{Service: "ledger"})
 	cfg := chassis.Config{Listener: listener, ShutdownTimeout: 5 * time.Second}
-	return chassis.Run(ctx, cfg, router, func(ctx context.Context) error {
+	return chassis.Serve(ctx, cfg, router, func(ctx context.Context) error {
 		known := notebook{}
 		ticker := time.NewTicker(every)
 		defer ticker.Stop()

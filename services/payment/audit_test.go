@@ -27,7 +27,7 @@ type readBook struct {
 
 func TestBooks_ShowOperatorsEveryPaymentAndEvent(t *testing.T) {
 	t.Parallel()
-	url, tr, _ := serve(t, func(cfg *Config) { cfg.OpsToken, cfg.Audit = "operators", true })
+	url, tr, _ := serve(t, func(cfg *Config) { cfg.OpsToken, cfg.Events.Audit = "operators", true })
 	tr.Outcome(func(m transport.Message) error { // the broker does not want what is told about this order
 		if m.Subject == "stuck" {
 			return transport.ErrRejected

@@ -141,7 +141,7 @@ func (d *doorman) Consume(ctx context.Context, consumers []transport.Consumer) e
 // openBooks opens the services' databases and has them join a hub, all before the first one runs. It answers what it
 // has opened even if it fails.
 func openBooks(ctx context.Context, dir string, set settings) (map[string]*gorm.DB, *inprocess.Broker, error) {
-	topologies, err := topology.All(set.shared.RetryDelays)
+	topologies, err := topology.All(set.shared.Events.RetryDelays)
 	if err != nil {
 		return nil, nil, err
 	}

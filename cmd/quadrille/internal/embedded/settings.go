@@ -44,8 +44,8 @@ type settings struct {
 // simSettings are those of the simulators. They are read as a service's are.
 type simSettings struct {
 	chassis.Config
-	HandoverDelay time.Duration `env:"CARRIER_DISPATCH_DELAY" envDefault:"1s"`
-	DeliveryDelay time.Duration `env:"CARRIER_DELIVERY_DELAY" envDefault:"1s"`
+	HandoverDelay time.Duration `env:"CARRIER_DISPATCH_DELAY"`
+	DeliveryDelay time.Duration `env:"CARRIER_DELIVERY_DELAY"`
 }
 
 // Validate reports what is wrong with the simulators' own settings.
@@ -62,17 +62,20 @@ func parseSettings(environ []string) (s settings, err error) {
 		return slices.Contains(own, name)
 	})
 	// The services' programs cannot do without these addresses; here nobody ever looks at them.
-	shared := chassis.Config{
-		HTTPAddr: "127.0.0.1:0", DatabaseURL: "postgres://none.invalid/", AMQPURL: "amqp://none.invalid/",
-		Audit: true, OpsToken: DefaultToken,
-	}
-	const outside = "http://none.invalid"
+	shared := chassis.Defaults("127.0.0.1:0")
+	shared.DatabaseURL, shared.AMQPURL = "postgres://none.invalid/", "amqp://none.invalid/"
+	shared.Events.Audit, shared.OpsToken = true, DefaultToken
+	orders, stock, payments, shipments := order.Defaults(), inventory.Defaults(), payment.Defaults(), shipping.Defaults()
+	orders.Config, stock.Config, payments.Config, shipments.Config = shared, shared, shared, shared
+	stock.SeedCatalogue = true
+	payments.StripeKey = chassis.Secret(stripeKey)
+	shipments.CarrierURL, shipments.CarrierWebhookSecret = "http://none.invalid", "none"
 	var errs [5]error
-	s.order, errs[0] = chassis.ParseEnv(order.Config{Config: shared}, environ)
-	s.inventory, errs[1] = chassis.ParseEnv(inventory.Config{Config: shared, SeedCatalogue: true}, environ)
-	s.payment, errs[2] = chassis.ParseEnv(payment.Config{Config: shared, StripeURL: outside, StripeKey: chassis.Secret(stripeKey)}, environ)
-	s.shipping, errs[3] = chassis.ParseEnv(shipping.Config{Config: shared, CarrierURL: outside, CarrierWebhookSecret: "none"}, environ)
-	s.sims, errs[4] = chassis.ParseEnv(simSettings{Config: shared}, environ)
+	s.order, errs[0] = chassis.ParseEnv(orders, environ)
+	s.inventory, errs[1] = chassis.ParseEnv(stock, environ)
+	s.payment, errs[2] = chassis.ParseEnv(payments, environ)
+	s.shipping, errs[3] = chassis.ParseEnv(shipments, environ)
+	s.sims, errs[4] = chassis.ParseEnv(simSettings{Config: shared, HandoverDelay: time.Second, DeliveryDelay: time.Second}, environ)
 	s.shared = s.order.Config
 
 	// A mistake in what all share is one mistake.

@@ -29,7 +29,7 @@ func TestSettings_ComeFromTheEnvironment(t *testing.T) {
 		}
 	}
 	if s.order.PaymentDeadline != 3*time.Second || s.sims.DeliveryDelay != 7*time.Millisecond || s.shared.OpsToken.Reveal() != "open" ||
-		s.shared.Audit || s.inventory.SeedCatalogue {
+		s.shared.Events.Audit || s.inventory.SeedCatalogue {
 		t.Errorf("settings %+v", s)
 	}
 	if s.payment.StripeKey.Reveal() != stripeKey || strings.Contains(s.payment.StripeURL, "stripe.com") {
@@ -43,7 +43,7 @@ func TestSettings_HaveDefaultsForFirstContact(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !s.shared.Audit || !s.inventory.SeedCatalogue || s.shared.OpsToken.Reveal() != DefaultToken || s.sims.HandoverDelay != time.Second {
+	if !s.shared.Events.Audit || !s.inventory.SeedCatalogue || s.shared.OpsToken.Reveal() != DefaultToken || s.sims.HandoverDelay != time.Second {
 		t.Errorf("settings %+v", s)
 	}
 }
