@@ -12,7 +12,6 @@ import (
 
 	"github.com/quadrille-dev/quadrille/pkg/chassis/database"
 	"github.com/quadrille-dev/quadrille/pkg/chassis/httpapi"
-	"github.com/quadrille-dev/quadrille/pkg/events"
 	"github.com/quadrille-dev/quadrille/pkg/events/transport"
 )
 
@@ -30,7 +29,7 @@ func Run(ctx context.Context, cfg Config, s Service, db *gorm.DB, tr transport.T
 	if err := database.WithMigrationRole(ctx, cfg.MigrateDatabaseURL.Reveal(), db, s.Migrate); err != nil {
 		return err
 	}
-	bus, err := events.New(db, tr, cfg.eventsConfig(s), s.Subscriptions...)
+	bus, err := s.Bus(cfg, db, tr)
 	if err != nil {
 		return err
 	}

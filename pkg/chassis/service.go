@@ -10,6 +10,7 @@ import (
 	"github.com/quadrille-dev/quadrille/pkg/chassis/database"
 	"github.com/quadrille-dev/quadrille/pkg/chassis/httpapi"
 	"github.com/quadrille-dev/quadrille/pkg/events"
+	"github.com/quadrille-dev/quadrille/pkg/events/transport"
 )
 
 // Service is what a service adds to the chassis. Only Name is required.
@@ -45,6 +46,12 @@ func (s Service) Migrate(ctx context.Context, db *gorm.DB) error {
 		return err
 	}
 	return database.Migrate(ctx, db, "schema_migrations", s.Migrations)
+}
+
+// Bus returns the bus of the service, which publishes its events and calls its handlers. db must be migrated before the bus
+// runs.
+func (s Service) Bus(cfg Config, db *gorm.DB, tr transport.Transport) (*events.Bus, error) {
+	return events.New(db, tr, cfg.eventsConfig(s), s.Subscriptions...)
 }
 
 // Router returns the router with everything that the service serves.

@@ -19,7 +19,7 @@ func TestSettings_ComeFromTheEnvironment(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	topologies, err := topology.All(s.shared.RetryDelays)
+	topologies, err := topology.All(s.shared.Events.RetryDelays)
 	if err != nil {
 		t.Fatal(err)
 	}
