@@ -8,7 +8,6 @@ import (
 	"net/url"
 	"reflect"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/caarlos0/env/v11"
@@ -16,86 +15,93 @@ import (
 	"github.com/quadrille-dev/quadrille/pkg/chassis/httpapi"
 )
 
-// Config holds the settings that all services share. A service embeds it in its own Config, adds fields with
-// `env` tags, and presets what differs from the defaults below, such as its port.
+// Config holds the settings that all services share; docs/configuration.md describes them. A service embeds it in a
+// Config of its own and adds fields with `env` tags. The fields without a tag are set in code.
 type Config struct {
-	// HTTPAddr is the listening address. A port of 0 takes any free one; see OnListen.
-	HTTPAddr string `env:"HTTP_ADDR" envDefault:":8080"`
+	// HTTPAddr is the listening address. Port 0 takes a free one; see OnListen.
+	HTTPAddr string `env:"HTTP_ADDR"`
 	// DatabaseURL is a postgres:// URL. Required.
 	DatabaseURL Secret `env:"DATABASE_URL"`
-	// MigrateDatabaseURL leads to the same database as a role that may change tables, if that of DatabaseURL may not.
-	// It is used at the start only; see AsOwner.
+	// MigrateDatabaseURL leads to the same database with a role that owns the tables, if that of DatabaseURL does not.
+	// It is used for migrations only.
 	MigrateDatabaseURL Secret `env:"MIGRATE_DATABASE_URL"`
 	// DatabaseMaxConns bounds the connection pool of this instance.
-	DatabaseMaxConns int `env:"DATABASE_MAX_CONNS" envDefault:"20"`
+	DatabaseMaxConns int `env:"DATABASE_MAX_CONNS"`
 	// AMQPURL is an amqp:// or amqps:// URL. Required.
 	AMQPURL Secret `env:"AMQP_URL"`
-	// AMQPCAFile names a PEM file with the authorities that may vouch for an amqps:// broker, instead of the system's.
+	// AMQPCAFile names a PEM file with the certificate authorities for an amqps:// broker, instead of the system's.
 	AMQPCAFile string `env:"AMQP_CA_FILE"`
-	// Audit keeps published events in the append-only event_log.
-	Audit bool `env:"EVENTS_AUDIT" envDefault:"false"`
-	// OpsToken opens the endpoints under /ops. Without one they refuse everybody.
+	// OpsToken is the bearer token for the paths under /ops. Without one they reject every request.
 	OpsToken Secret `env:"OPS_TOKEN"`
-	// RetryLadder lists the delays before a failed delivery is tried again, in rising order.
-	RetryDelays []time.Duration `env:"RETRY_DELAYS" envDefault:"1s,5s,30s,2m,10m"`
-	// ShutdownTimeout is how long work under way may take to finish after a signal to stop.
-	ShutdownTimeout time.Duration `env:"SHUTDOWN_TIMEOUT" envDefault:"20s"`
+	// ShutdownTimeout is how long work under way can take to finish after a signal to stop.
+	ShutdownTimeout time.Duration `env:"SHUTDOWN_TIMEOUT"`
 	// LogLevel is debug, info, warn or error.
-	LogLevel slog.Level `env:"LOG_LEVEL" envDefault:"info"`
+	LogLevel slog.Level `env:"LOG_LEVEL"`
 	// LogFormat is json or text.
-	LogFormat string `env:"LOG_FORMAT" envDefault:"json"`
-	// DefaultTenant is whose data a request without X-Tenant-ID is about.
-	DefaultTenant string `env:"DEFAULT_TENANT" envDefault:"default"`
+	LogFormat string `env:"LOG_FORMAT"`
+	// DefaultTenant is the tenant of a request without X-Tenant-ID.
+	DefaultTenant string `env:"DEFAULT_TENANT"`
+	// Events holds the settings of pkg/events.
+	Events Events
 
-	// MaxRequests, if set, is how many requests are served at once; the others wait for their turn. It keeps a service
-	// that shares its processors and connections with much else from giving all of them to those who ask.
+	// MaxRequests, if positive, is how many requests are served at the same time; the others wait. It protects a process
+	// in which several services share processors and connections.
 	MaxRequests int
-	// Listener, if set, is served instead of HTTPAddr. Run closes it. Main sets it.
+	// Listener, if set, is used instead of HTTPAddr. It is closed at the end.
 	Listener net.Listener
-	// OnListen, if set, is called with the address once the server accepts connections.
+	// Server, if set, is used instead of both. program.Main sets it, so that it serves from the start of the process.
+	Server *Server
+	// OnListen, if set, is called with the address once the service serves.
 	OnListen func(net.Addr)
 }
 
-// Configured is a [Config], or any struct that embeds one by value.
-type Configured interface{ shared() Config }
-
-func (c Config) shared() Config { return c }
-
-func (c *Config) listenOn(l net.Listener) { c.Listener = l }
-
-// ParseEnv fills a configuration from environ, a list of NAME=value as [os.Environ] gives it. A variable that is
-// absent or empty leaves the value in defaults, or, where that is zero, the one in the `envDefault` tag.
-//
-// If T has a method Validate() error, it is called as well. The error names every variable that is wrong.
-func ParseEnv[T Configured](defaults T, environ []string) (T, error) {
-	parsers := map[reflect.Type]env.ParserFunc{reflect.TypeFor[bool](): parseBool}
-
-	// The first pass fills in the tags' defaults. It can fail only for variables that are required, as the second will.
-	cfg := defaults
-	_ = env.ParseWithOptions(&cfg, env.Options{
-		Environment: map[string]string{}, SetDefaultsForZeroValuesOnly: true, FuncMap: parsers,
-	})
-	// The second takes what is set; its tag for defaults is one that nobody uses. Two passes, because the library would
-	// else let presets win over variables, and leave a field whose variable is malformed zero, which is a second mistake.
-	var mistakes []error
-	if err := env.ParseWithOptions(&cfg, env.Options{
-		Environment: env.ToMap(environ), DefaultValueTagName: "envNoDefault", FuncMap: parsers,
-	}); err != nil {
-		mistakes = append(mistakes, describe(reflect.TypeFor[T](), err))
+// Defaults returns the settings of a service that listens on addr and whose environment sets only what is required. It
+// is the only source of these defaults.
+func Defaults(addr string) Config {
+	return Config{
+		HTTPAddr:         addr,
+		DatabaseMaxConns: 20,
+		ShutdownTimeout:  20 * time.Second,
+		LogLevel:         slog.LevelInfo,
+		LogFormat:        "json",
+		DefaultTenant:    "default",
+		Events:           defaultEvents(),
 	}
-	mistakes = append(mistakes, cfg.shared().validate())
-	if v, ok := any(cfg).(interface{ Validate() error }); ok {
-		mistakes = append(mistakes, v.Validate())
-	} else if v, ok := any(&cfg).(interface{ Validate() error }); ok {
-		mistakes = append(mistakes, v.Validate())
-	}
-	return cfg, errors.Join(mistakes...)
 }
 
-// validate is not the exported Validate, because a service's own method would hide that.
+// Configured is satisfied by a pointer to a struct that embeds a [Config] by value.
+type Configured[T any] interface {
+	*T
+	Shared() *Config
+}
+
+// Shared returns the settings that all services share.
+func (c *Config) Shared() *Config { return c }
+
+// ParseEnv returns defaults with the values of the variables in environ, a list of NAME=value as [os.Environ] returns
+// it. An empty variable counts as unset.
+//
+// If T has a method Validate() error, it is called as well. The error names every variable that is wrong.
+func ParseEnv[T any, P Configured[T]](defaults T, environ []string) (T, error) {
+	cfg := P(&defaults)
+	var errs []error
+	if err := env.ParseWithOptions(cfg, env.Options{
+		Environment: env.ToMap(environ),
+		FuncMap:     map[reflect.Type]env.ParserFunc{reflect.TypeFor[bool](): parseBool},
+	}); err != nil {
+		errs = append(errs, describe(reflect.TypeFor[T](), err))
+	}
+	errs = append(errs, cfg.Shared().validate(), cfg.Shared().Events.validate())
+	if v, ok := any(cfg).(interface{ Validate() error }); ok {
+		errs = append(errs, v.Validate())
+	}
+	return *cfg, errors.Join(errs...)
+}
+
+// validate is not the exported Validate, because the method of a service's own Config would hide that.
 func (c Config) validate() error {
-	var mistakes []error
-	wrong := func(format string, args ...any) { mistakes = append(mistakes, fmt.Errorf(format, args...)) }
+	var errs []error
+	wrong := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
 
 	if _, _, err := net.SplitHostPort(c.HTTPAddr); err != nil {
 		wrong("HTTP_ADDR must be host:port or :port")
@@ -121,13 +127,10 @@ func (c Config) validate() error {
 	if !httpapi.ValidID(c.DefaultTenant) {
 		wrong("DEFAULT_TENANT must match %s", httpapi.IDPattern)
 	}
-	if len(c.RetryDelays) == 0 || slices.Min(c.RetryDelays) <= 0 || !slices.IsSorted(c.RetryDelays) {
-		wrong("RETRY_DELAYS must be positive durations in rising order")
-	}
-	return errors.Join(mistakes...)
+	return errors.Join(errs...)
 }
 
-// checkURL never quotes the URL or the parser's error, since both may hold the password.
+// checkURL never quotes the URL or the parser's error, since both may contain the password.
 func checkURL(raw Secret, schemes ...string) error {
 	if raw == "" {
 		return errors.New("is required")
@@ -149,22 +152,32 @@ func parseBool(value string) (any, error) {
 	return false, errors.New("must be true or false")
 }
 
-// describe renames the Go fields in the parser's errors to the variables that people set.
+// describe replaces the names of Go fields in the parser's errors by those of the variables.
 func describe(config reflect.Type, err error) error {
 	var all env.AggregateError
 	if !errors.As(err, &all) {
 		return err
 	}
-	mistakes := make([]error, 0, len(all.Errors))
+	variables := map[string]string{}
+	eachVariable(config, func(f reflect.StructField, name string) { variables[f.Name] = name })
+	errs := make([]error, 0, len(all.Errors))
 	for _, e := range all.Errors {
-		var parse env.ParseError
-		if errors.As(e, &parse) {
-			if field, ok := config.FieldByName(parse.Name); ok {
-				name, _, _ := strings.Cut(field.Tag.Get("env"), ",")
-				e = fmt.Errorf("%s: %w", name, parse.Err)
-			}
+		if parse, ok := errors.AsType[env.ParseError](e); ok && variables[parse.Name] != "" {
+			e = fmt.Errorf("%s: %w", variables[parse.Name], parse.Err)
 		}
-		mistakes = append(mistakes, e)
+		errs = append(errs, e)
 	}
-	return errors.Join(mistakes...)
+	return errors.Join(errs...)
+}
+
+// eachVariable calls f for every field with a variable, in nested structs as well.
+func eachVariable(config reflect.Type, f func(field reflect.StructField, variable string)) {
+	for i := range config.NumField() {
+		field := config.Field(i)
+		if name := field.Tag.Get("env"); name != "" {
+			f(field, name)
+		} else if field.Type.Kind() == reflect.Struct {
+			eachVariable(field.Type, f)
+		}
+	}
 }

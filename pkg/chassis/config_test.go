@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"os"
 	"reflect"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -21,7 +23,7 @@ import (
 type sampleConfig struct {
 	chassis.Config
 	Greeting string        `env:"GREETING"`
-	Patience time.Duration `env:"PATIENCE" envDefault:"3s"`
+	Patience time.Duration `env:"PATIENCE"`
 }
 
 func (c sampleConfig) Validate() error {
@@ -32,54 +34,41 @@ func (c sampleConfig) Validate() error {
 }
 
 func sampleDefaults() sampleConfig {
-	return sampleConfig{Config: chassis.Config{HTTPAddr: ":8099"}}
+	return sampleConfig{Config: chassis.Defaults(":8099"), Patience: 3 * time.Second}
 }
 
 var complete = []string{"DATABASE_URL=postgres://u:hunter2@db:5432/x", "AMQP_URL=amqps://u:hunter2@mq/", "GREETING=hello"}
 
-func TestParseEnv_FillsDefaultsPresetsAndVariables(t *testing.T) {
+func TestParseEnv_Variables(t *testing.T) {
 	t.Parallel()
 	cfg, err := chassis.ParseEnv(sampleDefaults(), append(complete,
-		"EVENTS_AUDIT=true", "RETRY_DELAYS=1ms,2s", "LOG_LEVEL=debug", "DATABASE_MAX_CONNS=", "UNRELATED=x"))
+		"EVENTS_AUDIT=true", "EVENTS_WORKERS=3", "RETRY_DELAYS=1ms,2s", "LOG_LEVEL=debug", "DATABASE_MAX_CONNS=", "UNRELATED=x"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := sampleConfig{
-		Config: chassis.Config{
-			HTTPAddr: ":8099", DatabaseURL: "postgres://u:hunter2@db:5432/x", DatabaseMaxConns: 20,
-			AMQPURL: "amqps://u:hunter2@mq/", Audit: true, RetryDelays: []time.Duration{time.Millisecond, 2 * time.Second},
-			ShutdownTimeout: 20 * time.Second, LogLevel: slog.LevelDebug, LogFormat: "json", DefaultTenant: "default",
-		},
+		Config:   chassis.Defaults(":8099"),
 		Greeting: "hello", Patience: 3 * time.Second,
 	}
+	want.DatabaseURL, want.AMQPURL, want.LogLevel = "postgres://u:hunter2@db:5432/x", "amqps://u:hunter2@mq/", slog.LevelDebug
+	want.Events.Audit, want.Events.RetryDelays = true, []time.Duration{time.Millisecond, 2 * time.Second}
+	want.Events.Workers = 3
 	if diff := cmp.Diff(want, cfg); diff != "" {
 		t.Error(diff)
 	}
 }
 
-func TestParseEnv_HasTheDocumentedLadder(t *testing.T) {
+func TestParseEnv_ReportsMistakes(t *testing.T) {
 	t.Parallel()
-	cfg, err := chassis.ParseEnv(chassis.Config{}, complete)
-	if err != nil {
-		t.Fatal(err)
-	}
-	want := []time.Duration{time.Second, 5 * time.Second, 30 * time.Second, 2 * time.Minute, 10 * time.Minute}
-	if diff := cmp.Diff(want, cfg.RetryDelays); diff != "" || cfg.Audit {
-		t.Error(diff, cfg.Audit)
-	}
-}
-
-func TestParseEnv_ReportsEveryMistakeOnce(t *testing.T) {
-	t.Parallel()
-	mistakes := []string{
+	wrong := []string{
 		"HTTP_ADDR=8080", "DATABASE_URL=postgres//hunter2", "DATABASE_MAX_CONNS=many", "EVENTS_AUDIT=maybe",
-		"RETRY_DELAYS=5s,1s", "SHUTDOWN_TIMEOUT=soon", "LOG_LEVEL=loud", "LOG_FORMAT=xml", "DEFAULT_TENANT=a b", "PATIENCE=none",
+		"RETRY_DELAYS=5s,1s", "EVENTS_WORKERS=0", "EVENTS_LEASE_TTL=-1s", "EVENTS_INBOX_RETENTION=1h", "SHUTDOWN_TIMEOUT=soon", "LOG_LEVEL=loud", "LOG_FORMAT=xml", "DEFAULT_TENANT=a b", "PATIENCE=none",
 	}
-	_, err := chassis.ParseEnv(sampleDefaults(), mistakes)
+	_, err := chassis.ParseEnv(sampleDefaults(), wrong)
 	if err == nil {
 		t.Fatal("no error")
 	}
-	for _, name := range append(mistakes, "AMQP_URL", "GREETING") {
+	for _, name := range append(wrong, "AMQP_URL", "GREETING") {
 		name, _, _ = strings.Cut(name, "=")
 		if n := strings.Count(err.Error(), name); n != 1 {
 			t.Errorf("%s is mentioned %d times in:\n%v", name, n, err)
@@ -90,7 +79,7 @@ func TestParseEnv_ReportsEveryMistakeOnce(t *testing.T) {
 	}
 }
 
-func TestParseEnv_ChecksTheOwnersURLIfThereIsOne(t *testing.T) {
+func TestParseEnv_MigrateDatabaseURL(t *testing.T) {
 	t.Parallel()
 	_, err := chassis.ParseEnv(sampleDefaults(), append(complete, "MIGRATE_DATABASE_URL=mysql://hunter2"))
 	if err == nil || err.Error() != "MIGRATE_DATABASE_URL must be a URL that starts with postgres://" {
@@ -98,7 +87,7 @@ func TestParseEnv_ChecksTheOwnersURLIfThereIsOne(t *testing.T) {
 	}
 }
 
-func TestSecret_ShowsItselfOnlyWhenRevealed(t *testing.T) {
+func TestSecret_IsRedacted(t *testing.T) {
 	t.Parallel()
 	const secret = chassis.Secret("hunter2")
 	cfg := chassis.Config{OpsToken: secret}
@@ -118,21 +107,62 @@ func TestSecret_ShowsItselfOnlyWhenRevealed(t *testing.T) {
 	}
 }
 
-// The table of settings in README.md has each of them, with its default.
+// TestConfig_IsDocumented compares the settings with the first two tables of docs/configuration.md, both ways.
 func TestConfig_IsDocumented(t *testing.T) {
 	t.Parallel()
-	readme, err := os.ReadFile("README.md")
+	page, err := os.ReadFile("../../docs/configuration.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, f := range reflect.VisibleFields(reflect.TypeFor[chassis.Config]()) {
-		name := f.Tag.Get("env")
-		if name == "" {
-			continue
-		}
-		row := regexp.MustCompile("(?m)^\\| `" + name + "` .*$").Find(readme)
-		if row == nil || !strings.Contains(string(row), f.Tag.Get("envDefault")) {
-			t.Errorf("%s with default %q is not in README.md: %s", name, f.Tag.Get("envDefault"), row)
+	tables := strings.Split(string(page), "| variable | meaning | unit | default |\n")
+	if len(tables) < 3 {
+		t.Fatalf("docs/configuration.md has %d tables", len(tables)-1)
+	}
+	events, shared := documented(tables[1]), documented(tables[2])
+	if diff := cmp.Diff(variables(reflect.TypeFor[chassis.Events]()), slices.Sorted(maps.Keys(events))); diff != "" {
+		t.Errorf("variables of the event library (-code +docs)\n%s", diff)
+	}
+	if diff := cmp.Diff(variables(reflect.TypeFor[chassis.Config]()), slices.Sorted(maps.Keys(shared))); diff != "" {
+		t.Errorf("variables of all services (-code +docs)\n%s", diff)
+	}
+
+	// An environment that sets the documented defaults has the same effect as one that does not.
+	var environ []string
+	maps.Copy(events, shared)
+	for name, value := range events {
+		if value != "" && name != "HTTP_ADDR" && name != "MIGRATE_DATABASE_URL" {
+			environ = append(environ, name+"="+value)
 		}
 	}
+	got, _ := chassis.ParseEnv(chassis.Config{HTTPAddr: ":8080"}, environ)
+	if diff := cmp.Diff(chassis.Defaults(":8080"), got); diff != "" {
+		t.Errorf("defaults (-code +docs)\n%s", diff)
+	}
+}
+
+var documentedRow = regexp.MustCompile("(?m)^\\| `([A-Z_]+)` \\|.*\\| ([^|]*) \\|$")
+
+// documented returns the variables of a Markdown table with their defaults, "" if there is none.
+func documented(table string) map[string]string {
+	table, _, _ = strings.Cut(table, "\n\n")
+	defaults := map[string]string{}
+	for _, row := range documentedRow.FindAllStringSubmatch(table, -1) {
+		defaults[row[1]] = ""
+		if value := strings.Trim(row[2], "`"); value != row[2] {
+			defaults[row[1]] = value
+		}
+	}
+	return defaults
+}
+
+// variables lists the environment variables of a configuration, without those of nested structs.
+func variables(config reflect.Type) []string {
+	var names []string
+	for _, f := range reflect.VisibleFields(config) {
+		if name := f.Tag.Get("env"); name != "" {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
 }

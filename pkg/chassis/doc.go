@@ -1,16 +1,21 @@
-// Package chassis is what every service needs and none should write: configuration, an HTTP server that speaks
-// problem+json, idempotency keys, a database and its migrations, telemetry, logs, health and an orderly end.
-// It knows nothing about what a service does.
+// Package chassis runs a service: it reads the configuration, migrates the database, connects the handlers of events
+// with the broker, serves HTTP, and shuts down in order. It knows nothing of what a service does.
 //
-// A service's main is one line, [Main]; its run function opens the database ([OpenDatabase]), migrates it
-// ([AsOwner], [Migrate]), puts its handlers on a [Router] and blocks in [Run].
+// A service describes itself by a [Service] and calls [Run]; its main function is one line, program.Main. The parts are
+// packages of their own:
 //
-// What it promises:
+//   - program: the main function of every service, with signals, subcommands and the connections.
+//   - httpapi: the router, problem details, JSON, pages, idempotency keys, audit snapshots, the OpenAPI document.
+//   - database: opening, migrating, locks and classes of errors.
+//   - telemetry: logs, traces and metrics.
 //
-//   - Mistakes in the configuration are reported all at once, before anything starts, and never show a [Secret].
-//   - Instances may start in any order and at the same time: opening waits for the database, migrating takes a lock. Who
-//     asks meanwhile learns that the service is alive and not ready.
-//   - A handler's error reaches the client as RFC 9457 problem details without internals, and the log exactly once.
-//   - With an Idempotency-Key, the work and the memory of its answer commit together or not at all ([Idempotent]).
-//   - At the end, readiness turns false, requests under way finish, then everything else does, by one deadline.
+// The package guarantees:
+//
+//   - Mistakes in the configuration are reported all at once, before anything starts, and never contain a [Secret].
+//   - Instances can start in any order and at the same time: opening waits for the database, and migrations take a lock.
+//     In the meantime /livez returns 200 and every other path 503.
+//   - The error of an HTTP handler reaches the client as RFC 9457 problem details without internals, and the log once.
+//   - With an Idempotency-Key, the work and its stored reply commit together or not at all; see httpapi.Idempotent.
+//   - At the end readiness turns false, then the requests under way finish, then the handlers and the background work,
+//     within one deadline.
 package chassis

@@ -3,51 +3,46 @@ package chassis_test
 import (
 	"context"
 	"embed"
-	"errors"
 	"fmt"
 	"net/http"
 
 	"github.com/gin-gonic/gin"
+	"gorm.io/gorm"
 
 	"github.com/quadrille-dev/quadrille/pkg/chassis"
-	"github.com/quadrille-dev/quadrille/pkg/chassis/database"
 	"github.com/quadrille-dev/quadrille/pkg/chassis/httpapi"
+	"github.com/quadrille-dev/quadrille/pkg/chassis/program"
+	"github.com/quadrille-dev/quadrille/pkg/events/transport"
 )
 
 // A service embeds its migrations with go:embed migrations/*.sql.
 var migrations embed.FS
 
-type shopConfig struct {
+type greeterConfig struct {
 	chassis.Config
-	Motto string `env:"MOTTO" envDefault:"dance"`
+	Greeting string `env:"GREETING"`
 }
 
-// A whole service: its main calls chassis.Main, which reads the configuration and handles signals.
-func Example() {
-	run := func(ctx context.Context, cfg shopConfig) (err error) {
-		db, err := database.Open(ctx, cfg.DatabaseURL.Reveal(), database.Options{MaxConns: cfg.DatabaseMaxConns})
-		if err != nil {
-			return err
-		}
-		defer func() { err = errors.Join(err, database.Close(db)) }()
-		if err := chassis.Migrate(ctx, db, migrations); err != nil {
-			return err
-		}
-		router := httpapi.NewRouter(httpapi.RouterConfig{
-			Service: "shop", OpsToken: cfg.OpsToken.Reveal(), DefaultTenant: cfg.DefaultTenant,
-			Checks: map[string]httpapi.Check{"database": database.Check(db)},
-		})
-		router.API.GET("/motto", func(c *gin.Context) { c.String(http.StatusOK, cfg.Motto) })
-		return chassis.Run(ctx, cfg.Config, router, httpapi.PruneIdempotencyKeys(db))
+// A whole service. Its main function calls program.Main.
+func ExampleRun() {
+	run := func(ctx context.Context, cfg greeterConfig, db *gorm.DB, tr transport.Transport) error {
+		return chassis.Run(ctx, cfg.Config, chassis.Service{
+			Name:       "greeter",
+			Migrations: migrations,
+			Routes: func(r *httpapi.Router) {
+				r.API.GET("/greeting", func(c *gin.Context) { c.String(http.StatusOK, cfg.Greeting) })
+			},
+		}, db, tr)
 	}
 	main := func() {
-		chassis.Main("shop", shopConfig{Config: chassis.Config{HTTPAddr: ":8090"}}, run)
+		program.Main("greeter", greeterConfig{Config: chassis.Defaults(":8090"), Greeting: "hello"}, run)
 	}
 	_ = main
 }
 
 func ExampleParseEnv() {
-	_, err := chassis.ParseEnv(shopConfig{}, []string{"AMQP_URL=amqp://guest:guest@mq", "EVENTS_AUDIT=perhaps"})
+	defaults := greeterConfig{Config: chassis.Defaults(":8090")}
+	_, err := chassis.ParseEnv(defaults, []string{"AMQP_URL=amqp://guest:guest@mq", "EVENTS_AUDIT=perhaps"})
 	fmt.Println(err)
 	// Output:
 	// EVENTS_AUDIT: must be true or false

@@ -3,36 +3,64 @@ package chassis
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
-	"net"
-	"net/http"
+	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
+	"gorm.io/gorm"
 
+	"github.com/quadrille-dev/quadrille/pkg/chassis/database"
 	"github.com/quadrille-dev/quadrille/pkg/chassis/httpapi"
+	"github.com/quadrille-dev/quadrille/pkg/events/transport"
 )
 
-// Run serves router on cfg.HTTPAddr, or on cfg.Listener, and runs each of runners beside it, until ctx ends or one of
-// them fails. It blocks until all have stopped, and returns what failed; nil means an orderly end.
-//
-// A runner is anything with the shape of a long-lived Run(ctx) error, such as an event bus: it works until its
-// context ends and then returns when its work under way is finished. One that returns nil early is simply done.
-//
-// The end has an order: readiness turns false; the server stops accepting and requests under way finish, for which
-// they have half of cfg.ShutdownTimeout; then the runners' context ends and they finish in what is left of it.
-// What is still at work after cfg.ShutdownTimeout is abandoned, and reported.
-func Run(ctx context.Context, cfg Config, router *httpapi.Router, runners ...func(ctx context.Context) error) error {
-	listener := cfg.Listener
-	if listener == nil {
-		var err error
-		if listener, err = net.Listen("tcp", cfg.HTTPAddr); err != nil {
-			return fmt.Errorf("listen: %w", err)
+// Run runs the service until ctx ends or a part of it fails, and blocks until everything has stopped. It migrates the
+// database, creates the bus, calls s.Start, and then serves as [Serve] does, with the bus and s.Background beside it.
+// The database and the transport remain the caller's to close.
+func Run(ctx context.Context, cfg Config, s Service, db *gorm.DB, tr transport.Transport) error {
+	server, err := cfg.server(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = server.Close() }()
+	cfg.Server = server
+
+	if err := database.WithMigrationRole(ctx, cfg.MigrateDatabaseURL.Reveal(), db, s.Migrate); err != nil {
+		return err
+	}
+	bus, err := s.Bus(cfg, db, tr)
+	if err != nil {
+		return err
+	}
+	if s.Start != nil {
+		if err := s.Start(ctx); err != nil {
+			return err
 		}
 	}
+	router, err := s.Router(cfg, db, bus)
+	if err != nil {
+		return err
+	}
+	return Serve(ctx, cfg, router, slices.Concat(s.Background, []func(context.Context) error{bus.Run, httpapi.PruneIdempotencyKeys(db)})...)
+}
+
+// Serve serves router and runs each of runners beside it, until ctx ends or one of them fails. It blocks until all have
+// stopped, and returns what failed; nil means a shutdown in order.
+//
+// A runner is a function in the form of Run(ctx) error, such as that of an event bus: it works until its context ends,
+// finishes its work under way, and returns. A runner that returns nil early is done.
+//
+// The shutdown has two phases: readiness turns false, the server stops accepting connections, and the requests under way
+// have half of cfg.ShutdownTimeout to finish; then the context of the runners ends, and they have what is left of it.
+// Work that exceeds cfg.ShutdownTimeout is abandoned and reported.
+func Serve(ctx context.Context, cfg Config, router *httpapi.Router, runners ...func(ctx context.Context) error) error {
+	server, err := cfg.server(ctx)
+	if err != nil {
+		return err
+	}
 	if cfg.ShutdownTimeout <= 0 {
-		cfg.ShutdownTimeout = 20 * time.Second
+		cfg.ShutdownTimeout = Defaults("").ShutdownTimeout
 	}
 	// Work under way must outlive the signal to stop, so nothing below runs under ctx itself.
 	detached := context.WithoutCancel(ctx)
@@ -41,16 +69,6 @@ func Run(ctx context.Context, cfg Config, router *httpapi.Router, runners ...fun
 	runCtx, stopRunners := context.WithCancel(detached)
 	defer stopRunners()
 
-	server := &http.Server{
-		Handler:           limitConcurrency(cfg.MaxRequests, router),
-		BaseContext:       func(net.Listener) context.Context { return detached },
-		ReadHeaderTimeout: 5 * time.Second,
-		ReadTimeout:       30 * time.Second,
-		WriteTimeout:      time.Minute,
-		IdleTimeout:       2 * time.Minute,
-		MaxHeaderBytes:    64 << 10,
-		ErrorLog:          slog.NewLogLogger(slog.Default().Handler(), slog.LevelDebug),
-	}
 	var group errgroup.Group
 	start := func(run func() error) {
 		group.Go(func() error {
@@ -64,15 +82,11 @@ func Run(ctx context.Context, cfg Config, router *httpapi.Router, runners ...fun
 	for _, run := range runners {
 		start(func() error { return run(runCtx) })
 	}
-	start(func() error {
-		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
-			return fmt.Errorf("serve: %w", err)
-		}
-		return nil
-	})
-	slog.InfoContext(ctx, "listening", "addr", listener.Addr().String())
+	server.swap(limitConcurrency(cfg.MaxRequests, router))
+	start(server.wait)
+	slog.InfoContext(ctx, "listening", "addr", server.Addr().String())
 	if cfg.OnListen != nil {
-		cfg.OnListen(listener.Addr())
+		cfg.OnListen(server.Addr())
 	}
 
 	<-stopping.Done()
@@ -80,35 +94,21 @@ func Run(ctx context.Context, cfg Config, router *httpapi.Router, runners ...fun
 	router.Drain()
 	slog.InfoContext(ctx, "stopping", "timeout", cfg.ShutdownTimeout)
 
-	httpErr := drain(detached, server, cfg.ShutdownTimeout/2)
+	httpErr := server.shutdown(detached, cfg.ShutdownTimeout/2)
 	stopRunners()
 	return errors.Join(httpErr, waitUntil(deadline, &group))
 }
 
-// takeTurns lets n requests through at once. Who has gone away while waiting is not served.
-func limitConcurrency(n int, next http.Handler) http.Handler {
-	if n <= 0 {
-		return next
+// server returns the server that the configuration brings, or a new one.
+func (c Config) server(ctx context.Context) (*Server, error) {
+	switch {
+	case c.Server != nil:
+		return c.Server, nil
+	case c.Listener != nil:
+		return NewServer(ctx, c.Listener), nil
+	default:
+		return Listen(ctx, c.HTTPAddr)
 	}
-	turns := make(chan struct{}, n)
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		select {
-		case turns <- struct{}{}:
-			defer func() { <-turns }()
-			next.ServeHTTP(w, r)
-		case <-r.Context().Done():
-		}
-	})
-}
-
-func drain(ctx context.Context, server *http.Server, timeout time.Duration) error {
-	ctx, cancel := context.WithTimeout(ctx, timeout)
-	defer cancel()
-	if err := server.Shutdown(ctx); err != nil {
-		_ = server.Close()
-		return fmt.Errorf("requests were cut off: %w", err)
-	}
-	return nil
 }
 
 func waitUntil(deadline time.Time, group *errgroup.Group) error {
@@ -120,6 +120,6 @@ func waitUntil(deadline time.Time, group *errgroup.Group) error {
 	case err := <-finished:
 		return err
 	case <-timer.C:
-		return errors.New("work was still under way when the time to shut down was over")
+		return errors.New("shutdown timeout: work was still under way")
 	}
 }

@@ -3,8 +3,10 @@ package chassis_test
 import (
 	"context"
 	"errors"
+	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -15,12 +17,12 @@ import (
 	"github.com/quadrille-dev/quadrille/pkg/chassis/httpapi"
 )
 
-// serve starts Run on a free port and returns its address and what will be its result.
+// serve starts Serve on a free port and returns its address and what will be its result.
 func serve(ctx context.Context, t *testing.T, router *httpapi.Router, timeout time.Duration, runners ...func(context.Context) error) (string, <-chan error) {
 	t.Helper()
 	addr, ended := make(chan string, 1), make(chan error, 1)
 	cfg := chassis.Config{HTTPAddr: "127.0.0.1:0", ShutdownTimeout: timeout, OnListen: func(a net.Addr) { addr <- a.String() }}
-	go func() { ended <- chassis.Run(ctx, cfg, router, runners...) }()
+	go func() { ended <- chassis.Serve(ctx, cfg, router, runners...) }()
 	select {
 	case a := <-addr:
 		return "http://" + a, ended
@@ -30,7 +32,7 @@ func serve(ctx context.Context, t *testing.T, router *httpapi.Router, timeout ti
 	}
 }
 
-func TestRun_StopsInOrder(t *testing.T) {
+func TestServe_StopsInOrder(t *testing.T) {
 	t.Parallel()
 	ctx, stop := context.WithCancel(t.Context())
 	inside, finish := make(chan struct{}), make(chan struct{})
@@ -80,7 +82,7 @@ func TestRun_StopsInOrder(t *testing.T) {
 	}
 }
 
-func TestRun_EndsAllWhenOneFails(t *testing.T) {
+func TestServe_EndsAllWhenOneFails(t *testing.T) {
 	t.Parallel()
 	broken := errors.New("broken")
 	fail := make(chan struct{})
@@ -93,7 +95,7 @@ func TestRun_EndsAllWhenOneFails(t *testing.T) {
 	}
 }
 
-func TestRun_AbandonsWhatDoesNotEnd(t *testing.T) {
+func TestServe_AbandonsWhatDoesNotEnd(t *testing.T) {
 	t.Parallel()
 	ctx, stop := context.WithCancel(t.Context())
 	release := make(chan struct{})
@@ -106,20 +108,20 @@ func TestRun_AbandonsWhatDoesNotEnd(t *testing.T) {
 	}
 }
 
-func TestRun_ReportsAnAddressInUse(t *testing.T) {
+func TestServe_ReportsAnAddressInUse(t *testing.T) {
 	t.Parallel()
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer taken.Close()
-	err = chassis.Run(t.Context(), chassis.Config{HTTPAddr: taken.Addr().String()}, httpapi.NewRouter(httpapi.RouterConfig{}))
+	err = chassis.Serve(t.Context(), chassis.Config{HTTPAddr: taken.Addr().String()}, httpapi.NewRouter(httpapi.RouterConfig{}))
 	if err == nil {
 		t.Error("no error")
 	}
 }
 
-func TestRun_ServesOnTheGivenListenerNoMoreRequestsAtOnceThanItMay(t *testing.T) {
+func TestServe_ServesOnTheGivenListenerNoMoreRequestsAtOnceThanItMay(t *testing.T) {
 	t.Parallel()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -135,7 +137,7 @@ func TestRun_ServesOnTheGivenListenerNoMoreRequestsAtOnceThanItMay(t *testing.T)
 	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	cfg := chassis.Config{HTTPAddr: "not looked at", Listener: listener, MaxRequests: 2}
-	go func() { ended <- chassis.Run(ctx, cfg, router) }()
+	go func() { ended <- chassis.Serve(ctx, cfg, router) }()
 
 	answers := make(chan string, 5)
 	for range 5 {
@@ -158,4 +160,38 @@ func TestRun_ServesOnTheGivenListenerNoMoreRequestsAtOnceThanItMay(t *testing.T)
 	if err := <-ended; err != nil {
 		t.Error(err)
 	}
+}
+
+func do(handler http.Handler, method, path, body string) *httptest.ResponseRecorder {
+	rec := httptest.NewRecorder()
+	handler.ServeHTTP(rec, httptest.NewRequest(method, path, strings.NewReader(body)))
+	return rec
+}
+
+func waitUntil(t *testing.T, what string, condition func() bool) {
+	t.Helper()
+	deadline := time.After(30 * time.Second)
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for !condition() {
+		select {
+		case <-tick.C:
+		case <-deadline:
+			t.Fatalf("timed out waiting until %s", what)
+		}
+	}
+}
+
+func get(t *testing.T, url string) string {
+	t.Helper()
+	resp, err := http.Get(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(body)
 }

@@ -2,12 +2,12 @@ package inventory
 
 import "github.com/quadrille-dev/quadrille/pkg/chassis"
 
-// Config is what the service is told by the environment.
+// Config holds the settings of the service, see [chassis.ParseEnv].
 type Config struct {
 	chassis.Config
-	// SeedCatalogue fills the catalogue with a few products when the service starts. "on" or "off".
-	SeedCatalogue bool `env:"SEED_CATALOGUE" envDefault:"false"`
+	// SeedCatalogue creates some products when the service starts.
+	SeedCatalogue bool `env:"SEED_CATALOGUE"`
 }
 
-// Defaults is what the environment need not say.
-func Defaults() Config { return Config{Config: chassis.Config{HTTPAddr: ":8082"}} }
+// Defaults returns the settings of a service whose environment sets only what is required.
+func Defaults() Config { return Config{Config: chassis.Defaults(":8082")} }

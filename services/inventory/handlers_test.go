@@ -14,34 +14,34 @@ import (
 
 func TestOrderCreated_ReservesEveryItem(t *testing.T) {
 	t.Parallel()
-	s := newShop(t)
+	s := newFixture(t)
 	s.stock(t, "fan", 5)
 	s.stock(t, "score", 2)
 
-	s.deliver(t, order("o-1", item("score", 2), item("fan", 1), item("fan", 1)))
+	s.Deliver(t, order("o-1", item("score", 2), item("fan", 1), item("fan", 1)))
 
 	s.wantStock(t, "fan", 5, 2)
 	s.wantStock(t, "score", 2, 2)
 	s.wantState(t, "o-1", inventory.Reserved)
-	s.wantTold(t, "o-1", contracts.InventoryReserved{
+	s.WantPublishedAbout(t, "o-1", contracts.InventoryReserved{
 		OrderID: "o-1", Items: []contracts.Item{item("fan", 2), item("score", 2)},
 	})
 }
 
 func TestOrderCreated_ReservesNothingWhenOneItemIsShort(t *testing.T) {
 	t.Parallel()
-	s := newShop(t)
+	s := newFixture(t)
 	s.stock(t, "fan", 5)
 	s.stock(t, "score", 2)
 	s.stock(t, "lute", 3)
 	s.remove(t, "lute")
 
-	s.deliver(t, order("o-1", item("fan", 1), item("lute", 1), item("score", 3), item("unheard-of", 1)))
+	s.Deliver(t, order("o-1", item("fan", 1), item("lute", 1), item("score", 3), item("unheard-of", 1)))
 
 	s.wantStock(t, "fan", 5, 0)
 	s.wantStock(t, "score", 2, 0)
 	s.wantState(t, "o-1", inventory.Failed)
-	s.wantTold(t, "o-1", contracts.InventoryReservationFailed{OrderID: "o-1", Shortages: []contracts.Shortage{
+	s.WantPublishedAbout(t, "o-1", contracts.InventoryReservationFailed{OrderID: "o-1", Shortages: []contracts.Shortage{
 		{SKU: "lute", Requested: 1, Available: 0},
 		{SKU: "score", Requested: 3, Available: 2},
 		{SKU: "unheard-of", Requested: 1, Available: 0},
@@ -50,30 +50,30 @@ func TestOrderCreated_ReservesNothingWhenOneItemIsShort(t *testing.T) {
 
 func TestOrderCreated_CountsWhatOthersHaveReserved(t *testing.T) {
 	t.Parallel()
-	s := newShop(t)
+	s := newFixture(t)
 	s.stock(t, "fan", 5)
 
-	s.deliver(t, order("o-1", item("fan", 4)))
-	s.deliver(t, order("o-2", item("fan", 2)))
+	s.Deliver(t, order("o-1", item("fan", 4)))
+	s.Deliver(t, order("o-2", item("fan", 2)))
 
 	s.wantStock(t, "fan", 5, 4)
-	s.wantTold(t, "o-2", contracts.InventoryReservationFailed{OrderID: "o-2", Shortages: []contracts.Shortage{
+	s.WantPublishedAbout(t, "o-2", contracts.InventoryReservationFailed{OrderID: "o-2", Shortages: []contracts.Shortage{
 		{SKU: "fan", Requested: 2, Available: 1},
 	}})
 }
 
 func TestOrderCreated_ThatIsNoOrderGoesToTheDeadLetters(t *testing.T) {
 	t.Parallel()
-	s := newShop(t)
+	s := newFixture(t)
 	s.stock(t, "fan", 5)
 
-	v := s.tr.Deliver(t, order("o-1", item("fan", -3)))
+	v := s.Transport.Deliver(t, order("o-1", item("fan", -3)))
 
 	if v.Action != transport.DeadLetter || v.Reason != transport.ReasonPermanent {
 		t.Errorf("verdict %+v", v)
 	}
 	s.wantStock(t, "fan", 5, 0)
-	s.wantTold(t, "o-1")
+	s.WantPublishedAbout(t, "o-1")
 }
 
 func TestPaymentEnds_ReleaseExactlyOnce(t *testing.T) {
@@ -85,18 +85,18 @@ func TestPaymentEnds_ReleaseExactlyOnce(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := newShop(t)
+			s := newFixture(t)
 			s.stock(t, "fan", 5)
-			s.deliver(t, order("other", item("fan", 1)))
-			s.deliver(t, order("o-1", item("fan", 3)))
+			s.Deliver(t, order("other", item("fan", 1)))
+			s.Deliver(t, order("o-1", item("fan", 3)))
 
-			s.deliver(t, ends, eventstest.WithID("again")) // the same event twice, and once more under another id
-			s.deliver(t, ends, eventstest.WithID("again"))
-			s.deliver(t, ends)
+			s.DeliverWith(t, ends, eventstest.WithID("again")) // the same event twice, and once more under another id
+			s.DeliverWith(t, ends, eventstest.WithID("again"))
+			s.Deliver(t, ends)
 
 			s.wantStock(t, "fan", 5, 1)
 			s.wantState(t, "o-1", inventory.Released)
-			s.wantTold(t, "o-1",
+			s.WantPublishedAbout(t, "o-1",
 				contracts.InventoryReserved{OrderID: "o-1", Items: []contracts.Item{item("fan", 3)}},
 				contracts.InventoryReleased{OrderID: "o-1"})
 		})
@@ -105,70 +105,70 @@ func TestPaymentEnds_ReleaseExactlyOnce(t *testing.T) {
 
 func TestPaymentVoided_BeforeTheOrderLeavesATombstone(t *testing.T) {
 	t.Parallel()
-	s := newShop(t)
+	s := newFixture(t)
 	s.stock(t, "fan", 5)
 
-	s.deliver(t, contracts.PaymentVoided{OrderID: "o-1"})
-	s.deliver(t, order("o-1", item("fan", 3)))
+	s.Deliver(t, contracts.PaymentVoided{OrderID: "o-1"})
+	s.Deliver(t, order("o-1", item("fan", 3)))
 
 	s.wantStock(t, "fan", 5, 0)
 	s.wantState(t, "o-1", inventory.Tombstone)
-	s.wantTold(t, "o-1")
+	s.WantPublishedAbout(t, "o-1")
 }
 
 func TestShipmentDispatched_TakesTheStockOnce(t *testing.T) {
 	t.Parallel()
-	s := newShop(t)
+	s := newFixture(t)
 	s.stock(t, "fan", 5)
 	s.stock(t, "score", 2)
-	s.deliver(t, order("o-1", item("score", 1), item("fan", 3)))
+	s.Deliver(t, order("o-1", item("score", 1), item("fan", 3)))
 
-	s.deliver(t, contracts.ShipmentDispatched{OrderID: "o-1"})
-	s.deliver(t, contracts.ShipmentDispatched{OrderID: "o-1"})
-	s.deliver(t, contracts.PaymentRefunded{OrderID: "o-1"}) // too late to come back
+	s.Deliver(t, contracts.ShipmentDispatched{OrderID: "o-1"})
+	s.Deliver(t, contracts.ShipmentDispatched{OrderID: "o-1"})
+	s.Deliver(t, contracts.PaymentRefunded{OrderID: "o-1"}) // too late to come back
 
 	s.wantStock(t, "fan", 2, 0)
 	s.wantStock(t, "score", 1, 0)
 	s.wantState(t, "o-1", inventory.Committed)
-	s.wantTold(t, "o-1", contracts.InventoryReserved{
+	s.WantPublishedAbout(t, "o-1", contracts.InventoryReserved{
 		OrderID: "o-1", Items: []contracts.Item{item("fan", 3), item("score", 1)},
 	})
 }
 
 func TestReaction_LeavesNothingBehindWhenItFails(t *testing.T) {
 	t.Parallel()
-	s := newShop(t)
+	s := newFixture(t)
 	s.stock(t, "fan", 5)
-	if err := s.db.Exec("ALTER TABLE products ADD CONSTRAINT broken CHECK (reserved < 2)").Error; err != nil {
+	if err := s.DB.Exec("ALTER TABLE products ADD CONSTRAINT broken CHECK (reserved < 2)").Error; err != nil {
 		t.Fatal(err)
 	}
 
-	v := s.tr.Deliver(t, order("o-1", item("fan", 3)), eventstest.WithID("e"))
+	v := s.Transport.Deliver(t, order("o-1", item("fan", 3)), eventstest.WithID("e"))
 
 	if v.Action != transport.Retry {
 		t.Errorf("a database that refuses must be a failure, not %+v", v)
 	}
-	if err := s.db.Exec("ALTER TABLE products DROP CONSTRAINT broken").Error; err != nil {
+	if err := s.DB.Exec("ALTER TABLE products DROP CONSTRAINT broken").Error; err != nil {
 		t.Fatal(err)
 	}
-	s.deliver(t, order("o-1", item("fan", 3)), eventstest.WithID("e"), eventstest.OnAttempt(2))
+	s.DeliverWith(t, order("o-1", item("fan", 3)), eventstest.WithID("e"), eventstest.OnAttempt(2))
 	s.wantStock(t, "fan", 5, 3)
-	s.wantTold(t, "o-1", contracts.InventoryReserved{OrderID: "o-1", Items: []contracts.Item{item("fan", 3)}})
+	s.WantPublishedAbout(t, "o-1", contracts.InventoryReserved{OrderID: "o-1", Items: []contracts.Item{item("fan", 3)}})
 }
 
 func TestProducts_TellTheirVersions(t *testing.T) {
 	t.Parallel()
-	s := newShop(t)
+	s := newFixture(t)
 	s.stock(t, "fan", 1)
 	s.remove(t, "fan")
 	s.stock(t, "fan", 1)
 
 	price := contracts.Money{Amount: 1999, Currency: "EUR"}
-	s.wantTold(t, "fan",
+	s.WantPublishedAbout(t, "fan",
 		contracts.ProductCreated{SKU: "fan", Name: "The fan", Price: price, Version: 1},
 		contracts.ProductDeleted{SKU: "fan", Version: 2},
 		contracts.ProductCreated{SKU: "fan", Name: "The fan", Price: price, Version: 3})
-	for i, e := range s.told(t, "fan") {
+	for i, e := range s.PublishedAbout(t, "fan") {
 		if want := string(rune('1' + i)); e.Sequence != want {
 			t.Errorf("event %d has sequence %q, want %q", i, e.Sequence, want)
 		}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/quadrille-dev/quadrille/contracts"
 	"github.com/quadrille-dev/quadrille/pkg/chassis/database"
+	"github.com/quadrille-dev/quadrille/verify/servicetest"
 )
 
 const silkFan = `{"name":"Silk fan","price":{"amount":1999,"currency":"EUR"}}`
@@ -33,52 +34,26 @@ func wantJSON(t *testing.T, rec *httptest.ResponseRecorder, status int, body str
 	}
 }
 
-// wantProblem checks that the answer is a problem with this status, that names exactly these fields.
-func wantProblem(t *testing.T, rec *httptest.ResponseRecorder, status int, fields ...string) {
-	t.Helper()
-	if got := rec.Header().Get("Content-Type"); rec.Code != status || !strings.HasPrefix(got, "application/problem+json") {
-		t.Errorf("status %d as %s, want a problem with %d: %s", rec.Code, got, status, rec.Body)
-	}
-	var problem struct {
-		Type   string
-		Status int
-		Errors []struct{ Field, Detail string }
-	}
-	if err := json.Unmarshal(rec.Body.Bytes(), &problem); err != nil {
-		t.Fatalf("not JSON: %q", rec.Body)
-	}
-	if problem.Type == "" || problem.Status != status {
-		t.Errorf("problem %+v", problem)
-	}
-	var named []string
-	for _, e := range problem.Errors {
-		named = append(named, e.Field)
-	}
-	if diff := cmp.Diff(fields, named); len(fields) > 0 && diff != "" {
-		t.Errorf("fields (-want +got)\n%s", diff)
-	}
-}
-
 func TestPutProduct_CreatesUpdatesOrLeavesAlone(t *testing.T) {
 	t.Parallel()
-	s := newShop(t)
+	s := newFixture(t)
 	const path = "/api/v1/products/fan"
 
-	wantJSON(t, s.call(t, "PUT", path, silkFan), 201, `{"sku":"fan","name":"Silk fan",
+	wantJSON(t, s.Call(t, "PUT", path, silkFan), 201, `{"sku":"fan","name":"Silk fan",
 		"price":{"amount":1999,"currency":"EUR"},"onHand":0,"reserved":0,"available":0,"version":1}`)
-	wantJSON(t, s.call(t, "PUT", path, silkFan), 200, `{"sku":"fan","name":"Silk fan",
+	wantJSON(t, s.Call(t, "PUT", path, silkFan), 200, `{"sku":"fan","name":"Silk fan",
 		"price":{"amount":1999,"currency":"EUR"},"onHand":0,"reserved":0,"available":0,"version":1}`)
-	wantJSON(t, s.call(t, "PUT", path, strings.ReplaceAll(silkFan, "1999", "2100")), 200, `{"sku":"fan","name":"Silk fan",
+	wantJSON(t, s.Call(t, "PUT", path, strings.ReplaceAll(silkFan, "1999", "2100")), 200, `{"sku":"fan","name":"Silk fan",
 		"price":{"amount":2100,"currency":"EUR"},"onHand":0,"reserved":0,"available":0,"version":2}`)
 
-	s.wantTold(t, "fan",
+	s.WantPublishedAbout(t, "fan",
 		contracts.ProductCreated{SKU: "fan", Name: "Silk fan", Price: contracts.Money{Amount: 1999, Currency: "EUR"}, Version: 1},
 		contracts.ProductUpdated{SKU: "fan", Name: "Silk fan", Price: contracts.Money{Amount: 2100, Currency: "EUR"}, Version: 2})
 }
 
 func TestPutProduct_RefusesWrongInput(t *testing.T) {
 	t.Parallel()
-	s := newShop(t)
+	s := newFixture(t)
 	body := func(old, replacement string) string { return strings.Replace(silkFan, old, replacement, 1) }
 	for name, c := range map[string]struct {
 		sku, body string
@@ -106,42 +81,42 @@ func TestPutProduct_RefusesWrongInput(t *testing.T) {
 		"long SKU":             {strings.Repeat("x", 65), silkFan, 422, []string{"sku"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			rec := s.call(t, "PUT", "/api/v1/products/"+c.sku, c.body, "Content-Type: application/json")
-			wantProblem(t, rec, c.status, c.fields...)
+			rec := s.Call(t, "PUT", "/api/v1/products/"+c.sku, c.body, "Content-Type: application/json")
+			servicetest.WantProblem(t, rec, c.status, c.fields...)
 		})
 	}
-	wantJSON(t, s.call(t, "GET", "/api/v1/products", ""), 200, `{"items":[]}`)
+	wantJSON(t, s.Call(t, "GET", "/api/v1/products", ""), 200, `{"items":[]}`)
 }
 
 func TestDeleteProduct(t *testing.T) {
 	t.Parallel()
-	s := newShop(t)
+	s := newFixture(t)
 	s.stock(t, "fan", 3)
-	s.deliver(t, order("o-1", item("fan", 1)))
+	s.Deliver(t, order("o-1", item("fan", 1)))
 
-	wantProblem(t, s.call(t, "DELETE", "/api/v1/products/fan", ""), 409)
-	s.deliver(t, contracts.PaymentFailed{OrderID: "o-1"})
+	servicetest.WantProblem(t, s.Call(t, "DELETE", "/api/v1/products/fan", ""), 409)
+	s.Deliver(t, contracts.PaymentFailed{OrderID: "o-1"})
 	s.remove(t, "fan")
-	wantProblem(t, s.call(t, "DELETE", "/api/v1/products/fan", ""), 404)
-	wantProblem(t, s.call(t, "DELETE", "/api/v1/products/unheard-of", ""), 404)
-	wantProblem(t, s.call(t, "GET", "/api/v1/products/fan", ""), 404)
-	wantProblem(t, s.call(t, "POST", "/api/v1/products/fan/restock", `{"quantity":1}`), 404)
+	servicetest.WantProblem(t, s.Call(t, "DELETE", "/api/v1/products/fan", ""), 404)
+	servicetest.WantProblem(t, s.Call(t, "DELETE", "/api/v1/products/unheard-of", ""), 404)
+	servicetest.WantProblem(t, s.Call(t, "GET", "/api/v1/products/fan", ""), 404)
+	servicetest.WantProblem(t, s.Call(t, "POST", "/api/v1/products/fan/restock", `{"quantity":1}`), 404)
 
-	wantJSON(t, s.call(t, "PUT", "/api/v1/products/fan", silkFan), 201, `{"sku":"fan","name":"Silk fan",
+	wantJSON(t, s.Call(t, "PUT", "/api/v1/products/fan", silkFan), 201, `{"sku":"fan","name":"Silk fan",
 		"price":{"amount":1999,"currency":"EUR"},"onHand":3,"reserved":0,"available":3,"version":3}`)
 }
 
 func TestGetProduct_UnknownIs404(t *testing.T) {
 	t.Parallel()
-	s := newShop(t)
+	s := newFixture(t)
 	for _, sku := range []string{"fan", "fan%00", "%F0%28"} {
-		wantProblem(t, s.call(t, "GET", "/api/v1/products/"+sku, ""), 404)
+		servicetest.WantProblem(t, s.Call(t, "GET", "/api/v1/products/"+sku, ""), 404)
 	}
 }
 
 func TestListProducts_PagesBySKU(t *testing.T) {
 	t.Parallel()
-	s := newShop(t)
+	s := newFixture(t)
 	for _, sku := range []string{"score", "fan", "violin", "gloves", "lute"} {
 		s.stock(t, sku, 1)
 	}
@@ -154,7 +129,7 @@ func TestListProducts_PagesBySKU(t *testing.T) {
 			Items      []struct{ SKU string }
 			NextCursor string
 		}
-		s.get(t, path, &page)
+		s.getJSON(t, path, &page)
 		for _, p := range page.Items {
 			got = append(got, p.SKU)
 		}
@@ -168,37 +143,37 @@ func TestListProducts_PagesBySKU(t *testing.T) {
 		t.Errorf("(-want +got)\n%s", diff)
 	}
 	for _, query := range []string{"cursor=!", "limit=0", "limit=1000", "limit=x"} {
-		wantProblem(t, s.call(t, "GET", "/api/v1/products?"+query, ""), 400)
+		servicetest.WantProblem(t, s.Call(t, "GET", "/api/v1/products?"+query, ""), 400)
 	}
 }
 
 func TestRestock_AddsStock(t *testing.T) {
 	t.Parallel()
-	s := newShop(t)
-	s.call(t, "PUT", "/api/v1/products/fan", silkFan)
+	s := newFixture(t)
+	s.Call(t, "PUT", "/api/v1/products/fan", silkFan)
 
-	wantJSON(t, s.call(t, "POST", "/api/v1/products/fan/restock", `{"quantity":3}`), 201,
+	wantJSON(t, s.Call(t, "POST", "/api/v1/products/fan/restock", `{"quantity":3}`), 201,
 		`{"sku":"fan","onHand":3,"reserved":0,"available":3}`)
-	wantJSON(t, s.call(t, "POST", "/api/v1/products/fan/restock", `{"quantity":4}`), 201,
+	wantJSON(t, s.Call(t, "POST", "/api/v1/products/fan/restock", `{"quantity":4}`), 201,
 		`{"sku":"fan","onHand":7,"reserved":0,"available":7}`)
 }
 
 func TestRestock_RepeatedUnderOneKeyAddsOnce(t *testing.T) {
 	t.Parallel()
-	s := newShop(t)
-	s.call(t, "PUT", "/api/v1/products/fan", silkFan)
+	s := newFixture(t)
+	s.Call(t, "PUT", "/api/v1/products/fan", silkFan)
 
 	for range 3 {
-		wantJSON(t, s.call(t, "POST", "/api/v1/products/fan/restock", `{"quantity":3}`, "Idempotency-Key: delivery-7"), 201,
+		wantJSON(t, s.Call(t, "POST", "/api/v1/products/fan/restock", `{"quantity":3}`, "Idempotency-Key: delivery-7"), 201,
 			`{"sku":"fan","onHand":3,"reserved":0,"available":3}`)
 	}
-	wantProblem(t, s.call(t, "POST", "/api/v1/products/fan/restock", `{"quantity":4}`, "Idempotency-Key: delivery-7"), 422)
+	servicetest.WantProblem(t, s.Call(t, "POST", "/api/v1/products/fan/restock", `{"quantity":4}`, "Idempotency-Key: delivery-7"), 422)
 	s.wantStock(t, "fan", 3, 0)
 }
 
 func TestRestock_RefusesWrongInput(t *testing.T) {
 	t.Parallel()
-	s := newShop(t)
+	s := newFixture(t)
 	s.stock(t, "fan", 7)
 	const most = 1_000_000
 	for body, status := range map[string]int{
@@ -211,49 +186,49 @@ func TestRestock_RefusesWrongInput(t *testing.T) {
 		`{"quantity":1,"colour":"red"}`:           400,
 	} {
 		t.Run(body, func(t *testing.T) {
-			rec := s.call(t, "POST", "/api/v1/products/fan/restock", body)
+			rec := s.Call(t, "POST", "/api/v1/products/fan/restock", body)
 			if status == 422 {
-				wantProblem(t, rec, status, "quantity")
+				servicetest.WantProblem(t, rec, status, "quantity")
 			} else {
-				wantProblem(t, rec, status)
+				servicetest.WantProblem(t, rec, status)
 			}
 		})
 	}
-	if err := s.db.Exec("UPDATE products SET received = 1000000000, on_hand = 1000000000").Error; err != nil {
+	if err := s.DB.Exec("UPDATE products SET received = 1000000000, on_hand = 1000000000").Error; err != nil {
 		t.Fatal(err)
 	}
-	wantProblem(t, s.call(t, "POST", "/api/v1/products/fan/restock", `{"quantity":1}`), 409)
-	wantProblem(t, s.call(t, "POST", "/api/v1/products/unheard-of/restock", `{"quantity":1}`), 404)
+	servicetest.WantProblem(t, s.Call(t, "POST", "/api/v1/products/fan/restock", `{"quantity":1}`), 409)
+	servicetest.WantProblem(t, s.Call(t, "POST", "/api/v1/products/unheard-of/restock", `{"quantity":1}`), 404)
 }
 
 func TestGetReservation(t *testing.T) {
 	t.Parallel()
-	s := newShop(t)
+	s := newFixture(t)
 	s.stock(t, "fan", 3)
-	s.deliver(t, order("o-1", item("fan", 1)))
-	s.deliver(t, order("o-2", item("fan", 3)))
-	s.deliver(t, contracts.PaymentFailed{OrderID: "o-3"}) // nothing to release: still nothing known
-	s.deliver(t, contracts.PaymentVoided{OrderID: "o-4"})
+	s.Deliver(t, order("o-1", item("fan", 1)))
+	s.Deliver(t, order("o-2", item("fan", 3)))
+	s.Deliver(t, contracts.PaymentFailed{OrderID: "o-3"}) // nothing to release: still nothing known
+	s.Deliver(t, contracts.PaymentVoided{OrderID: "o-4"})
 
-	wantJSON(t, s.call(t, "GET", "/api/v1/reservations/o-1", ""), 200,
+	wantJSON(t, s.Call(t, "GET", "/api/v1/reservations/o-1", ""), 200,
 		`{"orderId":"o-1","state":"reserved","items":[{"sku":"fan","quantity":1}],"shortages":[]}`)
-	wantJSON(t, s.call(t, "GET", "/api/v1/reservations/o-2", ""), 200,
+	wantJSON(t, s.Call(t, "GET", "/api/v1/reservations/o-2", ""), 200,
 		`{"orderId":"o-2","state":"failed","items":[{"sku":"fan","quantity":3}],
 		  "shortages":[{"sku":"fan","requested":3,"available":2}]}`)
-	wantProblem(t, s.call(t, "GET", "/api/v1/reservations/o-3", ""), 404)
-	wantJSON(t, s.call(t, "GET", "/api/v1/reservations/o-4", ""), 200,
+	servicetest.WantProblem(t, s.Call(t, "GET", "/api/v1/reservations/o-3", ""), 404)
+	wantJSON(t, s.Call(t, "GET", "/api/v1/reservations/o-4", ""), 200,
 		`{"orderId":"o-4","state":"tombstone","items":[],"shortages":[]}`)
-	wantProblem(t, s.call(t, "GET", "/api/v1/reservations/%00", ""), 404)
+	servicetest.WantProblem(t, s.Call(t, "GET", "/api/v1/reservations/%00", ""), 404)
 }
 
 func TestAPI_SaysWhenTheDatabaseIsAway(t *testing.T) {
 	t.Parallel()
-	s := newShop(t)
-	s.stop()
-	if err := database.Close(s.db); err != nil {
+	s := newFixture(t)
+	s.Stop()
+	if err := database.Close(s.DB); err != nil {
 		t.Fatal(err)
 	}
-	rec := s.call(t, "GET", "/api/v1/products", "")
+	rec := s.Call(t, "GET", "/api/v1/products", "")
 	if rec.Code < 500 {
 		t.Errorf("status %d: %s", rec.Code, rec.Body)
 	}

@@ -3,37 +3,20 @@ package inventory_test
 import (
 	"fmt"
 	"slices"
-	"sync"
 	"testing"
 
 	"github.com/quadrille-dev/quadrille/contracts"
 	"github.com/quadrille-dev/quadrille/pkg/events/eventstest"
 	"github.com/quadrille-dev/quadrille/services/inventory"
+	"github.com/quadrille-dev/quadrille/verify/servicetest"
 )
-
-// race calls do n times at once: all wait at a barrier, and race returns when the last has finished.
-func race(n int, do func(i int)) {
-	var ready, done sync.WaitGroup
-	barrier := make(chan struct{})
-	for i := range n {
-		ready.Add(1)
-		done.Go(func() {
-			ready.Done()
-			<-barrier
-			do(i)
-		})
-	}
-	ready.Wait()
-	close(barrier)
-	done.Wait()
-}
 
 func TestRace_FiftyOrdersForTenUnits(t *testing.T) {
 	t.Parallel()
-	s := newShop(t)
+	s := newFixture(t)
 	s.stock(t, "violin", 10)
 
-	race(50, func(i int) { s.deliver(t, order(fmt.Sprintf("o-%d", i), item("violin", 1))) })
+	servicetest.RaceN(50, func(i int) { s.Deliver(t, order(fmt.Sprintf("o-%d", i), item("violin", 1))) })
 
 	s.wantStock(t, "violin", 10, 10)
 	if got := s.states(t); got[inventory.Reserved] != 10 || got[inventory.Failed] != 40 {
@@ -44,23 +27,23 @@ func TestRace_FiftyOrdersForTenUnits(t *testing.T) {
 
 func TestRace_OrdersForTheSameProductsInOppositeOrder(t *testing.T) {
 	t.Parallel()
-	s := newShop(t)
+	s := newFixture(t)
 	items := []contracts.Item{item("dance-shoes", 1), item("fan", 1), item("gloves", 1), item("score", 1)}
 	for _, it := range items {
 		s.stock(t, it.SKU, 100)
 	}
 
-	race(40, func(i int) {
+	servicetest.RaceN(40, func(i int) {
 		mine := slices.Clone(items)
 		if i%2 == 1 {
 			slices.Reverse(mine)
 		}
 		id := fmt.Sprintf("o-%d", i)
-		s.deliver(t, order(id, mine...))
+		s.Deliver(t, order(id, mine...))
 		if i%4 == 0 {
-			s.deliver(t, contracts.PaymentFailed{OrderID: id})
+			s.Deliver(t, contracts.PaymentFailed{OrderID: id})
 		} else {
-			s.deliver(t, contracts.ShipmentDispatched{OrderID: id})
+			s.Deliver(t, contracts.ShipmentDispatched{OrderID: id})
 		}
 	})
 
@@ -72,29 +55,29 @@ func TestRace_OrdersForTheSameProductsInOppositeOrder(t *testing.T) {
 
 func TestRace_SameOrderReservesOnce(t *testing.T) {
 	t.Parallel()
-	s := newShop(t)
+	s := newFixture(t)
 	s.stock(t, "fan", 100)
 
-	race(20, func(i int) { // the same event ten times, and ten times under other ids
+	servicetest.RaceN(20, func(i int) { // the same event ten times, and ten times under other ids
 		id := fmt.Sprintf("e-%d", max(0, i-10))
-		s.deliver(t, order("o-1", item("fan", 3)), eventstest.WithID(id))
+		s.DeliverWith(t, order("o-1", item("fan", 3)), eventstest.WithID(id))
 	})
 
 	s.wantStock(t, "fan", 100, 3)
-	s.wantTold(t, "o-1", contracts.InventoryReserved{OrderID: "o-1", Items: []contracts.Item{item("fan", 3)}})
+	s.WantPublishedAbout(t, "o-1", contracts.InventoryReserved{OrderID: "o-1", Items: []contracts.Item{item("fan", 3)}})
 	s.wantNoDeadlock(t)
 }
 
 func TestRace_CreatedAgainstVoided(t *testing.T) {
 	t.Parallel()
-	s := newShop(t)
+	s := newFixture(t)
 	s.stock(t, "fan", 100)
 
-	race(20, func(i int) {
+	servicetest.RaceN(20, func(i int) {
 		if id := fmt.Sprintf("o-%d", i/2); i%2 == 0 {
-			s.deliver(t, order(id, item("fan", 1)))
+			s.Deliver(t, order(id, item("fan", 1)))
 		} else {
-			s.deliver(t, contracts.PaymentVoided{OrderID: id})
+			s.Deliver(t, contracts.PaymentVoided{OrderID: id})
 		}
 	})
 
@@ -107,24 +90,24 @@ func TestRace_CreatedAgainstVoided(t *testing.T) {
 
 func TestRace_ReleaseOnce(t *testing.T) {
 	t.Parallel()
-	s := newShop(t)
+	s := newFixture(t)
 	s.stock(t, "fan", 100)
-	s.deliver(t, order("other", item("fan", 10)))
-	s.deliver(t, order("o-1", item("fan", 3)))
+	s.Deliver(t, order("other", item("fan", 10)))
+	s.Deliver(t, order("o-1", item("fan", 3)))
 
-	race(12, func(i int) {
+	servicetest.RaceN(12, func(i int) {
 		switch i % 3 {
 		case 0:
-			s.deliver(t, contracts.PaymentFailed{OrderID: "o-1"})
+			s.Deliver(t, contracts.PaymentFailed{OrderID: "o-1"})
 		case 1:
-			s.deliver(t, contracts.PaymentRefunded{OrderID: "o-1"})
+			s.Deliver(t, contracts.PaymentRefunded{OrderID: "o-1"})
 		case 2:
-			s.deliver(t, contracts.PaymentVoided{OrderID: "o-1"})
+			s.Deliver(t, contracts.PaymentVoided{OrderID: "o-1"})
 		}
 	})
 
 	s.wantStock(t, "fan", 100, 10)
-	s.wantTold(t, "o-1",
+	s.WantPublishedAbout(t, "o-1",
 		contracts.InventoryReserved{OrderID: "o-1", Items: []contracts.Item{item("fan", 3)}},
 		contracts.InventoryReleased{OrderID: "o-1"})
 	s.wantNoDeadlock(t)
@@ -132,14 +115,14 @@ func TestRace_ReleaseOnce(t *testing.T) {
 
 func TestRace_SupplyAgainstReserve(t *testing.T) {
 	t.Parallel()
-	s := newShop(t)
+	s := newFixture(t)
 	s.stock(t, "fan", 10)
 
-	race(50, func(i int) {
+	servicetest.RaceN(50, func(i int) {
 		if i%5 == 0 {
 			s.stock(t, "fan", 2)
 		} else {
-			s.deliver(t, order(fmt.Sprintf("o-%d", i), item("fan", 1)))
+			s.Deliver(t, order(fmt.Sprintf("o-%d", i), item("fan", 1)))
 		}
 	})
 
@@ -153,18 +136,18 @@ func TestRace_SupplyAgainstReserve(t *testing.T) {
 
 func TestRace_DeleteAgainstReserve(t *testing.T) {
 	t.Parallel()
-	s := newShop(t)
+	s := newFixture(t)
 	skus := []string{"dance-shoes", "fan", "gloves", "score", "violin"}
 	for _, sku := range skus {
 		s.stock(t, sku, 1)
 	}
 
 	deleted := make([]bool, len(skus))
-	race(2*len(skus), func(i int) {
+	servicetest.RaceN(2*len(skus), func(i int) {
 		if n := i / 2; i%2 == 0 {
-			s.deliver(t, order("o-"+skus[n], item(skus[n], 1)))
+			s.Deliver(t, order("o-"+skus[n], item(skus[n], 1)))
 		} else {
-			deleted[n] = s.call(t, "DELETE", "/api/v1/products/"+skus[n], "").Code == 204
+			deleted[n] = s.Call(t, "DELETE", "/api/v1/products/"+skus[n], "").Code == 204
 		}
 	})
 
@@ -179,44 +162,44 @@ func TestRace_DeleteAgainstReserve(t *testing.T) {
 
 func TestRace_FirstPutCreatesOnce(t *testing.T) {
 	t.Parallel()
-	s := newShop(t)
+	s := newFixture(t)
 
 	codes := make([]int, 20)
-	race(len(codes), func(i int) {
-		codes[i] = s.call(t, "PUT", "/api/v1/products/fan", `{"name":"Silk fan","price":{"amount":1999,"currency":"EUR"}}`).Code
+	servicetest.RaceN(len(codes), func(i int) {
+		codes[i] = s.Call(t, "PUT", "/api/v1/products/fan", `{"name":"Silk fan","price":{"amount":1999,"currency":"EUR"}}`).Code
 	})
 
 	slices.Sort(codes)
 	if codes[0] != 200 || codes[18] != 200 || codes[19] != 201 {
 		t.Errorf("answers %v, want one 201 and else 200", codes)
 	}
-	s.wantTold(t, "fan", contracts.ProductCreated{
+	s.WantPublishedAbout(t, "fan", contracts.ProductCreated{
 		SKU: "fan", Name: "Silk fan", Price: contracts.Money{Amount: 1999, Currency: "EUR"}, Version: 1,
 	})
 }
 
 func TestRace_SeedFillsTheCatalogueOnce(t *testing.T) {
 	t.Parallel()
-	s := newShop(t)
+	s := newFixture(t)
 
-	race(4, func(int) {
-		if err := s.svc.Seed(t.Context()); err != nil {
+	servicetest.RaceN(4, func(int) {
+		if err := s.service.Seed(t.Context()); err != nil {
 			t.Error(err)
 		}
 	})
 	s.remove(t, "fan")
-	s.deliver(t, order("o-1", item("violin", 1)))
-	if err := s.svc.Seed(t.Context()); err != nil { // after a restart
+	s.Deliver(t, order("o-1", item("violin", 1)))
+	if err := s.service.Seed(t.Context()); err != nil { // after a restart
 		t.Fatal(err)
 	}
 
 	s.wantStock(t, "dance-shoes", 1000, 0)
 	s.wantStock(t, "violin", 1, 1)
 	s.wantStock(t, "chandelier", 0, 0)
-	if got := s.call(t, "GET", "/api/v1/products/fan", "").Code; got != 404 {
+	if got := s.Call(t, "GET", "/api/v1/products/fan", "").Code; got != 404 {
 		t.Errorf("the product that was deleted came back: %d", got)
 	}
-	if got := len(s.told(t, "violin")); got != 1 {
+	if got := len(s.PublishedAbout(t, "violin")); got != 1 {
 		t.Errorf("the violin was told of %d times", got)
 	}
 }

@@ -8,21 +8,26 @@ import (
 	"github.com/quadrille-dev/quadrille/pkg/chassis"
 )
 
-// Config is what the service is told by the environment, see chassis.ParseEnv.
+// Config holds the settings of the service, see [chassis.ParseEnv].
 type Config struct {
 	chassis.Config
-	// PaymentDeadline is how long an order may stay unpaid before its cancellation is asked for.
-	PaymentDeadline time.Duration `env:"ORDER_PAYMENT_DEADLINE" envDefault:"15m"`
-	// StalledAfter is how long an order may wait for one of the services before order.stalled says so.
-	StalledAfter time.Duration `env:"ORDER_STALLED_AFTER" envDefault:"30m"`
-	// CarrierStalledAfter is the same for what the carrier does: the hand-over and the delivery.
-	CarrierStalledAfter time.Duration `env:"ORDER_CARRIER_STALLED_AFTER" envDefault:"168h"`
+	// PaymentDeadline is how long an order may stay unpaid before its cancellation is requested.
+	PaymentDeadline time.Duration `env:"ORDER_PAYMENT_DEADLINE"`
+	// StalledAfter is how long an order may wait on a service before order.stalled is published.
+	StalledAfter time.Duration `env:"ORDER_STALLED_AFTER"`
+	// CarrierStalledAfter is the same for the dispatch and the delivery by the carrier.
+	CarrierStalledAfter time.Duration `env:"ORDER_CARRIER_STALLED_AFTER"`
 }
 
-// Defaults are the settings that are not the chassis' defaults.
-func Defaults() Config { return Config{Config: chassis.Config{HTTPAddr: ":8081"}} }
+// Defaults returns the settings of a service whose environment sets only what is required.
+func Defaults() Config {
+	return Config{
+		Config:          chassis.Defaults(":8081"),
+		PaymentDeadline: 15 * time.Minute, StalledAfter: 30 * time.Minute, CarrierStalledAfter: 7 * 24 * time.Hour,
+	}
+}
 
-// Validate reports what is wrong with the service's own settings.
+// Validate reports the mistakes in the settings of this service.
 func (c Config) Validate() error {
 	var errs []error
 	for name, d := range map[string]time.Duration{

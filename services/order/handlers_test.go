@@ -15,11 +15,12 @@ import (
 	"github.com/quadrille-dev/quadrille/pkg/events/eventstest"
 	"github.com/quadrille-dev/quadrille/pkg/events/transport"
 	"github.com/quadrille-dev/quadrille/services/order"
+	"github.com/quadrille-dev/quadrille/verify/servicetest"
 )
 
 func TestHappyPath_ShowsEveryStateAndTellsOnce(t *testing.T) {
 	t.Parallel()
-	s := newShop(t)
+	s := newFixture(t)
 	id := s.place(t)
 	for _, step := range []struct {
 		event events.ETO
@@ -31,7 +32,7 @@ func TestHappyPath_ShowsEveryStateAndTellsOnce(t *testing.T) {
 		{contracts.ShipmentDispatched{OrderID: id, ShipmentID: "sh_1", Tracking: "T-42"}, order.Shipped},
 		{contracts.ShipmentDelivered{OrderID: id, ShipmentID: "sh_1"}, order.Completed},
 	} {
-		s.deliver(t, step.event)
+		s.Deliver(t, step.event)
 		s.wantState(t, id, step.state)
 	}
 
@@ -45,7 +46,7 @@ func TestHappyPath_ShowsEveryStateAndTellsOnce(t *testing.T) {
 	}, got.events()); diff != "" {
 		t.Errorf("history (-want +got)\n%s", diff)
 	}
-	s.wantTold(t, id, "order.created.v1", "order.confirmed.v1", "order.completed.v1")
+	s.WantPublishedTypes(t, id, "order.created.v1", "order.confirmed.v1", "order.completed.v1")
 }
 
 func TestRefusals_CancelTheOrderAndSayWhy(t *testing.T) {
@@ -92,10 +93,10 @@ func TestRefusals_CancelTheOrderAndSayWhy(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			s := newShop(t)
+			s := newFixture(t)
 			id := s.place(t)
 			for _, e := range c.events(id) {
-				s.deliver(t, e)
+				s.Deliver(t, e)
 			}
 			got := s.get(t, id)
 			if got.State != order.Cancelled || got.Reason != c.reason {
@@ -108,9 +109,9 @@ func TestRefusals_CancelTheOrderAndSayWhy(t *testing.T) {
 			if !strings.Contains(strings.Join(words, "\n"), c.words) {
 				t.Errorf("history %q lacks %q", words, c.words)
 			}
-			s.wantTold(t, id, c.told...)
+			s.WantPublishedTypes(t, id, c.told...)
 			var cancelled contracts.OrderCancelled
-			for _, e := range s.tr.Published() {
+			for _, e := range s.Transport.Published() {
 				if e.Type == cancelled.EventType() {
 					cancelled = eventstest.Decode[contracts.OrderCancelled](t, e)
 				}
@@ -126,7 +127,7 @@ func TestRefusals_CancelTheOrderAndSayWhy(t *testing.T) {
 // the same time.
 func TestAnyOrder_EndsTheSame(t *testing.T) {
 	t.Parallel()
-	s := newShop(t)
+	s := newFixture(t)
 	for range 10 {
 		id := s.place(t)
 		story := []events.ETO{
@@ -140,10 +141,10 @@ func TestAnyOrder_EndsTheSame(t *testing.T) {
 		for _, e := range story {
 			first := eventstest.WithID(uuid.NewString())
 			deliveries = append(deliveries,
-				func() { s.deliver(t, e, first) }, func() { s.deliver(t, e, first) }, func() { s.deliver(t, e) })
+				func() { s.DeliverWith(t, e, first) }, func() { s.DeliverWith(t, e, first) }, func() { s.Deliver(t, e) })
 		}
 		rand.Shuffle(len(deliveries), func(i, j int) { deliveries[i], deliveries[j] = deliveries[j], deliveries[i] })
-		race(deliveries...)
+		servicetest.Race(deliveries...)
 
 		got := s.get(t, id)
 		if got.State != order.Completed || got.Shipment.Tracking != "T-42" || got.Payment.ID != "pi_1" {
@@ -164,19 +165,19 @@ func TestAnyOrder_EndsTheSame(t *testing.T) {
 
 func TestLateEvents_DoNotWakeACancelledOrder(t *testing.T) {
 	t.Parallel()
-	s := newShop(t)
+	s := newFixture(t)
 	id := s.place(t)
-	s.deliver(t, contracts.PaymentFailed{OrderID: id, Code: "generic_decline"})
-	s.deliver(t, contracts.InventoryReserved{OrderID: id})
-	s.deliver(t, contracts.OrderPaymentDeadlinePassed{OrderID: id})
-	s.deliver(t, contracts.PaymentFailed{OrderID: id, Code: "generic_decline"})
+	s.Deliver(t, contracts.PaymentFailed{OrderID: id, Code: "generic_decline"})
+	s.Deliver(t, contracts.InventoryReserved{OrderID: id})
+	s.Deliver(t, contracts.OrderPaymentDeadlinePassed{OrderID: id})
+	s.Deliver(t, contracts.PaymentFailed{OrderID: id, Code: "generic_decline"})
 	s.wantState(t, id, order.Cancelled)
-	s.wantTold(t, id, "order.created.v1", "order.cancelled.v1")
+	s.WantPublishedTypes(t, id, "order.created.v1", "order.cancelled.v1")
 }
 
 func TestOrder_UnknownIsDeadLettered(t *testing.T) {
 	t.Parallel()
-	s := newShop(t)
+	s := newFixture(t)
 	id := uuid.NewString()
 	for _, e := range []events.ETO{
 		contracts.InventoryReserved{OrderID: id},
@@ -185,19 +186,19 @@ func TestOrder_UnknownIsDeadLettered(t *testing.T) {
 		contracts.OrderPaymentDeadlinePassed{OrderID: id},
 		contracts.ShipmentFailed{OrderID: "no\x00id"},
 	} {
-		if v := s.tr.Deliver(t, e); v.Action != transport.DeadLetter || v.Reason != transport.ReasonPermanent {
+		if v := s.Transport.Deliver(t, e); v.Action != transport.DeadLetter || v.Reason != transport.ReasonPermanent {
 			t.Errorf("%s: verdict %+v, want dead at once", e.EventType(), v)
 		}
 	}
-	wantProblem(t, s.call(t, http.MethodGet, "/api/v1/orders/"+id, ""), http.StatusNotFound)
-	s.wantTold(t, id)
+	servicetest.WantProblem(t, s.Call(t, http.MethodGet, "/api/v1/orders/"+id, ""), http.StatusNotFound)
+	s.WantPublishedTypes(t, id)
 }
 
 func TestCancelRefused_ForAnUnknownReasonIsADeadLetter(t *testing.T) {
 	t.Parallel()
-	s := newShop(t)
+	s := newFixture(t)
 	id := s.place(t)
-	if v := s.tr.Deliver(t, contracts.ShipmentCancelRefused{OrderID: id, Because: "raining"}); v.Action != transport.DeadLetter {
+	if v := s.Transport.Deliver(t, contracts.ShipmentCancelRefused{OrderID: id, Because: "raining"}); v.Action != transport.DeadLetter {
 		t.Errorf("verdict %+v", v)
 	}
 	s.wantState(t, id, order.Pending)
@@ -205,51 +206,51 @@ func TestCancelRefused_ForAnUnknownReasonIsADeadLetter(t *testing.T) {
 
 func TestDeadline_CancelsWhatIsStillNotPaid(t *testing.T) {
 	t.Parallel()
-	s := newShopWithDeadline(t, time.Millisecond)
+	s := newFixtureWithDeadline(t, time.Millisecond)
 	id := s.place(t)
-	s.tr.WaitFor(t, "order.payment_deadline_passed.v1", id)
-	s.deliver(t, contracts.InventoryReserved{OrderID: id})
-	s.deliver(t, contracts.OrderPaymentDeadlinePassed{OrderID: id})
+	s.Transport.WaitFor(t, "order.payment_deadline_passed.v1", id)
+	s.Deliver(t, contracts.InventoryReserved{OrderID: id})
+	s.Deliver(t, contracts.OrderPaymentDeadlinePassed{OrderID: id})
 	if got := s.get(t, id); got.State != order.Cancelling || got.Reason != order.ByDeadline {
 		t.Errorf("order = %+v", got)
 	}
-	asked := eventstest.Decode[contracts.OrderCancelRequested](t, s.tr.WaitFor(t, "order.cancel_requested.v1", id))
+	asked := eventstest.Decode[contracts.OrderCancelRequested](t, s.Transport.WaitFor(t, "order.cancel_requested.v1", id))
 	if asked.Reason != contracts.ReasonDeadline {
 		t.Errorf("asked because of %q", asked.Reason)
 	}
 
-	s.deliver(t, contracts.ShipmentCancelRefused{OrderID: id, Because: contracts.BecausePaid})
+	s.Deliver(t, contracts.ShipmentCancelRefused{OrderID: id, Because: contracts.BecausePaid})
 	s.wantState(t, id, order.Paid)
 }
 
 func TestDeadline_IsScheduledAndNotToldBefore(t *testing.T) {
 	t.Parallel()
-	s := newShop(t)
+	s := newFixture(t)
 	id := s.place(t)
-	s.tr.WaitFor(t, "order.created.v1", id)
-	s.wantTold(t, id, "order.created.v1")
+	s.Transport.WaitFor(t, "order.created.v1", id)
+	s.WantPublishedTypes(t, id, "order.created.v1")
 	var waiting int64
-	if err := s.db.Table("outbox").Count(&waiting).Error; err != nil || waiting != 1 {
+	if err := s.DB.Table("outbox").Count(&waiting).Error; err != nil || waiting != 1 {
 		t.Errorf("%d events wait in the outbox (%v), want the deadline", waiting, err)
 	}
 }
 
 func TestDeadline_LeavesPaidOrdersAlone(t *testing.T) {
 	t.Parallel()
-	s := newShop(t)
+	s := newFixture(t)
 	id := s.place(t)
-	s.deliver(t, contracts.PaymentProcessed{OrderID: id, PaymentID: "pi_1"})
+	s.Deliver(t, contracts.PaymentProcessed{OrderID: id, PaymentID: "pi_1"})
 	before := s.get(t, id)
-	s.deliver(t, contracts.OrderPaymentDeadlinePassed{OrderID: id})
+	s.Deliver(t, contracts.OrderPaymentDeadlinePassed{OrderID: id})
 	if diff := cmp.Diff(before, s.get(t, id)); diff != "" {
 		t.Error(diff)
 	}
-	s.wantTold(t, id, "order.created.v1", "order.confirmed.v1")
+	s.WantPublishedTypes(t, id, "order.created.v1", "order.confirmed.v1")
 }
 
 func TestProducts_NewestVersionWinsInAnyOrder(t *testing.T) {
 	t.Parallel()
-	price := func(t *testing.T, s *shop) int64 {
+	price := func(t *testing.T, s *fixture) int64 {
 		t.Helper()
 		body := request()
 		body["items"] = []any{map[string]any{"sku": "lute", "quantity": 1}}
@@ -257,7 +258,7 @@ func TestProducts_NewestVersionWinsInAnyOrder(t *testing.T) {
 		if rec.Code == http.StatusUnprocessableEntity {
 			return 0
 		}
-		return decode[view](t, rec, http.StatusAccepted).Total.Amount
+		return servicetest.Decode[view](t, rec, http.StatusAccepted).Total.Amount
 	}
 	created := contracts.ProductCreated{SKU: "lute", Name: "Lute", Price: euros(100), Version: 1}
 	updated := contracts.ProductUpdated{SKU: "lute", Name: "Lute", Price: euros(200), Version: 2}
@@ -278,9 +279,9 @@ func TestProducts_NewestVersionWinsInAnyOrder(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			s := newShop(t)
+			s := newFixture(t)
 			for _, e := range c.events {
-				s.deliver(t, e)
+				s.Deliver(t, e)
 			}
 			if got := price(t, s); got != c.price {
 				t.Errorf("price = %d, want %d", got, c.price)
@@ -291,10 +292,10 @@ func TestProducts_NewestVersionWinsInAnyOrder(t *testing.T) {
 
 func TestOrder_KeepsThePriceItWasPlacedAt(t *testing.T) {
 	t.Parallel()
-	s := newShop(t)
+	s := newFixture(t)
 	id := s.place(t)
-	s.deliver(t, contracts.ProductUpdated{SKU: "fan", Name: "Silk fan", Price: euros(9999), Version: 2})
-	s.deliver(t, contracts.InventoryReserved{OrderID: id})
+	s.Deliver(t, contracts.ProductUpdated{SKU: "fan", Name: "Silk fan", Price: euros(9999), Version: 2})
+	s.Deliver(t, contracts.InventoryReserved{OrderID: id})
 	if got := s.get(t, id).Total; got != (order.Money{Amount: 4499, Currency: "EUR"}) {
 		t.Errorf("total = %v", got)
 	}

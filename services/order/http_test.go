@@ -16,13 +16,14 @@ import (
 	"github.com/quadrille-dev/quadrille/contracts"
 	"github.com/quadrille-dev/quadrille/pkg/events/eventstest"
 	"github.com/quadrille-dev/quadrille/services/order"
+	"github.com/quadrille-dev/quadrille/verify/servicetest"
 )
 
 func TestPlace_AnswersTheOrderAndAnnouncesIt(t *testing.T) {
 	t.Parallel()
-	s := newShop(t)
+	s := newFixture(t)
 	rec := s.post(t, request(), "key-1")
-	got := decode[view](t, rec, http.StatusAccepted)
+	got := servicetest.Decode[view](t, rec, http.StatusAccepted)
 	if location := rec.Header().Get("Location"); location != "/api/v1/orders/"+got.ID {
 		t.Errorf("Location = %q", location)
 	}
@@ -42,7 +43,7 @@ func TestPlace_AnswersTheOrderAndAnnouncesIt(t *testing.T) {
 		t.Errorf("the order read back differs\n%s", diff)
 	}
 
-	created := eventstest.Decode[contracts.OrderCreated](t, s.tr.WaitFor(t, "order.created.v1", got.ID))
+	created := eventstest.Decode[contracts.OrderCreated](t, s.Transport.WaitFor(t, "order.created.v1", got.ID))
 	wantEvent := contracts.OrderCreated{
 		OrderID: got.ID, CustomerID: "c-1", Total: euros(4499), PaymentMethod: "pm_card_visa",
 		Items: []contracts.Item{{SKU: "fan", Quantity: 2}, {SKU: "gloves", Quantity: 1}},
@@ -60,10 +61,10 @@ func TestPlace_AnswersTheOrderAndAnnouncesIt(t *testing.T) {
 
 func TestPlace_NamesTheFieldsThatAreWrong(t *testing.T) {
 	t.Parallel()
-	s := newShop(t)
-	s.deliver(t, contracts.ProductCreated{SKU: "sabre", Name: "Sabre", Price: contracts.Money{Amount: 1, Currency: "USD"}, Version: 1})
-	s.deliver(t, contracts.ProductCreated{SKU: "crown", Name: "Crown", Price: euros(math.MaxInt64 / 2), Version: 1})
-	s.deliver(t, contracts.ProductDeleted{SKU: "gone", Version: 2})
+	s := newFixture(t)
+	s.Deliver(t, contracts.ProductCreated{SKU: "sabre", Name: "Sabre", Price: contracts.Money{Amount: 1, Currency: "USD"}, Version: 1})
+	s.Deliver(t, contracts.ProductCreated{SKU: "crown", Name: "Crown", Price: euros(math.MaxInt64 / 2), Version: 1})
+	s.Deliver(t, contracts.ProductDeleted{SKU: "gone", Version: 2})
 	item := func(sku string, quantity int) any { return map[string]any{"sku": sku, "quantity": quantity} }
 	many := make([]any, order.MaxItems+1)
 	for i := range many {
@@ -117,12 +118,12 @@ func TestPlace_NamesTheFieldsThatAreWrong(t *testing.T) {
 			t.Parallel()
 			body := request()
 			c.spoil(body)
-			wantProblem(t, s.post(t, body, uuid.NewString()), http.StatusUnprocessableEntity, c.fields...)
+			servicetest.WantProblem(t, s.post(t, body, uuid.NewString()), http.StatusUnprocessableEntity, c.fields...)
 		})
 	}
 	t.Cleanup(func() {
 		var stored int64
-		if s.db.Table("orders").Count(&stored); stored != 0 {
+		if s.DB.Table("orders").Count(&stored); stored != 0 {
 			t.Errorf("%d orders were stored", stored)
 		}
 	})
@@ -130,7 +131,7 @@ func TestPlace_NamesTheFieldsThatAreWrong(t *testing.T) {
 
 func TestPlace_RefusesWhatItCannotRead(t *testing.T) {
 	t.Parallel()
-	s := newShop(t)
+	s := newFixture(t)
 	good := encode(t, request())
 	for _, c := range []struct {
 		name, body string
@@ -147,46 +148,46 @@ func TestPlace_RefusesWhatItCannotRead(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			wantProblem(t, s.call(t, http.MethodPost, "/api/v1/orders", c.body, c.headers...), c.status)
+			servicetest.WantProblem(t, s.Call(t, http.MethodPost, "/api/v1/orders", c.body, c.headers...), c.status)
 		})
 	}
 }
 
 func TestPlace_RepeatedWithItsKeyIsTheSameOrder(t *testing.T) {
 	t.Parallel()
-	s := newShop(t)
-	first := decode[view](t, s.post(t, request(), "key-1"), http.StatusAccepted)
-	s.deliver(t, contracts.InventoryReserved{OrderID: first.ID})
+	s := newFixture(t)
+	first := servicetest.Decode[view](t, s.post(t, request(), "key-1"), http.StatusAccepted)
+	s.Deliver(t, contracts.InventoryReserved{OrderID: first.ID})
 
 	again := s.post(t, request(), "key-1")
-	if got := decode[view](t, again, http.StatusAccepted); got.ID != first.ID || again.Header().Get("Idempotency-Replayed") != "true" {
+	if got := servicetest.Decode[view](t, again, http.StatusAccepted); got.ID != first.ID || again.Header().Get("Idempotency-Replayed") != "true" {
 		t.Errorf("repeated: %s, headers %v", got.ID, again.Header())
 	}
 	other := request()
 	other["customerId"] = "c-2"
-	wantProblem(t, s.post(t, other, "key-1"), http.StatusUnprocessableEntity)
-	if next := decode[view](t, s.post(t, request(), "key-2"), http.StatusAccepted); next.ID == first.ID {
+	servicetest.WantProblem(t, s.post(t, other, "key-1"), http.StatusUnprocessableEntity)
+	if next := servicetest.Decode[view](t, s.post(t, request(), "key-2"), http.StatusAccepted); next.ID == first.ID {
 		t.Error("another key gave the same order")
 	}
-	s.wantTold(t, first.ID, "order.created.v1")
+	s.WantPublishedTypes(t, first.ID, "order.created.v1")
 }
 
 // TestPlace_RefusalLeavesTheKeyFree : only what was done is remembered.
 func TestPlace_RefusalLeavesTheKeyFree(t *testing.T) {
 	t.Parallel()
-	s := newShop(t)
+	s := newFixture(t)
 	bad := request()
 	bad["paymentMethod"] = ""
-	wantProblem(t, s.post(t, bad, "key-1"), http.StatusUnprocessableEntity, "paymentMethod")
-	decode[view](t, s.post(t, request(), "key-1"), http.StatusAccepted)
+	servicetest.WantProblem(t, s.post(t, bad, "key-1"), http.StatusUnprocessableEntity, "paymentMethod")
+	servicetest.Decode[view](t, s.post(t, request(), "key-1"), http.StatusAccepted)
 }
 
 func TestGet_UnknownOrderIsNotFound(t *testing.T) {
 	t.Parallel()
-	s := newShop(t)
+	s := newFixture(t)
 	for _, id := range []string{uuid.NewString(), "nonsense", "a%00b", "00000000-0000-0000-0000-000000000000"} {
-		wantProblem(t, s.call(t, http.MethodGet, "/api/v1/orders/"+id, ""), http.StatusNotFound)
-		wantProblem(t, s.call(t, http.MethodPost, "/api/v1/orders/"+id+"/cancel", ""), http.StatusNotFound)
+		servicetest.WantProblem(t, s.Call(t, http.MethodGet, "/api/v1/orders/"+id, ""), http.StatusNotFound)
+		servicetest.WantProblem(t, s.Call(t, http.MethodPost, "/api/v1/orders/"+id+"/cancel", ""), http.StatusNotFound)
 	}
 }
 
@@ -206,9 +207,9 @@ func (l listed) ids() []string {
 
 func TestList_NewestFirstByCustomerAndStatus(t *testing.T) {
 	t.Parallel()
-	s := newShop(t)
+	s := newFixture(t)
 	list := func(query string) listed {
-		return decode[listed](t, s.call(t, http.MethodGet, "/api/v1/orders"+query, ""), http.StatusOK)
+		return servicetest.Decode[listed](t, s.Call(t, http.MethodGet, "/api/v1/orders"+query, ""), http.StatusOK)
 	}
 	if got := list(""); got.Items == nil || len(got.Items) != 0 {
 		t.Errorf("an empty list is %+v", got)
@@ -220,10 +221,10 @@ func TestList_NewestFirstByCustomerAndStatus(t *testing.T) {
 	}
 	other := request()
 	other["customerId"] = "c-2"
-	theirs := decode[view](t, s.post(t, other, "k"), http.StatusAccepted).ID
+	theirs := servicetest.Decode[view](t, s.post(t, other, "k"), http.StatusAccepted).ID
 	slices.Reverse(mine)
-	s.deliver(t, contracts.InventoryReserved{OrderID: mine[1]})
-	s.deliver(t, contracts.InventoryReserved{OrderID: mine[3]})
+	s.Deliver(t, contracts.InventoryReserved{OrderID: mine[1]})
+	s.Deliver(t, contracts.InventoryReserved{OrderID: mine[3]})
 
 	for query, want := range map[string][]string{
 		"":                                   append([]string{theirs}, mine...),
@@ -259,52 +260,52 @@ func TestList_NewestFirstByCustomerAndStatus(t *testing.T) {
 
 func TestList_RefusesWhatItDoesNotKnow(t *testing.T) {
 	t.Parallel()
-	s := newShop(t)
+	s := newFixture(t)
 	for _, query := range []string{
 		"?status=lost", "?status=Pending", "?limit=0", "?limit=101", "?limit=x", "?cursor=!", "?cursor=eA", "?cursor=IngiCg",
 		"?customerId=a%00b", "?customerId=" + strings.Repeat("a", 101),
 	} {
-		wantProblem(t, s.call(t, http.MethodGet, "/api/v1/orders"+query, ""), http.StatusBadRequest)
+		servicetest.WantProblem(t, s.Call(t, http.MethodGet, "/api/v1/orders"+query, ""), http.StatusBadRequest)
 	}
 }
 
 func TestCancel_IsARequestUntilItIsTooLate(t *testing.T) {
 	t.Parallel()
-	s := newShop(t)
+	s := newFixture(t)
 
 	id := s.place(t)
-	if got := decode[view](t, s.cancel(t, id), http.StatusAccepted); got.State != order.Cancelling || got.Reason != order.ByCustomer {
+	if got := servicetest.Decode[view](t, s.cancel(t, id), http.StatusAccepted); got.State != order.Cancelling || got.Reason != order.ByCustomer {
 		t.Errorf("cancelled while pending: %+v", got)
 	}
-	decode[view](t, s.cancel(t, id), http.StatusAccepted)
-	s.deliver(t, contracts.PaymentVoided{OrderID: id, Reason: contracts.ReasonCustomer})
-	if got := decode[view](t, s.cancel(t, id), http.StatusOK); got.State != order.Cancelled {
+	servicetest.Decode[view](t, s.cancel(t, id), http.StatusAccepted)
+	s.Deliver(t, contracts.PaymentVoided{OrderID: id, Reason: contracts.ReasonCustomer})
+	if got := servicetest.Decode[view](t, s.cancel(t, id), http.StatusOK); got.State != order.Cancelled {
 		t.Errorf("cancelled when cancelled: %+v", got)
 	}
 
 	late := s.place(t)
-	s.deliver(t, contracts.PaymentProcessed{OrderID: late, PaymentID: "pi_1"})
-	s.deliver(t, contracts.ShipmentDispatched{OrderID: late, ShipmentID: "sh_1", Tracking: "T-42"})
+	s.Deliver(t, contracts.PaymentProcessed{OrderID: late, PaymentID: "pi_1"})
+	s.Deliver(t, contracts.ShipmentDispatched{OrderID: late, ShipmentID: "sh_1", Tracking: "T-42"})
 	for _, because := range []string{"dispatched", "delivered"} {
 		rec := s.cancel(t, late)
-		wantProblem(t, rec, http.StatusConflict)
+		servicetest.WantProblem(t, rec, http.StatusConflict)
 		if !strings.Contains(rec.Body.String(), because) {
 			t.Errorf("the refusal does not name %q: %s", because, rec.Body)
 		}
-		s.deliver(t, contracts.ShipmentDelivered{OrderID: late, ShipmentID: "sh_1"})
+		s.Deliver(t, contracts.ShipmentDelivered{OrderID: late, ShipmentID: "sh_1"})
 	}
 
-	s.wantTold(t, id, "order.created.v1", "order.cancel_requested.v1", "order.cancelled.v1")
-	s.wantTold(t, late, "order.created.v1", "order.confirmed.v1", "order.completed.v1")
+	s.WantPublishedTypes(t, id, "order.created.v1", "order.cancel_requested.v1", "order.cancelled.v1")
+	s.WantPublishedTypes(t, late, "order.created.v1", "order.confirmed.v1", "order.completed.v1")
 }
 
 func TestCancel_PaidOrderIsAskedForToo(t *testing.T) {
 	t.Parallel()
-	s := newShop(t)
+	s := newFixture(t)
 	id := s.place(t)
-	s.deliver(t, contracts.PaymentProcessed{OrderID: id, PaymentID: "pi_1"})
-	decode[view](t, s.cancel(t, id), http.StatusAccepted)
-	s.deliver(t, contracts.PaymentRefunded{OrderID: id, Amount: euros(4499), Reason: contracts.ReasonCustomer})
+	s.Deliver(t, contracts.PaymentProcessed{OrderID: id, PaymentID: "pi_1"})
+	servicetest.Decode[view](t, s.cancel(t, id), http.StatusAccepted)
+	s.Deliver(t, contracts.PaymentRefunded{OrderID: id, Amount: euros(4499), Reason: contracts.ReasonCustomer})
 	if got := s.get(t, id); got.State != order.Cancelled || got.Reason != order.ByCustomer {
 		t.Errorf("order = %+v", got)
 	}
@@ -312,12 +313,12 @@ func TestCancel_PaidOrderIsAskedForToo(t *testing.T) {
 
 func TestTimes_AreUTC(t *testing.T) {
 	t.Parallel()
-	s := newShop(t)
+	s := newFixture(t)
 	var got struct {
 		PlacedAt string
 		History  []struct{ At string }
 	}
-	rec := s.call(t, http.MethodGet, "/api/v1/orders/"+s.place(t), "")
+	rec := s.Call(t, http.MethodGet, "/api/v1/orders/"+s.place(t), "")
 	if err := json.Unmarshal(rec.Body.Bytes(), &got); err != nil || len(got.History) != 1 {
 		t.Fatalf("%v: %s", err, rec.Body)
 	}

@@ -19,10 +19,10 @@ func TestLog_SaysWhichOrderWhichEventAndWhichFlow(t *testing.T) {
 	before := slog.Default()
 	slog.SetDefault(telemetry.NewLogger(&out, slog.LevelInfo, "json"))
 	t.Cleanup(func() { slog.SetDefault(before) })
-	s := newShop(t)
+	s := newFixture(t)
 	id := s.place(t)
-	s.deliver(t, contracts.InventoryReserved{OrderID: id}, eventstest.WithID("event-1"), eventstest.WithCorrelation("flow-1"))
-	s.stop()
+	s.DeliverWith(t, contracts.InventoryReserved{OrderID: id}, eventstest.WithID("event-1"), eventstest.WithCorrelation("flow-1"))
+	s.Stop()
 
 	for line := range strings.Lines(out.String()) {
 		var said map[string]any

@@ -27,19 +27,19 @@ var meters = sync.OnceValue(func() sdkmetric.Reader {
 func TestMetrics_SayWhereOrdersAreAndHowTheyEnd(t *testing.T) {
 	reader := meters()
 	before := measured(t, reader)
-	s := newShopWith(t, order.Timeouts{Payment: time.Hour, Services: time.Millisecond, Carrier: time.Hour})
+	s := newFixtureWith(t, order.Timeouts{Payment: time.Hour, Services: time.Millisecond, Carrier: time.Hour})
 	stop, err := s.service.Measure()
 	if err != nil {
 		t.Fatal(err)
 	}
 	pending, paid, short, sold := s.place(t), s.place(t), s.place(t), s.place(t)
-	s.deliver(t, contracts.InventoryReserved{OrderID: paid})
-	s.deliver(t, contracts.PaymentProcessed{OrderID: paid, PaymentID: "pi_1"})
-	s.deliver(t, contracts.ShipmentCreated{OrderID: paid, ShipmentID: "shp_1"}) // waits for the carrier
-	s.deliver(t, contracts.InventoryReservationFailed{OrderID: short})
-	s.deliver(t, contracts.ShipmentDelivered{OrderID: sold})
+	s.Deliver(t, contracts.InventoryReserved{OrderID: paid})
+	s.Deliver(t, contracts.PaymentProcessed{OrderID: paid, PaymentID: "pi_1"})
+	s.Deliver(t, contracts.ShipmentCreated{OrderID: paid, ShipmentID: "shp_1"}) // waits for the carrier
+	s.Deliver(t, contracts.InventoryReservationFailed{OrderID: short})
+	s.Deliver(t, contracts.ShipmentDelivered{OrderID: sold})
 	s.watch(t, 1)
-	s.tr.WaitFor(t, "order.stalled.v1", pending)
+	s.Transport.WaitFor(t, "order.stalled.v1", pending)
 
 	want := map[string]int64{
 		"orders.open state=pending": 1, "orders.open state=reserved": 0, "orders.open state=paid": 1,

@@ -13,7 +13,7 @@ import (
 // TestNoop_CountsEventsThatChangeNothing is not parallel: the counter is the process's.
 func TestNoop_CountsEventsThatChangeNothing(t *testing.T) {
 	reader := meters()
-	s := newShop(t)
+	s := newFixture(t)
 	id := s.place(t)
 	for _, step := range []struct {
 		name    string
@@ -38,7 +38,7 @@ func TestNoop_CountsEventsThatChangeNothing(t *testing.T) {
 		if step.event == nil {
 			s.cancel(t, id)
 		} else {
-			s.deliver(t, step.event)
+			s.Deliver(t, step.event)
 		}
 		if got := ignoredSoFar(t, reader) - ignored; got != step.ignored {
 			t.Errorf("%s: counted %d as ignored, want %d", step.name, got, step.ignored)

@@ -1,14 +1,13 @@
-package order
+package order_test
 
-import "testing"
+import (
+	"testing"
 
-func TestOpenAPI_DescribesWhatIsServed(t *testing.T) {
+	"github.com/quadrille-dev/quadrille/services/order"
+	"github.com/quadrille-dev/quadrille/verify/servicetest"
+)
+
+func TestOpenAPI(t *testing.T) {
 	t.Parallel()
-	r, err := (&Service{}).router(Config{}, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := r.CheckOpenAPI(); err != nil {
-		t.Error(err)
-	}
+	servicetest.CheckOpenAPI(t, order.New(nil, order.Timeouts{}).Definition())
 }

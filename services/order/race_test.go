@@ -4,48 +4,31 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"slices"
-	"sync"
 	"testing"
 
 	"github.com/google/uuid"
 
 	"github.com/quadrille-dev/quadrille/contracts"
 	"github.com/quadrille-dev/quadrille/services/order"
+	"github.com/quadrille-dev/quadrille/verify/servicetest"
 )
-
-// race calls all at the same moment and waits until they are done.
-func race(all ...func()) {
-	var ready, done sync.WaitGroup
-	gate := make(chan struct{})
-	ready.Add(len(all))
-	for _, f := range all {
-		done.Go(func() {
-			ready.Done()
-			<-gate
-			f()
-		})
-	}
-	ready.Wait()
-	close(gate)
-	done.Wait()
-}
 
 func TestPlace_SameKeyAtOnceMakesOneOrder(t *testing.T) {
 	t.Parallel()
-	s := newShop(t)
+	s := newFixture(t)
 	key := uuid.NewString()
 	answers := make([]*httptest.ResponseRecorder, 20)
 	var calls []func()
 	for i := range answers {
 		calls = append(calls, func() { answers[i] = s.post(t, request(), key) })
 	}
-	race(calls...)
+	servicetest.Race(calls...)
 
 	ids := map[string]int{}
 	for _, rec := range answers {
 		switch rec.Code {
 		case http.StatusAccepted:
-			ids[decode[view](t, rec, http.StatusAccepted).ID]++
+			ids[servicetest.Decode[view](t, rec, http.StatusAccepted).ID]++
 		case http.StatusConflict:
 		default:
 			t.Errorf("status %d: %s", rec.Code, rec.Body)
@@ -55,14 +38,14 @@ func TestPlace_SameKeyAtOnceMakesOneOrder(t *testing.T) {
 		t.Errorf("orders answered: %v, want one", ids)
 	}
 	var stored, outbox int64
-	s.db.Table("orders").Count(&stored)
+	s.DB.Table("orders").Count(&stored)
 	if stored != 1 {
 		t.Errorf("%d orders stored", stored)
 	}
 	for id := range ids {
-		s.wantTold(t, id, "order.created.v1")
+		s.WantPublishedTypes(t, id, "order.created.v1")
 	}
-	if s.db.Table("outbox").Count(&outbox); outbox != 1 {
+	if s.DB.Table("outbox").Count(&outbox); outbox != 1 {
 		t.Errorf("%d events wait in the outbox, want one deadline", outbox)
 	}
 }
@@ -71,17 +54,17 @@ func TestPlace_SameKeyAtOnceMakesOneOrder(t *testing.T) {
 // agrees with what the others are told.
 func TestCancel_RacesWithDispatchAndDelivery(t *testing.T) {
 	t.Parallel()
-	s := newShop(t)
+	s := newFixture(t)
 	accepted := map[string]bool{}
 	for range 20 {
 		id := s.place(t)
-		s.deliver(t, contracts.InventoryReserved{OrderID: id})
-		s.deliver(t, contracts.PaymentProcessed{OrderID: id, PaymentID: "pi_1"})
+		s.Deliver(t, contracts.InventoryReserved{OrderID: id})
+		s.Deliver(t, contracts.PaymentProcessed{OrderID: id, PaymentID: "pi_1"})
 		var answer *httptest.ResponseRecorder
-		race(
+		servicetest.Race(
 			func() { answer = s.cancel(t, id) },
-			func() { s.deliver(t, contracts.ShipmentDelivered{OrderID: id, ShipmentID: "sh_1"}) },
-			func() { s.deliver(t, contracts.ShipmentDispatched{OrderID: id, ShipmentID: "sh_1", Tracking: "T"}) },
+			func() { s.Deliver(t, contracts.ShipmentDelivered{OrderID: id, ShipmentID: "sh_1"}) },
+			func() { s.Deliver(t, contracts.ShipmentDispatched{OrderID: id, ShipmentID: "sh_1", Tracking: "T"}) },
 		)
 		switch answer.Code {
 		case http.StatusAccepted:
@@ -94,7 +77,7 @@ func TestCancel_RacesWithDispatchAndDelivery(t *testing.T) {
 		s.wantState(t, id, order.Completed)
 	}
 	for id, accepted := range accepted {
-		told := s.told(t, id)
+		told := s.PublishedTypes(t, id)
 		if asked := slices.Contains(told, "order.cancel_requested.v1"); asked != accepted {
 			t.Errorf("the customer was told accepted = %t, the others: %v", accepted, told)
 		}
@@ -103,13 +86,13 @@ func TestCancel_RacesWithDispatchAndDelivery(t *testing.T) {
 
 func TestCancel_ManyAtOnceAskOnce(t *testing.T) {
 	t.Parallel()
-	s := newShop(t)
+	s := newFixture(t)
 	id := s.place(t)
 	cancel := func() {
 		if rec := s.cancel(t, id); rec.Code != http.StatusAccepted {
 			t.Errorf("status %d: %s", rec.Code, rec.Body)
 		}
 	}
-	race(slices.Repeat([]func(){cancel}, 20)...)
-	s.wantTold(t, id, "order.created.v1", "order.cancel_requested.v1")
+	servicetest.Race(slices.Repeat([]func(){cancel}, 20)...)
+	s.WantPublishedTypes(t, id, "order.created.v1", "order.cancel_requested.v1")
 }

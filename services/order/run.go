@@ -2,56 +2,42 @@ package order
 
 import (
 	"context"
-	"errors"
 
 	"gorm.io/gorm"
 
 	"github.com/quadrille-dev/quadrille/contracts"
 	"github.com/quadrille-dev/quadrille/contracts/openapi"
 	"github.com/quadrille-dev/quadrille/pkg/chassis"
-	"github.com/quadrille-dev/quadrille/pkg/chassis/database"
-	"github.com/quadrille-dev/quadrille/pkg/chassis/httpapi"
 	"github.com/quadrille-dev/quadrille/pkg/events"
 	"github.com/quadrille-dev/quadrille/pkg/events/transport"
 )
 
-// Run brings the tables up to date and serves until ctx ends, then stops in order. The database and the transport
-// remain the caller's to close.
-func Run(ctx context.Context, cfg Config, db *gorm.DB, transport transport.Transport) (err error) {
-	if err := database.WithMigrationRole(ctx, cfg.MigrateDatabaseURL.Reveal(), db, Migrate); err != nil {
-		return err
-	}
+// Run runs the service until ctx ends, see [chassis.Run].
+func Run(ctx context.Context, cfg Config, db *gorm.DB, tr transport.Transport) error {
 	s := New(db, Timeouts{Payment: cfg.PaymentDeadline, Services: cfg.StalledAfter, Carrier: cfg.CarrierStalledAfter})
-	bus, err := events.New(db, transport, events.Config{
-		Events: events.Declarations(contracts.Events), Service: "order", RetryDelays: cfg.RetryDelays, Audit: cfg.Audit, ShutdownTimeout: cfg.ShutdownTimeout / 2,
-	}, Subscriptions(s)...)
-	if err != nil {
-		return err
+	return chassis.Run(ctx, cfg.Config, s.Definition(), db, tr)
+}
+
+// Definition returns what the service adds to the chassis.
+func (s *Service) Definition() chassis.Service {
+	return chassis.Service{
+		Name:          "order",
+		Events:        events.Declarations(contracts.Events),
+		Subscriptions: Subscriptions(s),
+		Migrations:    Migrations,
+		Routes:        s.Routes,
+		OpenAPI:       openapi.Order,
+		Audit:         s.auditRows,
+		Background:    []func(context.Context) error{s.Watch, s.measure},
 	}
+}
+
+// measure reports the gauges of [Service.Measure] until ctx ends.
+func (s *Service) measure(ctx context.Context) error {
 	stop, err := s.Measure()
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, stop()) }()
-	router, err := s.router(cfg, bus)
-	if err != nil {
-		return err
-	}
-	return chassis.Run(ctx, cfg.Config, router, bus.Run, s.Watch, httpapi.PruneIdempotencyKeys(db))
-}
-
-// router has everything that the service serves.
-func (s *Service) router(cfg Config, bus *events.Bus) (*httpapi.Router, error) {
-	r := httpapi.NewRouter(httpapi.RouterConfig{
-		Service: "order", OpsToken: cfg.OpsToken.Reveal(), DefaultTenant: cfg.DefaultTenant,
-		Checks: map[string]httpapi.Check{"database": database.Check(s.db), "bus": bus.Ready},
-	})
-	s.Routes(r)
-	r.ServeAudit(s.db, bus, s.auditRows)
-	return r, r.ServeOpenAPI(openapi.Order)
-}
-
-// Migrate brings the service's tables and its libraries' up to date. Several instances may call it at once.
-func Migrate(ctx context.Context, db *gorm.DB) error {
-	return chassis.Migrate(ctx, db, Migrations)
+	<-ctx.Done()
+	return stop()
 }

@@ -15,10 +15,11 @@ import (
 	"github.com/quadrille-dev/quadrille/pkg/events"
 	"github.com/quadrille-dev/quadrille/pkg/events/eventstest"
 	"github.com/quadrille-dev/quadrille/services/order"
+	"github.com/quadrille-dev/quadrille/verify/servicetest"
 )
 
 // watch runs some watchdogs, as several instances would, until the test ends.
-func (s *shop) watch(t *testing.T, instances int) {
+func (s *fixture) watch(t *testing.T, instances int) {
 	t.Helper()
 	ctx, stop := context.WithCancel(t.Context())
 	var running sync.WaitGroup
@@ -34,14 +35,14 @@ func (s *shop) watch(t *testing.T, instances int) {
 
 func TestWatch_AnnouncesAStalledOrderOnceUntilItGoesOn(t *testing.T) {
 	t.Parallel()
-	s := newShopWith(t, order.Timeouts{Payment: time.Hour, Services: time.Millisecond, Carrier: time.Hour})
+	s := newFixtureWith(t, order.Timeouts{Payment: time.Hour, Services: time.Millisecond, Carrier: time.Hour})
 	id, paid, ended := s.place(t), s.place(t), s.place(t)
-	s.deliver(t, contracts.PaymentProcessed{OrderID: paid, PaymentID: "pi_1"})
-	s.deliver(t, contracts.ShipmentCreated{OrderID: paid, ShipmentID: "shp_1"})
-	s.deliver(t, contracts.PaymentVoided{OrderID: ended, Reason: contracts.ReasonCustomer})
+	s.Deliver(t, contracts.PaymentProcessed{OrderID: paid, PaymentID: "pi_1"})
+	s.Deliver(t, contracts.ShipmentCreated{OrderID: paid, ShipmentID: "shp_1"})
+	s.Deliver(t, contracts.PaymentVoided{OrderID: ended, Reason: contracts.ReasonCustomer})
 	s.watch(t, 5)
 
-	stalled := eventstest.Decode[contracts.OrderStalled](t, s.tr.WaitFor(t, "order.stalled.v1", id))
+	stalled := eventstest.Decode[contracts.OrderStalled](t, s.Transport.WaitFor(t, "order.stalled.v1", id))
 	if stalled.State != "pending" || stalled.Missing != "reserved" || stalled.WaitingOn != "inventory" || stalled.Since.IsZero() {
 		t.Errorf("order.stalled says %+v", stalled)
 	}
@@ -50,65 +51,65 @@ func TestWatch_AnnouncesAStalledOrderOnceUntilItGoesOn(t *testing.T) {
 	}
 
 	// It goes on, and waits again.
-	s.deliver(t, contracts.InventoryReserved{OrderID: id})
-	s.eventually(t, "it is told again", func() bool { return s.get(t, id).count("order.stalled.v1") == 2 })
-	s.deliver(t, contracts.PaymentFailed{OrderID: id, Code: "x"})
+	s.Deliver(t, contracts.InventoryReserved{OrderID: id})
+	servicetest.WaitUntil(t, "it is told again", func() bool { return s.get(t, id).count("order.stalled.v1") == 2 })
+	s.Deliver(t, contracts.PaymentFailed{OrderID: id, Code: "x"})
 	s.wantState(t, id, order.Cancelled)
 
-	s.wantTold(t, id, "order.created.v1", "order.stalled.v1", "order.stalled.v1", "order.cancelled.v1")
-	s.wantTold(t, paid, "order.created.v1", "order.confirmed.v1")
-	s.wantTold(t, ended, "order.created.v1", "order.cancelled.v1")
+	s.WantPublishedTypes(t, id, "order.created.v1", "order.stalled.v1", "order.stalled.v1", "order.cancelled.v1")
+	s.WantPublishedTypes(t, paid, "order.created.v1", "order.confirmed.v1")
+	s.WantPublishedTypes(t, ended, "order.created.v1", "order.cancelled.v1")
 }
 
 func TestWatch_HasPatienceOfItsOwnWithTheCarrier(t *testing.T) {
 	t.Parallel()
-	s := newShopWith(t, order.Timeouts{Payment: time.Hour, Services: time.Hour, Carrier: time.Millisecond})
+	s := newFixtureWith(t, order.Timeouts{Payment: time.Hour, Services: time.Hour, Carrier: time.Millisecond})
 	pending, paid, unbooked := s.place(t), s.place(t), s.place(t)
-	s.deliver(t, contracts.PaymentProcessed{OrderID: paid, PaymentID: "pi_1"})
-	s.deliver(t, contracts.ShipmentCreated{OrderID: paid, ShipmentID: "shp_1"})
-	s.deliver(t, contracts.PaymentProcessed{OrderID: unbooked, PaymentID: "pi_2"})
+	s.Deliver(t, contracts.PaymentProcessed{OrderID: paid, PaymentID: "pi_1"})
+	s.Deliver(t, contracts.ShipmentCreated{OrderID: paid, ShipmentID: "shp_1"})
+	s.Deliver(t, contracts.PaymentProcessed{OrderID: unbooked, PaymentID: "pi_2"})
 	s.watch(t, 1)
-	stalled := eventstest.Decode[contracts.OrderStalled](t, s.tr.WaitFor(t, "order.stalled.v1", paid))
+	stalled := eventstest.Decode[contracts.OrderStalled](t, s.Transport.WaitFor(t, "order.stalled.v1", paid))
 	if stalled.Missing != "dispatched" || stalled.WaitingOn != "shipping" {
 		t.Errorf("order.stalled says %+v", stalled)
 	}
-	s.wantTold(t, pending, "order.created.v1")
-	s.wantTold(t, unbooked, "order.created.v1", "order.confirmed.v1")
+	s.WantPublishedTypes(t, pending, "order.created.v1")
+	s.WantPublishedTypes(t, unbooked, "order.created.v1", "order.confirmed.v1")
 }
 
 func TestWatch_AnnouncesAllThereAre(t *testing.T) {
 	t.Parallel()
-	s := newShopWith(t, order.Timeouts{Payment: time.Hour, Services: time.Hour, Carrier: time.Hour})
+	s := newFixtureWith(t, order.Timeouts{Payment: time.Hour, Services: time.Hour, Carrier: time.Hour})
 	const orders = 230 // more than are looked for at once
 	for range orders {
 		s.place(t)
 	}
-	if err := s.db.Exec("UPDATE orders SET waiting_since = ?", time.Now().Add(-2*time.Hour)).Error; err != nil {
+	if err := s.DB.Exec("UPDATE orders SET waiting_since = ?", time.Now().Add(-2*time.Hour)).Error; err != nil {
 		t.Fatal(err)
 	}
 	s.watch(t, 1)
-	s.eventually(t, "all are announced", func() bool {
+	servicetest.WaitUntil(t, "all are announced", func() bool {
 		var stalled int64
-		return s.db.Table("orders").Where("stalled").Count(&stalled).Error == nil && stalled == orders
+		return s.DB.Table("orders").Where("stalled").Count(&stalled).Error == nil && stalled == orders
 	})
 }
 
 // The customer's own request, which had to wait for the answer to the deadline's, is not late from the beginning.
 func TestStalled_EndsWhenTheCustomersRequestGoesOut(t *testing.T) {
 	t.Parallel()
-	s := newShopWith(t, order.Timeouts{Payment: time.Hour, Services: time.Hour, Carrier: time.Hour})
+	s := newFixtureWith(t, order.Timeouts{Payment: time.Hour, Services: time.Hour, Carrier: time.Hour})
 	id := s.place(t)
-	s.deliver(t, contracts.OrderPaymentDeadlinePassed{OrderID: id})
-	if err := s.db.Exec("UPDATE orders SET waiting_since = ?", time.Now().Add(-2*time.Hour)).Error; err != nil {
+	s.Deliver(t, contracts.OrderPaymentDeadlinePassed{OrderID: id})
+	if err := s.DB.Exec("UPDATE orders SET waiting_since = ?", time.Now().Add(-2*time.Hour)).Error; err != nil {
 		t.Fatal(err)
 	}
 	s.watch(t, 1)
-	s.tr.WaitFor(t, "order.stalled.v1", id)
+	s.Transport.WaitFor(t, "order.stalled.v1", id)
 	s.cancel(t, id)
 	if got := s.get(t, id); got.History[len(got.History)-1].Description != "the customer asked to cancel; the deadline's request is decided first" {
 		t.Errorf("the wish left no trace: %+v", got.History)
 	}
-	s.deliver(t, contracts.ShipmentCancelRefused{OrderID: id, Because: contracts.BecausePaid})
+	s.Deliver(t, contracts.ShipmentCancelRefused{OrderID: id, Because: contracts.BecausePaid})
 	if got := s.get(t, id); got.State != order.Cancelling || strings.Contains(got.Message, "longer") {
 		t.Errorf("%s: %s", got.State, got.Message)
 	}
@@ -116,9 +117,9 @@ func TestStalled_EndsWhenTheCustomersRequestGoesOut(t *testing.T) {
 
 func TestOps_ShowWhichFactsAreMissingAndSinceWhen(t *testing.T) {
 	t.Parallel()
-	s := newShop(t)
+	s := newFixture(t)
 	id := s.place(t)
-	s.deliver(t, contracts.PaymentProcessed{OrderID: id, PaymentID: "pi_1"})
+	s.Deliver(t, contracts.PaymentProcessed{OrderID: id, PaymentID: "pi_1"})
 	s.cancel(t, id)
 
 	type fact struct{ Fact, At string }
@@ -130,7 +131,7 @@ func TestOps_ShowWhichFactsAreMissingAndSinceWhen(t *testing.T) {
 		Stalled                          bool
 		History                          []struct{ Event string }
 	}
-	got := decode[facts](t, s.ops(t, "/orders/"+id), http.StatusOK)
+	got := servicetest.Decode[facts](t, s.GetOps(t, "/orders/"+id), http.StatusOK)
 	if got.State != "cancelling" || got.Missing != "cancelled" || got.WaitingOn != "shipping" || got.Stalled {
 		t.Errorf("facts %+v", got)
 	}
@@ -151,23 +152,23 @@ func TestOps_ShowWhichFactsAreMissingAndSinceWhen(t *testing.T) {
 		t.Errorf("overtaken %v, history %v", got.Overtaken, got.History)
 	}
 
-	wantProblem(t, s.ops(t, "/orders/"+uuid.NewString()), http.StatusNotFound)
-	wantProblem(t, s.ops(t, "/orders/nonsense"), http.StatusNotFound)
-	wantProblem(t, s.call(t, http.MethodGet, "/ops/orders/"+id, ""), http.StatusUnauthorized)
+	servicetest.WantProblem(t, s.GetOps(t, "/orders/"+uuid.NewString()), http.StatusNotFound)
+	servicetest.WantProblem(t, s.GetOps(t, "/orders/nonsense"), http.StatusNotFound)
+	servicetest.WantProblem(t, s.Call(t, http.MethodGet, "/ops/orders/"+id, ""), http.StatusUnauthorized)
 }
 
 func TestOps_TellTheRefusalsApart(t *testing.T) {
 	t.Parallel()
-	s := newShop(t)
+	s := newFixture(t)
 	id := s.place(t)
 	at := time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)
 	tell := func(eto events.ETO) {
-		s.deliver(t, eto, eventstest.WithTime(at))
+		s.DeliverWith(t, eto, eventstest.WithTime(at))
 		at = at.Add(time.Hour)
 	}
 	tell(contracts.ShipmentCancelRefused{OrderID: id, Because: contracts.BecausePaid})
 	tell(contracts.ShipmentCancelRefused{OrderID: id, Because: contracts.BecauseDispatched})
-	got := decode[struct{ Observed []struct{ Fact, At string } }](t, s.ops(t, "/orders/"+id), http.StatusOK)
+	got := servicetest.Decode[struct{ Observed []struct{ Fact, At string } }](t, s.GetOps(t, "/orders/"+id), http.StatusOK)
 	want := []struct{ Fact, At string }{{"paid", "2026-05-01T12:00:00Z"}, {"dispatched", "2026-05-01T13:00:00Z"}}
 	if diff := cmp.Diff(want, got.Observed); diff != "" {
 		t.Errorf("seen (-want +got)\n%s", diff)
@@ -176,10 +177,10 @@ func TestOps_TellTheRefusalsApart(t *testing.T) {
 
 func TestOps_ListOrdersThatWaitLongestFirst(t *testing.T) {
 	t.Parallel()
-	s := newShop(t)
+	s := newFixture(t)
 	first, second, ended, third := s.place(t), s.place(t), s.place(t), s.place(t)
-	s.deliver(t, contracts.PaymentVoided{OrderID: ended, Reason: contracts.ReasonCustomer})
-	s.deliver(t, contracts.InventoryReserved{OrderID: first}) // waits anew
+	s.Deliver(t, contracts.PaymentVoided{OrderID: ended, Reason: contracts.ReasonCustomer})
+	s.Deliver(t, contracts.InventoryReserved{OrderID: first}) // waits anew
 
 	type page struct {
 		Items []struct {
@@ -190,7 +191,7 @@ func TestOps_ListOrdersThatWaitLongestFirst(t *testing.T) {
 	}
 	var ids, facts []string
 	for path := "/orders?limit=2"; path != ""; {
-		got := decode[page](t, s.ops(t, path), http.StatusOK)
+		got := servicetest.Decode[page](t, s.GetOps(t, path), http.StatusOK)
 		for _, o := range got.Items {
 			ids, facts = append(ids, o.ID), append(facts, o.Missing)
 		}
@@ -204,13 +205,13 @@ func TestOps_ListOrdersThatWaitLongestFirst(t *testing.T) {
 	if diff := cmp.Diff([]string{"reserved", "reserved", "paid"}, facts); diff != "" {
 		t.Errorf("waiting for (-want +got)\n%s", diff)
 	}
-	wantProblem(t, s.ops(t, "/orders?stalled=perhaps"), http.StatusBadRequest)
-	if err := s.db.Exec("UPDATE orders SET stalled = true WHERE id = ?", second).Error; err != nil {
+	servicetest.WantProblem(t, s.GetOps(t, "/orders?stalled=perhaps"), http.StatusBadRequest)
+	if err := s.DB.Exec("UPDATE orders SET stalled = true WHERE id = ?", second).Error; err != nil {
 		t.Fatal(err)
 	}
-	if got := decode[page](t, s.ops(t, "/orders?stalled=true"), http.StatusOK); len(got.Items) != 1 || got.Items[0].ID != second {
+	if got := servicetest.Decode[page](t, s.GetOps(t, "/orders?stalled=true"), http.StatusOK); len(got.Items) != 1 || got.Items[0].ID != second {
 		t.Errorf("stalled: %+v", got.Items)
 	}
-	wantProblem(t, s.ops(t, "/orders?cursor=bm9uc2Vuc2U"), http.StatusBadRequest)
-	wantProblem(t, s.ops(t, "/orders?cursor=eyJrIjoibm8gaWQifQ"), http.StatusBadRequest)
+	servicetest.WantProblem(t, s.GetOps(t, "/orders?cursor=bm9uc2Vuc2U"), http.StatusBadRequest)
+	servicetest.WantProblem(t, s.GetOps(t, "/orders?cursor=eyJrIjoibm8gaWQifQ"), http.StatusBadRequest)
 }

@@ -9,24 +9,26 @@ import (
 	"github.com/quadrille-dev/quadrille/pkg/chassis"
 )
 
-// Config is what the service is told by the environment, see chassis.ParseEnv.
+// Config holds the settings of the service, see [chassis.ParseEnv].
 type Config struct {
 	chassis.Config
-	// StripeURL is the card processor: Stripe, or one that speaks its language.
-	StripeURL string `env:"STRIPE_URL" envDefault:"https://api.stripe.com"`
+	// StripeURL is the card processor: Stripe, or a server with the same API.
+	StripeURL string `env:"STRIPE_URL"`
 	// StripeKey is the secret API key, sk_test_… or sk_live_…. Required.
 	StripeKey chassis.Secret `env:"STRIPE_KEY"`
 	// StripeTimeout bounds one call, 15 s at most.
-	StripeTimeout time.Duration `env:"STRIPE_TIMEOUT" envDefault:"10s"`
+	StripeTimeout time.Duration `env:"STRIPE_TIMEOUT"`
 }
 
-// maxStripeTimeout lets a charge's calls, made one after the other, fit into its reaction's time-out.
+// maxStripeTimeout lets the calls of a charge, one after the other, fit into the timeout of its handler.
 const maxStripeTimeout = 15 * time.Second
 
-// Defaults are the settings that are not the chassis' defaults.
-func Defaults() Config { return Config{Config: chassis.Config{HTTPAddr: ":8083"}} }
+// Defaults returns the settings of a service whose environment sets only what is required.
+func Defaults() Config {
+	return Config{Config: chassis.Defaults(":8083"), StripeURL: "https://api.stripe.com", StripeTimeout: 10 * time.Second}
+}
 
-// Validate reports what is wrong with the service's own settings.
+// Validate reports the mistakes in the settings of this service.
 func (c Config) Validate() error {
 	var errs []error
 	if u, err := url.Parse(c.StripeURL); err != nil || u.Host == "" || (u.Scheme != "https" && u.Scheme != "http") {

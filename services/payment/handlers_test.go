@@ -13,6 +13,7 @@ import (
 	"github.com/quadrille-dev/quadrille/pkg/events"
 	"github.com/quadrille-dev/quadrille/pkg/events/eventstest"
 	"github.com/quadrille-dev/quadrille/pkg/events/transport"
+	"github.com/quadrille-dev/quadrille/verify/servicetest"
 )
 
 func TestJoin_StartsTheChargeOnceWhicheverComesFirst(t *testing.T) {
@@ -26,27 +27,27 @@ func TestJoin_StartsTheChargeOnceWhicheverComesFirst(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			tl := newTill(t)
-			tl.deliver(t, arrive...)
-			tl.wantRow(t, Charging)
-			tl.wantTold(t, chargeStarted)
+			s := newFixture(t)
+			s.Deliver(t, arrive...)
+			s.wantRow(t, Charging)
+			s.WantPublished(t, chargeStarted)
 		})
 	}
 }
 
 func TestJoin_StartsTheChargeOnceWhenBothComeTogether(t *testing.T) {
 	t.Parallel()
-	tl := newTill(t)
+	s := newFixture(t)
 	for _, id := range []string{"a", "b", "c", "d", "e", "f", "g", "h"} {
-		race(
-			func() { tl.deliver(t, orderCreated(id, "pm_card_visa")) },
-			func() { tl.deliver(t, contracts.InventoryReserved{OrderID: id}) },
-			func() { tl.deliver(t, contracts.InventoryReserved{OrderID: id}) },
+		servicetest.Race(
+			func() { s.Deliver(t, orderCreated(id, "pm_card_visa")) },
+			func() { s.Deliver(t, contracts.InventoryReserved{OrderID: id}) },
+			func() { s.Deliver(t, contracts.InventoryReserved{OrderID: id}) },
 		)
 	}
-	tl.stop()
+	s.Stop()
 	for _, id := range []string{"a", "b", "c", "d", "e", "f", "g", "h"} {
-		if diff := cmp.Diff([]string{chargeStarted.EventType()}, tl.toldTypes(id)); diff != "" {
+		if diff := cmp.Diff([]string{chargeStarted.EventType()}, s.publishedTypes(id)); diff != "" {
 			t.Errorf("told about %s (-want +got):\n%s", id, diff)
 		}
 	}
@@ -54,113 +55,113 @@ func TestJoin_StartsTheChargeOnceWhenBothComeTogether(t *testing.T) {
 
 func TestDuplicateDelivery_ChangesNothing(t *testing.T) {
 	t.Parallel()
-	tl := newTill(t)
-	tl.charging(t, "pm_card_visa")
+	s := newFixture(t)
+	s.charging(t, "pm_card_visa")
 	for range 3 {
-		if v := tl.tr.Deliver(t, chargeStarted, eventstest.WithID("one")); v.Action != transport.Ack {
+		if v := s.Transport.Deliver(t, chargeStarted, eventstest.WithID("one")); v.Action != transport.Ack {
 			t.Errorf("verdict %+v", v)
 		}
 	}
-	if n := tl.processor.count("confirm"); n != 1 {
+	if n := s.processor.count("confirm"); n != 1 {
 		t.Errorf("%d confirmations, want 1", n)
 	}
-	tl.wantTold(t, chargeStarted, processed)
+	s.WantPublished(t, chargeStarted, processed)
 }
 
 func TestCharge_CapturesAndTells(t *testing.T) {
 	t.Parallel()
-	tl := newTill(t)
-	tl.charging(t, "pm_card_visa")
-	tl.deliver(t, chargeStarted)
-	tl.wantRow(t, Charged)
-	tl.wantTold(t, chargeStarted, processed)
-	if keys := tl.processor.keys("confirm"); len(keys) != 1 || keys[0] != "o/confirm/1" {
+	s := newFixture(t)
+	s.charging(t, "pm_card_visa")
+	s.Deliver(t, chargeStarted)
+	s.wantRow(t, Charged)
+	s.WantPublished(t, chargeStarted, processed)
+	if keys := s.processor.keys("confirm"); len(keys) != 1 || keys[0] != "o/confirm/1" {
 		t.Errorf("keys %v", keys)
 	}
 }
 
 func TestCharge_DeclinedIsARefusal(t *testing.T) {
 	t.Parallel()
-	tl := newTill(t)
-	tl.charging(t, "pm_card_chargeDeclined")
-	tl.deliver(t, chargeStarted)
-	tl.wantRow(t, Failed)
-	tl.wantTold(t, chargeStarted, declined)
+	s := newFixture(t)
+	s.charging(t, "pm_card_chargeDeclined")
+	s.Deliver(t, chargeStarted)
+	s.wantRow(t, Failed)
+	s.WantPublished(t, chargeStarted, declined)
 }
 
 func TestCharge_WithAnUnknownPaymentMethodIsARefusal(t *testing.T) {
 	t.Parallel()
-	tl := newTill(t)
-	tl.processor.fail("create", answer(400, `{"type":"invalid_request_error","code":"resource_missing","param":"payment_method"}`))
-	tl.charging(t, "pm_nobody")
-	tl.deliver(t, chargeStarted)
-	tl.wantRow(t, Failed)
-	tl.wantTold(t, chargeStarted, contracts.PaymentFailed{OrderID: "o", Code: "resource_missing"})
+	s := newFixture(t)
+	s.processor.fail("create", answer(400, `{"type":"invalid_request_error","code":"resource_missing","param":"payment_method"}`))
+	s.charging(t, "pm_nobody")
+	s.Deliver(t, chargeStarted)
+	s.wantRow(t, Failed)
+	s.WantPublished(t, chargeStarted, contracts.PaymentFailed{OrderID: "o", Code: "resource_missing"})
 }
 
 func TestCharge_ThatCanNeverSucceedGoesToTheDeadLetters(t *testing.T) {
 	t.Parallel()
-	tl := newTill(t)
-	tl.processor.fail("create", answer(400, badRequest))
-	tl.charging(t, "pm_card_visa")
-	if v := tl.tr.Deliver(t, chargeStarted); v.Action != transport.DeadLetter || v.Reason != transport.ReasonPermanent {
+	s := newFixture(t)
+	s.processor.fail("create", answer(400, badRequest))
+	s.charging(t, "pm_card_visa")
+	if v := s.Transport.Deliver(t, chargeStarted); v.Action != transport.DeadLetter || v.Reason != transport.ReasonPermanent {
 		t.Errorf("verdict %+v", v)
 	}
-	tl.wantRow(t, Charging)
-	tl.wantTold(t, chargeStarted)
+	s.wantRow(t, Charging)
+	s.WantPublished(t, chargeStarted)
 }
 
 func TestCharge_InACurrencyThatIsNotTakenIsARefusal(t *testing.T) {
 	t.Parallel()
-	tl := newTill(t)
-	tl.processor.fail("create", answer(400, `{"type":"invalid_request_error","param":"currency"}`))
-	tl.charging(t, "pm_card_visa")
-	tl.deliver(t, chargeStarted)
-	tl.wantRow(t, Failed)
-	tl.wantTold(t, chargeStarted, contracts.PaymentFailed{OrderID: "o", Code: "invalid_request_error"})
+	s := newFixture(t)
+	s.processor.fail("create", answer(400, `{"type":"invalid_request_error","param":"currency"}`))
+	s.charging(t, "pm_card_visa")
+	s.Deliver(t, chargeStarted)
+	s.wantRow(t, Failed)
+	s.WantPublished(t, chargeStarted, contracts.PaymentFailed{OrderID: "o", Code: "invalid_request_error"})
 }
 
 func TestCharge_NeitherMadeNorRefusedIsTriedAgain(t *testing.T) {
 	t.Parallel()
-	tl := newTill(t)
-	tl.charging(t, "pm_card_heldBack")
-	if v := tl.tr.Deliver(t, chargeStarted); v.Action != transport.Retry {
+	s := newFixture(t)
+	s.charging(t, "pm_card_heldBack")
+	if v := s.Transport.Deliver(t, chargeStarted); v.Action != transport.Retry {
 		t.Errorf("verdict %+v", v)
 	}
-	tl.wantRow(t, Charging)
-	tl.wantTold(t, chargeStarted)
+	s.wantRow(t, Charging)
+	s.WantPublished(t, chargeStarted)
 }
 
 // The card cannot be used, but before the intent is closed, another attempt captures it after all.
 func TestCharge_CapturedBeforeCancelIsNotDeclined(t *testing.T) {
 	t.Parallel()
-	tl := newTill(t)
-	tl.charging(t, "pm_card_visa")
-	tl.processor.fail("confirm", answer(400, badCard))
-	tl.processor.fail("cancel", func(w http.ResponseWriter, _ func()) {
-		tl.processor.mu.Lock()
-		tl.processor.intents["pi_1"].status = "succeeded"
-		tl.processor.mu.Unlock()
+	s := newFixture(t)
+	s.charging(t, "pm_card_visa")
+	s.processor.fail("confirm", answer(400, badCard))
+	s.processor.fail("cancel", func(w http.ResponseWriter, _ func()) {
+		s.processor.mu.Lock()
+		s.processor.intents["pi_1"].status = "succeeded"
+		s.processor.mu.Unlock()
 		answer(400, stateGone)(w, nil)
 	})
-	if v := tl.tr.Deliver(t, chargeStarted); v.Action != transport.Retry {
+	if v := s.Transport.Deliver(t, chargeStarted); v.Action != transport.Retry {
 		t.Errorf("verdict %+v", v)
 	}
-	tl.deliver(t, chargeStarted)
-	tl.wantRow(t, Charged)
-	tl.wantTold(t, chargeStarted, processed)
+	s.Deliver(t, chargeStarted)
+	s.wantRow(t, Charged)
+	s.WantPublished(t, chargeStarted, processed)
 }
 
 func TestLog_HasALineForEachChangeOfState(t *testing.T) {
 	t.Parallel()
-	tl := newTill(t)
+	s := newFixture(t)
 	order := orderCreated("logged", "pm_card_visa")
 	stock := contracts.InventoryReserved{OrderID: "logged"}
-	tl.deliver(t, order, stock, stock, contracts.ShipmentCancelled{OrderID: "logged"}, contracts.OrderCancelled{OrderID: "logged too"})
-	if diff := cmp.Diff([]string{"payment charging", "payment charging_cancel"}, logged.about("logged")); diff != "" {
+	s.Deliver(t, order, stock, stock, contracts.ShipmentCancelled{OrderID: "logged"}, contracts.OrderCancelled{OrderID: "logged too"})
+	if diff := cmp.Diff([]string{"payment charging", "payment charging_cancel"}, servicetest.LoggedAbout("logged")); diff != "" {
 		t.Errorf("lines (-want +got):\n%s", diff)
 	}
-	if diff := cmp.Diff([]string{"payment voided"}, logged.about("logged too")); diff != "" {
+	if diff := cmp.Diff([]string{"payment voided"}, servicetest.LoggedAbout("logged too")); diff != "" {
 		t.Errorf("lines (-want +got):\n%s", diff)
 	}
 }
@@ -185,11 +186,11 @@ func TestCharge_CapturesOnceWhateverIsLost(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			tl := newTill(t)
-			tl.charging(t, "pm_card_visa")
-			fail(tl.processor)
+			s := newFixture(t)
+			s.charging(t, "pm_card_visa")
+			fail(s.processor)
 			for attempt := 1; ; attempt++ {
-				v := tl.tr.Deliver(t, chargeStarted, eventstest.WithID("one"), eventstest.OnAttempt(attempt))
+				v := s.Transport.Deliver(t, chargeStarted, eventstest.WithID("one"), eventstest.OnAttempt(attempt))
 				if v.Action == transport.Ack {
 					break
 				}
@@ -197,87 +198,87 @@ func TestCharge_CapturesOnceWhateverIsLost(t *testing.T) {
 					t.Fatalf("attempt %d: verdict %+v", attempt, v)
 				}
 			}
-			if n := tl.processor.captured(); n != 1 {
+			if n := s.processor.captured(); n != 1 {
 				t.Errorf("captured %d times", n)
 			}
-			r := tl.wantRow(t, Charged)
+			r := s.wantRow(t, Charged)
 			p := processed
 			p.PaymentID = r.IntentID
-			tl.wantTold(t, chargeStarted, p)
+			s.WantPublished(t, chargeStarted, p)
 		})
 	}
 }
 
 func TestCharge_CapturesOnceUnderConcurrentAttempts(t *testing.T) {
 	t.Parallel()
-	tl := newTill(t)
-	tl.charging(t, "pm_card_visa")
+	s := newFixture(t)
+	s.charging(t, "pm_card_visa")
 	attempt := func() {
 		for n := 1; n < 5; n++ {
-			if v := tl.tr.Deliver(t, chargeStarted, eventstest.OnAttempt(n)); v.Action == transport.Ack {
+			if v := s.Transport.Deliver(t, chargeStarted, eventstest.OnAttempt(n)); v.Action == transport.Ack {
 				return
 			}
 		}
 		t.Error("no attempt came to an end")
 	}
-	race(attempt, attempt, attempt, attempt, attempt, attempt)
-	if n := tl.processor.captured(); n != 1 {
+	servicetest.Race(attempt, attempt, attempt, attempt, attempt, attempt)
+	if n := s.processor.captured(); n != 1 {
 		t.Errorf("captured %d times", n)
 	}
-	r := tl.wantRow(t, Charged)
+	r := s.wantRow(t, Charged)
 	p := processed
 	p.PaymentID = r.IntentID
-	tl.wantTold(t, chargeStarted, p)
+	s.WantPublished(t, chargeStarted, p)
 }
 
 func TestCharge_MakesOneIntentOnly(t *testing.T) {
 	t.Parallel()
-	tl := newTill(t)
-	tl.charging(t, "pm_card_visa")
-	tl.processor.fail("confirm", hangUp)
-	if v := tl.tr.Deliver(t, chargeStarted); v.Action != transport.Retry {
+	s := newFixture(t)
+	s.charging(t, "pm_card_visa")
+	s.processor.fail("confirm", hangUp)
+	if v := s.Transport.Deliver(t, chargeStarted); v.Action != transport.Retry {
 		t.Errorf("verdict %+v", v)
 	}
-	tl.deliver(t, chargeStarted)
-	if n := tl.processor.count("create"); n != 1 {
+	s.Deliver(t, chargeStarted)
+	if n := s.processor.count("create"); n != 1 {
 		t.Errorf("%d intents were made", n)
 	}
-	tl.wantTold(t, chargeStarted, processed)
+	s.WantPublished(t, chargeStarted, processed)
 }
 
 func TestCharge_ReplayedLaterDoesNotCall(t *testing.T) {
 	t.Parallel()
-	tl := newTill(t)
-	tl.charging(t, "pm_card_visa")
-	tl.deliver(t, chargeStarted)
-	calls := len(tl.processor.calls)
-	tl.deliver(t, chargeStarted, chargeStarted) // under ids of their own
-	if n := len(tl.processor.calls); n != calls {
+	s := newFixture(t)
+	s.charging(t, "pm_card_visa")
+	s.Deliver(t, chargeStarted)
+	calls := len(s.processor.calls)
+	s.Deliver(t, chargeStarted, chargeStarted) // under ids of their own
+	if n := len(s.processor.calls); n != calls {
 		t.Errorf("%d calls more", n-calls)
 	}
-	tl.wantTold(t, chargeStarted, processed)
+	s.WantPublished(t, chargeStarted, processed)
 }
 
 func TestCharge_TakesNewKeyGeneration(t *testing.T) {
 	t.Parallel()
-	tl := newTill(t)
-	tl.charging(t, "pm_card_visa")
+	s := newFixture(t)
+	s.charging(t, "pm_card_visa")
 	saved := answer(500, failed500, "Idempotent-Replayed", "true")
-	tl.processor.fail("create", answer(500, failed500), saved)
-	tl.processor.fail("confirm", answer(500, failed500), saved)
+	s.processor.fail("create", answer(500, failed500), saved)
+	s.processor.fail("confirm", answer(500, failed500), saved)
 	for n := 1; n <= 5; n++ {
-		if v := tl.tr.Deliver(t, chargeStarted, eventstest.WithID("one"), eventstest.OnAttempt(n)); v.Action == transport.Ack {
+		if v := s.Transport.Deliver(t, chargeStarted, eventstest.WithID("one"), eventstest.OnAttempt(n)); v.Action == transport.Ack {
 			break
 		}
 	}
-	if diff := cmp.Diff([]string{"o/create/1", "o/create/1", "o/create/2"}, tl.processor.keys("create")); diff != "" {
+	if diff := cmp.Diff([]string{"o/create/1", "o/create/1", "o/create/2"}, s.processor.keys("create")); diff != "" {
 		t.Errorf("create's keys (-want +got):\n%s", diff)
 	}
-	if diff := cmp.Diff([]string{"o/confirm/2", "o/confirm/2", "o/confirm/3"}, tl.processor.keys("confirm")); diff != "" {
+	if diff := cmp.Diff([]string{"o/confirm/2", "o/confirm/2", "o/confirm/3"}, s.processor.keys("confirm")); diff != "" {
 		t.Errorf("confirm's keys (-want +got):\n%s", diff)
 	}
-	tl.wantRow(t, Charged)
-	tl.wantTold(t, chargeStarted, processed)
+	s.wantRow(t, Charged)
+	s.WantPublished(t, chargeStarted, processed)
 }
 
 func TestCharge_WaitsForAProcessorThatIsAway(t *testing.T) {
@@ -291,15 +292,15 @@ func TestCharge_WaitsForAProcessorThatIsAway(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			tl := newTill(t)
-			tl.charging(t, "pm_card_visa")
+			s := newFixture(t)
+			s.charging(t, "pm_card_visa")
 			if away != nil {
-				tl.processor.fail("create", away, away)
+				s.processor.fail("create", away, away)
 			} else {
-				tl.processor.fail("confirm", answer(503, failed500))
+				s.processor.fail("confirm", answer(503, failed500))
 			}
-			tl.deliver(t, chargeStarted) // one delivery, so no attempt was spent
-			tl.wantTold(t, chargeStarted, processed)
+			s.Deliver(t, chargeStarted) // one delivery, so no attempt was spent
+			s.WantPublished(t, chargeStarted, processed)
 		})
 	}
 }
@@ -315,42 +316,42 @@ func TestCharge_WaitsForUnreachableProcessor(t *testing.T) {
 		}
 		return dial(ctx, network, address)
 	}
-	tl := newTillWith(t, fake, gateway)
-	tl.charging(t, "pm_card_visa")
-	tl.deliver(t, chargeStarted) // one delivery, so no attempt was spent
+	s := newFixtureWith(t, fake, gateway)
+	s.charging(t, "pm_card_visa")
+	s.Deliver(t, chargeStarted) // one delivery, so no attempt was spent
 	if n := dials.Load(); n < 3 {
 		t.Errorf("%d connections were tried", n)
 	}
-	tl.wantTold(t, chargeStarted, processed)
+	s.WantPublished(t, chargeStarted, processed)
 }
 
 // The carrier's cancellation arrives while the processor is being asked: the row is not locked meanwhile, and the
 // money goes back.
 func TestCancellation_DuringTheChargeGivesTheMoneyBack(t *testing.T) {
 	t.Parallel()
-	tl := newTill(t)
-	tl.charging(t, "pm_card_visa")
-	tl.processor.fail("confirm", func(_ http.ResponseWriter, effect func()) {
+	s := newFixture(t)
+	s.charging(t, "pm_card_visa")
+	s.processor.fail("confirm", func(_ http.ResponseWriter, effect func()) {
 		effect()
-		tl.deliver(t, cancelled)
+		s.Deliver(t, cancelled)
 		panic(http.ErrAbortHandler)
 	})
-	tl.deliver(t, chargeStarted)
-	tl.wantRow(t, Refunding)
-	tl.deliver(t, refundStarted)
-	tl.wantRow(t, Refunded)
-	tl.wantTold(t, chargeStarted, refundStarted, refunded(contracts.ReasonCustomer))
+	s.Deliver(t, chargeStarted)
+	s.wantRow(t, Refunding)
+	s.Deliver(t, refundStarted)
+	s.wantRow(t, Refunded)
+	s.WantPublished(t, chargeStarted, refundStarted, refunded(contracts.ReasonCustomer))
 }
 
 func TestCancellation_DuringADeclinedChargeEndsAsFailed(t *testing.T) {
 	t.Parallel()
-	tl := newTill(t)
-	tl.charging(t, "pm_card_chargeDeclined")
-	tl.deliver(t, cancelled)
-	tl.wantRow(t, ChargingCancel)
-	tl.deliver(t, chargeStarted)
-	tl.wantRow(t, Failed)
-	tl.wantTold(t, chargeStarted, declined)
+	s := newFixture(t)
+	s.charging(t, "pm_card_chargeDeclined")
+	s.Deliver(t, cancelled)
+	s.wantRow(t, ChargingCancel)
+	s.Deliver(t, chargeStarted)
+	s.wantRow(t, Failed)
+	s.WantPublished(t, chargeStarted, declined)
 }
 
 func TestRefund_FollowsCancelledOrFailedShipment(t *testing.T) {
@@ -361,28 +362,28 @@ func TestRefund_FollowsCancelledOrFailedShipment(t *testing.T) {
 	} {
 		t.Run(reason, func(t *testing.T) {
 			t.Parallel()
-			tl := newTill(t)
-			tl.charging(t, "pm_card_visa")
-			tl.deliver(t, chargeStarted, told, told, refundStarted, refundStarted, told, orderCancelled)
-			tl.wantRow(t, Refunded)
-			if n := len(tl.processor.intents["pi_1"].refunds); n != 1 {
+			s := newFixture(t)
+			s.charging(t, "pm_card_visa")
+			s.Deliver(t, chargeStarted, told, told, refundStarted, refundStarted, told, orderCancelled)
+			s.wantRow(t, Refunded)
+			if n := len(s.processor.intents["pi_1"].refunds); n != 1 {
 				t.Errorf("%d refunds", n)
 			}
-			tl.wantTold(t, chargeStarted, processed, refundStarted, refunded(reason))
+			s.WantPublished(t, chargeStarted, processed, refundStarted, refunded(reason))
 		})
 	}
 }
 
 func TestRefund_IsRetriedUntilItLands(t *testing.T) {
 	t.Parallel()
-	tl := newTill(t)
-	tl.charging(t, "pm_card_visa")
-	tl.deliver(t, chargeStarted, cancelled)
+	s := newFixture(t)
+	s.charging(t, "pm_card_visa")
+	s.Deliver(t, chargeStarted, cancelled)
 	saved := answer(500, failed500, "Idempotent-Replayed", "true")
-	tl.processor.fail("refund", hangUp, answer(500, failed500), saved, loseAnswer)
-	tl.processor.fail("refunds", hangUp)
+	s.processor.fail("refund", hangUp, answer(500, failed500), saved, loseAnswer)
+	s.processor.fail("refunds", hangUp)
 	for n := 1; ; n++ {
-		v := tl.tr.Deliver(t, refundStarted, eventstest.WithID("one"), eventstest.OnAttempt(n))
+		v := s.Transport.Deliver(t, refundStarted, eventstest.WithID("one"), eventstest.OnAttempt(n))
 		if v.Action == transport.Ack {
 			break
 		}
@@ -390,31 +391,31 @@ func TestRefund_IsRetriedUntilItLands(t *testing.T) {
 			t.Fatalf("attempt %d: verdict %+v", n, v)
 		}
 	}
-	if n := len(tl.processor.intents["pi_1"].refunds); n != 1 {
+	if n := len(s.processor.intents["pi_1"].refunds); n != 1 {
 		t.Errorf("%d refunds", n)
 	}
-	if diff := cmp.Diff([]string{"o/refund/1", "o/refund/1", "o/refund/1", "o/refund/2"}, tl.processor.keys("refund")); diff != "" {
+	if diff := cmp.Diff([]string{"o/refund/1", "o/refund/1", "o/refund/1", "o/refund/2"}, s.processor.keys("refund")); diff != "" {
 		t.Errorf("keys (-want +got):\n%s", diff)
 	}
-	tl.wantTold(t, chargeStarted, processed, refundStarted, refunded(contracts.ReasonCustomer))
+	s.WantPublished(t, chargeStarted, processed, refundStarted, refunded(contracts.ReasonCustomer))
 }
 
 func TestRefund_ThatDidNotLandIsMadeAgainUnderANewKey(t *testing.T) {
 	t.Parallel()
-	tl := newTill(t)
-	tl.charging(t, "pm_card_visa")
-	tl.deliver(t, chargeStarted, cancelled)
-	tl.processor.fail("refund", says(`{"id":"re_1","amount":1999,"status":"failed"}`))
-	if v := tl.tr.Deliver(t, refundStarted, eventstest.WithID("one")); v.Action != transport.Retry {
+	s := newFixture(t)
+	s.charging(t, "pm_card_visa")
+	s.Deliver(t, chargeStarted, cancelled)
+	s.processor.fail("refund", says(`{"id":"re_1","amount":1999,"status":"failed"}`))
+	if v := s.Transport.Deliver(t, refundStarted, eventstest.WithID("one")); v.Action != transport.Retry {
 		t.Errorf("verdict %+v", v)
 	}
-	tl.wantRow(t, Refunding)
-	tl.deliver(t, refundStarted)
-	tl.wantRow(t, Refunded)
-	if diff := cmp.Diff([]string{"o/refund/1", "o/refund/2"}, tl.processor.keys("refund")); diff != "" {
+	s.wantRow(t, Refunding)
+	s.Deliver(t, refundStarted)
+	s.wantRow(t, Refunded)
+	if diff := cmp.Diff([]string{"o/refund/1", "o/refund/2"}, s.processor.keys("refund")); diff != "" {
 		t.Errorf("keys (-want +got):\n%s", diff)
 	}
-	tl.wantTold(t, chargeStarted, processed, refundStarted, refunded(contracts.ReasonCustomer))
+	s.WantPublished(t, chargeStarted, processed, refundStarted, refunded(contracts.ReasonCustomer))
 }
 
 func TestTombstone_CancelledBeforeItArrives(t *testing.T) {
@@ -432,10 +433,10 @@ func TestTombstone_CancelledBeforeItArrives(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			tl := newTill(t)
-			tl.deliver(t, c.arrive...)
-			tl.wantRow(t, Voided)
-			tl.wantTold(t, c.told...)
+			s := newFixture(t)
+			s.Deliver(t, c.arrive...)
+			s.wantRow(t, Voided)
+			s.WantPublished(t, c.told...)
 		})
 	}
 }

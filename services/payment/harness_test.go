@@ -1,91 +1,33 @@
 package payment
 
 import (
-	"context"
-	"encoding/json"
-	"errors"
-	"fmt"
-	"log/slog"
-	"net/http"
-	"net/http/httptest"
-	"os"
 	"slices"
 	"testing"
-	"time"
-
-	"github.com/google/go-cmp/cmp"
-	"go.uber.org/goleak"
-	"gorm.io/gorm"
 
 	"github.com/quadrille-dev/quadrille/contracts"
-	"github.com/quadrille-dev/quadrille/pkg/chassis/database"
-	"github.com/quadrille-dev/quadrille/pkg/chassis/httpapi"
-	"github.com/quadrille-dev/quadrille/pkg/events"
-	"github.com/quadrille-dev/quadrille/pkg/events/eventstest"
-	"github.com/quadrille-dev/quadrille/pkg/events/transport"
-	"github.com/quadrille-dev/quadrille/verify/testservers"
+	"github.com/quadrille-dev/quadrille/verify/servicetest"
 )
 
-func TestMain(m *testing.M) {
-	slog.SetDefault(slog.New(logged))
-	testservers.Main(m)
-	if err := goleak.Find(); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-}
+func TestMain(m *testing.M) { servicetest.Main(m) }
 
-// migrated has every table that the service needs.
-var migrated = testservers.NewTemplate(func(ctx context.Context, url string) error {
-	db, err := open(ctx, url)
-	if err != nil {
-		return err
-	}
-	return errors.Join(Migrate(ctx, db), database.Close(db))
-})
+var template = servicetest.NewTemplate(New(nil, nil).Definition())
 
-func open(ctx context.Context, url string) (*gorm.DB, error) {
-	return database.Open(ctx, url, database.Options{MaxConns: 10})
-}
-
-// till is the service on a database of its own, with its real bus, a broker in memory in place of the others, and a
-// processor that can be told what to get wrong.
-type till struct {
-	db        *gorm.DB
-	tr        *eventstest.Transport
+// fixture is the payment service under test, with a card processor whose faults the test chooses.
+type fixture struct {
+	*servicetest.Harness
 	processor *fakeProcessor
-	router    http.Handler
-	stop      func() // the bus; returns once everything is published
 }
 
-func newTill(t *testing.T) *till {
+func newFixture(t *testing.T) *fixture {
 	t.Helper()
 	fake := newFakeProcessor(t)
-	return newTillWith(t, fake, fake.gateway(t))
+	return newFixtureWith(t, fake, fake.gateway(t))
 }
 
-func newTillWith(t *testing.T, fake *fakeProcessor, gateway *Gateway) *till {
+func newFixtureWith(t *testing.T, fake *fakeProcessor, gateway *Gateway) *fixture {
 	t.Helper()
-	db, err := open(t.Context(), migrated.Database(t))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := database.Close(db); err != nil {
-			t.Error(err)
-		}
-	})
-	tl := &till{db: db, tr: eventstest.NewTransport(), processor: fake}
-	svc := New(db, gateway)
-	bus, err := events.New(db, tl.tr, events.Config{Events: events.Declarations(contracts.Events), Service: "payment"}, Subscriptions(svc)...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	tl.stop = eventstest.Start(t, bus)
-	router := httpapi.NewRouter(httpapi.RouterConfig{Service: "payment"})
-	svc.Routes(router)
-	tl.router = router
-	return tl
+	db := template.Open(t)
+	return &fixture{servicetest.Start(t, db, New(db, gateway).Definition()), fake}
 }
 
 func orderCreated(id, method string) contracts.OrderCreated {
@@ -95,7 +37,7 @@ func orderCreated(id, method string) contracts.OrderCreated {
 	}
 }
 
-// What the others tell about order o.
+// Events of other services about order o.
 var (
 	reserved       = contracts.InventoryReserved{OrderID: "o"}
 	cancelled      = contracts.ShipmentCancelled{OrderID: "o", Reason: contracts.ReasonCustomer}
@@ -103,7 +45,7 @@ var (
 	orderCancelled = contracts.OrderCancelled{OrderID: "o", Reason: contracts.ReasonOutOfStock}
 )
 
-// What payment tells about order o.
+// Events of payment about order o.
 var (
 	chargeStarted = contracts.PaymentChargeRequested{OrderID: "o"}
 	refundStarted = contracts.PaymentRefundRequested{OrderID: "o"}
@@ -119,26 +61,16 @@ func voided(reason string) contracts.PaymentVoided {
 	return contracts.PaymentVoided{OrderID: "o", Reason: reason}
 }
 
-// deliver hands events to their reactions, which must be done with each at the first attempt.
-func (tl *till) deliver(t *testing.T, etos ...events.ETO) {
+// charging brings order o to the state in which it is charged.
+func (s *fixture) charging(t *testing.T, method string) {
 	t.Helper()
-	for _, eto := range etos {
-		if v := tl.tr.Deliver(t, eto); v.Action != transport.Ack {
-			t.Errorf("%s: verdict %+v", eto.EventType(), v)
-		}
-	}
-}
-
-// charging brings order o to where its charge is to be made.
-func (tl *till) charging(t *testing.T, method string) {
-	t.Helper()
-	tl.deliver(t, orderCreated("o", method), reserved)
+	s.Deliver(t, orderCreated("o", method), reserved)
 }
 
 // wantRow checks the state, and that a card is kept only as long as a charge can follow.
-func (tl *till) wantRow(t *testing.T, state State) paymentRow {
+func (s *fixture) wantRow(t *testing.T, state State) paymentRow {
 	t.Helper()
-	r, err := findPayment(tl.db, "o")
+	r, err := findPayment(s.DB, "o")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -151,68 +83,13 @@ func (tl *till) wantRow(t *testing.T, state State) paymentRow {
 	return r
 }
 
-// wantTold checks that exactly these events were published, in this order. The bus is stopped for it: that publishes
-// what waits.
-func (tl *till) wantTold(t *testing.T, want ...events.ETO) {
-	t.Helper()
-	tl.stop()
-	var wanted, got []string
-	for _, eto := range want {
-		data, err := json.Marshal(eto)
-		if err != nil {
-			t.Fatal(err)
-		}
-		wanted = append(wanted, eto.EventType()+" "+string(data))
-	}
-	for _, e := range tl.tr.Published() {
-		got = append(got, e.Type+" "+string(e.Data))
-	}
-	if diff := cmp.Diff(wanted, got); diff != "" {
-		t.Errorf("told (-want +got):\n%s", diff)
-	}
-}
-
-// toldTypes lists the types of what was published about the order.
-func (tl *till) toldTypes(orderID string) []string {
+// publishedTypes lists the types of what was published so far about the order, sorted.
+func (s *fixture) publishedTypes(orderID string) []string {
 	var types []string
-	for _, e := range tl.tr.Published() {
+	for _, e := range s.Transport.Published() {
 		if e.Subject == orderID {
 			types = append(types, e.Type)
 		}
 	}
 	return slices.Sorted(slices.Values(types))
-}
-
-// published waits until everything that was decided so far is published, and lists it.
-func (tl *till) published(t *testing.T) []transport.Envelope {
-	t.Helper()
-	waitUntil(t, "the outbox is empty", func() bool {
-		var left int64
-		if err := tl.db.Table("outbox").Count(&left).Error; err != nil {
-			t.Fatal(err)
-		}
-		return left == 0
-	})
-	return tl.tr.Published()
-}
-
-// waitUntil blocks until done, which is asked again and again. It ends the test if that takes half a minute.
-func waitUntil(t *testing.T, what string, done func() bool) {
-	t.Helper()
-	again, late := time.NewTicker(2*time.Millisecond), time.After(30*time.Second)
-	defer again.Stop()
-	for !done() {
-		select {
-		case <-again.C:
-		case <-late:
-			t.Fatalf("waited too long until %s", what)
-		}
-	}
-}
-
-func (tl *till) get(t *testing.T, path string) *httptest.ResponseRecorder {
-	t.Helper()
-	rec := httptest.NewRecorder()
-	tl.router.ServeHTTP(rec, httptest.NewRequestWithContext(t.Context(), http.MethodGet, path, nil))
-	return rec
 }

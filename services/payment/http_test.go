@@ -50,9 +50,9 @@ func TestGetPayment_ShowsHowItStands(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			tl := newTill(t)
-			tl.deliver(t, c.arrive...)
-			rec := tl.get(t, "/api/v1/payments/o")
+			s := newFixture(t)
+			s.Deliver(t, c.arrive...)
+			rec := s.Get(t, "/api/v1/payments/o")
 			var got paymentResponse
 			if err := json.Unmarshal(rec.Body.Bytes(), &got); err != nil || rec.Code != http.StatusOK {
 				t.Fatalf("%d %s: %v", rec.Code, rec.Body, err)
@@ -70,9 +70,9 @@ func TestGetPayment_ShowsHowItStands(t *testing.T) {
 
 func TestGetPayment_UnknownIsNotFound(t *testing.T) {
 	t.Parallel()
-	service := newTill(t)
+	service := newFixture(t)
 	for _, id := range []string{"nobody", "%00", "%ff"} {
-		rec := service.get(t, "/api/v1/payments/"+id)
+		rec := service.Get(t, "/api/v1/payments/"+id)
 		if rec.Code != http.StatusNotFound || rec.Header().Get("Content-Type") != "application/problem+json" {
 			t.Errorf("%s: %d %s %s", id, rec.Code, rec.Header().Get("Content-Type"), rec.Body)
 		}

@@ -1,14 +1,12 @@
 package payment
 
-import "testing"
+import (
+	"testing"
 
-func TestOpenAPI_DescribesWhatIsServed(t *testing.T) {
+	"github.com/quadrille-dev/quadrille/verify/servicetest"
+)
+
+func TestOpenAPI(t *testing.T) {
 	t.Parallel()
-	r, err := (&Service{}).router(Config{}, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := r.CheckOpenAPI(); err != nil {
-		t.Error(err)
-	}
+	servicetest.CheckOpenAPI(t, New(nil, nil).Definition())
 }

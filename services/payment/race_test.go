@@ -12,24 +12,8 @@ import (
 	"github.com/quadrille-dev/quadrille/pkg/events"
 	"github.com/quadrille-dev/quadrille/pkg/events/eventstest"
 	"github.com/quadrille-dev/quadrille/pkg/events/transport"
+	"github.com/quadrille-dev/quadrille/verify/servicetest"
 )
-
-// race calls all at the same moment and waits until they are done.
-func race(all ...func()) {
-	var ready, done sync.WaitGroup
-	barrier := make(chan struct{})
-	ready.Add(len(all))
-	for _, f := range all {
-		done.Go(func() {
-			ready.Done()
-			<-barrier
-			f()
-		})
-	}
-	ready.Wait()
-	close(barrier)
-	done.Wait()
-}
 
 // many are the orders of one race.
 func many() []string {
@@ -57,9 +41,9 @@ func refundStartedFor(id string) contracts.PaymentRefundRequested {
 }
 
 // tell is a delivery to be raced: its reaction must be done with the event at the first attempt.
-func (tl *till) tell(t *testing.T, eto events.ETO, opts ...eventstest.DeliverOption) func() {
+func (s *fixture) tell(t *testing.T, eto events.ETO, opts ...eventstest.DeliverOption) func() {
 	return func() {
-		if v := tl.tr.Deliver(t, eto, opts...); v.Action != transport.Ack {
+		if v := s.Transport.Deliver(t, eto, opts...); v.Action != transport.Ack {
 			t.Errorf("%s about %s: verdict %+v", eto.EventType(), eto.Subject(), v)
 		}
 	}
@@ -67,18 +51,18 @@ func (tl *till) tell(t *testing.T, eto events.ETO, opts ...eventstest.DeliverOpt
 
 // settle is the rest of the way: what payment tells itself is delivered, each event twice and all at once, until
 // nothing is left. The nth of others happens together with the nth round of that.
-func (tl *till) settle(t *testing.T, others ...[]func()) {
+func (s *fixture) settle(t *testing.T, others ...[]func()) {
 	t.Helper()
 	heard := 0
 	for {
-		told := tl.published(t)
+		told := s.AwaitPublished(t)
 		var next []func()
 		for _, e := range told[heard:] {
 			switch e.Type {
 			case chargeStarted.EventType():
-				next = append(next, slices.Repeat([]func(){tl.tell(t, chargeStartedFor(e.Subject), eventstest.WithID(e.ID))}, 2)...)
+				next = append(next, slices.Repeat([]func(){s.tell(t, chargeStartedFor(e.Subject), eventstest.WithID(e.ID))}, 2)...)
 			case refundStarted.EventType():
-				next = append(next, slices.Repeat([]func(){tl.tell(t, refundStartedFor(e.Subject), eventstest.WithID(e.ID))}, 2)...)
+				next = append(next, slices.Repeat([]func(){s.tell(t, refundStartedFor(e.Subject), eventstest.WithID(e.ID))}, 2)...)
 			}
 		}
 		heard = len(told)
@@ -87,7 +71,7 @@ func (tl *till) settle(t *testing.T, others ...[]func()) {
 		} else if len(next) == 0 {
 			return
 		}
-		race(next...)
+		servicetest.Race(next...)
 	}
 }
 
@@ -119,14 +103,14 @@ var (
 )
 
 // wantEnding checks that the order has ended in one of these ways, and answers which.
-func (tl *till) wantEnding(t *testing.T, id string, possible ...ending) int {
+func (s *fixture) wantEnding(t *testing.T, id string, possible ...ending) int {
 	t.Helper()
-	r, err := findPayment(tl.db, id)
+	r, err := findPayment(s.DB, id)
 	if err != nil {
 		t.Fatal(err)
 	}
-	got := ending{State: r.Payment.State, Account: tl.processor.account(id), Card: r.Payment.PaymentMethod != ""}
-	for _, e := range tl.tr.Published() {
+	got := ending{State: r.Payment.State, Account: s.processor.account(id), Card: r.Payment.PaymentMethod != ""}
+	for _, e := range s.Transport.Published() {
 		if e.Subject == id {
 			got.Told = append(got.Told, e.Type)
 		}
@@ -142,11 +126,11 @@ func (tl *till) wantEnding(t *testing.T, id string, possible ...ending) int {
 }
 
 // wantEndings checks each order, and notes how often each ending occurred.
-func (tl *till) wantEndings(t *testing.T, ids []string, possible ...ending) {
+func (s *fixture) wantEndings(t *testing.T, ids []string, possible ...ending) {
 	t.Helper()
 	occurred := make([]int, len(possible))
 	for _, id := range ids {
-		if i := tl.wantEnding(t, id, possible...); i >= 0 {
+		if i := s.wantEnding(t, id, possible...); i >= 0 {
 			occurred[i]++
 		}
 	}
@@ -154,51 +138,51 @@ func (tl *till) wantEndings(t *testing.T, ids []string, possible ...ending) {
 }
 
 // bringToCharging has the orders charging, with cards that pay.
-func (tl *till) bringToCharging(t *testing.T, ids []string) {
+func (s *fixture) bringToCharging(t *testing.T, ids []string) {
 	t.Helper()
 	for _, id := range ids {
-		tl.deliver(t, orderCreated(id, "pm_card_visa"), reservedFor(id))
+		s.Deliver(t, orderCreated(id, "pm_card_visa"), reservedFor(id))
 	}
 }
 
 // bringToCharged has the orders charged.
-func (tl *till) bringToCharged(t *testing.T, ids []string) {
+func (s *fixture) bringToCharged(t *testing.T, ids []string) {
 	t.Helper()
-	tl.bringToCharging(t, ids)
-	tl.settle(t)
-	tl.wantEndings(t, ids, endedCharged)
+	s.bringToCharging(t, ids)
+	s.settle(t)
+	s.wantEndings(t, ids, endedCharged)
 }
 
 func TestRace_CancellationAgainstTheCharge(t *testing.T) {
 	t.Parallel()
-	tl := newTill(t)
+	s := newFixture(t)
 	ids := many()
-	tl.bringToCharging(t, ids)
+	s.bringToCharging(t, ids)
 
 	var all []func()
 	for _, id := range ids {
-		all = append(all, tl.tell(t, chargeStartedFor(id)), tl.tell(t, cancelledFor(id)), tl.tell(t, chargeStartedFor(id)))
+		all = append(all, s.tell(t, chargeStartedFor(id)), s.tell(t, cancelledFor(id)), s.tell(t, chargeStartedFor(id)))
 	}
-	race(all...)
-	tl.settle(t)
+	servicetest.Race(all...)
+	s.settle(t)
 
-	tl.wantEndings(t, ids, endedRefunded, endedProcessedAndRefunded)
+	s.wantEndings(t, ids, endedRefunded, endedProcessedAndRefunded)
 }
 
 // A card that is declined meanwhile leaves nothing to give back.
 func TestRace_CancellationAgainstADeclinedCharge(t *testing.T) {
 	t.Parallel()
-	tl := newTill(t)
+	s := newFixture(t)
 	ids := many()
 	var all []func()
 	for _, id := range ids {
-		tl.deliver(t, orderCreated(id, "pm_card_chargeDeclined"), reservedFor(id))
-		all = append(all, tl.tell(t, chargeStartedFor(id)), tl.tell(t, cancelledFor(id)), tl.tell(t, chargeStartedFor(id)))
+		s.Deliver(t, orderCreated(id, "pm_card_chargeDeclined"), reservedFor(id))
+		all = append(all, s.tell(t, chargeStartedFor(id)), s.tell(t, cancelledFor(id)), s.tell(t, chargeStartedFor(id)))
 	}
-	race(all...)
-	tl.settle(t)
+	servicetest.Race(all...)
+	s.settle(t)
 
-	tl.wantEndings(t, ids, endedDeclined)
+	s.wantEndings(t, ids, endedDeclined)
 }
 
 // The processor has the request in its hands, or has carried it out already, when the cancellation arrives: before
@@ -206,7 +190,7 @@ func TestRace_CancellationAgainstADeclinedCharge(t *testing.T) {
 func TestRace_CancellationDuringCharge(t *testing.T) {
 	t.Parallel()
 	fake := newFakeProcessor(t)
-	tl := newTillWith(t, fake, fake.gateway(t))
+	s := newFixtureWith(t, fake, fake.gateway(t))
 	ids := many()
 	asked, answers := map[string]chan struct{}{}, map[string]chan struct{}{}
 	for _, id := range ids {
@@ -227,17 +211,17 @@ func TestRace_CancellationDuringCharge(t *testing.T) {
 		<-answers[id]
 		effect()
 	}
-	tl.bringToCharging(t, ids)
+	s.bringToCharging(t, ids)
 
 	before, together := ids[:6], ids[6:]
 	var all []func()
 	for _, id := range ids {
-		all = append(all, tl.tell(t, chargeStartedFor(id)))
+		all = append(all, s.tell(t, chargeStartedFor(id)))
 	}
 	for _, id := range before {
 		all = append(all, func() {
 			<-asked[id]
-			tl.deliver(t, cancelledFor(id))
+			s.Deliver(t, cancelledFor(id))
 			close(answers[id])
 		})
 	}
@@ -245,40 +229,40 @@ func TestRace_CancellationDuringCharge(t *testing.T) {
 		all = append(all, func() {
 			<-asked[id]
 			close(answers[id])
-			tl.deliver(t, cancelledFor(id))
+			s.Deliver(t, cancelledFor(id))
 		})
 	}
-	race(all...)
-	tl.settle(t)
+	servicetest.Race(all...)
+	s.settle(t)
 
-	tl.wantEndings(t, before, endedRefunded)
-	tl.wantEndings(t, together, endedRefunded, endedProcessedAndRefunded)
+	s.wantEndings(t, before, endedRefunded)
+	s.wantEndings(t, together, endedRefunded, endedProcessedAndRefunded)
 }
 
 // The cancellations of some orders arrive together with the order and the stock, of others with the charge, of others
 // after it.
 func TestRace_CancellationAgainstTheJoin(t *testing.T) {
 	t.Parallel()
-	tl := newTill(t)
+	s := newFixture(t)
 	ids := many()
 	all, later := []func(){}, make([][]func(), 2)
 	for i, id := range ids {
-		cancel := tl.tell(t, cancelledFor(id))
-		all = append(all, tl.tell(t, orderCreated(id, "pm_card_visa")), tl.tell(t, reservedFor(id)))
+		cancel := s.tell(t, cancelledFor(id))
+		all = append(all, s.tell(t, orderCreated(id, "pm_card_visa")), s.tell(t, reservedFor(id)))
 		if round := i % 3; round == 0 {
 			all = append(all, cancel)
 		} else {
 			later[round-1] = append(later[round-1], cancel)
 		}
 	}
-	race(all...)
-	tl.settle(t, later...)
+	servicetest.Race(all...)
+	s.settle(t, later...)
 
 	for i, id := range ids {
 		if i%3 == 0 {
-			tl.wantEnding(t, id, endedVoided, endedRefunded)
+			s.wantEnding(t, id, endedVoided, endedRefunded)
 		} else {
-			tl.wantEnding(t, id, endedRefunded, endedProcessedAndRefunded)
+			s.wantEnding(t, id, endedRefunded, endedProcessedAndRefunded)
 		}
 	}
 }
@@ -287,27 +271,27 @@ func TestRace_CancellationAgainstTheJoin(t *testing.T) {
 // being charged, and to orders that nothing is known about.
 func TestRace_CancellationSeveralTimesAtOnce(t *testing.T) {
 	t.Parallel()
-	tl := newTill(t)
+	s := newFixture(t)
 	ids := many()
 	charged, charging, unknown := ids[:7], ids[7:14], ids[14:]
-	tl.bringToCharged(t, charged)
-	tl.bringToCharging(t, charging)
+	s.bringToCharged(t, charged)
+	s.bringToCharging(t, charging)
 
 	var all []func()
 	for _, id := range ids {
 		cancel := cancelledFor(id)
-		same := tl.tell(t, cancel, eventstest.WithID("cancel-"+id))
-		all = append(all, same, same, same, tl.tell(t, cancel), tl.tell(t, cancel))
+		same := s.tell(t, cancel, eventstest.WithID("cancel-"+id))
+		all = append(all, same, same, same, s.tell(t, cancel), s.tell(t, cancel))
 	}
 	for _, id := range charging {
-		all = append(all, tl.tell(t, chargeStartedFor(id)))
+		all = append(all, s.tell(t, chargeStartedFor(id)))
 	}
-	race(all...)
-	tl.settle(t)
+	servicetest.Race(all...)
+	s.settle(t)
 
-	tl.wantEndings(t, charged, endedProcessedAndRefunded)
-	tl.wantEndings(t, charging, endedRefunded, endedProcessedAndRefunded)
-	tl.wantEndings(t, unknown, endedVoided)
+	s.wantEndings(t, charged, endedProcessedAndRefunded)
+	s.wantEndings(t, charging, endedRefunded, endedProcessedAndRefunded)
+	s.wantEndings(t, unknown, endedVoided)
 }
 
 // All of an order's attempts at the refund have looked, and seen that nothing was given back, before any asks for it.
@@ -315,7 +299,7 @@ func TestRace_RefundAgainstRefund(t *testing.T) {
 	t.Parallel()
 	const attempts = 4
 	fake := newFakeProcessor(t)
-	tl := newTillWith(t, fake, fake.gateway(t))
+	s := newFixtureWith(t, fake, fake.gateway(t))
 	ids := many()
 	looked := map[string]*sync.WaitGroup{}
 	for _, id := range ids {
@@ -331,20 +315,20 @@ func TestRace_RefundAgainstRefund(t *testing.T) {
 			looked[id].Done()
 		}
 	}
-	tl.bringToCharged(t, ids)
+	s.bringToCharged(t, ids)
 	for _, id := range ids {
-		tl.deliver(t, cancelledFor(id))
+		s.Deliver(t, cancelledFor(id))
 	}
 
 	var all []func()
 	for _, id := range ids {
-		same := tl.tell(t, refundStartedFor(id), eventstest.WithID("refund-"+id))
-		all = append(all, same, same, tl.tell(t, refundStartedFor(id)), tl.tell(t, refundStartedFor(id)), tl.tell(t, cancelledFor(id)))
+		same := s.tell(t, refundStartedFor(id), eventstest.WithID("refund-"+id))
+		all = append(all, same, same, s.tell(t, refundStartedFor(id)), s.tell(t, refundStartedFor(id)), s.tell(t, cancelledFor(id)))
 	}
-	race(all...)
-	tl.settle(t)
+	servicetest.Race(all...)
+	s.settle(t)
 
-	tl.wantEndings(t, ids, endedProcessedAndRefunded)
+	s.wantEndings(t, ids, endedProcessedAndRefunded)
 	if asked := fake.count("refund"); asked != attempts*len(ids) {
 		t.Errorf("the processor was asked for %d refunds, want all %d attempts to have raced", asked, attempts*len(ids))
 	}
@@ -353,31 +337,31 @@ func TestRace_RefundAgainstRefund(t *testing.T) {
 // A parcel that is undeliverable and cancelled: either is a reason to give the money back, once.
 func TestRace_UndeliverableAgainstCancelled(t *testing.T) {
 	t.Parallel()
-	tl := newTill(t)
+	s := newFixture(t)
 	ids := many()
-	tl.bringToCharged(t, ids)
+	s.bringToCharged(t, ids)
 
 	var all []func()
 	for _, id := range ids {
 		failed := contracts.ShipmentFailed{OrderID: id, Detail: "no such place"}
-		all = append(all, tl.tell(t, failed), tl.tell(t, cancelledFor(id)), tl.tell(t, failed))
+		all = append(all, s.tell(t, failed), s.tell(t, cancelledFor(id)), s.tell(t, failed))
 	}
-	race(all...)
-	tl.settle(t)
+	servicetest.Race(all...)
+	s.settle(t)
 
-	tl.wantEndings(t, ids, endedProcessedAndRefunded)
+	s.wantEndings(t, ids, endedProcessedAndRefunded)
 }
 
 // The order's end stops only what still waits. A charge that had begun goes on: its money is the shipment's to send
 // back.
 func TestRace_OrderCancelledAgainstTheJoin(t *testing.T) {
 	t.Parallel()
-	tl := newTill(t)
+	s := newFixture(t)
 	ids := many()
 	var all, late []func()
 	for i, id := range ids {
-		created, reserved := tl.tell(t, orderCreated(id, "pm_card_visa")), tl.tell(t, reservedFor(id))
-		all = append(all, tl.tell(t, contracts.OrderCancelled{OrderID: id, Reason: contracts.ReasonCustomer}))
+		created, reserved := s.tell(t, orderCreated(id, "pm_card_visa")), s.tell(t, reservedFor(id))
+		all = append(all, s.tell(t, contracts.OrderCancelled{OrderID: id, Reason: contracts.ReasonCustomer}))
 		switch i % 3 {
 		case 0:
 			all = append(all, created, reserved)
@@ -387,15 +371,15 @@ func TestRace_OrderCancelledAgainstTheJoin(t *testing.T) {
 			all, late = append(all, reserved), append(late, created, created)
 		}
 	}
-	race(all...)
-	race(late...)
-	tl.settle(t)
+	servicetest.Race(all...)
+	servicetest.Race(late...)
+	s.settle(t)
 
 	for i, id := range ids {
 		if i%3 == 0 {
-			tl.wantEnding(t, id, endedSilently, endedCharged)
+			s.wantEnding(t, id, endedSilently, endedCharged)
 		} else {
-			tl.wantEnding(t, id, endedSilently)
+			s.wantEnding(t, id, endedSilently)
 		}
 	}
 }
@@ -403,16 +387,16 @@ func TestRace_OrderCancelledAgainstTheJoin(t *testing.T) {
 // Both cancellations at once: whichever is first, the other has nothing to add.
 func TestRace_BothCancellationsAgainstTheJoin(t *testing.T) {
 	t.Parallel()
-	tl := newTill(t)
+	s := newFixture(t)
 	ids := many()
 	var all []func()
 	for _, id := range ids {
 		all = append(all,
-			tl.tell(t, orderCreated(id, "pm_card_visa")), tl.tell(t, reservedFor(id)), tl.tell(t, cancelledFor(id)),
-			tl.tell(t, contracts.OrderCancelled{OrderID: id, Reason: contracts.ReasonCustomer}))
+			s.tell(t, orderCreated(id, "pm_card_visa")), s.tell(t, reservedFor(id)), s.tell(t, cancelledFor(id)),
+			s.tell(t, contracts.OrderCancelled{OrderID: id, Reason: contracts.ReasonCustomer}))
 	}
-	race(all...)
-	tl.settle(t)
+	servicetest.Race(all...)
+	s.settle(t)
 
-	tl.wantEndings(t, ids, endedSilently, endedVoided, endedRefunded)
+	s.wantEndings(t, ids, endedSilently, endedVoided, endedRefunded)
 }

@@ -8,46 +8,26 @@ import (
 	"github.com/quadrille-dev/quadrille/contracts"
 	"github.com/quadrille-dev/quadrille/contracts/openapi"
 	"github.com/quadrille-dev/quadrille/pkg/chassis"
-	"github.com/quadrille-dev/quadrille/pkg/chassis/database"
-	"github.com/quadrille-dev/quadrille/pkg/chassis/httpapi"
 	"github.com/quadrille-dev/quadrille/pkg/events"
 	"github.com/quadrille-dev/quadrille/pkg/events/transport"
 )
 
-// Run brings the tables up to date and serves until ctx ends, then stops in order. The database and the transport
-// remain the caller's to close.
-func Run(ctx context.Context, cfg Config, db *gorm.DB, transport transport.Transport) error {
-	if err := database.WithMigrationRole(ctx, cfg.MigrateDatabaseURL.Reveal(), db, Migrate); err != nil {
-		return err
-	}
+// Run runs the service until ctx ends, see [chassis.Run].
+func Run(ctx context.Context, cfg Config, db *gorm.DB, tr transport.Transport) error {
 	gateway := NewGateway(cfg.StripeURL, cfg.StripeKey.Reveal(), cfg.StripeTimeout)
 	defer gateway.Close()
-	s := New(db, gateway)
-	bus, err := events.New(db, transport, events.Config{
-		Events: events.Declarations(contracts.Events), Service: "payment", RetryDelays: cfg.RetryDelays, Audit: cfg.Audit, ShutdownTimeout: cfg.ShutdownTimeout / 2,
-	}, Subscriptions(s)...)
-	if err != nil {
-		return err
-	}
-	router, err := s.router(cfg, bus)
-	if err != nil {
-		return err
-	}
-	return chassis.Run(ctx, cfg.Config, router, bus.Run)
+	return chassis.Run(ctx, cfg.Config, New(db, gateway).Definition(), db, tr)
 }
 
-// router has everything that the service serves.
-func (s *Service) router(cfg Config, bus *events.Bus) (*httpapi.Router, error) {
-	r := httpapi.NewRouter(httpapi.RouterConfig{
-		Service: "payment", OpsToken: cfg.OpsToken.Reveal(), DefaultTenant: cfg.DefaultTenant,
-		Checks: map[string]httpapi.Check{"database": database.Check(s.db), "bus": bus.Ready},
-	})
-	s.Routes(r)
-	r.ServeAudit(s.db, bus, auditRows)
-	return r, r.ServeOpenAPI(openapi.Payment)
-}
-
-// Migrate brings the service's tables and its libraries' up to date. Several instances may call it at once.
-func Migrate(ctx context.Context, db *gorm.DB) error {
-	return chassis.Migrate(ctx, db, Migrations)
+// Definition returns what the service adds to the chassis.
+func (s *Service) Definition() chassis.Service {
+	return chassis.Service{
+		Name:          "payment",
+		Events:        events.Declarations(contracts.Events),
+		Subscriptions: Subscriptions(s),
+		Migrations:    Migrations,
+		Routes:        s.Routes,
+		OpenAPI:       openapi.Payment,
+		Audit:         auditRows,
+	}
 }

@@ -9,24 +9,26 @@ import (
 	"github.com/quadrille-dev/quadrille/pkg/chassis"
 )
 
-// Config is what the service is told by the environment, see chassis.ParseEnv.
+// Config holds the settings of the service, see [chassis.ParseEnv].
 type Config struct {
 	chassis.Config
-	// CarrierURL is where the carrier answers. Required.
+	// CarrierURL is the base URL of the carrier's API. Required.
 	CarrierURL string `env:"CARRIER_URL"`
 	// CarrierTimeout bounds one call, 20 s at most.
-	CarrierTimeout time.Duration `env:"CARRIER_TIMEOUT" envDefault:"10s"`
-	// CarrierWebhookSecret is shared with the carrier, who signs its notices with it. Required.
+	CarrierTimeout time.Duration `env:"CARRIER_TIMEOUT"`
+	// CarrierWebhookSecret is the secret with which the carrier signs its webhooks. Required.
 	CarrierWebhookSecret chassis.Secret `env:"CARRIER_WEBHOOK_SECRET"`
 }
 
-// maxCarrierTimeout lets a call end within the time-out of its reaction.
+// maxCarrierTimeout lets a call end within the timeout of its handler.
 const maxCarrierTimeout = 20 * time.Second
 
-// Defaults are the settings that are not the chassis' defaults.
-func Defaults() Config { return Config{Config: chassis.Config{HTTPAddr: ":8084"}} }
+// Defaults returns the settings of a service whose environment sets only what is required.
+func Defaults() Config {
+	return Config{Config: chassis.Defaults(":8084"), CarrierTimeout: 10 * time.Second}
+}
 
-// Validate reports what is wrong with the service's own settings.
+// Validate reports the mistakes in the settings of this service.
 func (c Config) Validate() error {
 	var errs []error
 	if u, err := url.Parse(c.CarrierURL); err != nil || u.Host == "" || (u.Scheme != "https" && u.Scheme != "http") {

@@ -13,6 +13,7 @@ import (
 	"github.com/quadrille-dev/quadrille/pkg/events"
 	"github.com/quadrille-dev/quadrille/pkg/events/eventstest"
 	"github.com/quadrille-dev/quadrille/pkg/events/transport"
+	"github.com/quadrille-dev/quadrille/verify/servicetest"
 )
 
 func TestJoin_StartsTheBookingOnceWhicheverComesFirst(t *testing.T) {
@@ -24,36 +25,36 @@ func TestJoin_StartsTheBookingOnceWhicheverComesFirst(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			d := newDepot(t)
-			d.deliver(t, arrive...)
-			r := d.wantRow(t, Booking)
+			s := newFixture(t)
+			s.Deliver(t, arrive...)
+			r := s.wantRow(t, Booking)
 			if diff := cmp.Diff(&home, r.Shipment.Address); diff != "" {
 				t.Errorf("address (-want +got):\n%s", diff)
 			}
 			if diff := cmp.Diff(goods, r.Shipment.Items); diff != "" {
 				t.Errorf("items (-want +got):\n%s", diff)
 			}
-			d.wantTold(t, bookingStarted)
+			s.WantPublished(t, bookingStarted)
 		})
 	}
 }
 
 func TestJoin_StartsTheBookingOnceWhenBothComeTogether(t *testing.T) {
 	t.Parallel()
-	d := newDepot(t)
+	s := newFixture(t)
 	ids := []string{"a", "b", "c", "d", "e", "f", "g", "h"}
 	for _, id := range ids {
 		created := order
 		created.OrderID = id
-		race(
-			func() { d.deliver(t, created) },
-			func() { d.deliver(t, contracts.PaymentProcessed{OrderID: id}) },
-			func() { d.deliver(t, contracts.PaymentProcessed{OrderID: id}) },
+		servicetest.Race(
+			func() { s.Deliver(t, created) },
+			func() { s.Deliver(t, contracts.PaymentProcessed{OrderID: id}) },
+			func() { s.Deliver(t, contracts.PaymentProcessed{OrderID: id}) },
 		)
 	}
-	d.stop()
+	s.Stop()
 	started := map[string]int{}
-	for _, e := range d.tr.Published() {
+	for _, e := range s.Transport.Published() {
 		started[e.Subject]++
 	}
 	for _, id := range ids {
@@ -65,81 +66,81 @@ func TestJoin_StartsTheBookingOnceWhenBothComeTogether(t *testing.T) {
 
 func TestBooking_TellsTheParcelAndItsWay(t *testing.T) {
 	t.Parallel()
-	d := newDepot(t)
-	d.deliver(t, order, paid, bookingStarted)
-	d.wantRow(t, Booked)
-	d.report(t, WebhookDispatched, WebhookDelivered)
-	d.wantRow(t, Delivered)
-	d.wantTold(t, bookingStarted, booked, dispatched, delivered)
+	s := newFixture(t)
+	s.Deliver(t, order, paid, bookingStarted)
+	s.wantRow(t, Booked)
+	s.report(t, WebhookDispatched, WebhookDelivered)
+	s.wantRow(t, Delivered)
+	s.WantPublished(t, bookingStarted, booked, dispatched, delivered)
 }
 
 func TestBooking_UndeliverableIsARefusal(t *testing.T) {
 	t.Parallel()
-	d := newDepot(t)
-	d.carrier.fail("book", answer(422, `{"code":"undeliverable","detail":"nobody lives there"}`))
-	d.deliver(t, order, paid, bookingStarted, customerCancels, orderIsCancelled)
-	d.wantRow(t, Failed)
-	d.wantTold(t, bookingStarted, contracts.ShipmentFailed{OrderID: "o", Detail: "nobody lives there"})
+	s := newFixture(t)
+	s.carrier.fail("book", answer(422, `{"code":"undeliverable","detail":"nobody lives there"}`))
+	s.Deliver(t, order, paid, bookingStarted, customerCancels, orderIsCancelled)
+	s.wantRow(t, Failed)
+	s.WantPublished(t, bookingStarted, contracts.ShipmentFailed{OrderID: "o", Detail: "nobody lives there"})
 }
 
 func TestBooking_PermanentFailureIsDeadLettered(t *testing.T) {
 	t.Parallel()
-	d := newDepot(t)
-	d.carrier.fail("book", answer(400, `{"code":"invalid_request"}`))
-	d.deliver(t, order, paid)
-	if v := d.tr.Deliver(t, bookingStarted); v.Action != transport.DeadLetter || v.Reason != transport.ReasonPermanent {
+	s := newFixture(t)
+	s.carrier.fail("book", answer(400, `{"code":"invalid_request"}`))
+	s.Deliver(t, order, paid)
+	if v := s.Transport.Deliver(t, bookingStarted); v.Action != transport.DeadLetter || v.Reason != transport.ReasonPermanent {
 		t.Errorf("verdict %+v", v)
 	}
-	d.wantRow(t, Booking)
-	d.wantTold(t, bookingStarted)
+	s.wantRow(t, Booking)
+	s.WantPublished(t, bookingStarted)
 }
 
 func TestBooking_WithoutAnAddressGoesToTheDeadLetters(t *testing.T) {
 	t.Parallel()
-	d := newDepot(t)
-	d.deliver(t, order, paid)
-	if err := d.db.Exec("UPDATE shipments SET address = NULL").Error; err != nil {
+	s := newFixture(t)
+	s.Deliver(t, order, paid)
+	if err := s.DB.Exec("UPDATE shipments SET address = NULL").Error; err != nil {
 		t.Fatal(err)
 	}
-	if v := d.tr.Deliver(t, bookingStarted); v.Action != transport.DeadLetter || v.Reason != transport.ReasonPermanent {
+	if v := s.Transport.Deliver(t, bookingStarted); v.Action != transport.DeadLetter || v.Reason != transport.ReasonPermanent {
 		t.Errorf("verdict %+v", v)
 	}
-	d.wantRow(t, Booking)
-	d.wantTold(t, bookingStarted)
+	s.wantRow(t, Booking)
+	s.WantPublished(t, bookingStarted)
 }
 
 func TestLog_HasALineForEachChangeOfState(t *testing.T) {
 	t.Parallel()
-	d := newDepot(t)
+	s := newFixture(t)
 	created := order
 	created.OrderID = "logged"
 	payment := contracts.PaymentProcessed{OrderID: "logged"}
-	d.deliver(t, created, payment, payment, contracts.OrderCancelRequested{OrderID: "logged", Reason: contracts.ReasonCustomer},
+	s.Deliver(t, created, payment, payment, contracts.OrderCancelRequested{OrderID: "logged", Reason: contracts.ReasonCustomer},
 		contracts.OrderCancelled{OrderID: "logged too"})
-	if diff := cmp.Diff([]string{"shipment booking", "shipment booking_cancel"}, logged.about("logged")); diff != "" {
+	if diff := cmp.Diff([]string{"shipment booking", "shipment booking_cancel"}, servicetest.LoggedAbout("logged")); diff != "" {
 		t.Errorf("lines (-want +got):\n%s", diff)
 	}
-	if diff := cmp.Diff([]string{"shipment cancelled"}, logged.about("logged too")); diff != "" {
+	if diff := cmp.Diff([]string{"shipment cancelled"}, servicetest.LoggedAbout("logged too")); diff != "" {
 		t.Errorf("lines (-want +got):\n%s", diff)
 	}
 }
 
 func TestBooking_IsRepeatedUntilItsAnswerIsHeard(t *testing.T) {
 	t.Parallel()
-	d := newDepot(t)
-	d.deliver(t, order, paid)
-	d.carrier.fail("book", hangUp, loseAnswer, answer(500, `{}`))
+	s := newFixture(t)
+	s.Deliver(t, order, paid)
+	s.carrier.fail("book", hangUp, loseAnswer, answer(500, `{}`))
 	for n := 1; n <= 3; n++ {
-		v := d.tr.Deliver(t, bookingStarted, eventstest.WithID("one"), eventstest.OnAttempt(n))
+		v := s.Transport.Deliver(t, bookingStarted, eventstest.WithID("one"), eventstest.OnAttempt(n))
 		if v.Action != transport.Retry {
 			t.Errorf("attempt %d: verdict %+v", n, v)
 		}
 	}
-	d.deliver(t, bookingStarted, bookingStarted) // the second one finds nothing to do
-	if n := d.carrier.count("book"); n != 4 {
+	s.Deliver(t, bookingStarted, bookingStarted) // the second one finds nothing to do
+	if n := s.carrier.count("book"); n != 4 {
 		t.Errorf("asked %d times, want 4", n)
 	}
-	d.wantTold(t, bookingStarted, booked)
+	s.WantPublished(t, bookingStarted, booked)
 }
 
 func TestCarrier_IsWaitedForWhileItIsAway(t *testing.T) {
@@ -151,11 +152,11 @@ func TestCarrier_IsWaitedForWhileItIsAway(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			d := newDepot(t)
-			d.carrier.fail("book", away, away)
-			d.carrier.fail("cancel", away)
-			d.deliver(t, order, paid, bookingStarted, customerCancels, cancelStarted) // one delivery each
-			d.wantTold(t, bookingStarted, booked, cancelStarted, cancelled(contracts.ReasonCustomer))
+			s := newFixture(t)
+			s.carrier.fail("book", away, away)
+			s.carrier.fail("cancel", away)
+			s.Deliver(t, order, paid, bookingStarted, customerCancels, cancelStarted) // one delivery each
+			s.WantPublished(t, bookingStarted, booked, cancelStarted, cancelled(contracts.ReasonCustomer))
 		})
 	}
 }
@@ -171,29 +172,29 @@ func TestCarrier_IsWaitedForWhileItRefusesConnections(t *testing.T) {
 		}
 		return dial(ctx, network, address)
 	}
-	d := newDepotWith(t, fake, carrier)
-	d.deliver(t, order, paid, bookingStarted) // one delivery, so no attempt was spent
+	s := newFixtureWith(t, fake, carrier)
+	s.Deliver(t, order, paid, bookingStarted) // one delivery, so no attempt was spent
 	if n := dials.Load(); n < 3 {
 		t.Errorf("%d connections were tried", n)
 	}
-	d.wantTold(t, bookingStarted, booked)
+	s.WantPublished(t, bookingStarted, booked)
 }
 
 // The customer cancels while the carrier is being asked: the row is not locked meanwhile.
 func TestCancel_DuringBookingAsksCarrierAfterwards(t *testing.T) {
 	t.Parallel()
-	d := newDepot(t)
-	d.deliver(t, order, paid)
-	d.carrier.fail("book", func(w http.ResponseWriter, effect func()) {
+	s := newFixture(t)
+	s.Deliver(t, order, paid)
+	s.carrier.fail("book", func(w http.ResponseWriter, effect func()) {
 		effect()
-		d.deliver(t, customerCancels)
+		s.Deliver(t, customerCancels)
 		answer(200, `{"id":"shp_o","state":"booked"}`)(w, nil)
 	})
-	d.deliver(t, bookingStarted)
-	d.wantRow(t, Cancelling)
-	d.deliver(t, cancelStarted)
-	d.wantRow(t, Cancelled)
-	d.wantTold(t, bookingStarted, cancelStarted, cancelled(contracts.ReasonCustomer))
+	s.Deliver(t, bookingStarted)
+	s.wantRow(t, Cancelling)
+	s.Deliver(t, cancelStarted)
+	s.wantRow(t, Cancelled)
+	s.WantPublished(t, bookingStarted, cancelStarted, cancelled(contracts.ReasonCustomer))
 }
 
 func TestCancel_HasTheCarrierDecideOnce(t *testing.T) {
@@ -208,19 +209,19 @@ func TestCancel_HasTheCarrierDecideOnce(t *testing.T) {
 	} {
 		t.Run(state, func(t *testing.T) {
 			t.Parallel()
-			d := newDepot(t)
-			d.deliver(t, order, paid, bookingStarted, customerCancels)
-			d.carrier.set("shp_o", state)
-			d.carrier.fail("cancel", loseAnswer)
-			if v := d.tr.Deliver(t, cancelStarted, eventstest.WithID("one")); v.Action != transport.Retry {
+			s := newFixture(t)
+			s.Deliver(t, order, paid, bookingStarted, customerCancels)
+			s.carrier.set("shp_o", state)
+			s.carrier.fail("cancel", loseAnswer)
+			if v := s.Transport.Deliver(t, cancelStarted, eventstest.WithID("one")); v.Action != transport.Retry {
 				t.Errorf("verdict %+v", v)
 			}
-			d.deliver(t, cancelStarted, cancelStarted) // the second one finds nothing to do
-			if n := d.carrier.count("cancel"); n != 2 {
+			s.Deliver(t, cancelStarted, cancelStarted) // the second one finds nothing to do
+			if n := s.carrier.count("cancel"); n != 2 {
 				t.Errorf("asked %d times, want 2", n)
 			}
-			d.wantRow(t, c.ends)
-			d.wantTold(t, append([]events.ETO{bookingStarted, booked, cancelStarted}, c.told...)...)
+			s.wantRow(t, c.ends)
+			s.WantPublished(t, append([]events.ETO{bookingStarted, booked, cancelStarted}, c.told...)...)
 		})
 	}
 }
@@ -228,16 +229,16 @@ func TestCancel_HasTheCarrierDecideOnce(t *testing.T) {
 // The notice overtakes the carrier's answer to the cancellation: both say the same, it is told once.
 func TestCancel_TooLateIsPublishedOnce(t *testing.T) {
 	t.Parallel()
-	d := newDepot(t)
-	d.deliver(t, order, paid, bookingStarted, customerCancels)
-	d.carrier.set("shp_o", "dispatched")
-	d.carrier.fail("cancel", func(w http.ResponseWriter, _ func()) {
-		d.report(t, WebhookDelivered, WebhookDispatched)
+	s := newFixture(t)
+	s.Deliver(t, order, paid, bookingStarted, customerCancels)
+	s.carrier.set("shp_o", "dispatched")
+	s.carrier.fail("cancel", func(w http.ResponseWriter, _ func()) {
+		s.report(t, WebhookDelivered, WebhookDispatched)
 		answer(409, `{"code":"dispatched","id":"shp_o","tracking":"QD1"}`)(w, nil)
 	})
-	d.deliver(t, cancelStarted)
-	d.wantRow(t, Delivered)
-	d.wantTold(t, bookingStarted, booked, cancelStarted, dispatched, refusedDispatched, delivered)
+	s.Deliver(t, cancelStarted)
+	s.wantRow(t, Delivered)
+	s.WantPublished(t, bookingStarted, booked, cancelStarted, dispatched, refusedDispatched, delivered)
 }
 
 func TestCancel_ByTheDeadlineYieldsToAPayment(t *testing.T) {
@@ -258,10 +259,10 @@ func TestCancel_ByTheDeadlineYieldsToAPayment(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			d := newDepot(t)
-			d.deliver(t, c.arrive...)
-			d.wantRow(t, c.state)
-			d.wantTold(t, c.told...)
+			s := newFixture(t)
+			s.Deliver(t, c.arrive...)
+			s.wantRow(t, c.state)
+			s.WantPublished(t, c.told...)
 		})
 	}
 }

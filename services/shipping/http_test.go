@@ -13,6 +13,7 @@ import (
 	"github.com/quadrille-dev/quadrille/contracts"
 	"github.com/quadrille-dev/quadrille/pkg/events"
 	"github.com/quadrille-dev/quadrille/pkg/events/eventstest"
+	"github.com/quadrille-dev/quadrille/verify/servicetest"
 )
 
 func TestGetShipment_ShowsHowItStands(t *testing.T) {
@@ -42,10 +43,10 @@ func TestGetShipment_ShowsHowItStands(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			d := newDepot(t)
-			d.deliver(t, c.arrive...)
-			d.report(t, c.notices...)
-			rec := d.get(t, "/api/v1/shipments/o")
+			s := newFixture(t)
+			s.Deliver(t, c.arrive...)
+			s.report(t, c.notices...)
+			rec := s.Get(t, "/api/v1/shipments/o")
 			var got shipmentResponse
 			if err := json.Unmarshal(rec.Body.Bytes(), &got); err != nil || rec.Code != http.StatusOK {
 				t.Fatalf("%d %s: %v", rec.Code, rec.Body, err)
@@ -63,9 +64,9 @@ func TestGetShipment_ShowsHowItStands(t *testing.T) {
 
 func TestGetShipment_UnknownIsNotFound(t *testing.T) {
 	t.Parallel()
-	service := newDepot(t)
+	service := newFixture(t)
 	for _, id := range []string{"nobody", "%00", "%ff"} {
-		rec := service.get(t, "/api/v1/shipments/"+id)
+		rec := service.Get(t, "/api/v1/shipments/"+id)
 		if rec.Code != http.StatusNotFound || rec.Header().Get("Content-Type") != "application/problem+json" {
 			t.Errorf("%s: %d %s %s", id, rec.Code, rec.Header().Get("Content-Type"), rec.Body)
 		}
@@ -82,37 +83,37 @@ func TestCarrierWebhook_IsTakenOnceInAnyOrder(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			d := newDepot(t)
-			d.deliver(t, order, paid) // and the answer to the booking is still on its way
-			d.report(t, kinds...)
-			d.deliver(t, bookingStarted)
-			d.wantRow(t, Delivered)
-			if n := d.carrier.count("book"); n != 0 {
+			s := newFixture(t)
+			s.Deliver(t, order, paid) // and the answer to the booking is still on its way
+			s.report(t, kinds...)
+			s.Deliver(t, bookingStarted)
+			s.wantRow(t, Delivered)
+			if n := s.carrier.count("book"); n != 0 {
 				t.Errorf("booked %d times more", n)
 			}
-			d.wantTold(t, bookingStarted, dispatched, delivered)
+			s.WantPublished(t, bookingStarted, dispatched, delivered)
 		})
 	}
 }
 
 func TestCarrierWebhook_ConcurrentRepeatsApplyOnce(t *testing.T) {
 	t.Parallel()
-	d := newDepot(t)
-	d.deliver(t, order, paid, bookingStarted)
-	both := func() { d.report(t, WebhookDispatched, WebhookDelivered) }
-	race(both, both, both, both, both, both)
-	d.wantRow(t, Delivered)
-	d.wantTold(t, bookingStarted, booked, dispatched, delivered)
+	s := newFixture(t)
+	s.Deliver(t, order, paid, bookingStarted)
+	both := func() { s.report(t, WebhookDispatched, WebhookDelivered) }
+	servicetest.Race(both, both, both, both, both, both)
+	s.wantRow(t, Delivered)
+	s.WantPublished(t, bookingStarted, booked, dispatched, delivered)
 }
 
 func TestCarrierWebhook_BelongsToTheFlowOfItsOrder(t *testing.T) {
 	t.Parallel()
-	d := newDepot(t)
+	s := newFixture(t)
 	for _, eto := range []events.ETO{order, paid} {
-		d.tr.Deliver(t, eto, eventstest.WithCorrelation("flow-7"), eventstest.WithTenant("acme"))
+		s.Transport.Deliver(t, eto, eventstest.WithCorrelation("flow-7"), eventstest.WithTenant("acme"))
 	}
-	d.report(t, WebhookDispatched)
-	e := d.tr.WaitFor(t, dispatched.EventType(), "o")
+	s.report(t, WebhookDispatched)
+	e := s.Transport.WaitFor(t, dispatched.EventType(), "o")
 	got := []string{e.CorrelationID, e.TenantID, e.CausationID}
 	if diff := cmp.Diff([]string{"flow-7", "acme", "n-shipment.dispatched"}, got); diff != "" {
 		t.Errorf("correlation, tenant, causation (-want +got):\n%s", diff)
@@ -121,8 +122,8 @@ func TestCarrierWebhook_BelongsToTheFlowOfItsOrder(t *testing.T) {
 
 func TestCarrierWebhook_IsRefused(t *testing.T) {
 	t.Parallel()
-	d := newDepot(t)
-	d.deliver(t, order, paid, bookingStarted)
+	s := newFixture(t)
+	s.Deliver(t, order, paid, bookingStarted)
 	now := time.Now()
 	good := notice(WebhookDispatched, "o")
 	for name, c := range map[string]struct {
@@ -140,7 +141,7 @@ func TestCarrierWebhook_IsRefused(t *testing.T) {
 		"of an unknown type":    {notice("shipment.lost", "o"), sign(secret, now, notice("shipment.lost", "o")), 400, "type"},
 		"too large":             {strings.Repeat(" ", 2<<20), "t=1,v1=00", 413, ""},
 	} {
-		t.Run(name, func(t *testing.T) { wantRefused(t, d, c.body, c.signature, c.status, c.field) })
+		t.Run(name, func(t *testing.T) { wantRefused(t, s, c.body, c.signature, c.status, c.field) })
 	}
 	change := func(t *testing.T, change func(fields map[string]any), field string) {
 		var fields map[string]any
@@ -149,7 +150,7 @@ func TestCarrierWebhook_IsRefused(t *testing.T) {
 		}
 		change(fields)
 		body, _ := json.Marshal(fields)
-		wantRefused(t, d, string(body), sign(secret, now, string(body)), 400, field)
+		wantRefused(t, s, string(body), sign(secret, now, string(body)), 400, field)
 	}
 	for _, field := range []string{"id", "reference", "shipmentId"} {
 		t.Run("without "+field, func(t *testing.T) {
@@ -163,19 +164,19 @@ func TestCarrierWebhook_IsRefused(t *testing.T) {
 			})
 		}
 	}
-	d.wantRow(t, Booked)
-	d.wantTold(t, bookingStarted, booked)
+	s.wantRow(t, Booked)
+	s.WantPublished(t, bookingStarted, booked)
 }
 
 // Nothing has been booked yet, so the carrier is told to come back.
 func TestCarrierWebhook_BeforeBookingIsRepeated(t *testing.T) {
 	t.Parallel()
-	d := newDepot(t)
-	d.deliver(t, order)
+	s := newFixture(t)
+	s.Deliver(t, order)
 	body := notice(WebhookDispatched, "o")
-	wantRefused(t, d, body, sign(secret, time.Now(), body), http.StatusNotFound, "")
-	d.wantRow(t, Waiting)
-	d.wantTold(t)
+	wantRefused(t, s, body, sign(secret, time.Now(), body), http.StatusNotFound, "")
+	s.wantRow(t, Waiting)
+	s.WantPublished(t)
 }
 
 func TestCarrierWebhook_ForbiddenParcelIsLogged(t *testing.T) {
@@ -190,20 +191,20 @@ func TestCarrierWebhook_ForbiddenParcelIsLogged(t *testing.T) {
 	} {
 		t.Run(id, func(t *testing.T) {
 			t.Parallel()
-			d := newDepot(t)
+			s := newFixture(t)
 			created := order
 			created.OrderID = id
 			if end.book == nil {
-				d.deliver(t, created, contracts.OrderCancelled{OrderID: id})
+				s.Deliver(t, created, contracts.OrderCancelled{OrderID: id})
 			} else {
-				d.carrier.fail("book", end.book)
-				d.deliver(t, created, contracts.PaymentProcessed{OrderID: id}, contracts.ShipmentBookingRequested{OrderID: id})
+				s.carrier.fail("book", end.book)
+				s.Deliver(t, created, contracts.PaymentProcessed{OrderID: id}, contracts.ShipmentBookingRequested{OrderID: id})
 			}
 			body := notice(WebhookDispatched, id)
-			if rec := d.post(t, body, sign(secret, time.Now(), body)); rec.Code != http.StatusNoContent {
+			if rec := s.post(t, body, sign(secret, time.Now(), body)); rec.Code != http.StatusNoContent {
 				t.Errorf("%d %s", rec.Code, rec.Body)
 			}
-			lines := logged.about(id)
+			lines := servicetest.LoggedAbout(id)
 			if last := lines[max(0, len(lines)-2):]; !cmp.Equal(last, []string{end.state, alarm}) {
 				t.Errorf("logged %q", lines)
 			}
@@ -211,9 +212,9 @@ func TestCarrierWebhook_ForbiddenParcelIsLogged(t *testing.T) {
 	}
 }
 
-func wantRefused(t *testing.T, d *depot, body, signature string, status int, field string) {
+func wantRefused(t *testing.T, s *fixture, body, signature string, status int, field string) {
 	t.Helper()
-	rec := d.post(t, body, signature)
+	rec := s.post(t, body, signature)
 	var problem struct{ Errors []struct{ Field string } }
 	if err := json.Unmarshal(rec.Body.Bytes(), &problem); err != nil || rec.Code != status {
 		t.Fatalf("%d %s, want %d: %v", rec.Code, rec.Body, status, err)

@@ -12,24 +12,8 @@ import (
 	"github.com/quadrille-dev/quadrille/pkg/events"
 	"github.com/quadrille-dev/quadrille/pkg/events/eventstest"
 	"github.com/quadrille-dev/quadrille/pkg/events/transport"
+	"github.com/quadrille-dev/quadrille/verify/servicetest"
 )
-
-// race calls all at the same moment and waits until they are done.
-func race(all ...func()) {
-	var ready, done sync.WaitGroup
-	barrier := make(chan struct{})
-	ready.Add(len(all))
-	for _, f := range all {
-		done.Go(func() {
-			ready.Done()
-			<-barrier
-			f()
-		})
-	}
-	ready.Wait()
-	close(barrier)
-	done.Wait()
-}
 
 // many are the orders of one race. The log is kept by order, so the ids are the test's own.
 func many(t *testing.T) []string {
@@ -69,44 +53,44 @@ func deadlineCancelsFor(id string) contracts.OrderCancelRequested {
 func parcelOf(id string) string { return "shp_" + id }
 
 // tell is a delivery to be raced: its reaction must be done with the event at the first attempt.
-func (d *depot) tell(t *testing.T, eto events.ETO, opts ...eventstest.DeliverOption) func() {
+func (s *fixture) tell(t *testing.T, eto events.ETO, opts ...eventstest.DeliverOption) func() {
 	return func() {
-		if v := d.tr.Deliver(t, eto, opts...); v.Action != transport.Ack {
+		if v := s.Transport.Deliver(t, eto, opts...); v.Action != transport.Ack {
 			t.Errorf("%s about %s: verdict %+v", eto.EventType(), eto.Subject(), v)
 		}
 	}
 }
 
 // fetch is the carrier's driver, to be raced: a parcel that is still booked is taken away, and reported.
-func (d *depot) fetch(t *testing.T, id string) func() {
+func (s *fixture) fetch(t *testing.T, id string) func() {
 	return func() {
-		if d.carrier.fetch(parcelOf(id)) {
-			d.reportOf(t, id, WebhookDispatched)
+		if s.carrier.fetch(parcelOf(id)) {
+			s.reportOf(t, id, WebhookDispatched)
 		}
 	}
 }
 
 // settle is the rest of the way: what shipping tells itself is delivered, each event twice and all at once, until
 // nothing is left.
-func (d *depot) settle(t *testing.T) {
+func (s *fixture) settle(t *testing.T) {
 	t.Helper()
 	heard := 0
 	for {
-		told := d.published(t)
+		told := s.AwaitPublished(t)
 		var next []func()
 		for _, e := range told[heard:] {
 			switch e.Type {
 			case bookingStarted.EventType():
-				next = append(next, slices.Repeat([]func(){d.tell(t, bookingStartedFor(e.Subject), eventstest.WithID(e.ID))}, 2)...)
+				next = append(next, slices.Repeat([]func(){s.tell(t, bookingStartedFor(e.Subject), eventstest.WithID(e.ID))}, 2)...)
 			case cancelStarted.EventType():
-				next = append(next, slices.Repeat([]func(){d.tell(t, cancelStartedFor(e.Subject), eventstest.WithID(e.ID))}, 2)...)
+				next = append(next, slices.Repeat([]func(){s.tell(t, cancelStartedFor(e.Subject), eventstest.WithID(e.ID))}, 2)...)
 			}
 		}
 		if len(next) == 0 {
 			return
 		}
 		heard = len(told)
-		race(next...)
+		servicetest.Race(next...)
 	}
 }
 
@@ -155,15 +139,15 @@ func (e ending) with(eto events.ETO) ending {
 }
 
 // wantEnding checks that the order has ended in one of these ways, and answers which.
-func (d *depot) wantEnding(t *testing.T, id string, possible ...ending) int {
+func (s *fixture) wantEnding(t *testing.T, id string, possible ...ending) int {
 	t.Helper()
-	r, err := findShipment(d.db, id)
+	r, err := findShipment(s.DB, id)
 	if err != nil {
 		t.Fatal(err)
 	}
-	got := ending{State: r.Shipment.State, Parcel: d.carrier.state(parcelOf(id)), Reason: r.Shipment.Reason, Tracking: r.Shipment.Tracking}
+	got := ending{State: r.Shipment.State, Parcel: s.carrier.state(parcelOf(id)), Reason: r.Shipment.Reason, Tracking: r.Shipment.Tracking}
 	steps := map[string]int{}
-	for _, e := range d.tr.Published() {
+	for _, e := range s.Transport.Published() {
 		switch {
 		case e.Subject != id:
 		case e.Type == bookingStarted.EventType(), e.Type == booked.EventType(), e.Type == cancelStarted.EventType():
@@ -180,7 +164,7 @@ func (d *depot) wantEnding(t *testing.T, id string, possible ...ending) int {
 	if steps[booked.EventType()] > 1 || steps[cancelStarted.EventType()] > 1 {
 		t.Errorf("told about %s: %v", id, steps)
 	}
-	if said := logged.about(id); slices.Contains(said, "the carrier has a parcel that must not leave") {
+	if said := servicetest.LoggedAbout(id); slices.Contains(said, "the carrier has a parcel that must not leave") {
 		t.Errorf("log about %s: %q", id, said)
 	}
 	if r.Shipment.Address != nil && got.State != Booked {
@@ -196,11 +180,11 @@ func (d *depot) wantEnding(t *testing.T, id string, possible ...ending) int {
 }
 
 // wantEndings checks each order, and notes how often each ending occurred.
-func (d *depot) wantEndings(t *testing.T, ids []string, possible ...ending) {
+func (s *fixture) wantEndings(t *testing.T, ids []string, possible ...ending) {
 	t.Helper()
 	occurred := make([]int, len(possible))
 	for _, id := range ids {
-		if i := d.wantEnding(t, id, possible...); i >= 0 {
+		if i := s.wantEnding(t, id, possible...); i >= 0 {
 			occurred[i]++
 		}
 	}
@@ -208,48 +192,48 @@ func (d *depot) wantEndings(t *testing.T, ids []string, possible ...ending) {
 }
 
 // bringToBooking has the orders where their booking is to be made.
-func (d *depot) bringToBooking(t *testing.T, ids []string) {
+func (s *fixture) bringToBooking(t *testing.T, ids []string) {
 	t.Helper()
 	for _, id := range ids {
-		d.deliver(t, orderFor(id), paidFor(id))
+		s.Deliver(t, orderFor(id), paidFor(id))
 	}
 }
 
 // bringToBooked has the orders booked.
-func (d *depot) bringToBooked(t *testing.T, ids []string) {
+func (s *fixture) bringToBooked(t *testing.T, ids []string) {
 	t.Helper()
-	d.bringToBooking(t, ids)
-	d.settle(t)
+	s.bringToBooking(t, ids)
+	s.settle(t)
 }
 
 func TestRace_CancellationAgainstTheBooking(t *testing.T) {
 	t.Parallel()
-	d := newDepot(t)
+	s := newFixture(t)
 	ids := many(t)
-	d.bringToBooking(t, ids)
+	s.bringToBooking(t, ids)
 
 	var all []func()
 	for _, id := range ids {
-		all = append(all, d.tell(t, bookingStartedFor(id)), d.tell(t, customerCancelsFor(id)), d.tell(t, bookingStartedFor(id)))
+		all = append(all, s.tell(t, bookingStartedFor(id)), s.tell(t, customerCancelsFor(id)), s.tell(t, bookingStartedFor(id)))
 	}
-	race(all...)
-	d.settle(t)
+	servicetest.Race(all...)
+	s.settle(t)
 
-	d.wantEndings(t, ids, endedCancelled)
+	s.wantEndings(t, ids, endedCancelled)
 }
 
 // The carrier has the request in its hands, or has made the booking already, when the customer cancels: before its
 // answer, or together with it.
 func TestRace_CancellationDuringBooking(t *testing.T) {
 	t.Parallel()
-	d := newDepot(t)
+	s := newFixture(t)
 	ids := many(t)
 	asked, answers := map[string]chan struct{}{}, map[string]chan struct{}{}
 	done := map[string]bool{} // the booking is made, and only the answer is held
 	for i, id := range ids {
 		asked[parcelOf(id)], answers[parcelOf(id)], done[parcelOf(id)] = make(chan struct{}), make(chan struct{}), i%2 == 0
 	}
-	d.carrier.during = func(op, parcel string, effect func()) {
+	s.carrier.during = func(op, parcel string, effect func()) {
 		if op != "book" {
 			effect()
 			return
@@ -263,17 +247,17 @@ func TestRace_CancellationDuringBooking(t *testing.T) {
 			effect()
 		}
 	}
-	d.bringToBooking(t, ids)
+	s.bringToBooking(t, ids)
 
 	before, together := ids[:6], ids[6:]
 	var all []func()
 	for _, id := range ids {
-		all = append(all, d.tell(t, bookingStartedFor(id)))
+		all = append(all, s.tell(t, bookingStartedFor(id)))
 	}
 	for _, id := range before {
 		all = append(all, func() {
 			<-asked[parcelOf(id)]
-			d.deliver(t, customerCancelsFor(id))
+			s.Deliver(t, customerCancelsFor(id))
 			close(answers[parcelOf(id)])
 		})
 	}
@@ -281,55 +265,55 @@ func TestRace_CancellationDuringBooking(t *testing.T) {
 		all = append(all, func() {
 			<-asked[parcelOf(id)]
 			close(answers[parcelOf(id)])
-			d.deliver(t, customerCancelsFor(id))
+			s.Deliver(t, customerCancelsFor(id))
 		})
 	}
-	race(all...)
-	d.settle(t)
+	servicetest.Race(all...)
+	s.settle(t)
 
-	d.wantEndings(t, ids, endedCancelled)
+	s.wantEndings(t, ids, endedCancelled)
 }
 
 // The driver comes while the booking's answer is still under way. Some of the customers cancel.
 func TestRace_HandOverThatOvertakesTheBooking(t *testing.T) {
 	t.Parallel()
-	d := newDepot(t)
+	s := newFixture(t)
 	ids := many(t)
 	cancelled, wanted := ids[:14], ids[14:]
 	exists := map[string]chan struct{}{}
 	for _, id := range ids {
 		exists[parcelOf(id)] = make(chan struct{})
 	}
-	d.carrier.during = func(op, parcel string, effect func()) {
+	s.carrier.during = func(op, parcel string, effect func()) {
 		effect()
 		if op == "book" {
 			close(exists[parcel])
 		}
 	}
-	d.bringToBooking(t, ids)
+	s.bringToBooking(t, ids)
 
 	var all []func()
 	for _, id := range ids {
-		all = append(all, d.tell(t, bookingStartedFor(id)), func() {
+		all = append(all, s.tell(t, bookingStartedFor(id)), func() {
 			<-exists[parcelOf(id)]
-			d.fetch(t, id)()
+			s.fetch(t, id)()
 		})
 	}
 	for _, id := range cancelled {
-		all = append(all, d.tell(t, customerCancelsFor(id)))
+		all = append(all, s.tell(t, customerCancelsFor(id)))
 	}
-	race(all...)
-	d.settle(t)
+	servicetest.Race(all...)
+	s.settle(t)
 
-	d.wantEndings(t, cancelled, endedDispatched)
-	d.wantEndings(t, wanted, ended(Dispatched, "dispatched", "", dispatched))
+	s.wantEndings(t, cancelled, endedDispatched)
+	s.wantEndings(t, wanted, ended(Dispatched, "dispatched", "", dispatched))
 }
 
 // The driver comes when the customer cancels; or just before the carrier is asked, so that its refusal and its notice
 // arrive at once, or the notice much later; or just after. It is the carrier who decides.
 func TestRace_CancellationAgainstTheHandOver(t *testing.T) {
 	t.Parallel()
-	d := newDepot(t)
+	s := newFixture(t)
 	ids := many(t)
 	booked, before, unreported, after := ids[:5], ids[5:10], ids[10:15], ids[15:]
 	asked, askFor := map[string]chan struct{}{}, map[string]func(){}
@@ -337,7 +321,7 @@ func TestRace_CancellationAgainstTheHandOver(t *testing.T) {
 		asked[id] = make(chan struct{})
 		askFor[parcelOf(id)] = sync.OnceFunc(func() { close(asked[id]) })
 	}
-	d.carrier.during = func(op, parcel string, effect func()) {
+	s.carrier.during = func(op, parcel string, effect func()) {
 		ask := askFor[parcel]
 		switch {
 		case op != "cancel" || ask == nil:
@@ -346,152 +330,152 @@ func TestRace_CancellationAgainstTheHandOver(t *testing.T) {
 			effect()
 			ask()
 		default:
-			d.carrier.fetch(parcel)
+			s.carrier.fetch(parcel)
 			ask()
 			effect()
 		}
 	}
-	d.bringToBooked(t, ids)
+	s.bringToBooked(t, ids)
 
 	var all []func()
 	for _, id := range booked {
-		all = append(all, d.tell(t, customerCancelsFor(id)), d.fetch(t, id))
+		all = append(all, s.tell(t, customerCancelsFor(id)), s.fetch(t, id))
 	}
 	for id, asked := range asked {
-		d.deliver(t, customerCancelsFor(id))
-		all = append(all, d.tell(t, cancelStartedFor(id)), d.tell(t, cancelStartedFor(id)), func() {
+		s.Deliver(t, customerCancelsFor(id))
+		all = append(all, s.tell(t, cancelStartedFor(id)), s.tell(t, cancelStartedFor(id)), func() {
 			<-asked
-			d.fetch(t, id)() // in vain: it was cancelled, or is gone
+			s.fetch(t, id)() // in vain: it was cancelled, or is gone
 			if slices.Contains(before, id) {
-				d.reportOf(t, id, WebhookDispatched)
+				s.reportOf(t, id, WebhookDispatched)
 			}
 		})
 	}
-	race(all...)
-	d.settle(t)
+	servicetest.Race(all...)
+	s.settle(t)
 
-	d.wantEndings(t, slices.Concat(booked, before, unreported), endedDispatched)
-	d.wantEndings(t, after, endedCancelled)
+	s.wantEndings(t, slices.Concat(booked, before, unreported), endedDispatched)
+	s.wantEndings(t, after, endedCancelled)
 	for _, id := range unreported {
-		d.reportOf(t, id, WebhookDispatched)
+		s.reportOf(t, id, WebhookDispatched)
 	}
-	d.settle(t)
-	d.wantEndings(t, unreported, endedDispatched)
+	s.settle(t)
+	s.wantEndings(t, unreported, endedDispatched)
 }
 
 // The parcel has left. Both notices, the customer's cancellation and the carrier's refusal arrive at once.
 func TestRace_NoticesAgainstTheCancellation(t *testing.T) {
 	t.Parallel()
-	d := newDepot(t)
+	s := newFixture(t)
 	ids := many(t)
 	booked, cancelling := ids[:10], ids[10:]
-	d.bringToBooked(t, ids)
+	s.bringToBooked(t, ids)
 	for _, id := range cancelling {
-		d.deliver(t, customerCancelsFor(id))
+		s.Deliver(t, customerCancelsFor(id))
 	}
 
 	var all []func()
 	for _, id := range ids {
-		d.carrier.set(parcelOf(id), "delivered")
+		s.carrier.set(parcelOf(id), "delivered")
 		for _, kind := range []CarrierWebhookType{WebhookDispatched, WebhookDelivered, WebhookDelivered} {
-			all = append(all, func() { d.reportOf(t, id, kind) })
+			all = append(all, func() { s.reportOf(t, id, kind) })
 		}
 	}
 	for _, id := range booked {
-		all = append(all, d.tell(t, customerCancelsFor(id)))
+		all = append(all, s.tell(t, customerCancelsFor(id)))
 	}
 	for _, id := range cancelling {
-		all = append(all, d.tell(t, cancelStartedFor(id)), d.tell(t, cancelStartedFor(id)))
+		all = append(all, s.tell(t, cancelStartedFor(id)), s.tell(t, cancelStartedFor(id)))
 	}
-	race(all...)
-	d.settle(t)
+	servicetest.Race(all...)
+	s.settle(t)
 
 	refusedBetween := ended(Delivered, "delivered", "", dispatched, delivered, refusedDispatched)
-	d.wantEndings(t, ids, endedDelivered, refusedBetween)
+	s.wantEndings(t, ids, endedDelivered, refusedBetween)
 }
 
 // The same request comes twice and another with it: to orders that are booked, being booked, and not paid for yet.
 func TestRace_CancellationSeveralTimesAtOnce(t *testing.T) {
 	t.Parallel()
-	d := newDepot(t)
+	s := newFixture(t)
 	ids := many(t)
 	booked, booking, waiting := ids[:7], ids[7:14], ids[14:]
-	d.bringToBooked(t, booked)
-	d.bringToBooking(t, booking)
+	s.bringToBooked(t, booked)
+	s.bringToBooking(t, booking)
 
 	var all []func()
 	for _, id := range ids {
-		same := d.tell(t, customerCancelsFor(id), eventstest.WithID("cancel-"+id))
-		all = append(all, same, same, d.tell(t, customerCancelsFor(id)))
+		same := s.tell(t, customerCancelsFor(id), eventstest.WithID("cancel-"+id))
+		all = append(all, same, same, s.tell(t, customerCancelsFor(id)))
 	}
 	for _, id := range booking {
-		all = append(all, d.tell(t, bookingStartedFor(id)))
+		all = append(all, s.tell(t, bookingStartedFor(id)))
 	}
 	for _, id := range waiting {
-		all = append(all, d.tell(t, orderFor(id)))
+		all = append(all, s.tell(t, orderFor(id)))
 	}
-	race(all...)
-	d.settle(t)
+	servicetest.Race(all...)
+	s.settle(t)
 
-	d.wantEndings(t, slices.Concat(booked, booking), endedCancelled)
-	d.wantEndings(t, waiting, endedNeverBegun)
+	s.wantEndings(t, slices.Concat(booked, booking), endedCancelled)
+	s.wantEndings(t, waiting, endedNeverBegun)
 }
 
 // The customer gets their way whether or not the deadline, which yields to a payment, was first.
 func TestRace_CustomerAndDeadlineAtOnce(t *testing.T) {
 	t.Parallel()
-	d := newDepot(t)
+	s := newFixture(t)
 	ids := many(t)
 	booked, booking, waiting, joining := ids[:5], ids[5:10], ids[10:15], ids[15:]
-	d.bringToBooked(t, booked)
-	d.bringToBooking(t, booking)
+	s.bringToBooked(t, booked)
+	s.bringToBooking(t, booking)
 
 	var all []func()
 	for _, id := range ids {
-		all = append(all, d.tell(t, customerCancelsFor(id)), d.tell(t, deadlineCancelsFor(id)))
+		all = append(all, s.tell(t, customerCancelsFor(id)), s.tell(t, deadlineCancelsFor(id)))
 	}
 	for _, id := range booking {
-		all = append(all, d.tell(t, bookingStartedFor(id)))
+		all = append(all, s.tell(t, bookingStartedFor(id)))
 	}
 	for _, id := range joining {
-		all = append(all, d.tell(t, orderFor(id)), d.tell(t, paidFor(id)))
+		all = append(all, s.tell(t, orderFor(id)), s.tell(t, paidFor(id)))
 	}
-	race(all...)
-	d.settle(t)
+	servicetest.Race(all...)
+	s.settle(t)
 
-	d.wantEndings(t, slices.Concat(booked, booking), endedCancelled, endedCancelled.with(refusedPaid))
-	d.wantEndings(t, waiting, endedNeverBegun, endedOverdue)
-	d.wantEndings(t, joining, endedNeverBegun, endedNeverBegun.with(refusedPaid), endedOverdue,
+	s.wantEndings(t, slices.Concat(booked, booking), endedCancelled, endedCancelled.with(refusedPaid))
+	s.wantEndings(t, waiting, endedNeverBegun, endedOverdue)
+	s.wantEndings(t, joining, endedNeverBegun, endedNeverBegun.with(refusedPaid), endedOverdue,
 		endedCancelled, endedCancelled.with(refusedPaid))
 }
 
 // The deadline either comes in time, and nothing is booked, or is refused because of the payment.
 func TestRace_DeadlineAgainstThePayment(t *testing.T) {
 	t.Parallel()
-	d := newDepot(t)
+	s := newFixture(t)
 	ids := many(t)
 	ordered, unknown, paid := ids[:8], ids[8:15], ids[15:]
 	for _, id := range ordered {
-		d.deliver(t, orderFor(id))
+		s.Deliver(t, orderFor(id))
 	}
 	for _, id := range paid {
-		d.deliver(t, paidFor(id))
+		s.Deliver(t, paidFor(id))
 	}
 
 	var all []func()
 	for _, id := range ids {
-		deadline := d.tell(t, deadlineCancelsFor(id), eventstest.WithID("deadline-"+id))
+		deadline := s.tell(t, deadlineCancelsFor(id), eventstest.WithID("deadline-"+id))
 		all = append(all, deadline, deadline)
 	}
 	for _, id := range slices.Concat(unknown, paid) {
-		all = append(all, d.tell(t, orderFor(id)))
+		all = append(all, s.tell(t, orderFor(id)))
 	}
 	for _, id := range slices.Concat(ordered, unknown) {
-		all = append(all, d.tell(t, paidFor(id)))
+		all = append(all, s.tell(t, paidFor(id)))
 	}
-	race(all...)
-	d.settle(t)
+	servicetest.Race(all...)
+	s.settle(t)
 
-	d.wantEndings(t, slices.Concat(ordered, unknown), endedOverdue, endedBooked)
-	d.wantEndings(t, paid, endedBooked)
+	s.wantEndings(t, slices.Concat(ordered, unknown), endedOverdue, endedBooked)
+	s.wantEndings(t, paid, endedBooked)
 }

@@ -10,7 +10,7 @@ import (
 // A row that is gone under its lock is a fault of ours, and must not pass for an order that nobody knows.
 func TestStore_FailsIfTheLockedRowIsGone(t *testing.T) {
 	t.Parallel()
-	err := storeShipment(t.Context(), newDepot(t).db, NewShipment("nobody"), time.Now())
+	err := storeShipment(t.Context(), newFixture(t).DB, NewShipment("nobody"), time.Now())
 	if err == nil || errors.Is(err, errUnknownOrder) || !strings.Contains(err.Error(), "locked row not found") {
 		t.Errorf("got %v", err)
 	}
@@ -18,9 +18,9 @@ func TestStore_FailsIfTheLockedRowIsGone(t *testing.T) {
 
 func TestStore_TakesNoStateThatIsNotKnown(t *testing.T) {
 	t.Parallel()
-	d := newDepot(t)
-	d.deliver(t, paid)
-	err := storeShipment(t.Context(), d.db, Shipment{OrderID: "o", State: "lost"}, time.Now())
+	s := newFixture(t)
+	s.Deliver(t, paid)
+	err := storeShipment(t.Context(), s.DB, Shipment{OrderID: "o", State: "lost"}, time.Now())
 	if err == nil || !strings.Contains(err.Error(), "shipments_state_known") {
 		t.Errorf("got %v", err)
 	}

@@ -47,7 +47,7 @@ func Watch(ctx context.Context, checker *Checker, every time.Duration, listen st
 	}
 	router := httpapi.NewRouter(httpapi.RouterConfig{Service: service})
 	cfg := chassis.Config{Listener: listener, ShutdownTimeout: 5 * time.Second}
-	return chassis.Run(ctx, cfg, router, func(ctx context.Context) error {
+	return chassis.Serve(ctx, cfg, router, func(ctx context.Context) error {
 		logged := findingLog{}
 		ticker := time.NewTicker(every)
 		defer ticker.Stop()

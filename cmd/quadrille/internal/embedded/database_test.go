@@ -44,7 +44,7 @@ func open(t *testing.T, dir string) *gorm.DB {
 func migrated(t *testing.T) *gorm.DB {
 	t.Helper()
 	db := open(t, t.TempDir())
-	if err := chassis.Migrate(t.Context(), db, things); err != nil {
+	if err := (chassis.Service{Migrations: things}).Migrate(t.Context(), db); err != nil {
 		t.Fatal(err)
 	}
 	return db
@@ -113,7 +113,7 @@ func TestMigrate_Concurrent(t *testing.T) {
 		db := open(t, dir)
 		done.Go(func() {
 			start.Wait()
-			if err := chassis.Migrate(t.Context(), db, files); err != nil {
+			if err := (chassis.Service{Migrations: files}).Migrate(t.Context(), db); err != nil {
 				t.Error(err)
 			}
 		})
@@ -131,10 +131,10 @@ func TestMigrate_RepeatedAfterFailure(t *testing.T) {
 	file := func(sql string) fstest.MapFS {
 		return fstest.MapFS{"00001_a.sql": {Data: []byte("-- +goose Up\ncreate table a (n integer);\n" + sql)}}
 	}
-	if err := chassis.Migrate(t.Context(), db, file("create nonsense;")); err == nil {
+	if err := (chassis.Service{Migrations: file("create nonsense;")}).Migrate(t.Context(), db); err == nil {
 		t.Fatal("nonsense was applied")
 	}
-	if err := chassis.Migrate(t.Context(), db, file("create table b (n integer);")); err != nil {
+	if err := (chassis.Service{Migrations: file("create table b (n integer);")}).Migrate(t.Context(), db); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -141,7 +141,7 @@ func (d *readyTransport) Consume(ctx context.Context, consumers []transport.Cons
 // openDatabases opens the services' databases and adds all of them to a broker, before the first service runs. If it fails,
 // it returns the databases that are open.
 func openDatabases(ctx context.Context, dir string, set settings) (map[string]*gorm.DB, *inprocess.Broker, error) {
-	topologies, err := topology.All(set.shared.RetryDelays)
+	topologies, err := topology.All(set.shared.Events.RetryDelays)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -44,8 +44,8 @@ type settings struct {
 // simulatorSettings are those of the simulators. They are parsed like a service's.
 type simulatorSettings struct {
 	chassis.Config
-	DispatchDelay time.Duration `env:"CARRIER_DISPATCH_DELAY" envDefault:"1s"`
-	DeliveryDelay time.Duration `env:"CARRIER_DELIVERY_DELAY" envDefault:"1s"`
+	DispatchDelay time.Duration `env:"CARRIER_DISPATCH_DELAY"`
+	DeliveryDelay time.Duration `env:"CARRIER_DELIVERY_DELAY"`
 }
 
 // Validate returns an error if the simulators' own settings are invalid.
@@ -62,17 +62,20 @@ func parseSettings(environ []string) (s settings, err error) {
 		return slices.Contains(ignoredVariables, name)
 	})
 	// The services require these settings. Nothing connects to these addresses.
-	shared := chassis.Config{
-		HTTPAddr: "127.0.0.1:0", DatabaseURL: "postgres://none.invalid/", AMQPURL: "amqp://none.invalid/",
-		Audit: true, OpsToken: DefaultToken,
-	}
-	const unused = "http://none.invalid"
+	shared := chassis.Defaults("127.0.0.1:0")
+	shared.DatabaseURL, shared.AMQPURL = "postgres://none.invalid/", "amqp://none.invalid/"
+	shared.Events.Audit, shared.OpsToken = true, DefaultToken
+	orders, stock, payments, shipments := order.Defaults(), inventory.Defaults(), payment.Defaults(), shipping.Defaults()
+	orders.Config, stock.Config, payments.Config, shipments.Config = shared, shared, shared, shared
+	stock.SeedCatalogue = true
+	payments.StripeKey = chassis.Secret(stripeKey)
+	shipments.CarrierURL, shipments.CarrierWebhookSecret = "http://none.invalid", "none"
 	var errs [5]error
-	s.order, errs[0] = chassis.ParseEnv(order.Config{Config: shared}, environ)
-	s.inventory, errs[1] = chassis.ParseEnv(inventory.Config{Config: shared, SeedCatalogue: true}, environ)
-	s.payment, errs[2] = chassis.ParseEnv(payment.Config{Config: shared, StripeURL: unused, StripeKey: chassis.Secret(stripeKey)}, environ)
-	s.shipping, errs[3] = chassis.ParseEnv(shipping.Config{Config: shared, CarrierURL: unused, CarrierWebhookSecret: "none"}, environ)
-	s.simulators, errs[4] = chassis.ParseEnv(simulatorSettings{Config: shared}, environ)
+	s.order, errs[0] = chassis.ParseEnv(orders, environ)
+	s.inventory, errs[1] = chassis.ParseEnv(stock, environ)
+	s.payment, errs[2] = chassis.ParseEnv(payments, environ)
+	s.shipping, errs[3] = chassis.ParseEnv(shipments, environ)
+	s.simulators, errs[4] = chassis.ParseEnv(simulatorSettings{Config: shared, DispatchDelay: time.Second, DeliveryDelay: time.Second}, environ)
 	s.shared = s.order.Config
 
 	// A mistake in a shared setting is reported once.

@@ -19,7 +19,7 @@ func TestSettings(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	topologies, err := topology.All(s.shared.RetryDelays)
+	topologies, err := topology.All(s.shared.Events.RetryDelays)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -29,7 +29,7 @@ func TestSettings(t *testing.T) {
 		}
 	}
 	if s.order.PaymentDeadline != 3*time.Second || s.simulators.DeliveryDelay != 7*time.Millisecond || s.shared.OpsToken.Reveal() != "open" ||
-		s.shared.Audit || s.inventory.SeedCatalogue {
+		s.shared.Events.Audit || s.inventory.SeedCatalogue {
 		t.Errorf("settings %+v", s)
 	}
 	if s.payment.StripeKey.Reveal() != stripeKey || strings.Contains(s.payment.StripeURL, "stripe.com") {
@@ -43,7 +43,7 @@ func TestSettings_Defaults(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !s.shared.Audit || !s.inventory.SeedCatalogue || s.shared.OpsToken.Reveal() != DefaultToken || s.simulators.DispatchDelay != time.Second {
+	if !s.shared.Events.Audit || !s.inventory.SeedCatalogue || s.shared.OpsToken.Reveal() != DefaultToken || s.simulators.DispatchDelay != time.Second {
 		t.Errorf("settings %+v", s)
 	}
 }

@@ -2,26 +2,8 @@
 package main
 
 import (
-	"context"
-	"errors"
-
-	"github.com/quadrille-dev/quadrille/pkg/chassis"
-	"github.com/quadrille-dev/quadrille/pkg/chassis/database"
-	"github.com/quadrille-dev/quadrille/pkg/events/rabbitmq"
+	"github.com/quadrille-dev/quadrille/pkg/chassis/program"
 	"github.com/quadrille-dev/quadrille/services/payment"
 )
 
-func main() { chassis.Main("payment", payment.Defaults(), run) }
-
-func run(ctx context.Context, cfg payment.Config) error {
-	db, err := database.Open(ctx, cfg.DatabaseURL.Reveal(), database.Options{MaxConns: cfg.DatabaseMaxConns})
-	if err != nil {
-		return err
-	}
-	transport, err := rabbitmq.New(cfg.AMQPURL.Reveal(), rabbitmq.Config{Name: "payment", CAFile: cfg.AMQPCAFile})
-	if err != nil {
-		return errors.Join(err, database.Close(db))
-	}
-	err = payment.Run(ctx, cfg, db, transport)
-	return errors.Join(err, transport.Close(), database.Close(db))
-}
+func main() { program.Main("payment", payment.Defaults(), payment.Run) }

@@ -1,4 +1,4 @@
-package chassis_test
+package program
 
 import (
 	"bufio"
@@ -8,7 +8,6 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"os/exec"
 	"strings"
@@ -19,23 +18,35 @@ import (
 
 	"github.com/quadrille-dev/quadrille/pkg/chassis"
 	"github.com/quadrille-dev/quadrille/pkg/chassis/httpapi"
-	"github.com/quadrille-dev/quadrille/verify/testservers"
 )
 
-// TestMain lets the test binary play a service: with asService set, it is one.
+// TestMain runs a sample service instead of the tests if asService is set.
 func TestMain(m *testing.M) {
 	if os.Getenv(asService) != "" {
-		chassis.Main("sample", sampleDefaults(), runSample)
+		defaults := sampleConfig{Config: chassis.Defaults(":8099")}
+		os.Exit(execute("sample", defaults, runSample, os.Args[1:], os.Environ(), os.Stdout))
 	}
 	slog.SetDefault(slog.New(slog.DiscardHandler))
-	testservers.Main(m)
+	m.Run()
+}
+
+type sampleConfig struct {
+	chassis.Config
+	Greeting string `env:"GREETING"`
+}
+
+func (c sampleConfig) Validate() error {
+	if c.Greeting == "" {
+		return errors.New("GREETING is required")
+	}
+	return nil
 }
 
 const asService = "CHASSIS_TEST_AS_SERVICE"
 
 func runSample(ctx context.Context, cfg sampleConfig) error {
 	if cfg.Greeting == "fail" {
-		return errors.New("told to fail")
+		return errors.New("sample error")
 	}
 	if cfg.Greeting == "wait" {
 		if _, err := bufio.NewReader(os.Stdin).ReadString('\n'); err != nil {
@@ -43,7 +54,7 @@ func runSample(ctx context.Context, cfg sampleConfig) error {
 		}
 	}
 	router := httpapi.NewRouter(httpapi.RouterConfig{Service: "sample"})
-	return chassis.Run(ctx, cfg.Config, router)
+	return chassis.Serve(ctx, cfg.Config, router)
 }
 
 func service(t *testing.T, args []string, environ ...string) *exec.Cmd {
@@ -58,7 +69,7 @@ func service(t *testing.T, args []string, environ ...string) *exec.Cmd {
 	return cmd
 }
 
-func TestMain_ServesUntilASignalAndKnowsItsHealth(t *testing.T) {
+func TestMain_ServesUntilASignal(t *testing.T) {
 	t.Parallel()
 	cmd := service(t, nil, "OTEL_TRACES_EXPORTER=console")
 	out, err := cmd.StdoutPipe()
@@ -96,7 +107,7 @@ func TestMain_ServesUntilASignalAndKnowsItsHealth(t *testing.T) {
 	}
 }
 
-// address reads log lines up to this one, and where the service is by that.
+// address reads log lines up to the one with this message, and returns its address.
 func address(t *testing.T, lines *bufio.Scanner, message string) string {
 	t.Helper()
 	for lines.Scan() {
@@ -108,11 +119,11 @@ func address(t *testing.T, lines *bufio.Scanner, message string) string {
 			return line.Addr
 		}
 	}
-	t.Fatalf("it ended before %q", message)
+	t.Fatalf("the service ended before it logged %q", message)
 	return ""
 }
 
-func TestMain_IsAliveAndNotReadyUntilItServes(t *testing.T) {
+func TestMain_StartupHandler(t *testing.T) {
 	t.Parallel()
 	cmd := service(t, nil, "GREETING=wait")
 	in, err := cmd.StdinPipe()
@@ -154,11 +165,11 @@ func TestMain_IsAliveAndNotReadyUntilItServes(t *testing.T) {
 		}
 	}
 
-	// Many ask while it takes the door over: each gets an answer, of the one or of the other.
+	// Clients send requests all the time while the handler is replaced: none fails.
 	stop := make(chan struct{})
-	var asking sync.WaitGroup
+	var clients sync.WaitGroup
 	for range 8 {
-		asking.Go(func() {
+		clients.Go(func() {
 			for {
 				select {
 				case <-stop:
@@ -175,11 +186,11 @@ func TestMain_IsAliveAndNotReadyUntilItServes(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got := "http://" + address(t, lines, "listening"); got != url {
-		t.Errorf("it has moved to %s", got)
+		t.Errorf("address changed to %s", got)
 	}
 	waitUntil(t, "it is ready", func() bool { return strings.Contains(get(t, url+"/readyz"), `"ready"`) })
 	close(stop)
-	asking.Wait()
+	clients.Wait()
 	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
@@ -190,7 +201,7 @@ func TestMain_IsAliveAndNotReadyUntilItServes(t *testing.T) {
 	}
 }
 
-func TestMain_ReportsEveryMistakeWithoutSecrets(t *testing.T) {
+func TestMain_ReportsMistakesWithoutSecrets(t *testing.T) {
 	t.Parallel()
 	out, err := service(t, nil, "HTTP_ADDR=nonsense", "AMQP_URL=", "GREETING=", "DATABASE_URL=mysql://u:hunter2@db").CombinedOutput()
 	if exitStatus(err) != 2 {
@@ -209,12 +220,12 @@ func TestMain_ReportsEveryMistakeWithoutSecrets(t *testing.T) {
 func TestMain_FailsWithOneErrorLine(t *testing.T) {
 	t.Parallel()
 	out, err := service(t, nil, "GREETING=fail").CombinedOutput()
-	if exitStatus(err) != 1 || strings.Count(string(out), `"level":"ERROR"`) != 1 || strings.Count(string(out), "told to fail") != 1 {
+	if exitStatus(err) != 1 || strings.Count(string(out), `"level":"ERROR"`) != 1 || strings.Count(string(out), "sample error") != 1 {
 		t.Errorf("got %v: %s", err, out)
 	}
 }
 
-func TestMain_HasSubcommands(t *testing.T) {
+func TestMain_Subcommands(t *testing.T) {
 	t.Parallel()
 	if out, err := service(t, []string{"version"}).Output(); err != nil || !strings.HasPrefix(string(out), "sample ") {
 		t.Errorf("version: %v: %s", err, out)
@@ -244,12 +255,6 @@ func get(t *testing.T, url string) string {
 		t.Fatal(err)
 	}
 	return string(body)
-}
-
-func do(handler http.Handler, method, path, body string) *httptest.ResponseRecorder {
-	rec := httptest.NewRecorder()
-	handler.ServeHTTP(rec, httptest.NewRequest(method, path, strings.NewReader(body)))
-	return rec
 }
 
 func waitUntil(t *testing.T, what string, condition func() bool) {
