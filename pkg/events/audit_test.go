@@ -12,6 +12,7 @@ import (
 	"gorm.io/gorm"
 
 	"github.com/quadrille-dev/quadrille/pkg/events"
+	"github.com/quadrille-dev/quadrille/pkg/events/audit"
 	"github.com/quadrille-dev/quadrille/pkg/events/eventstest"
 )
 
@@ -34,7 +35,7 @@ func TestBooks_ListWhatIsHeldPublishedAndTaken(t *testing.T) {
 			t.Fatal(err)
 		}
 
-		var books events.AuditSnapshot
+		var books audit.Snapshot
 		if err := db.Transaction(func(tx *gorm.DB) (err error) {
 			books, err = read(t, bus, tx)
 			return err
@@ -65,14 +66,14 @@ func TestBooks_OfANewServiceAreEmptyLists(t *testing.T) {
 			t.Fatal(err)
 		}
 		books.ConsumedSince = time.Time{}
-		want := events.AuditSnapshot{Outbox: []events.Unpublished{}, Published: []events.Published{}, Consumed: []events.Consumed{}}
+		want := audit.Snapshot{Outbox: []audit.Unpublished{}, Published: []audit.Published{}, Consumed: []audit.Consumed{}}
 		if diff := cmp.Diff(want, books); diff != "" {
 			t.Errorf("(-want +got)\n%s", diff)
 		}
 	})
 }
 
-func read(t *testing.T, bus *events.Bus, tx *gorm.DB) (books events.AuditSnapshot, err error) {
+func read(t *testing.T, bus *events.Bus, tx *gorm.DB) (books audit.Snapshot, err error) {
 	t.Helper()
 	var text bytes.Buffer
 	if err := bus.WriteAudit(t.Context(), tx, &text); err != nil {

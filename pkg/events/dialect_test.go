@@ -69,8 +69,8 @@ func TestDialect_ForgetsOldMarks(t *testing.T) {
 				select 'r', '`+name+`-' || i, `+in(-age)+` from n`)
 		}
 		cfg := config()
-		cfg.ReplayWindow, cfg.InboxRetention = 24*time.Hour, 7*24*time.Hour
-		cfg.CleanupInterval = time.Hour
+		cfg.Inbox.ReplayWindow, cfg.Inbox.Retention = 24*time.Hour, 7*24*time.Hour
+		cfg.Inbox.CleanupInterval = time.Hour
 		start(t, db, eventstest.NewTransport(), cfg)
 		eventually(t, "old marks gone", func() bool {
 			return scan[int](t, db, "select count(*) from inbox where event_id like 'old%'") == 0
@@ -160,7 +160,7 @@ func TestSQLite_PausesWhileTheFileIsReadOnly(t *testing.T) {
 		t.Fatal(err)
 	}
 	tr, cfg := eventstest.NewTransport(), config()
-	cfg.PauseLimit = 50 * time.Millisecond
+	cfg.Handlers.PauseLimit = 50 * time.Millisecond
 	start(t, open(t, url+"&_pragma=query_only(1)"), tr, cfg, returns(nil))
 	if v := tr.Deliver(t, orderCreated{OrderID: "o"}); v.Action != transport.Requeue || !strings.Contains(v.Err.Error(), "readonly") {
 		t.Errorf("verdict %+v", v)

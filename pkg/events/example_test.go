@@ -129,11 +129,11 @@ func ExampleNewTopology() {
 
 // Mistakes come all at once.
 func ExampleNewTopology_mistakes() {
-	_, err := events.NewTopology(events.Config{Service: "The Kitchen", Workers: -1})
+	_, err := events.NewTopology(events.Config{Service: "The Kitchen", Handlers: events.HandlerConfig{Workers: -1}})
 	fmt.Println(err)
 	// Output:
 	// events: configuration of service "The Kitchen": Service "The Kitchen" is not a lower-case name
-	// Workers is negative: -1
+	// Handlers.Workers is negative: -1
 }
 
 // A wrapped verdict is still one, and still the error it was made of.

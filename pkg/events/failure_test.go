@@ -108,7 +108,7 @@ func TestRelay_SendsNewEventsBesideManyUnroutableOnes(t *testing.T) {
 			return nil
 		})
 		cfg := config()
-		cfg.BatchSize = 2
+		cfg.Relay.BatchSize = 2
 		start(t, db, tr, cfg)
 		for i := range 40 {
 			publish(t, db, orderCreated{OrderID: "nobody-" + string(rune('a'+i%26)) + string(rune('a'+i/26))})
@@ -158,7 +158,7 @@ func TestReady_LeavesWhatWaitsForAPersonToTheAlert(t *testing.T) {
 		db, tr := open(t, url), eventstest.NewTransport()
 		tr.Outcome(func(transport.Message) error { return transport.ErrRejected })
 		cfg := config()
-		cfg.MaxPublishAttempts = 1
+		cfg.Relay.MaxPublishAttempts = 1
 		bus := newBus(t, db, tr, cfg)
 		eventstest.Start(t, bus)
 		publish(t, db, orderCreated{OrderID: "o", Number: 1}, orderCreated{OrderID: "o", Number: 2})

@@ -179,7 +179,7 @@ func TestReaction_GivesBackWhatPausesForTooLong(t *testing.T) {
 	t.Parallel()
 	db, tr := database(t), eventstest.NewTransport()
 	cfg := config()
-	cfg.PauseLimit = 50 * time.Millisecond
+	cfg.Handlers.PauseLimit = 50 * time.Millisecond
 	start(t, db, tr, cfg, returns(events.Unavailable(errNo)))
 	if v := tr.Deliver(t, orderCreated{OrderID: "o"}); v.Action != transport.Requeue || !errors.Is(v.Err, errNo) {
 		t.Errorf("verdict %+v", v)
@@ -451,8 +451,8 @@ func TestCleanup_ForgetsOldMarksInBoundedBatches(t *testing.T) {
 	exec(t, db, `insert into inbox select 'r', 'old-' || n, now() - interval '8 days' from generate_series(1, 2500) n`)
 	exec(t, db, `insert into inbox select 'r', 'new-' || n, now() - interval '6 days' from generate_series(1, 10) n`)
 	cfg := config()
-	cfg.ReplayWindow, cfg.InboxRetention = 24*time.Hour, 7*24*time.Hour
-	cfg.CleanupInterval = time.Hour
+	cfg.Inbox.ReplayWindow, cfg.Inbox.Retention = 24*time.Hour, 7*24*time.Hour
+	cfg.Inbox.CleanupInterval = time.Hour
 	start(t, db, tr, cfg)
 	eventually(t, "old marks gone", func() bool {
 		return scan[int](t, db, "select count(*) from inbox where event_id like 'old%'") == 0

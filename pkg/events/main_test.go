@@ -144,7 +144,7 @@ func open(t testing.TB, url string) *gorm.DB {
 func config() events.Config {
 	return events.Config{
 		Events:  declared,
-		Service: "order", PollInterval: 20 * time.Millisecond, LeaseTTL: 2 * time.Second,
+		Service: "order", Relay: events.RelayConfig{PollInterval: 20 * time.Millisecond, LeaseTTL: 2 * time.Second},
 		Logger: slog.New(slog.NewTextHandler(io.Discard, nil)),
 	}
 }

@@ -70,7 +70,7 @@ func TestMetrics_CountWhatHappens(t *testing.T) {
 	reader := sdkmetric.NewManualReader()
 	cfg := config()
 	cfg.MeterProvider = sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader))
-	cfg.RetryDelays, cfg.MaxPublishAttempts = []time.Duration{time.Second}, 1
+	cfg.RetryDelays, cfg.Relay.MaxPublishAttempts = []time.Duration{time.Second}, 1
 	db, tr := database(t), eventstest.NewTransport()
 	tr.FailNext(transport.ErrUnroutable, nil, transport.ErrRejected)
 	var well atomic.Bool

@@ -98,7 +98,7 @@ func TestPublish_FillsTheEnvelope(t *testing.T) {
 		}
 
 		want := transport.Envelope{Data: []byte(`{"orderId":"o","number":7}`), Metadata: events.Metadata{
-			ID: "id-1", Type: "order.created.v1", Source: "/quadrille/order", Subject: "o", Time: now,
+			ID: "id-1", Type: "order.created.v1", Source: "/order", Subject: "o", Time: now,
 			DataSchema:    "https://quadrille.example/contracts/order.created.v1.json",
 			CorrelationID: "flow", CausationID: "cause", TenantID: "acme", Sequence: "3",
 			TraceParent: "00-01000000000000000000000000000000-0200000000000000-01", TraceState: "vendor=1",
@@ -165,7 +165,7 @@ func TestPublish_WakesTheRelayOnCommit(t *testing.T) {
 			eachDatabase(t, func(t *testing.T, url string) {
 				db, tr := open(t, url), eventstest.NewTransport()
 				cfg := config()
-				cfg.PollInterval, cfg.LeaseTTL = time.Hour, time.Hour
+				cfg.Relay.PollInterval, cfg.Relay.LeaseTTL = time.Hour, time.Hour
 				start(t, db, tr, cfg)
 				eventually(t, "relay has the lease", func() bool {
 					return scan[int](t, db, "select count(*) from outbox_lease") == 1

@@ -76,7 +76,7 @@ func TestRelay_KeepsAnOutageFromSpendingAnything(t *testing.T) {
 			return errLost
 		})
 		cfg := config()
-		cfg.MaxPublishAttempts = 1
+		cfg.Relay.MaxPublishAttempts = 1
 		cfg.Jitter = func() float64 { return 0 }
 		start(t, db, tr, cfg)
 		publish(t, db, orderCreated{OrderID: "o", Number: 1}, orderCreated{OrderID: "o", Number: 2})
@@ -148,7 +148,7 @@ func TestRelay_ParksARefusedEventWithItsKeyOnly(t *testing.T) {
 			return nil
 		})
 		cfg := config()
-		cfg.MaxPublishAttempts = 3
+		cfg.Relay.MaxPublishAttempts = 3
 		start(t, db, tr, cfg)
 		publish(t, db, orderCreated{OrderID: "bad", Number: 1}, orderCreated{OrderID: "bad", Number: 2}, orderCreated{OrderID: "good"})
 		eventually(t, "parked", func() bool {
@@ -220,7 +220,7 @@ func TestRelay_NeverHasTwoEventsOfOneSubjectInTheAir(t *testing.T) {
 		db := open(t, url)
 		tr := &crossing{Transport: eventstest.NewTransport(), flying: map[string]bool{}, second: make(chan struct{})}
 		cfg := config()
-		cfg.BatchSize = 7
+		cfg.Relay.BatchSize = 7
 		bus := newBus(t, db, tr, cfg)
 		const subjects, each = 5, 40
 		for n := range each * subjects {
@@ -286,7 +286,7 @@ func TestRelay_IsFencedOffOnceAnotherHasTakenOver(t *testing.T) {
 			return nil
 		})
 		cfg := config()
-		cfg.LeaseTTL = 500 * time.Millisecond
+		cfg.Relay.LeaseTTL = 500 * time.Millisecond
 		start(t, db, tr, cfg)
 		publish(t, db, orderCreated{OrderID: "o"})
 		receive(t, sent, "the event is sent")
@@ -319,7 +319,7 @@ func TestRelay_IsNotFencedOffByABatchOfAnEarlierGeneration(t *testing.T) {
 			return nil
 		})
 		cfg := config()
-		cfg.LeaseTTL = 1500 * time.Millisecond
+		cfg.Relay.LeaseTTL = 1500 * time.Millisecond
 		start(t, db, tr, cfg)
 		publish(t, db, orderCreated{OrderID: "o"})
 		receive(t, sent, "the event is sent")
@@ -340,7 +340,7 @@ func TestRelay_GivesTheLeaseBackWhenItStops(t *testing.T) {
 		tr := eventstest.NewTransport()
 		db := open(t, url)
 		cfg := config()
-		cfg.LeaseTTL = time.Hour
+		cfg.Relay.LeaseTTL = time.Hour
 		stop := start(t, db, tr, cfg)
 		publish(t, db, orderCreated{OrderID: "first"})
 		tr.WaitFor(t, "order.created.v1", "first")
@@ -378,7 +378,7 @@ func TestRelay_KeepsItsLeaseWhileIdle(t *testing.T) {
 	eachDatabase(t, func(t *testing.T, url string) {
 		db, tr := open(t, url), eventstest.NewTransport()
 		cfg := config()
-		cfg.PollInterval, cfg.LeaseTTL = time.Hour, 2*time.Second
+		cfg.Relay.PollInterval, cfg.Relay.LeaseTTL = time.Hour, 2*time.Second
 		start(t, db, tr, cfg)
 		var first time.Time
 		lapsed := false
@@ -391,7 +391,7 @@ func TestRelay_KeepsItsLeaseWhileIdle(t *testing.T) {
 				first = time.Now()
 			}
 			lapsed = lapsed || time.Now().After(expires)
-			return time.Since(first) > 3*cfg.LeaseTTL/2
+			return time.Since(first) > 3*cfg.Relay.LeaseTTL/2
 		})
 		if lapsed {
 			t.Error("the lease lapsed")
@@ -477,7 +477,7 @@ func TestRelay_SendsWhatIsLeftWhenItStops(t *testing.T) {
 	eachDatabase(t, func(t *testing.T, url string) {
 		db, tr := open(t, url), eventstest.NewTransport()
 		cfg := config()
-		cfg.BatchSize = 3
+		cfg.Relay.BatchSize = 3
 		stop := start(t, db, tr, cfg)
 		for n := range 20 {
 			publish(t, db, orderCreated{OrderID: "o", Number: n})

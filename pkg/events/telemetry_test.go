@@ -120,7 +120,7 @@ func TestTracing_FollowsAnEventFromItsCreationToItsEffect(t *testing.T) {
 			"messaging.system": "eventstest", "messaging.operation.name": operation, "messaging.operation.type": c.opType,
 			"messaging.destination.name": c.destination, "messaging.message.id": "id-1",
 			"messaging.message.conversation_id": "flow", "cloudevents.event_id": "id-1", "cloudevents.event_subject": "o",
-			"cloudevents.event_type": "order.created.v1", "cloudevents.event_source": "/quadrille/order",
+			"cloudevents.event_type": "order.created.v1", "cloudevents.event_source": "/order",
 		}
 		if c.kind == trace.SpanKindConsumer {
 			want["messaging.consumer.group.name"], want["events.attempt"] = "order.order-created", "1"
@@ -183,7 +183,7 @@ func TestTracing_LinksWhatComesLateToWhatCameBefore(t *testing.T) {
 func TestTracing_SaysWhatKindOfErrorItWas(t *testing.T) {
 	t.Parallel()
 	for want, outcome := range map[string]error{
-		"unroutable": transport.ErrUnroutable, "refused": transport.ErrRejected, "unconfirmed": errors.New("connection lost"),
+		"unroutable": transport.ErrUnroutable, "rejected": transport.ErrRejected, "unconfirmed": errors.New("connection lost"),
 	} {
 		t.Run(want, func(t *testing.T) {
 			t.Parallel()

@@ -14,6 +14,7 @@ import (
 
 	"github.com/quadrille-dev/quadrille/contracts"
 	"github.com/quadrille-dev/quadrille/pkg/events"
+	"github.com/quadrille-dev/quadrille/pkg/events/audit"
 	"github.com/quadrille-dev/quadrille/pkg/events/eventstest"
 	"github.com/quadrille-dev/quadrille/pkg/events/transport"
 	"github.com/quadrille-dev/quadrille/services/inventory"
@@ -23,7 +24,7 @@ import (
 type readBook struct {
 	Service string
 	At      time.Time
-	Events  events.AuditSnapshot
+	Events  audit.Snapshot
 	Entries struct{ Products, Reservations []map[string]any }
 }
 
@@ -137,7 +138,7 @@ func waitUntil(t *testing.T, what string, done func() bool) {
 
 // wantEventBooks checks that what is left in the outbox is one event, that all that the broker has is listed as
 // published, and which reactions have taken what.
-func wantEventBooks(t *testing.T, books events.AuditSnapshot, tr *eventstest.Transport, left events.ETO, taken []string) {
+func wantEventBooks(t *testing.T, books audit.Snapshot, tr *eventstest.Transport, left events.ETO, taken []string) {
 	t.Helper()
 	if o := books.Outbox; o[0].Type != left.EventType() || o[0].Subject != left.Subject() || o[0].ID == "" {
 		t.Errorf("in the outbox: %+v", o)

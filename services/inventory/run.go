@@ -21,7 +21,7 @@ func Run(ctx context.Context, cfg Config, db *gorm.DB, transport transport.Trans
 	}
 	s := New(db)
 	bus, err := events.New(db, transport, events.Config{
-		Events: events.Declarations(contracts.Events), Service: "inventory", RetryDelays: cfg.RetryDelays, Audit: cfg.Audit, ShutdownTimeout: cfg.ShutdownTimeout / 2,
+		Events: events.Declarations(contracts.Events), Service: "inventory", Source: "/quadrille/inventory", RetryDelays: cfg.RetryDelays, Audit: cfg.Audit, ShutdownTimeout: cfg.ShutdownTimeout / 2,
 	}, Subscriptions(s)...)
 	if err != nil {
 		return err

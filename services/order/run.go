@@ -22,7 +22,7 @@ func Run(ctx context.Context, cfg Config, db *gorm.DB, transport transport.Trans
 	}
 	s := New(db, Timeouts{Payment: cfg.PaymentDeadline, Services: cfg.StalledAfter, Carrier: cfg.CarrierStalledAfter})
 	bus, err := events.New(db, transport, events.Config{
-		Events: events.Declarations(contracts.Events), Service: "order", RetryDelays: cfg.RetryDelays, Audit: cfg.Audit, ShutdownTimeout: cfg.ShutdownTimeout / 2,
+		Events: events.Declarations(contracts.Events), Service: "order", Source: "/quadrille/order", RetryDelays: cfg.RetryDelays, Audit: cfg.Audit, ShutdownTimeout: cfg.ShutdownTimeout / 2,
 	}, Subscriptions(s)...)
 	if err != nil {
 		return err

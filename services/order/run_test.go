@@ -11,7 +11,7 @@ import (
 
 	"github.com/quadrille-dev/quadrille/contracts"
 	"github.com/quadrille-dev/quadrille/pkg/chassis"
-	"github.com/quadrille-dev/quadrille/pkg/events"
+	"github.com/quadrille-dev/quadrille/pkg/events/audit"
 	"github.com/quadrille-dev/quadrille/pkg/events/eventstest"
 	"github.com/quadrille-dev/quadrille/pkg/testservers"
 	"github.com/quadrille-dev/quadrille/services/order"
@@ -64,7 +64,7 @@ func TestRun_ServesFromAnEmptyDatabaseUntilItIsStopped(t *testing.T) {
 
 	var books struct {
 		Service string
-		Events  events.AuditSnapshot
+		Events  audit.Snapshot
 		Entries struct {
 			Orders []struct{ OrderID, State, WaitingOn string }
 		}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/quadrille-dev/quadrille/contracts"
 	"github.com/quadrille-dev/quadrille/pkg/events"
+	"github.com/quadrille-dev/quadrille/pkg/events/audit"
 	"github.com/quadrille-dev/quadrille/pkg/events/eventstest"
 	"github.com/quadrille-dev/quadrille/pkg/events/transport"
 )
@@ -21,7 +22,7 @@ import (
 type readBook struct {
 	Service string
 	At      time.Time
-	Events  events.AuditSnapshot
+	Events  audit.Snapshot
 	Entries struct{ Payments []map[string]any }
 }
 
@@ -97,7 +98,7 @@ func TestBooks_ShowOperatorsEveryPaymentAndEvent(t *testing.T) {
 
 // wantEventBooks checks that what is left in the outbox is one event, that all that the broker has is listed as
 // published, and which reactions have taken what.
-func wantEventBooks(t *testing.T, books events.AuditSnapshot, tr *eventstest.Transport, left events.ETO, taken []string) {
+func wantEventBooks(t *testing.T, books audit.Snapshot, tr *eventstest.Transport, left events.ETO, taken []string) {
 	t.Helper()
 	if o := books.Outbox; o[0].Type != left.EventType() || o[0].Subject != left.Subject() || o[0].ID == "" {
 		t.Errorf("in the outbox: %+v", o)

@@ -23,7 +23,7 @@ func Run(ctx context.Context, cfg Config, db *gorm.DB, transport transport.Trans
 	defer gateway.Close()
 	s := New(db, gateway)
 	bus, err := events.New(db, transport, events.Config{
-		Events: events.Declarations(contracts.Events), Service: "payment", RetryDelays: cfg.RetryDelays, Audit: cfg.Audit, ShutdownTimeout: cfg.ShutdownTimeout / 2,
+		Events: events.Declarations(contracts.Events), Service: "payment", Source: "/quadrille/payment", RetryDelays: cfg.RetryDelays, Audit: cfg.Audit, ShutdownTimeout: cfg.ShutdownTimeout / 2,
 	}, Subscriptions(s)...)
 	if err != nil {
 		return err

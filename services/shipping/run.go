@@ -23,7 +23,7 @@ func Run(ctx context.Context, cfg Config, db *gorm.DB, transport transport.Trans
 	defer carrier.Close()
 	s := New(db, carrier, cfg.CarrierWebhookSecret.Reveal())
 	bus, err := events.New(db, transport, events.Config{
-		Events: events.Declarations(contracts.Events), Service: "shipping", RetryDelays: cfg.RetryDelays, Audit: cfg.Audit, ShutdownTimeout: cfg.ShutdownTimeout / 2,
+		Events: events.Declarations(contracts.Events), Service: "shipping", Source: "/quadrille/shipping", RetryDelays: cfg.RetryDelays, Audit: cfg.Audit, ShutdownTimeout: cfg.ShutdownTimeout / 2,
 	}, Subscriptions(s)...)
 	if err != nil {
 		return err

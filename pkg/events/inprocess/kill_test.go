@@ -231,7 +231,7 @@ func victim(folder string) error {
 				{ETO: noteReturned{}, Publisher: "scribe", Mandatory: true},
 			},
 			Service: service, RetryDelays: []time.Duration{10 * time.Millisecond, 100 * time.Millisecond, time.Second},
-			LeaseTTL: 100 * time.Millisecond, Logger: slog.New(slog.DiscardHandler),
+			Relay: events.RelayConfig{LeaseTTL: 100 * time.Millisecond}, Logger: slog.New(slog.DiscardHandler),
 		}
 		topology, err := events.NewTopology(cfg, subscriptions[service]...)
 		if err != nil {

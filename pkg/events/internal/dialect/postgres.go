@@ -1,7 +1,8 @@
-package events
+package dialect
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"strings"
@@ -10,15 +11,15 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// migrationLock is the key of the advisory lock under which tables change: any constant that others don't use.
+// migrationLock is the key of the advisory lock that serializes migrations: an arbitrary constant.
 const migrationLock = 0x0e7e47500001
 
-var postgres = dialect{
-	insert: `
+var postgres = Dialect{
+	Insert: `
 		insert into outbox (event_id, type, subject, mandatory, body, created_at, available_at)
 		values ($1, $2, $3, $4, $5, $6, $7)`,
 
-	acquire: `
+	AcquireLease: `
 		insert into outbox_lease as l (name, holder, generation, expires_at)
 		values ($1, $2, 1, clock_timestamp() + $3 * interval '1 millisecond')
 		on conflict (name) do update
@@ -26,18 +27,18 @@ var postgres = dialect{
 			where l.expires_at < clock_timestamp()
 		returning generation`,
 
-	renew: `
+	RenewLease: `
 		update outbox_lease set expires_at = clock_timestamp() + $4 * interval '1 millisecond'
 		where name = $1 and holder = $2 and generation = $3`,
 
-	release: `
+	ReleaseLease: `
 		update outbox_lease set expires_at = '-infinity' where name = $1 and holder = $2 and generation = $3`,
 
-	promote: `
+	Promote: `
 		update outbox set created_at = greatest(created_at, available_at), available_at = null
 		where available_at <= $1`,
 
-	due: `
+	Due: `
 		(select id, subject, created_at, rejections, mandatory, body
 			from outbox o
 			where available_at is null and blocked_until is null and id <> all ($2)
@@ -52,7 +53,7 @@ var postgres = dialect{
 					where h.subject = o.subject and h.id < o.id and h.blocked_until is not null and h.available_at is null)
 			order by blocked_until limit $4)`,
 
-	stats: `
+	Stats: `
 		with due as (
 			select created_at, parked_at, blocked_until is not null or exists (select from outbox h
 				where h.subject = o.subject and h.id < o.id and h.blocked_until is not null and h.available_at is null) as blocked
@@ -62,47 +63,47 @@ var postgres = dialect{
 			min(created_at) filter (where not blocked), min(created_at)
 		from due`,
 
-	block: blockPostgres,
-	done:  donePostgres,
+	Complete: completePostgres,
+	Block:    blockPostgres,
 
-	// The lock time-out bounds the wait for a concurrent duplicate, and holds for the rest of the transaction: the
-	// reaction's own row locks are bounded too.
-	insertRecord: `
+	// The lock time-out bounds the wait for a concurrent duplicate. It stays in force for the rest of the transaction, so
+	// it bounds the handler's own row locks too.
+	InsertRecord: `
 		insert into inbox (handler, event_id, processed_at)
 		select $1, $2, $3 from (select set_config('lock_timeout', '5s', true)) as settings
 		on conflict do nothing`,
 
-	recordExists: `select exists (select from inbox where handler = $1 and event_id = $2)`,
+	RecordExists: `select exists (select from inbox where handler = $1 and event_id = $2)`,
 
-	purge: `
+	PurgeRecords: `
 		delete from inbox where (handler, event_id) in (
 			select handler, event_id from inbox where processed_at < $1 limit $2)`,
 
-	time: func(t time.Time) any { return t },
-	ids:  func(ids []int64) any { return ids },
+	Time: func(t time.Time) any { return t },
+	IDs:  func(ids []int64) any { return ids },
 
-	schema: func(statement string) string { return statement },
-	// Whoever comes second waits for as long as the first one needs, whatever the session's time-outs are.
-	lockSchema: []string{
+	Schema: func(statement string) string { return statement },
+	// A concurrent migration waits until the first one has finished, whatever the time-outs of its session are.
+	LockSchema: []string{
 		"select set_config('lock_timeout', '0', true), set_config('statement_timeout', '0', true)",
 		fmt.Sprintf("select pg_advisory_xact_lock(%d)", migrationLock),
 	},
 
 	// serialization_failure, deadlock_detected, lock_not_available.
-	contention: func(err error) bool { return postgresCode(err, "40001", "40P01", "55P03") },
+	Contention: func(err error) bool { return hasPostgresCode(err, "40001", "40P01", "55P03") },
 
 	// Connection exceptions, insufficient resources, operator intervention (shutdown), read-only after a fail-over.
-	away: func(err error) (away, told bool) {
+	unavailable: func(err error) (unavailable, known bool) {
 		var pg *pgconn.PgError
-		return postgresCode(err, "08", "53", "57P", "25006"), errors.As(err, &pg)
+		return hasPostgresCode(err, "08", "53", "57P", "25006"), errors.As(err, &pg)
 	},
 
 	// undefined_table, undefined_column, insufficient_privilege.
-	notMigrated: func(err error) bool { return postgresCode(err, "42P01", "42703", "42501") },
+	notMigrated: func(err error) bool { return hasPostgresCode(err, "42P01", "42703", "42501") },
 }
 
-// postgresCode says whether the server has answered with a code that begins like one of these.
-func postgresCode(err error, prefixes ...string) bool {
+// hasPostgresCode reports whether err is an error of the server with a code that has one of these prefixes.
+func hasPostgresCode(err error, prefixes ...string) bool {
 	var pg *pgconn.PgError
 	if !errors.As(err, &pg) {
 		return false
@@ -115,35 +116,35 @@ func postgresCode(err error, prefixes ...string) bool {
 	return false
 }
 
-func donePostgres(ctx context.Context, o outbox, generation int64, ids []int64, now time.Time) (gone int64, err error) {
+func completePostgres(ctx context.Context, db *sql.DB, lease Lease, ids []int64, audit bool, now time.Time) (deleted int64, err error) {
 	query := `with gone as (delete from outbox where id = any ($1)
 		and exists (select from outbox_lease where name = $2 and holder = $3 and generation = $4)
 		returning id, event_id, type, subject, body, created_at)`
-	args := []any{ids, outboxName, o.holder, generation}
-	if o.audit {
+	args := []any{ids, lease.Name, lease.Holder, lease.Generation}
+	if audit {
 		query += `, logged as (insert into event_log (id, event_id, type, subject, body, created_at, published_at)
 			select id, event_id, type, subject, body, created_at, $5 from gone on conflict do nothing)`
 		args = append(args, now)
 	}
-	err = o.db.QueryRowContext(ctx, query+` select count(*) from gone`, args...).Scan(&gone)
-	return gone, err
+	err = db.QueryRowContext(ctx, query+` select count(*) from gone`, args...).Scan(&deleted)
+	return deleted, err
 }
 
-func blockPostgres(ctx context.Context, o outbox, generation int64, holds []block, now time.Time) error {
-	n := len(holds)
-	ids, until, refused, parked, causes := make([]int64, n), make([]time.Time, n), make([]bool, n), make([]bool, n), make([]string, n)
-	for i, h := range holds {
-		ids[i], until[i], refused[i], parked[i], causes[i] = h.id, h.until, h.rejected, h.parked, h.text()
+func blockPostgres(ctx context.Context, db *sql.DB, lease Lease, blocks []Block, now time.Time) error {
+	n := len(blocks)
+	ids, until, rejected, parked, causes := make([]int64, n), make([]time.Time, n), make([]bool, n), make([]bool, n), make([]string, n)
+	for i, b := range blocks {
+		ids[i], until[i], rejected[i], parked[i], causes[i] = b.ID, b.Until, b.Rejected, b.Parked, b.Cause
 	}
-	_, err := o.db.ExecContext(ctx, `
+	_, err := db.ExecContext(ctx, `
 		update outbox o set
-			blocked_until = case when h.parked then 'infinity' else h.until end,
-			parked_at  = case when h.parked then $9::timestamptz end,
-			rejections   = o.rejections + case when h.refused then 1 else 0 end,
-			last_error = h.cause
+			blocked_until = case when b.parked then 'infinity' else b.until end,
+			parked_at  = case when b.parked then $9::timestamptz end,
+			rejections = o.rejections + case when b.rejected then 1 else 0 end,
+			last_error = b.cause
 		from unnest ($1::bigint[], $2::timestamptz[], $3::boolean[], $4::boolean[], $5::text[])
-			as h (id, until, refused, parked, cause)
-		where o.id = h.id and exists (select from outbox_lease where name = $6 and holder = $7 and generation = $8)`,
-		ids, until, refused, parked, causes, outboxName, o.holder, generation, now)
+			as b (id, until, rejected, parked, cause)
+		where o.id = b.id and exists (select from outbox_lease where name = $6 and holder = $7 and generation = $8)`,
+		ids, until, rejected, parked, causes, lease.Name, lease.Holder, lease.Generation, now)
 	return err
 }

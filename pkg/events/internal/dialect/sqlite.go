@@ -1,15 +1,16 @@
-package events
+package dialect
 
 import (
 	"context"
+	"database/sql"
 	"encoding/json"
 	"errors"
 	"strings"
 	"time"
 )
 
-// SQLite has no type for times. Ours are text of this one length, in UTC and in microseconds as in Postgres, so that
-// they compare as the times do, and so that drivers which know columns declared as timestamp hand out a time.Time.
+// SQLite has no type for times. The library stores text of this fixed length, in UTC and with microseconds as in
+// Postgres. It compares as the times do, and drivers that know columns declared as timestamp return a time.Time.
 const sqliteTime = "2006-01-02 15:04:05.000000-07:00"
 
 const (
@@ -21,15 +22,15 @@ const (
 	sqliteLeased = `exists (select 1 from outbox_lease where name = ?2 and holder = ?3 and generation = ?4)`
 )
 
-// A transaction that writes has the database to itself, so neither locks nor duplicates can meet; how long others
-// wait for it is the connection's busy_timeout. The clock of the lease is that of the machine, which all who can open
-// the file share.
-var sqlite = dialect{
-	insert: `
+// A transaction that writes excludes all others, which wait for the connection's busy_timeout: there are neither row
+// locks nor concurrent duplicates. The lease uses the clock of the machine, which all processes that can open the file
+// share.
+var sqlite = Dialect{
+	Insert: `
 		insert into outbox (event_id, type, subject, mandatory, body, created_at, available_at)
 		values (?1, ?2, ?3, ?4, ?5, ?6, ?7)`,
 
-	acquire: `
+	AcquireLease: `
 		insert into outbox_lease as l (name, holder, generation, expires_at)
 		values (?1, ?2, 1, strftime('%Y-%m-%d %H:%M:%f000+00:00', 'now', printf('%.3f seconds', ?3 / 1000.0)))
 		on conflict (name) do update
@@ -37,19 +38,19 @@ var sqlite = dialect{
 			where l.expires_at < ` + sqliteNow + `
 		returning generation`,
 
-	renew: `
+	RenewLease: `
 		update outbox_lease
 		set expires_at = strftime('%Y-%m-%d %H:%M:%f000+00:00', 'now', printf('%.3f seconds', ?4 / 1000.0))
 		where name = ?1 and holder = ?2 and generation = ?3`,
 
-	release: `
+	ReleaseLease: `
 		update outbox_lease set expires_at = ` + sqliteNever + ` where name = ?1 and holder = ?2 and generation = ?3`,
 
-	promote: `
+	Promote: `
 		update outbox set created_at = max(created_at, available_at), available_at = null
 		where available_at <= ?1`,
 
-	due: `
+	Due: `
 		select * from (select id, subject, created_at, rejections, mandatory, body
 			from outbox o
 			where available_at is null and blocked_until is null and id not in (select value from json_each(?2))
@@ -62,7 +63,7 @@ var sqlite = dialect{
 				and not ` + sqliteBlocked + `
 			order by blocked_until limit ?4)`,
 
-	stats: `
+	Stats: `
 		with due as (
 			select created_at, parked_at, blocked_until is not null or ` + sqliteBlocked + ` as blocked
 			from outbox o where available_at is null)
@@ -71,43 +72,43 @@ var sqlite = dialect{
 			min(created_at) filter (where not blocked), min(created_at)
 		from due`,
 
-	block: blockSQLite,
-	done:  doneSQLite,
+	Complete: completeSQLite,
+	Block:    blockSQLite,
 
-	insertRecord: `insert into inbox (handler, event_id, processed_at) values (?1, ?2, ?3) on conflict do nothing`,
+	InsertRecord: `insert into inbox (handler, event_id, processed_at) values (?1, ?2, ?3) on conflict do nothing`,
 
-	recordExists: `select exists (select 1 from inbox where handler = ?1 and event_id = ?2)`,
+	RecordExists: `select exists (select 1 from inbox where handler = ?1 and event_id = ?2)`,
 
-	purge: `
+	PurgeRecords: `
 		delete from inbox where (handler, event_id) in (
 			select handler, event_id from inbox where processed_at < ?1 limit ?2)`,
 
-	oneWriter: true,
+	SingleWriter: true,
 
-	time: func(t time.Time) any { return t.UTC().Format(sqliteTime) },
-	ids:  func(ids []int64) any { return jsonText(ids) },
+	Time: func(t time.Time) any { return sqliteText(t) },
+	IDs:  func(ids []int64) any { return jsonText(ids) },
 
-	// Without autoincrement, ids of deleted rows would come again, and the event_log would take them for known.
-	schema: strings.NewReplacer(
+	// Without autoincrement SQLite reuses the ids of deleted rows, which are keys of event_log.
+	Schema: strings.NewReplacer(
 		"bigint generated always as identity primary key", "integer primary key autoincrement",
 		"timestamptz", "timestamp",
 	).Replace,
 
-	contention: func(err error) bool {
-		code, told := sqliteCode(err)
-		return told && (code == sqliteBusy || code == sqliteLocked)
+	Contention: func(err error) bool {
+		code, known := sqliteCode(err)
+		return known && (code == sqliteBusy || code == sqliteLocked)
 	},
 
-	away: func(err error) (away, told bool) {
-		code, told := sqliteCode(err)
+	unavailable: func(err error) (unavailable, known bool) {
+		code, known := sqliteCode(err)
 		switch code {
 		case sqliteReadOnly, sqliteIOErr, sqliteFull, sqliteCantOpen:
-			away = true
+			unavailable = true
 		}
-		return away, told
+		return unavailable, known
 	},
 
-	// SQLite has no code for it.
+	// SQLite has no codes for these.
 	notMigrated: func(err error) bool {
 		for _, text := range []string{"no such table", "no such column", "has no column named"} {
 			if strings.Contains(err.Error(), text) {
@@ -118,7 +119,7 @@ var sqlite = dialect{
 	},
 }
 
-// SQLite's primary result codes, as far as they matter here.
+// Primary result codes of SQLite.
 const (
 	sqliteBusy     = 5
 	sqliteLocked   = 6
@@ -128,9 +129,9 @@ const (
 	sqliteCantOpen = 14
 )
 
-// sqliteCode finds the result code in an error of a driver that hands it out with a method Code, as those do that are
-// translated from SQLite's source. The driver is the caller's choice, so its type cannot be named here.
-func sqliteCode(err error) (primary int, told bool) {
+// sqliteCode returns the result code of an error that has a method Code, as errors of modernc.org/sqlite and its
+// derivatives have. The caller chooses the driver, so its type cannot be named here.
+func sqliteCode(err error) (primary int, known bool) {
 	var coded interface {
 		error
 		Code() int
@@ -141,60 +142,62 @@ func sqliteCode(err error) (primary int, told bool) {
 	return coded.Code() & 0xff, true
 }
 
-func doneSQLite(ctx context.Context, o outbox, generation int64, ids []int64, now time.Time) (gone int64, err error) {
+func sqliteText(t time.Time) string { return t.UTC().Format(sqliteTime) }
+
+func completeSQLite(ctx context.Context, db *sql.DB, lease Lease, ids []int64, audit bool, now time.Time) (deleted int64, err error) {
 	list := jsonText(ids)
-	tx, err := o.db.BeginTx(ctx, nil)
+	tx, err := db.BeginTx(ctx, nil)
 	if err != nil {
 		return 0, err
 	}
 	defer func() { _ = tx.Rollback() }()
-	if o.audit {
+	if audit {
 		if _, err := tx.ExecContext(ctx, `
 			insert into event_log (id, event_id, type, subject, body, created_at, published_at)
 			select id, event_id, type, subject, body, created_at, ?5 from outbox
 			where id in (select value from json_each(?1)) and `+sqliteLeased+`
-			on conflict do nothing`, list, outboxName, o.holder, generation, o.sql.time(now)); err != nil {
+			on conflict do nothing`, list, lease.Name, lease.Holder, lease.Generation, sqliteText(now)); err != nil {
 			return 0, err
 		}
 	}
 	result, err := tx.ExecContext(ctx, `
 		delete from outbox where id in (select value from json_each(?1)) and `+sqliteLeased,
-		list, outboxName, o.holder, generation)
+		list, lease.Name, lease.Holder, lease.Generation)
 	if err != nil {
 		return 0, err
 	}
-	if gone, err = result.RowsAffected(); err != nil {
+	if deleted, err = result.RowsAffected(); err != nil {
 		return 0, err
 	}
-	return gone, tx.Commit()
+	return deleted, tx.Commit()
 }
 
-func blockSQLite(ctx context.Context, o outbox, generation int64, holds []block, now time.Time) error {
+func blockSQLite(ctx context.Context, db *sql.DB, lease Lease, blocks []Block, now time.Time) error {
 	type row struct {
-		ID      int64  `json:"id"`
-		Until   any    `json:"until"`
-		Refused bool   `json:"refused"`
-		Parked  bool   `json:"parked"`
-		Cause   string `json:"cause"`
+		ID       int64  `json:"id"`
+		Until    string `json:"until"`
+		Rejected bool   `json:"rejected"`
+		Parked   bool   `json:"parked"`
+		Cause    string `json:"cause"`
 	}
-	rows := make([]row, len(holds))
-	for i, h := range holds {
-		rows[i] = row{h.id, o.sql.time(h.until), h.rejected, h.parked, h.text()}
+	rows := make([]row, len(blocks))
+	for i, b := range blocks {
+		rows[i] = row{b.ID, sqliteText(b.Until), b.Rejected, b.Parked, b.Cause}
 	}
-	_, err := o.db.ExecContext(ctx, `
+	_, err := db.ExecContext(ctx, `
 		update outbox as o set
-			blocked_until = case when h.parked then `+sqliteAlways+` else h.until end,
-			parked_at  = case when h.parked then ?5 end,
-			rejections   = o.rejections + case when h.refused then 1 else 0 end,
-			last_error = h.cause
-		from (select value ->> 'id' as id, value ->> 'until' as until, value ->> 'refused' as refused,
-				value ->> 'parked' as parked, value ->> 'cause' as cause from json_each(?1)) as h
-		where o.id = h.id and `+sqliteLeased,
-		jsonText(rows), outboxName, o.holder, generation, o.sql.time(now))
+			blocked_until = case when b.parked then `+sqliteAlways+` else b.until end,
+			parked_at  = case when b.parked then ?5 end,
+			rejections = o.rejections + case when b.rejected then 1 else 0 end,
+			last_error = b.cause
+		from (select value ->> 'id' as id, value ->> 'until' as until, value ->> 'rejected' as rejected,
+				value ->> 'parked' as parked, value ->> 'cause' as cause from json_each(?1)) as b
+		where o.id = b.id and `+sqliteLeased,
+		jsonText(rows), lease.Name, lease.Holder, lease.Generation, sqliteText(now))
 	return err
 }
 
-// jsonText encodes what json_each takes apart. It is for values that JSON can express.
+// jsonText encodes a value for json_each. It panics if JSON cannot express the value.
 func jsonText(v any) string {
 	text, err := json.Marshal(v)
 	if err != nil {
