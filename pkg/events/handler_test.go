@@ -140,7 +140,7 @@ func TestReaction_PanicIsAFailure(t *testing.T) {
 	db, tr := database(t), eventstest.NewTransport()
 	start(t, db, tr, config(), on(func(context.Context, *gorm.DB, events.Received[orderCreated]) error { panic("ouch") }))
 	v := tr.Deliver(t, orderCreated{OrderID: "o"})
-	if v.Action != transport.Retry || !strings.Contains(v.Err.Error(), "ouch") || !strings.Contains(v.Err.Error(), "reaction_test.go") {
+	if v.Action != transport.Retry || !strings.Contains(v.Err.Error(), "ouch") || !strings.Contains(v.Err.Error(), "handler_test.go") {
 		t.Errorf("verdict %+v", v)
 	}
 }
