@@ -23,7 +23,7 @@ func fullEnvelope() transport.Envelope {
 	}}
 }
 
-func TestEnvelope_IsUnderstoodByTheOfficialSDK(t *testing.T) {
+func TestEnvelope_ReadableByCloudEventsSDK(t *testing.T) {
 	t.Parallel()
 	want := fullEnvelope()
 	body, err := json.Marshal(want)
@@ -56,7 +56,7 @@ func TestEnvelope_IsUnderstoodByTheOfficialSDK(t *testing.T) {
 	}
 }
 
-func TestEnvelope_UnderstandsTheOfficialSDK(t *testing.T) {
+func TestEnvelope_ReadsCloudEventsSDK(t *testing.T) {
 	t.Parallel()
 	want := fullEnvelope()
 	e := cloudevents.NewEvent()
@@ -88,7 +88,7 @@ func TestEnvelope_UnderstandsTheOfficialSDK(t *testing.T) {
 	}
 }
 
-func TestEnvelope_SaysAllThatIsMissing(t *testing.T) {
+func TestEnvelope_ReportsEveryMissingField(t *testing.T) {
 	t.Parallel()
 	var e transport.Envelope
 	err := json.Unmarshal([]byte(`{"specversion":"0.3"}`), &e)
@@ -120,7 +120,7 @@ func FuzzEnvelope(f *testing.F) {
 		}
 		again, err := json.Marshal(first)
 		if err != nil {
-			return // a year that RFC 3339 cannot write
+			return // RFC 3339 cannot express the year
 		}
 		if err := json.Unmarshal(again, &second); err != nil {
 			t.Fatalf("%s: cannot be read back: %v", again, err)

@@ -2,20 +2,15 @@ module github.com/quadrille-dev/quadrille/pkg/events
 
 go 1.26.0
 
-replace github.com/quadrille-dev/quadrille/pkg/testservers => ../testservers
-
 require (
 	github.com/cloudevents/sdk-go/v2 v2.16.2
 	github.com/glebarez/sqlite v1.11.0
 	github.com/google/go-cmp v0.7.0
 	github.com/google/uuid v1.6.0
 	github.com/jackc/pgx/v5 v5.12.0
-	github.com/quadrille-dev/quadrille/pkg/testservers v0.0.0-00010101000000-000000000000
 	github.com/rabbitmq/amqp091-go v1.16.0
 	go.opentelemetry.io/otel v1.47.0
 	go.opentelemetry.io/otel/metric v1.47.0
-	go.opentelemetry.io/otel/sdk v1.47.0
-	go.opentelemetry.io/otel/sdk/metric v1.47.0
 	go.opentelemetry.io/otel/trace v1.47.0
 	go.uber.org/goleak v1.3.0
 	golang.org/x/sync v0.24.0

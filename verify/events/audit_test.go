@@ -15,13 +15,13 @@ import (
 	"github.com/quadrille-dev/quadrille/pkg/events/eventstest"
 )
 
-func TestBooks_ListWhatIsHeldPublishedAndTaken(t *testing.T) {
+func TestWriteAudit_ListsEvents(t *testing.T) {
 	t.Parallel()
 	eachDatabase(t, func(t *testing.T, url string) {
 		db, tr := open(t, url), eventstest.NewTransport()
 		cfg := config()
 		cfg.Audit = true
-		bus := newBus(t, db, tr, cfg, on(func(context.Context, *gorm.DB, events.Received[orderCreated]) error { return nil }))
+		bus := newBus(t, db, tr, cfg, handle(func(context.Context, *gorm.DB, events.Received[orderCreated]) error { return nil }))
 		eventstest.Start(t, bus)
 		publish(t, db, orderCreated{OrderID: "a"})
 		outboxEmpty(t, db)
@@ -34,49 +34,49 @@ func TestBooks_ListWhatIsHeldPublishedAndTaken(t *testing.T) {
 			t.Fatal(err)
 		}
 
-		var books events.AuditSnapshot
+		var snapshot events.AuditSnapshot
 		if err := db.Transaction(func(tx *gorm.DB) (err error) {
-			books, err = read(t, bus, tx)
+			snapshot, err = readAudit(t, bus, tx)
 			return err
 		}, &sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true}); err != nil {
 			t.Fatal(err)
 		}
-		if !books.Audited || time.Since(books.ConsumedSince) < 29*24*time.Hour {
-			t.Errorf("audited %t, taken since %v", books.Audited, books.ConsumedSince)
+		if !snapshot.Audited || time.Since(snapshot.ConsumedSince) < 29*24*time.Hour {
+			t.Errorf("audited %t, consumed since %v", snapshot.Audited, snapshot.ConsumedSince)
 		}
-		if p := books.Published; len(p) != 1 || p[0].Subject != "a" || p[0].Type != "order.created.v1" || p[0].ID != tr.Published()[0].ID || p[0].At.IsZero() {
+		if p := snapshot.Published; len(p) != 1 || p[0].Subject != "a" || p[0].Type != "order.created.v1" || p[0].ID != tr.Published()[0].ID || p[0].At.IsZero() {
 			t.Errorf("published %+v", p)
 		}
-		if o := books.Outbox; len(o) != 1 || o[0].Subject != "b" || o[0].AvailableAt == nil || !o[0].AvailableAt.Equal(later) || o[0].ParkedAt != nil {
-			t.Errorf("in the outbox %+v", o)
+		if o := snapshot.Outbox; len(o) != 1 || o[0].Subject != "b" || o[0].AvailableAt == nil || !o[0].AvailableAt.Equal(later) || o[0].ParkedAt != nil {
+			t.Errorf("outbox %+v", o)
 		}
-		if k := books.Consumed; len(k) != 1 || k[0].EventID != "event-1" || k[0].Handler != "order-created" || k[0].At.IsZero() {
-			t.Errorf("taken %+v", k)
+		if k := snapshot.Consumed; len(k) != 1 || k[0].EventID != "event-1" || k[0].Handler != "order-created" || k[0].At.IsZero() {
+			t.Errorf("consumed %+v", k)
 		}
 	})
 }
 
-func TestBooks_OfANewServiceAreEmptyLists(t *testing.T) {
+func TestWriteAudit_NewServiceHasEmptyLists(t *testing.T) {
 	t.Parallel()
 	eachDatabase(t, func(t *testing.T, url string) {
 		db := open(t, url)
-		books, err := read(t, newBus(t, db, eventstest.NewTransport(), config()), db)
+		snapshot, err := readAudit(t, newBus(t, db, eventstest.NewTransport(), config()), db)
 		if err != nil {
 			t.Fatal(err)
 		}
-		books.ConsumedSince = time.Time{}
+		snapshot.ConsumedSince = time.Time{}
 		want := events.AuditSnapshot{Outbox: []events.Unpublished{}, Published: []events.Published{}, Consumed: []events.Consumed{}}
-		if diff := cmp.Diff(want, books); diff != "" {
+		if diff := cmp.Diff(want, snapshot); diff != "" {
 			t.Errorf("(-want +got)\n%s", diff)
 		}
 	})
 }
 
-func read(t *testing.T, bus *events.Bus, tx *gorm.DB) (books events.AuditSnapshot, err error) {
+func readAudit(t *testing.T, bus *events.Bus, tx *gorm.DB) (snapshot events.AuditSnapshot, err error) {
 	t.Helper()
 	var text bytes.Buffer
 	if err := bus.WriteAudit(t.Context(), tx, &text); err != nil {
-		return books, err
+		return snapshot, err
 	}
-	return books, json.Unmarshal(text.Bytes(), &books)
+	return snapshot, json.Unmarshal(text.Bytes(), &snapshot)
 }

@@ -17,39 +17,40 @@ import (
 	"github.com/quadrille-dev/quadrille/pkg/events/transport"
 )
 
-func TestRelay_SendsThoughTheDatabaseIsSlowerThanTheLease(t *testing.T) {
+func TestRelay_SendsWhenDatabaseIsSlowerThanLease(t *testing.T) {
 	t.Parallel()
 	db, tr := database(t), eventstest.NewTransport()
 	exec(t, db, "alter table outbox rename to outbox_table")
 	exec(t, db, "create view outbox as select * from outbox_table where (select pg_sleep(0.9)) is not null")
-	start(t, db, tr, config()) // a lease of 2s, and several statements to a batch
+	start(t, db, tr, config()) // a lease of 2s, and several statements for each batch
 	publish(t, db, orderCreated{OrderID: "o"})
 	tr.WaitFor(t, "order.created.v1", "o")
 }
 
-func TestRelay_DoesNotRepeatAFailedWriteBackInATightLoop(t *testing.T) {
+func TestRelay_BacksOffAfterFailedCompletion(t *testing.T) {
 	t.Parallel()
 	db, tr := database(t), eventstest.NewTransport()
 	exec(t, db, `create function no() returns trigger language plpgsql as 'begin raise exception ''no''; end'`)
 	exec(t, db, "create trigger no before delete on outbox for each row execute function no()")
 	start(t, db, tr, config())
 	publish(t, db, orderCreated{OrderID: "o"})
-	eventually(t, "it is sent again", func() bool { return len(tr.Published()) >= 3 })
+	eventually(t, "the event is sent three times", func() bool { return len(tr.Published()) >= 3 })
 	began := time.Now()
-	eventually(t, "and again", func() bool { return len(tr.Published()) >= 6 })
-	// The delays double from a tenth of a second, less their jitter: the fourth to sixth take most of a second.
+	eventually(t, "the event is sent six times", func() bool { return len(tr.Published()) >= 6 })
+	// The delays double from a tenth of a second and are shortened by up to a half: the fourth to sixth take most of a
+	// second.
 	if took := time.Since(began); took < 200*time.Millisecond {
-		t.Errorf("three more within %v", took)
+		t.Errorf("sent three more times within %v", took)
 	}
 	exec(t, db, "drop trigger no on outbox")
 	outboxEmpty(t, db)
 }
 
-func TestRelay_AuditsARestoredOutboxOnce(t *testing.T) {
+func TestRelay_LogsRestoredOutboxOnce(t *testing.T) {
 	t.Parallel()
 	eachDatabase(t, func(t *testing.T, url string) {
 		db, tr := open(t, url), eventstest.NewTransport()
-		exec(t, db, "insert into event_log values (1, 'e', 't', 's', 'b', "+in(0)+", "+in(0)+")")
+		exec(t, db, "insert into event_log values (1, 'e', 't', 's', 'b', "+fromNow(0)+", "+fromNow(0)+")")
 		cfg := config()
 		cfg.Audit = true
 		start(t, db, tr, cfg)
@@ -61,17 +62,17 @@ func TestRelay_AuditsARestoredOutboxOnce(t *testing.T) {
 	})
 }
 
-func TestRelay_IsFencedOffByAnotherHolderOfTheSameGeneration(t *testing.T) {
+func TestRelay_FencedByOtherHolderOfSameGeneration(t *testing.T) {
 	t.Parallel()
 	eachDatabase(t, func(t *testing.T, url string) {
 		db, tr := open(t, url), eventstest.NewTransport()
 		start(t, db, tr, config())
 		publish(t, db, orderCreated{OrderID: "o"})
 		outboxEmpty(t, db)
-		// As after a fail-over that lost our lease: somebody else has made the same generation.
-		exec(t, db, "update outbox_lease set holder = 'another', expires_at = "+in(time.Hour))
+		// As after a fail-over of the database that lost the lease: another instance has acquired the same generation.
+		exec(t, db, "update outbox_lease set holder = 'another', expires_at = "+fromNow(time.Hour))
 		var released atomic.Bool
-		eventually(t, "we notice", func() bool {
+		eventually(t, "the relay stops sending", func() bool {
 			publish(t, db, orderCreated{OrderID: "p"})
 			if scan[int](t, db, "select count(*) from outbox") > 3 {
 				released.Store(true)
@@ -79,13 +80,13 @@ func TestRelay_IsFencedOffByAnotherHolderOfTheSameGeneration(t *testing.T) {
 			return released.Load()
 		})
 		if holder := scan[string](t, db, "select holder from outbox_lease"); holder != "another" {
-			t.Errorf("the lease is %s's", holder)
+			t.Errorf("the holder of the lease is %s", holder)
 		}
 	})
 }
 
-// An error text from outside may hold what Postgres does not take.
-func TestRelay_HoldsARowWhateverTheReasonLooksLike(t *testing.T) {
+// An error text may contain bytes that Postgres does not accept in a text.
+func TestRelay_StoresAnyErrorText(t *testing.T) {
 	t.Parallel()
 	eachDatabase(t, func(t *testing.T, url string) {
 		db, tr := open(t, url), eventstest.NewTransport()
@@ -96,13 +97,13 @@ func TestRelay_HoldsARowWhateverTheReasonLooksLike(t *testing.T) {
 	})
 }
 
-// Rows without a queue come due again and again; they may not crowd out those that can be sent.
-func TestRelay_SendsNewEventsBesideManyUnroutableOnes(t *testing.T) {
+// Rows without a queue become due repeatedly. They must not take the place in a batch of rows that can be sent.
+func TestRelay_SendsBesideManyUnroutableEvents(t *testing.T) {
 	t.Parallel()
 	eachDatabase(t, func(t *testing.T, url string) {
 		db, tr := open(t, url), eventstest.NewTransport()
 		tr.Outcome(func(m transport.Message) error {
-			if strings.HasPrefix(m.Subject, "nobody-") {
+			if strings.HasPrefix(m.Subject, "unbound-") {
 				return transport.ErrUnroutable
 			}
 			return nil
@@ -111,20 +112,20 @@ func TestRelay_SendsNewEventsBesideManyUnroutableOnes(t *testing.T) {
 		cfg.BatchSize = 2
 		start(t, db, tr, cfg)
 		for i := range 40 {
-			publish(t, db, orderCreated{OrderID: "nobody-" + string(rune('a'+i%26)) + string(rune('a'+i/26))})
+			publish(t, db, orderCreated{OrderID: "unbound-" + string(rune('a'+i%26)) + string(rune('a'+i/26))})
 		}
-		eventually(t, "all are held", func() bool {
+		eventually(t, "all are blocked", func() bool {
 			return scan[int](t, db, "select count(*) from outbox where blocked_until is not null") == 40
 		})
-		// All due at once, as after a pause.
-		exec(t, db, "update outbox set blocked_until = "+in(-time.Minute))
-		publish(t, db, orderCreated{OrderID: "somebody"})
-		tr.WaitFor(t, "order.created.v1", "somebody")
+		// All are due at once, as after a pause.
+		exec(t, db, "update outbox set blocked_until = "+fromNow(-time.Minute))
+		publish(t, db, orderCreated{OrderID: "bound"})
+		tr.WaitFor(t, "order.created.v1", "bound")
 		exec(t, db, "delete from outbox")
 	})
 }
 
-func TestReady_CountsAScheduledEventFromWhenItIsDue(t *testing.T) {
+func TestReady_CountsScheduledEventOnceDue(t *testing.T) {
 	t.Parallel()
 	eachDatabase(t, func(t *testing.T, url string) {
 		db, tr := open(t, url), eventstest.NewTransport()
@@ -140,7 +141,7 @@ func TestReady_CountsAScheduledEventFromWhenItIsDue(t *testing.T) {
 		}); err != nil {
 			t.Fatal(err)
 		}
-		exec(t, db, "update outbox set created_at = "+in(-time.Hour)+", available_at = "+in(0))
+		exec(t, db, "update outbox set created_at = "+fromNow(-time.Hour)+", available_at = "+fromNow(0))
 		stop := eventstest.Start(t, bus)
 		receive(t, sending, "the event is sent")
 		if err := bus.Ready(context.Background()); err != nil {
@@ -152,7 +153,7 @@ func TestReady_CountsAScheduledEventFromWhenItIsDue(t *testing.T) {
 	})
 }
 
-func TestReady_LeavesWhatWaitsForAPersonToTheAlert(t *testing.T) {
+func TestReady_IgnoresParkedEvents(t *testing.T) {
 	t.Parallel()
 	eachDatabase(t, func(t *testing.T, url string) {
 		db, tr := open(t, url), eventstest.NewTransport()
@@ -163,13 +164,13 @@ func TestReady_LeavesWhatWaitsForAPersonToTheAlert(t *testing.T) {
 		eventstest.Start(t, bus)
 		publish(t, db, orderCreated{OrderID: "o", Number: 1}, orderCreated{OrderID: "o", Number: 2})
 		eventually(t, "parked", func() bool { return scan[int](t, db, "select count(*) from outbox where parked_at is not null") == 1 })
-		exec(t, db, "update outbox set created_at = "+in(-time.Hour))
+		exec(t, db, "update outbox set created_at = "+fromNow(-time.Hour))
 		eventually(t, "ready", func() bool { return bus.Ready(context.Background()) == nil })
 		exec(t, db, "delete from outbox")
 	})
 }
 
-func TestReady_ForgetsTheBrokersErrorWithTheLease(t *testing.T) {
+func TestReady_DropsBrokerErrorWithLease(t *testing.T) {
 	t.Parallel()
 	eachDatabase(t, func(t *testing.T, url string) {
 		db, tr := open(t, url), eventstest.NewTransport()
@@ -178,27 +179,13 @@ func TestReady_ForgetsTheBrokersErrorWithTheLease(t *testing.T) {
 		eventstest.Start(t, bus)
 		publish(t, db, orderCreated{OrderID: "o"})
 		eventually(t, "not ready", func() bool { return bus.Ready(context.Background()) != nil })
-		exec(t, db, "update outbox_lease set holder = 'another', generation = generation + 1, expires_at = "+in(time.Hour))
+		exec(t, db, "update outbox_lease set holder = 'another', generation = generation + 1, expires_at = "+fromNow(time.Hour))
 		exec(t, db, "delete from outbox")
 		eventually(t, "ready", func() bool { return bus.Ready(context.Background()) == nil })
 	})
 }
 
-type orderCreatedV2 struct{ orderCreated }
-
-func (orderCreatedV2) EventType() string { return "order.created.v2" }
-
-func TestNew_RefusesTwoVersionsOfOneEvent(t *testing.T) {
-	t.Parallel()
-	_, err := events.NewTopology(config(),
-		events.Handle("created", func(context.Context, *gorm.DB, events.Received[orderCreated]) error { return nil }),
-		events.Handle("created-two", func(context.Context, *gorm.DB, events.Received[orderCreatedV2]) error { return nil }))
-	if err == nil || !strings.Contains(err.Error(), "order.created.v2") {
-		t.Errorf("error is %v", err)
-	}
-}
-
-func TestReaction_SurvivesAHookThatPanics(t *testing.T) {
+func TestHandler_SurvivesPanicInHook(t *testing.T) {
 	t.Parallel()
 	db, tr := database(t), eventstest.NewTransport()
 	cfg := config()
@@ -207,12 +194,12 @@ func TestReaction_SurvivesAHookThatPanics(t *testing.T) {
 		return events.Permanent(errors.New("no"))
 	}))
 	if v := tr.Deliver(t, orderCreated{OrderID: "o"}); v.Action != transport.DeadLetter {
-		t.Errorf("verdict %+v", v)
+		t.Errorf("outcome %+v", v)
 	}
 }
 
-// Tables that are not there yet are an operator's to mend; no event is to blame.
-func TestReaction_PausesUntilItsTablesAreThere(t *testing.T) {
+// A handler pauses while the tables of the library are missing: an operator has to create them.
+func TestHandler_PausesUntilTablesExist(t *testing.T) {
 	t.Parallel()
 	eachDatabase(t, func(t *testing.T, url string) {
 		db, tr := open(t, url), eventstest.NewTransport()
@@ -220,61 +207,61 @@ func TestReaction_PausesUntilItsTablesAreThere(t *testing.T) {
 		cfg := config()
 		cfg.RetryDelays = []time.Duration{time.Millisecond}
 		start(t, db, tr, cfg, events.Handle("created", func(context.Context, *gorm.DB, events.Received[orderCreated]) error { return nil }))
-		verdict := make(chan transport.Outcome, 1)
-		go func() { verdict <- tr.Deliver(t, orderCreated{OrderID: "o"}) }()
+		outcome := make(chan transport.Outcome, 1)
+		go func() { outcome <- tr.Deliver(t, orderCreated{OrderID: "o"}) }()
 		select {
-		case v := <-verdict:
-			t.Fatalf("verdict %+v", v)
+		case v := <-outcome:
+			t.Fatalf("outcome %+v", v)
 		case <-time.After(300 * time.Millisecond): // several attempts
 		}
 		exec(t, db, "alter table not_yet rename to inbox")
-		if v := receive(t, verdict, "the verdict"); v.Action != transport.Ack {
-			t.Errorf("verdict %+v", v)
+		if v := receive(t, outcome, "the outcome"); v.Action != transport.Ack {
+			t.Errorf("outcome %+v", v)
 		}
 	})
 }
 
-// absent is a transport whose broker is away for some time.
-type absent struct {
+// unreachable is a transport whose broker can be made unavailable.
+type unreachable struct {
 	*eventstest.Transport
-	asked atomic.Int32
-	back  atomic.Bool
+	checks    atomic.Int32
+	available atomic.Bool
 }
 
-func (a *absent) Check(context.Context, transport.Topology) error {
-	a.asked.Add(1)
-	if a.back.Load() {
+func (u *unreachable) Check(context.Context, transport.Topology) error {
+	u.checks.Add(1)
+	if u.available.Load() {
 		return nil
 	}
 	return errLost
 }
 
-// An outage is told when it begins, and when the next one does; not at each try.
-func TestOutage_IsLoggedOnce(t *testing.T) {
+// An outage is logged when it begins, and not with each attempt.
+func TestOutage_LoggedOnce(t *testing.T) {
 	t.Parallel()
-	db, tr := database(t), &absent{Transport: eventstest.NewTransport()}
-	var tries atomic.Int32
+	db, tr := database(t), &unreachable{Transport: eventstest.NewTransport()}
+	var attempts atomic.Int32
 	tr.Outcome(func(transport.Message) error {
-		tries.Add(1)
-		if tr.back.Load() {
+		attempts.Add(1)
+		if tr.available.Load() {
 			return nil
 		}
 		return errLost
 	})
-	var log lines
+	var log logBuffer
 	cfg := config()
 	cfg.Jitter = func() float64 { return 0 }
 	cfg.Logger = slog.New(slog.NewTextHandler(&log, nil))
 	stop := start(t, db, tr, cfg, events.Handle("order-created", func(context.Context, *gorm.DB, events.Received[orderCreated]) error { return nil }))
 	outage := func() {
-		tr.back.Store(false)
-		before := tries.Load()
+		tr.available.Store(false)
+		before := attempts.Load()
 		publish(t, db, orderCreated{OrderID: "o"})
-		eventually(t, "several tries", func() bool { return tries.Load() >= before+3 })
-		tr.back.Store(true)
+		eventually(t, "several attempts", func() bool { return attempts.Load() >= before+3 })
+		tr.available.Store(true)
 		outboxEmpty(t, db)
 	}
-	eventually(t, "several looks at the topology", func() bool { return tr.asked.Load() >= 3 })
+	eventually(t, "several checks of the topology", func() bool { return tr.checks.Load() >= 3 })
 	outage()
 	outage()
 	stop()
@@ -285,20 +272,20 @@ func TestOutage_IsLoggedOnce(t *testing.T) {
 	}
 }
 
-// lines is a log to be read later.
-type lines struct {
+// logBuffer collects log lines.
+type logBuffer struct {
 	mu   sync.Mutex
 	text strings.Builder
 }
 
-func (l *lines) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(p)
+func (b *logBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.Write(p)
 }
 
-func (l *lines) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.String()
+func (b *logBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.String()
 }

@@ -23,31 +23,32 @@ import (
 
 var errNo = errors.New("no")
 
-// on is On for the event of these tests.
-func on(h func(ctx context.Context, tx *gorm.DB, e events.Received[orderCreated]) error, opts ...events.SubscribeOption) events.Subscription {
+// handle returns a subscription of h to orderCreated.
+func handle(h func(ctx context.Context, tx *gorm.DB, e events.Received[orderCreated]) error, opts ...events.SubscribeOption) events.Subscription {
 	return events.Handle("order-created", h, opts...)
 }
 
-func returns(err error) events.Subscription {
-	return on(func(context.Context, *gorm.DB, events.Received[orderCreated]) error { return err })
+// handleWith returns a subscription whose handler returns err.
+func handleWith(err error) events.Subscription {
+	return handle(func(context.Context, *gorm.DB, events.Received[orderCreated]) error { return err })
 }
 
-// effects makes a table in which a reaction can write once per application.
-func effects(t testing.TB, db *gorm.DB) {
+// createEffects creates a table to which handlers add a row each time they run.
+func createEffects(t testing.TB, db *gorm.DB) {
 	t.Helper()
 	exec(t, db, "create table effects (subject text)")
 }
 
-func apply(tx *gorm.DB, subject string) error {
+func insertEffect(tx *gorm.DB, subject string) error {
 	return tx.Exec("insert into effects values (?)", subject).Error
 }
 
-func applied(t testing.TB, db *gorm.DB, subject string) int {
+func countEffects(t testing.TB, db *gorm.DB, subject string) int {
 	t.Helper()
 	return scan[int](t, db, "select count(*) from effects where subject = ?", subject)
 }
 
-// tapped keeps the consumers, so that a test can deliver what is no event.
+// tapped passes on its consumers, so that a test can deliver a body that is no event.
 type tapped struct {
 	*eventstest.Transport
 	consumers chan []transport.Consumer
@@ -58,9 +59,9 @@ func (tr *tapped) Consume(ctx context.Context, consumers []transport.Consumer) e
 	return tr.Transport.Consume(ctx, consumers)
 }
 
-func TestReaction_ErrorIsItsVerdict(t *testing.T) {
+func TestHandler_ErrorDecidesOutcome(t *testing.T) {
 	t.Parallel()
-	ladder := []time.Duration{time.Second, 5 * time.Second}
+	retryDelays := []time.Duration{time.Second, 5 * time.Second}
 	for name, c := range map[string]struct {
 		err     error
 		attempt int
@@ -78,37 +79,28 @@ func TestReaction_ErrorIsItsVerdict(t *testing.T) {
 			t.Parallel()
 			db, tr := database(t), eventstest.NewTransport()
 			cfg := config()
-			cfg.RetryDelays = ladder
-			start(t, db, tr, cfg, returns(c.err))
+			cfg.RetryDelays = retryDelays
+			start(t, db, tr, cfg, handleWith(c.err))
 			got := tr.Deliver(t, orderCreated{OrderID: "o"}, eventstest.OnAttempt(c.attempt))
 			if diff := cmp.Diff(c.want, got, cmpopts.IgnoreFields(transport.Outcome{}, "Err", "FirstFailedAt", "TraceParent")); diff != "" {
 				t.Error(diff)
 			}
 			if c.err != nil && (!errors.Is(got.Err, errNo) || got.FirstFailedAt.IsZero()) {
-				t.Errorf("verdict %+v does not say what went wrong and when", got)
+				t.Errorf("outcome %+v lacks the error or the time of the first failure", got)
 			}
 		})
 	}
 }
 
-func TestReaction_WrappersOfNilAreNil(t *testing.T) {
-	t.Parallel()
-	for _, err := range []error{events.Permanent(nil), events.RetryAfter(time.Second, nil), events.Unavailable(nil)} {
-		if err != nil {
-			t.Errorf("%T", err)
-		}
-	}
-}
-
-func TestReaction_DeadLettersWhatItCannotRead(t *testing.T) {
+func TestHandler_DeadLettersUndecodableEvents(t *testing.T) {
 	t.Parallel()
 	db := database(t)
 	tr := &tapped{eventstest.NewTransport(), make(chan []transport.Consumer, 1)}
 	cfg := config()
-	told := make(chan events.DeadLetter, 10)
-	cfg.OnDeadLetter = func(_ context.Context, d events.DeadLetter) { told <- d }
-	start(t, db, tr, cfg, on(func(context.Context, *gorm.DB, events.Received[orderCreated]) error {
-		t.Error("the reaction was called")
+	deadLetters := make(chan events.DeadLetter, 10)
+	cfg.OnDeadLetter = func(_ context.Context, d events.DeadLetter) { deadLetters <- d }
+	start(t, db, tr, cfg, handle(func(context.Context, *gorm.DB, events.Received[orderCreated]) error {
+		t.Error("the handler was called")
 		return nil
 	}))
 	consumer := receive(t, tr.consumers, "the bus consumes")[0]
@@ -125,43 +117,43 @@ func TestReaction_DeadLettersWhatItCannotRead(t *testing.T) {
 		"another type":    {fmt.Sprintf(envelope, "order.closed.v1", `{}`), transport.ReasonIncompatible},
 	} {
 		v := consumer.Handle(transport.Delivery{Body: []byte(c.body), Attempt: 1})
-		d := receive(t, told, "hook")
+		d := receive(t, deadLetters, "hook")
 		if v.Action != transport.DeadLetter || v.Reason != c.want || v.Err == nil {
-			t.Errorf("%s: verdict %+v, want %s", name, v, c.want)
+			t.Errorf("%s: outcome %+v, want %s", name, v, c.want)
 		}
 		if d.Reason != c.want || d.Queue.String() != "order.order-created" || string(d.Body) != c.body || d.Attempts != 1 {
-			t.Errorf("%s: the hook was told %+v", name, d)
+			t.Errorf("%s: the hook received %+v", name, d)
 		}
 	}
 }
 
-func TestReaction_PanicIsAFailure(t *testing.T) {
+func TestHandler_PanicIsRetried(t *testing.T) {
 	t.Parallel()
 	db, tr := database(t), eventstest.NewTransport()
-	start(t, db, tr, config(), on(func(context.Context, *gorm.DB, events.Received[orderCreated]) error { panic("ouch") }))
+	start(t, db, tr, config(), handle(func(context.Context, *gorm.DB, events.Received[orderCreated]) error { panic("ouch") }))
 	v := tr.Deliver(t, orderCreated{OrderID: "o"})
-	if v.Action != transport.Retry || !strings.Contains(v.Err.Error(), "ouch") || !strings.Contains(v.Err.Error(), "reaction_test.go") {
-		t.Errorf("verdict %+v", v)
+	if v.Action != transport.Retry || !strings.Contains(v.Err.Error(), "ouch") || !strings.Contains(v.Err.Error(), "handler_test.go") {
+		t.Errorf("outcome %+v", v)
 	}
 }
 
-func TestReaction_TimeoutIsAFailure(t *testing.T) {
+func TestHandler_TimeoutIsRetried(t *testing.T) {
 	t.Parallel()
 	db, tr := database(t), eventstest.NewTransport()
-	start(t, db, tr, config(), on(func(ctx context.Context, tx *gorm.DB, _ events.Received[orderCreated]) error {
+	start(t, db, tr, config(), handle(func(ctx context.Context, tx *gorm.DB, _ events.Received[orderCreated]) error {
 		return tx.Exec("select pg_sleep(60)").Error
 	}, events.WithTimeout(50*time.Millisecond)))
 	v := tr.Deliver(t, orderCreated{OrderID: "o"})
 	if v.Action != transport.Retry || !errors.Is(v.Err, context.DeadlineExceeded) {
-		t.Errorf("verdict %+v", v)
+		t.Errorf("outcome %+v", v)
 	}
 }
 
-func TestReaction_PausesWhileAnOutsidePartyIsAway(t *testing.T) {
+func TestHandler_PausesWhileUnavailable(t *testing.T) {
 	t.Parallel()
 	db, tr := database(t), eventstest.NewTransport()
 	var calls atomic.Int32
-	start(t, db, tr, config(), on(func(_ context.Context, _ *gorm.DB, e events.Received[orderCreated]) error {
+	start(t, db, tr, config(), handle(func(_ context.Context, _ *gorm.DB, e events.Received[orderCreated]) error {
 		if e.Attempt != 1 {
 			t.Errorf("attempt %d", e.Attempt)
 		}
@@ -171,82 +163,82 @@ func TestReaction_PausesWhileAnOutsidePartyIsAway(t *testing.T) {
 		return nil
 	}))
 	if v := tr.Deliver(t, orderCreated{OrderID: "o"}); v.Action != transport.Ack || calls.Load() != 3 {
-		t.Errorf("verdict %+v after %d calls", v, calls.Load())
+		t.Errorf("outcome %+v after %d calls", v, calls.Load())
 	}
 }
 
-func TestReaction_GivesBackWhatPausesForTooLong(t *testing.T) {
+func TestHandler_RequeuesAfterPauseLimit(t *testing.T) {
 	t.Parallel()
 	db, tr := database(t), eventstest.NewTransport()
 	cfg := config()
 	cfg.PauseLimit = 50 * time.Millisecond
-	start(t, db, tr, cfg, returns(events.Unavailable(errNo)))
+	start(t, db, tr, cfg, handleWith(events.Unavailable(errNo)))
 	if v := tr.Deliver(t, orderCreated{OrderID: "o"}); v.Action != transport.Requeue || !errors.Is(v.Err, errNo) {
-		t.Errorf("verdict %+v", v)
+		t.Errorf("outcome %+v", v)
 	}
 }
 
-func TestReaction_GivesBackWhatPausesWhenTheBusStops(t *testing.T) {
+func TestHandler_RequeuesPausedEventOnShutdown(t *testing.T) {
 	t.Parallel()
 	db, tr := database(t), eventstest.NewTransport()
 	called := make(chan struct{})
 	var once sync.Once
-	stop := start(t, db, tr, config(), on(func(context.Context, *gorm.DB, events.Received[orderCreated]) error {
+	stop := start(t, db, tr, config(), handle(func(context.Context, *gorm.DB, events.Received[orderCreated]) error {
 		once.Do(func() { close(called) })
 		return events.Unavailable(errNo)
 	}))
-	verdict := make(chan transport.Outcome, 1)
-	go func() { verdict <- tr.Deliver(t, orderCreated{OrderID: "o"}) }()
-	receive(t, called, "the reaction is called")
+	outcome := make(chan transport.Outcome, 1)
+	go func() { outcome <- tr.Deliver(t, orderCreated{OrderID: "o"}) }()
+	receive(t, called, "the handler is called")
 	stop()
-	if v := receive(t, verdict, "verdict"); v.Action != transport.Requeue {
-		t.Errorf("verdict %+v", v)
+	if v := receive(t, outcome, "outcome"); v.Action != transport.Requeue {
+		t.Errorf("outcome %+v", v)
 	}
 }
 
-func TestReaction_FinishesWhenTheBusStops(t *testing.T) {
+func TestHandler_FinishesOnShutdown(t *testing.T) {
 	t.Parallel()
 	eachDatabase(t, func(t *testing.T, url string) {
 		db, tr := open(t, url), eventstest.NewTransport()
-		effects(t, db)
+		createEffects(t, db)
 		called, goOn := make(chan struct{}), make(chan struct{})
-		bus := newBus(t, db, tr, config(), on(func(ctx context.Context, tx *gorm.DB, _ events.Received[orderCreated]) error {
+		bus := newBus(t, db, tr, config(), handle(func(ctx context.Context, tx *gorm.DB, _ events.Received[orderCreated]) error {
 			close(called)
 			<-goOn
-			return errors.Join(ctx.Err(), apply(tx, "o"), events.Publish(ctx, tx, orderSeen{OrderID: "o"}))
+			return errors.Join(ctx.Err(), insertEffect(tx, "o"), events.Publish(ctx, tx, orderSeen{OrderID: "o"}))
 		}))
 		ctx, cancel := context.WithCancel(t.Context())
 		stopped := make(chan error, 1)
 		go func() { stopped <- bus.Run(ctx) }()
-		verdict := make(chan transport.Outcome, 1)
-		go func() { verdict <- tr.Deliver(t, orderCreated{OrderID: "o"}) }()
-		receive(t, called, "the reaction is called")
+		outcome := make(chan transport.Outcome, 1)
+		go func() { outcome <- tr.Deliver(t, orderCreated{OrderID: "o"}) }()
+		receive(t, called, "the handler is called")
 		cancel()
 		close(goOn)
 
-		if v := receive(t, verdict, "verdict"); v.Action != transport.Ack {
-			t.Errorf("verdict %+v", v)
+		if v := receive(t, outcome, "outcome"); v.Action != transport.Ack {
+			t.Errorf("outcome %+v", v)
 		}
 		if err := receive(t, stopped, "the bus stops"); err != nil {
 			t.Error(err)
 		}
-		if n := applied(t, db, "o"); n != 1 {
-			t.Errorf("applied %d times", n)
+		if n := countEffects(t, db, "o"); n != 1 {
+			t.Errorf("handled %d times", n)
 		}
 		if n := len(tr.Published()); n != 1 {
-			t.Errorf("%d events published by the reaction before the bus stopped", n)
+			t.Errorf("%d events published by the handler before the bus stopped", n)
 		}
 	})
 }
 
-func TestReaction_IsCutShortAfterTheShutdownTimeout(t *testing.T) {
+func TestHandler_CanceledAfterShutdownTimeout(t *testing.T) {
 	t.Parallel()
 	eachDatabase(t, func(t *testing.T, url string) {
 		db, tr := open(t, url), eventstest.NewTransport()
 		called := make(chan struct{})
 		cfg := config()
 		cfg.ShutdownTimeout = 50 * time.Millisecond
-		bus := newBus(t, db, tr, cfg, on(func(ctx context.Context, _ *gorm.DB, _ events.Received[orderCreated]) error {
+		bus := newBus(t, db, tr, cfg, handle(func(ctx context.Context, _ *gorm.DB, _ events.Received[orderCreated]) error {
 			close(called)
 			<-ctx.Done()
 			return ctx.Err()
@@ -254,26 +246,26 @@ func TestReaction_IsCutShortAfterTheShutdownTimeout(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		stopped := make(chan error, 1)
 		go func() { stopped <- bus.Run(ctx) }()
-		verdict := make(chan transport.Outcome, 1)
-		go func() { verdict <- tr.Deliver(t, orderCreated{OrderID: "o"}) }()
-		receive(t, called, "the reaction is called")
+		outcome := make(chan transport.Outcome, 1)
+		go func() { outcome <- tr.Deliver(t, orderCreated{OrderID: "o"}) }()
+		receive(t, called, "the handler is called")
 		cancel()
-		if v := receive(t, verdict, "verdict"); v.Action != transport.Requeue {
-			t.Errorf("verdict %+v, want the event back in the queue", v)
+		if v := receive(t, outcome, "outcome"); v.Action != transport.Requeue {
+			t.Errorf("outcome %+v, want the event back in the queue", v)
 		}
 		if err := receive(t, stopped, "the bus stops"); err == nil {
-			t.Error("Run does not say that something was cut short")
+			t.Error("Run returned no error although a handler was canceled")
 		}
 	})
 }
 
-func TestReaction_AndWhatItPublishesAreOne(t *testing.T) {
+func TestHandler_CommitsWithItsEvents(t *testing.T) {
 	t.Parallel()
 	eachDatabase(t, func(t *testing.T, url string) {
 		db, tr := open(t, url), eventstest.NewTransport()
-		effects(t, db)
-		start(t, db, tr, config(), on(func(ctx context.Context, tx *gorm.DB, e events.Received[orderCreated]) error {
-			if err := apply(tx, e.Event.OrderID); err != nil {
+		createEffects(t, db)
+		start(t, db, tr, config(), handle(func(ctx context.Context, tx *gorm.DB, e events.Received[orderCreated]) error {
+			if err := insertEffect(tx, e.Event.OrderID); err != nil {
 				return err
 			}
 			if err := events.Publish(ctx, tx, orderSeen{OrderID: e.Event.OrderID}); err != nil {
@@ -285,25 +277,25 @@ func TestReaction_AndWhatItPublishesAreOne(t *testing.T) {
 			return nil
 		}))
 		if v := tr.Deliver(t, orderCreated{OrderID: "o"}, eventstest.WithID("1")); v.Action != transport.Retry {
-			t.Fatalf("verdict %+v", v)
+			t.Fatalf("outcome %+v", v)
 		}
-		if n := applied(t, db, "o") + rowsOf(t, db, "o") + len(tr.Published()) + scan[int](t, db, "select count(*) from inbox"); n != 0 {
+		if n := countEffects(t, db, "o") + countRows(t, db, "o") + len(tr.Published()) + scan[int](t, db, "select count(*) from inbox"); n != 0 {
 			t.Errorf("the failed attempt left %d traces", n)
 		}
 		if v := tr.Deliver(t, orderCreated{OrderID: "o"}, eventstest.WithID("1"), eventstest.OnAttempt(2)); v.Action != transport.Ack {
-			t.Fatalf("verdict %+v", v)
+			t.Fatalf("outcome %+v", v)
 		}
-		if n := applied(t, db, "o"); n != 1 {
-			t.Errorf("applied %d times", n)
+		if n := countEffects(t, db, "o"); n != 1 {
+			t.Errorf("handled %d times", n)
 		}
 		tr.WaitFor(t, "order.seen.v1", "o")
 	})
 }
 
-func TestReaction_HandsItsContextOn(t *testing.T) {
+func TestHandler_PropagatesContext(t *testing.T) {
 	t.Parallel()
 	db, tr := database(t), eventstest.NewTransport()
-	start(t, db, tr, config(), on(func(ctx context.Context, tx *gorm.DB, e events.Received[orderCreated]) error {
+	start(t, db, tr, config(), handle(func(ctx context.Context, tx *gorm.DB, e events.Received[orderCreated]) error {
 		return events.Publish(ctx, tx, orderSeen{OrderID: e.Event.OrderID})
 	}))
 	tr.Deliver(t, orderCreated{OrderID: "o"}, eventstest.WithID("cause"), eventstest.WithCorrelation("flow"), eventstest.WithTenant("acme"))
@@ -313,32 +305,34 @@ func TestReaction_HandsItsContextOn(t *testing.T) {
 	}
 }
 
-func TestReaction_HappensOnceForConcurrentDuplicates(t *testing.T) {
+func TestHandler_RunsOnceForConcurrentDuplicates(t *testing.T) {
 	t.Parallel()
 	eachDatabase(t, func(t *testing.T, url string) {
 		db, tr := open(t, url), eventstest.NewTransport()
-		effects(t, db)
-		start(t, db, tr, config(), on(func(_ context.Context, tx *gorm.DB, e events.Received[orderCreated]) error {
-			return apply(tx, e.Event.OrderID)
+		createEffects(t, db)
+		start(t, db, tr, config(), handle(func(_ context.Context, tx *gorm.DB, e events.Received[orderCreated]) error {
+			return insertEffect(tx, e.Event.OrderID)
 		}))
-		together(20, func(int) {
+		concurrently(20, func(int) {
 			if v := tr.Deliver(t, orderCreated{OrderID: "o"}, eventstest.WithID("same")); v.Action != transport.Ack {
-				t.Errorf("verdict %+v", v)
+				t.Errorf("outcome %+v", v)
 			}
 		})
-		if n := applied(t, db, "o"); n != 1 {
-			t.Errorf("applied %d times", n)
+		if n := countEffects(t, db, "o"); n != 1 {
+			t.Errorf("handled %d times", n)
 		}
 	})
 }
 
-func TestReaction_IsIndependentOfOthersToTheSameEvent(t *testing.T) {
+func TestHandler_IndependentOfOtherHandlers(t *testing.T) {
 	t.Parallel()
 	eachDatabase(t, func(t *testing.T, url string) {
 		db, tr := open(t, url), eventstest.NewTransport()
-		effects(t, db)
+		createEffects(t, db)
 		start(t, db, tr, config(),
-			events.Handle("good", func(_ context.Context, tx *gorm.DB, e events.Received[orderCreated]) error { return apply(tx, "good") }),
+			events.Handle("good", func(_ context.Context, tx *gorm.DB, e events.Received[orderCreated]) error {
+				return insertEffect(tx, "good")
+			}),
 			events.Handle("bad", func(_ context.Context, tx *gorm.DB, e events.Received[orderCreated]) error { return errNo }))
 		for range 2 {
 			if v := tr.Deliver(t, orderCreated{OrderID: "o"}, eventstest.WithID("same"), eventstest.To("bad")); v.Action != transport.Retry {
@@ -348,17 +342,17 @@ func TestReaction_IsIndependentOfOthersToTheSameEvent(t *testing.T) {
 				t.Errorf("good: %+v", v)
 			}
 		}
-		if n := applied(t, db, "good"); n != 1 {
-			t.Errorf("applied %d times", n)
+		if n := countEffects(t, db, "good"); n != 1 {
+			t.Errorf("handled %d times", n)
 		}
 	})
 }
 
-func TestReaction_WaitsForLocksForABoundedTime(t *testing.T) {
+func TestHandler_HasLockTimeout(t *testing.T) {
 	t.Parallel()
 	db, tr := database(t), eventstest.NewTransport()
 	var limit string
-	start(t, db, tr, config(), on(func(_ context.Context, tx *gorm.DB, _ events.Received[orderCreated]) error {
+	start(t, db, tr, config(), handle(func(_ context.Context, tx *gorm.DB, _ events.Received[orderCreated]) error {
 		return tx.Raw("show lock_timeout").Row().Scan(&limit)
 	}))
 	tr.Deliver(t, orderCreated{OrderID: "o"})
@@ -366,20 +360,20 @@ func TestReaction_WaitsForLocksForABoundedTime(t *testing.T) {
 		t.Errorf("lock_timeout is %q", limit)
 	}
 	if outside := scan[string](t, db, "show lock_timeout"); outside != "0" {
-		t.Errorf("lock_timeout is %q outside of reactions", outside)
+		t.Errorf("lock_timeout is %q outside of handlers", outside)
 	}
 }
 
-func TestReaction_RepeatsAfterADeadlockWithoutSpendingAnAttempt(t *testing.T) {
+func TestHandler_RepeatsAfterDeadlock(t *testing.T) {
 	t.Parallel()
 	db, tr := database(t), eventstest.NewTransport()
 	exec(t, db, "create table pairs (id integer primary key, n integer)")
 	exec(t, db, "insert into pairs values (0, 0), (1, 0)")
-	var tries atomic.Int32
+	var attempts atomic.Int32
 	var both sync.WaitGroup
 	both.Add(2)
-	start(t, db, tr, config(), on(func(ctx context.Context, tx *gorm.DB, e events.Received[orderCreated]) error {
-		first := tries.Add(1) <= 2
+	start(t, db, tr, config(), handle(func(ctx context.Context, tx *gorm.DB, e events.Received[orderCreated]) error {
+		first := attempts.Add(1) <= 2
 		if e.Attempt != 1 {
 			t.Errorf("attempt %d", e.Attempt)
 		}
@@ -392,12 +386,12 @@ func TestReaction_RepeatsAfterADeadlockWithoutSpendingAnAttempt(t *testing.T) {
 		}
 		return tx.Exec("update pairs set n = n + 1 where id = ?", 1-e.Event.Number).Error
 	}))
-	together(2, func(i int) {
+	concurrently(2, func(i int) {
 		if v := tr.Deliver(t, orderCreated{OrderID: fmt.Sprint(i), Number: i}); v.Action != transport.Ack {
-			t.Errorf("verdict %+v", v)
+			t.Errorf("outcome %+v", v)
 		}
 	})
-	if tries.Load() < 3 {
+	if attempts.Load() < 3 {
 		t.Error("no deadlock: the test proved nothing")
 	}
 	if n := scan[int](t, db, "select count(*) from pairs where n = 2"); n != 2 {
@@ -405,10 +399,10 @@ func TestReaction_RepeatsAfterADeadlockWithoutSpendingAnAttempt(t *testing.T) {
 	}
 }
 
-func TestOnVia_CallsTheOutsideWorldBeforeTheTransaction(t *testing.T) {
+func TestHandleExternal_CallsBeforeTransaction(t *testing.T) {
 	t.Parallel()
 	db, tr := database(t), eventstest.NewTransport()
-	effects(t, db)
+	createEffects(t, db)
 	var calls atomic.Int32
 	start(t, db, tr, config(), events.HandleExternal("order-created",
 		func(_ context.Context, e events.Received[orderCreated]) (string, error) {
@@ -425,7 +419,7 @@ func TestOnVia_CallsTheOutsideWorldBeforeTheTransaction(t *testing.T) {
 			if e.Attempt == 2 {
 				return errNo
 			}
-			return apply(tx, receipt)
+			return insertEffect(tx, receipt)
 		}))
 	for i, want := range []transport.Action{transport.Retry, transport.Retry, transport.Ack, transport.Ack} {
 		if v := tr.Deliver(t, orderCreated{OrderID: "o"}, eventstest.WithID("same"), eventstest.OnAttempt(i+1)); v.Action != want {
@@ -435,12 +429,12 @@ func TestOnVia_CallsTheOutsideWorldBeforeTheTransaction(t *testing.T) {
 	if calls.Load() != 3 {
 		t.Errorf("%d calls, want one per attempt and none for the duplicate", calls.Load())
 	}
-	if n := applied(t, db, "receipt"); n != 1 {
-		t.Errorf("applied %d times", n)
+	if n := countEffects(t, db, "receipt"); n != 1 {
+		t.Errorf("handled %d times", n)
 	}
 }
 
-func TestCleanup_ForgetsOldMarksInBoundedBatches(t *testing.T) {
+func TestCleanup_PurgesInBatches(t *testing.T) {
 	t.Parallel()
 	db, tr := database(t), eventstest.NewTransport()
 	exec(t, db, `create table batches (n bigint)`)
@@ -454,19 +448,19 @@ func TestCleanup_ForgetsOldMarksInBoundedBatches(t *testing.T) {
 	cfg.ReplayWindow, cfg.InboxRetention = 24*time.Hour, 7*24*time.Hour
 	cfg.CleanupInterval = time.Hour
 	start(t, db, tr, cfg)
-	eventually(t, "old marks gone", func() bool {
+	eventually(t, "old inbox records purged", func() bool {
 		return scan[int](t, db, "select count(*) from inbox where event_id like 'old%'") == 0
 	})
 	if n := scan[int](t, db, "select count(*) from inbox"); n != 10 {
-		t.Errorf("%d of 10 new marks left", n)
+		t.Errorf("%d of 10 new inbox records left", n)
 	}
 	if n := scan[int](t, db, "select max(n) from batches"); n != 1000 {
-		t.Errorf("one statement deleted %d marks", n)
+		t.Errorf("one statement deleted %d inbox records", n)
 	}
 }
 
-// interrupted is a pool whose transactions do not write the first inbox mark but wait until its context has ended, and
-// then say that nothing was wrong and no row affected, as drivers for SQLite may.
+// interrupted is a pool whose transactions do not write the first inbox record. They wait until the context has ended
+// and return no error and no affected row, as drivers for SQLite may do.
 type interrupted struct {
 	gorm.ConnPool
 	once sync.Once
@@ -497,23 +491,23 @@ func (t *interruptedTx) ExecContext(ctx context.Context, query string, args ...a
 	return t.Tx.ExecContext(ctx, query, args...)
 }
 
-func TestReaction_InterruptedBeforeItsMarkIsNoDuplicate(t *testing.T) {
+func TestHandler_InterruptedInsertIsNoDuplicate(t *testing.T) {
 	t.Parallel()
 	db, tr := database(t), eventstest.NewTransport()
-	effects(t, db)
+	createEffects(t, db)
 	db.ConnPool = &interrupted{ConnPool: db.ConnPool}
 	db.Statement.ConnPool = db.ConnPool
-	start(t, db, tr, config(), on(func(_ context.Context, tx *gorm.DB, e events.Received[orderCreated]) error {
-		return apply(tx, e.Event.OrderID)
+	start(t, db, tr, config(), handle(func(_ context.Context, tx *gorm.DB, e events.Received[orderCreated]) error {
+		return insertEffect(tx, e.Event.OrderID)
 	}, events.WithTimeout(50*time.Millisecond)))
 	once := eventstest.WithID("event-1")
-	if v := tr.Deliver(t, orderCreated{OrderID: "o"}, once); v.Action != transport.Retry || applied(t, db, "o") != 0 {
-		t.Errorf("verdict %+v", v)
+	if v := tr.Deliver(t, orderCreated{OrderID: "o"}, once); v.Action != transport.Retry || countEffects(t, db, "o") != 0 {
+		t.Errorf("outcome %+v", v)
 	}
-	eventually(t, "it is done", func() bool { // in time, on a machine that may be slow
+	eventually(t, "it is done", func() bool { // a slow machine may need several attempts
 		return tr.Deliver(t, orderCreated{OrderID: "o"}, once).Action == transport.Ack
 	})
-	if n := applied(t, db, "o"); n != 1 {
-		t.Errorf("applied %d times", n)
+	if n := countEffects(t, db, "o"); n != 1 {
+		t.Errorf("handled %d times", n)
 	}
 }

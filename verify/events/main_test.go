@@ -25,7 +25,7 @@ import (
 	"github.com/quadrille-dev/quadrille/pkg/testservers"
 )
 
-// TestMain looks for goroutines that are left over. GORM's cache of prepared statements keeps one.
+// TestMain checks that no goroutine is left. The prepared statements of GORM keep one.
 func TestMain(m *testing.M) {
 	testservers.Main(m)
 	if err := goleak.Find(goleak.IgnoreTopFunction("gorm.io/gorm/internal/lru.NewLRU[...].func1")); err != nil {
@@ -34,7 +34,8 @@ func TestMain(m *testing.M) {
 	}
 }
 
-const patience = 2 * time.Minute
+// timeout bounds each wait of a test.
+const timeout = 2 * time.Minute
 
 var declared = []events.Declaration{
 	{ETO: orderCreated{}, Publisher: "order", Mandatory: true},
@@ -58,7 +59,7 @@ type orderSeen struct {
 func (orderSeen) EventType() string { return "order.seen.v1" }
 func (e orderSeen) Subject() string { return e.OrderID }
 
-// migrated has the library's tables.
+// migrated is a database with the library's tables.
 var migrated = testservers.NewTemplate(func(ctx context.Context, url string) error {
 	db, err := gorm.Open(postgres.Open(url), &gorm.Config{Logger: logger.Discard})
 	if err != nil {
@@ -71,8 +72,8 @@ var migrated = testservers.NewTemplate(func(ctx context.Context, url string) err
 	return errors.Join(events.Migrate(ctx, db), sqlDB.Close())
 })
 
-// eachServer runs a test on every kind of database that the library knows, with nothing in it.
-func eachServer(t *testing.T, test func(t *testing.T, url string)) {
+// eachEmptyDatabase runs a test on an empty database of each kind that the library supports.
+func eachEmptyDatabase(t *testing.T, test func(t *testing.T, url string)) {
 	t.Helper()
 	t.Run("postgres", func(t *testing.T) {
 		t.Parallel()
@@ -84,7 +85,7 @@ func eachServer(t *testing.T, test func(t *testing.T, url string)) {
 	})
 }
 
-// eachDatabase is eachServer with the library's tables in the database.
+// eachDatabase runs a test on a database of each kind, with the library's tables.
 func eachDatabase(t *testing.T, test func(t *testing.T, url string)) {
 	t.Helper()
 	t.Run("postgres", func(t *testing.T) {
@@ -101,8 +102,8 @@ func eachDatabase(t *testing.T, test func(t *testing.T, url string)) {
 	})
 }
 
-// sqliteFile is the address of a new SQLite database, with the settings that the package's documentation asks for. It
-// was opened once: when several switch a new file to the write-ahead log at once, SQLite turns some away unheard.
+// sqliteFile returns the address of a new SQLite database, with the settings that the package's documentation requires.
+// It opens the file once: several connections that switch a new file to the write-ahead log at once get errors.
 func sqliteFile(t testing.TB) string {
 	t.Helper()
 	url := "file:" + filepath.Join(t.TempDir(), "events.db") +
@@ -111,8 +112,8 @@ func sqliteFile(t testing.TB) string {
 	return url
 }
 
-// in is the time that begins after d, as both kinds of database read it.
-func in(d time.Duration) string {
+// fromNow returns the time after d as an SQL literal for each kind of database.
+func fromNow(d time.Duration) string {
 	return time.Now().Add(d).UTC().Format("'2006-01-02 15:04:05.000000+00:00'")
 }
 
@@ -140,7 +141,7 @@ func open(t testing.TB, url string) *gorm.DB {
 	return db
 }
 
-// config is that of the service order, as impatient as tests are.
+// config returns the configuration of the service order, with short intervals.
 func config() events.Config {
 	return events.Config{
 		Events:  declared,
@@ -158,13 +159,13 @@ func newBus(t testing.TB, db *gorm.DB, tr transport.Transport, cfg events.Config
 	return bus
 }
 
-// start makes a bus and runs it until the test ends.
+// start creates a bus and runs it until the test ends or stop is called.
 func start(t testing.TB, db *gorm.DB, tr transport.Transport, cfg events.Config, subs ...events.Subscription) (stop func()) {
 	t.Helper()
 	return eventstest.Start(t, newBus(t, db, tr, cfg, subs...))
 }
 
-// publish commits one transaction that publishes these.
+// publish publishes the events in one transaction.
 func publish(t testing.TB, db *gorm.DB, etos ...events.ETO) {
 	t.Helper()
 	if err := db.Transaction(func(tx *gorm.DB) error {
@@ -179,10 +180,10 @@ func publish(t testing.TB, db *gorm.DB, etos ...events.ETO) {
 	}
 }
 
-// eventually waits until ok.
+// eventually waits until ok returns true.
 func eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
-	deadline := time.NewTimer(patience)
+	deadline := time.NewTimer(timeout)
 	defer deadline.Stop()
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
@@ -190,7 +191,7 @@ func eventually(t testing.TB, what string, ok func() bool) {
 		select {
 		case <-tick.C:
 		case <-deadline.C:
-			t.Fatalf("waited in vain: %s", what)
+			t.Fatalf("timed out waiting for: %s", what)
 		}
 	}
 }
@@ -201,8 +202,8 @@ func receive[T any](t testing.TB, c <-chan T, what string) T {
 	select {
 	case v := <-c:
 		return v
-	case <-time.After(patience):
-		t.Fatalf("waited in vain: %s", what)
+	case <-time.After(timeout):
+		t.Fatalf("timed out waiting for: %s", what)
 	}
 	panic("unreachable")
 }
@@ -223,13 +224,13 @@ func exec(t testing.TB, db *gorm.DB, query string, args ...any) {
 	}
 }
 
-// outboxEmpty waits until everything is done.
+// outboxEmpty waits until the outbox has no rows.
 func outboxEmpty(t testing.TB, db *gorm.DB) {
 	t.Helper()
 	eventually(t, "outbox empty", func() bool { return scan[int](t, db, "select count(*) from outbox") == 0 })
 }
 
-// numbers lists what was published about a subject, in order.
+// numbers returns the numbers of the events that were published about a subject, in order.
 func numbers(t testing.TB, tr *eventstest.Transport, subject string) []int {
 	t.Helper()
 	var list []int
@@ -241,8 +242,8 @@ func numbers(t testing.TB, tr *eventstest.Transport, subject string) []int {
 	return list
 }
 
-// together calls f n times at once, with 0 to n-1, and waits for all.
-func together(n int, f func(i int)) {
+// concurrently calls f n times at once, with 0 to n-1, and waits for all calls.
+func concurrently(n int, f func(i int)) {
 	var ready, done sync.WaitGroup
 	ready.Add(n)
 	for i := range n {

@@ -18,8 +18,8 @@ import (
 	"github.com/quadrille-dev/quadrille/pkg/events/transport"
 )
 
-// measured is what has been measured so far: sums and gauges, and of histograms how often. Attributes that are the same
-// in all of this test are left out.
+// measured returns the current values: sums, gauges, and the counts of histograms. It omits attributes that are the same
+// in the whole test.
 func measured(t *testing.T, reader sdkmetric.Reader) map[string]float64 {
 	t.Helper()
 	var all metricdata.ResourceMetrics
@@ -65,7 +65,7 @@ func measured(t *testing.T, reader sdkmetric.Reader) map[string]float64 {
 	return got
 }
 
-func TestMetrics_CountWhatHappens(t *testing.T) {
+func TestMetrics(t *testing.T) {
 	t.Parallel()
 	reader := sdkmetric.NewManualReader()
 	cfg := config()
@@ -74,7 +74,7 @@ func TestMetrics_CountWhatHappens(t *testing.T) {
 	db, tr := database(t), eventstest.NewTransport()
 	tr.FailNext(transport.ErrUnroutable, nil, transport.ErrRejected)
 	var well atomic.Bool
-	start(t, db, tr, cfg, on(func(context.Context, *gorm.DB, events.Received[orderCreated]) error {
+	start(t, db, tr, cfg, handle(func(context.Context, *gorm.DB, events.Received[orderCreated]) error {
 		if well.Load() {
 			return nil
 		}
@@ -92,27 +92,27 @@ func TestMetrics_CountWhatHappens(t *testing.T) {
 	tr.Deliver(t, orderCreated{OrderID: "fine"})
 
 	const (
-		sent  = " messaging.destination.name=order:order.created.v1 messaging.operation.name=publish"
-		taken = " messaging.destination.name=order:order.created.v1:order.order-created messaging.operation.name=process"
-		by    = " reaction=order-created"
+		sent     = " messaging.destination.name=order:order.created.v1 messaging.operation.name=publish"
+		consumed = " messaging.destination.name=order:order.created.v1:order.order-created messaging.operation.name=process"
+		by       = " handler=order-created"
 	)
 	want := map[string]float64{
-		"messaging.client.sent.messages" + sent:                       1,
-		"messaging.client.sent.messages error.type=unroutable" + sent: 1,
-		"messaging.client.sent.messages error.type=refused" + sent:    1,
-		"messaging.client.consumed.messages" + taken + by:             3,
-		"messaging.process.duration" + taken + by:                     1,
-		"messaging.process.duration error.type=_OTHER" + taken + by:   2,
-		"events.retried" + by:                                         1,
-		"events.dead_lettered" + by + " reason=failed":                1,
-		"events.dead_lettered" + by + " reason=permanent":             0,
-		"events.dead_lettered" + by + " reason=undecodable":           0,
-		"events.dead_lettered" + by + " reason=incompatible":          0,
+		"messaging.client.sent.messages" + sent:                        1,
+		"messaging.client.sent.messages error.type=unroutable" + sent:  1,
+		"messaging.client.sent.messages error.type=refused" + sent:     1,
+		"messaging.client.consumed.messages" + consumed + by:           3,
+		"messaging.process.duration" + consumed + by:                   1,
+		"messaging.process.duration error.type=_OTHER" + consumed + by: 2,
+		"events.retried" + by:                                          1,
+		"events.dead_lettered" + by + " reason=failed":                 1,
+		"events.dead_lettered" + by + " reason=permanent":              0,
+		"events.dead_lettered" + by + " reason=undecodable":            0,
+		"events.dead_lettered" + by + " reason=incompatible":           0,
 		"events.parked":                    1,
 		"events.publish.latency":           1,
 		"events.consume.latency" + by:      1,
 		"events.outbox.size state=waiting": 0,
-		"events.outbox.size state=held":    0,
+		"events.outbox.size state=blocked": 0,
 		"events.outbox.size state=parked":  1,
 		"events.outbox.oldest_age":         1,
 	}
@@ -121,8 +121,8 @@ func TestMetrics_CountWhatHappens(t *testing.T) {
 	}
 }
 
-// A database that hangs keeps nobody from reading what else is measured.
-func TestMetrics_AreReadWhileTheDatabaseHangs(t *testing.T) {
+// A database that hangs does not block the collection of the other metrics.
+func TestMetrics_CollectedWhileDatabaseHangs(t *testing.T) {
 	t.Parallel()
 	reader := sdkmetric.NewManualReader()
 	cfg := config()
@@ -133,10 +133,10 @@ func TestMetrics_AreReadWhileTheDatabaseHangs(t *testing.T) {
 	defer hanging.Rollback()
 	exec(t, hanging, "lock table outbox in access exclusive mode")
 
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), timeout)
 	defer cancel()
 	var all metricdata.ResourceMetrics
 	if err := reader.Collect(ctx, &all); err == nil || ctx.Err() != nil {
-		t.Errorf("collected with %v, while the outbox cannot be read; %v", err, ctx.Err())
+		t.Errorf("Collect returned %v while the outbox cannot be read; context: %v", err, ctx.Err())
 	}
 }

@@ -8,10 +8,10 @@ import (
 	"github.com/quadrille-dev/quadrille/pkg/testservers"
 )
 
-func TestMigrate_CanRunEverywhereAtOnce(t *testing.T) {
+func TestMigrate_RunsConcurrently(t *testing.T) {
 	t.Parallel()
-	eachServer(t, func(t *testing.T, url string) {
-		together(8, func(int) {
+	eachEmptyDatabase(t, func(t *testing.T, url string) {
+		concurrently(8, func(int) {
 			if err := events.Migrate(t.Context(), open(t, url)); err != nil {
 				t.Error(err)
 			}
@@ -23,13 +23,14 @@ func TestMigrate_CanRunEverywhereAtOnce(t *testing.T) {
 			}
 		}
 		if n := scan[int](t, db, "select count(*) from events_migrations"); n != 1 {
-			t.Errorf("%d versions recorded", n)
+			t.Errorf("%d versions are recorded", n)
 		}
 	})
 }
 
-// A session's time-outs are meant for requests. A migration that another instance runs is waited for all the same.
-func TestMigrate_WaitsLongerThanTheSessionsLockTimeout(t *testing.T) {
+// The lock timeout of a session is meant for requests. Migrate waits for a migration that another instance runs even if
+// that takes longer.
+func TestMigrate_IgnoresLockTimeoutOfSession(t *testing.T) {
 	t.Parallel()
 	url := testservers.Database(t)
 	other := open(t, url).Begin()
@@ -50,7 +51,7 @@ func TestMigrate_WaitsLongerThanTheSessionsLockTimeout(t *testing.T) {
 			where locktype = 'advisory' and not granted
 				and database = (select oid from pg_database where datname = current_database())`) == 1
 	})
-	// A second look, a server's millisecond later at least: with a time-out of one it would have given up.
+	// The server lets more than a millisecond pass: with the timeout of the session, Migrate would fail now.
 	scan[int](t, watch, "select 1 from pg_sleep(0.05)")
 	if err := other.Rollback().Error; err != nil {
 		t.Fatal(err)

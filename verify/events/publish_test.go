@@ -17,7 +17,7 @@ import (
 	"github.com/quadrille-dev/quadrille/pkg/testservers"
 )
 
-func TestPublish_NeedsATransactionOfABus(t *testing.T) {
+func TestPublish_RequiresTransaction(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()
 	url := testservers.Database(t)
@@ -54,7 +54,7 @@ type nameless struct{ orderCreated }
 
 func (nameless) EventType() string { return "created" }
 
-func TestPublish_RefusesWhatIsNotItsToSend(t *testing.T) {
+func TestPublish_RejectsInvalidEvents(t *testing.T) {
 	t.Parallel()
 	eachDatabase(t, func(t *testing.T, url string) {
 		db := open(t, url)
@@ -75,7 +75,7 @@ func TestPublish_RefusesWhatIsNotItsToSend(t *testing.T) {
 	})
 }
 
-func TestPublish_FillsTheEnvelope(t *testing.T) {
+func TestPublish_FillsEnvelope(t *testing.T) {
 	t.Parallel()
 	eachDatabase(t, func(t *testing.T, url string) {
 		db, tr := open(t, url), eventstest.NewTransport()
@@ -109,7 +109,7 @@ func TestPublish_FillsTheEnvelope(t *testing.T) {
 	})
 }
 
-func TestPublish_GivesEachEventAVersion7ID(t *testing.T) {
+func TestPublish_AssignsUUIDv7(t *testing.T) {
 	t.Parallel()
 	db, tr := database(t), eventstest.NewTransport()
 	start(t, db, tr, config())
@@ -120,7 +120,7 @@ func TestPublish_GivesEachEventAVersion7ID(t *testing.T) {
 	}
 }
 
-func TestPublish_SendsNothingAfterRollback(t *testing.T) {
+func TestPublish_NothingSentAfterRollback(t *testing.T) {
 	t.Parallel()
 	eachDatabase(t, func(t *testing.T, url string) {
 		db, tr := open(t, url), eventstest.NewTransport()
@@ -154,7 +154,7 @@ func TestPublish_SendsNothingAfterRollback(t *testing.T) {
 	})
 }
 
-func TestPublish_WakesTheRelayOnCommit(t *testing.T) {
+func TestPublish_WakesRelayOnCommit(t *testing.T) {
 	t.Parallel()
 	for name, session := range map[string]func(*gorm.DB) *gorm.DB{
 		"plain":               func(db *gorm.DB) *gorm.DB { return db },
@@ -179,7 +179,7 @@ func TestPublish_WakesTheRelayOnCommit(t *testing.T) {
 	}
 }
 
-func TestPublish_WorksOnAHandleWithPreparedStatements(t *testing.T) {
+func TestPublish_WithPreparedStatements(t *testing.T) {
 	t.Parallel()
 	eachDatabase(t, func(t *testing.T, url string) {
 		db, tr := open(t, url), eventstest.NewTransport()
@@ -190,7 +190,7 @@ func TestPublish_WorksOnAHandleWithPreparedStatements(t *testing.T) {
 	})
 }
 
-func TestPublish_ReportsTheDatabasesError(t *testing.T) {
+func TestPublish_ReturnsDatabaseError(t *testing.T) {
 	t.Parallel()
 	eachDatabase(t, func(t *testing.T, url string) {
 		db := open(t, url)

@@ -20,12 +20,12 @@ import (
 
 var errLost = errors.New("connection lost")
 
-func rowsOf(t testing.TB, db *gorm.DB, subject string) int {
+func countRows(t testing.TB, db *gorm.DB, subject string) int {
 	t.Helper()
 	return scan[int](t, db, "select count(*) from outbox where subject = ?", subject)
 }
 
-func TestRelay_KeepsARowUntilItIsConfirmed(t *testing.T) {
+func TestRelay_KeepsRowUntilConfirmed(t *testing.T) {
 	t.Parallel()
 	eachDatabase(t, func(t *testing.T, url string) {
 		db, tr := open(t, url), eventstest.NewTransport()
@@ -39,7 +39,7 @@ func TestRelay_KeepsARowUntilItIsConfirmed(t *testing.T) {
 		publish(t, db, orderCreated{OrderID: "o"})
 
 		receive(t, sent, "the event is sent")
-		if n := rowsOf(t, db, "o"); n != 1 {
+		if n := countRows(t, db, "o"); n != 1 {
 			t.Errorf("%d rows while the confirm is missing", n)
 		}
 		close(confirm)
@@ -50,7 +50,7 @@ func TestRelay_KeepsARowUntilItIsConfirmed(t *testing.T) {
 	})
 }
 
-func TestRelay_SendsAgainWhenTheConfirmIsLost(t *testing.T) {
+func TestRelay_SendsAgainAfterLostConfirm(t *testing.T) {
 	t.Parallel()
 	eachDatabase(t, func(t *testing.T, url string) {
 		db, tr := open(t, url), eventstest.NewTransport()
@@ -62,14 +62,14 @@ func TestRelay_SendsAgainWhenTheConfirmIsLost(t *testing.T) {
 	})
 }
 
-func TestRelay_KeepsAnOutageFromSpendingAnything(t *testing.T) {
+func TestRelay_OutageCountsNoRejection(t *testing.T) {
 	t.Parallel()
 	eachDatabase(t, func(t *testing.T, url string) {
 		db, tr := open(t, url), eventstest.NewTransport()
-		var tries atomic.Int32
+		var attempts atomic.Int32
 		var up atomic.Bool
 		tr.Outcome(func(transport.Message) error {
-			tries.Add(1)
+			attempts.Add(1)
 			if up.Load() {
 				return nil
 			}
@@ -80,7 +80,7 @@ func TestRelay_KeepsAnOutageFromSpendingAnything(t *testing.T) {
 		cfg.Jitter = func() float64 { return 0 }
 		start(t, db, tr, cfg)
 		publish(t, db, orderCreated{OrderID: "o", Number: 1}, orderCreated{OrderID: "o", Number: 2})
-		eventually(t, "several tries", func() bool { return tries.Load() >= 3 })
+		eventually(t, "several attempts", func() bool { return attempts.Load() >= 3 })
 
 		if n := scan[int](t, db, "select count(*) from outbox where rejections = 0 and blocked_until is null"); n != 2 {
 			t.Errorf("%d of 2 rows untouched by the outage", n)
@@ -93,30 +93,30 @@ func TestRelay_KeepsAnOutageFromSpendingAnything(t *testing.T) {
 	})
 }
 
-func TestRelay_HoldsAnUnroutableEventWithItsKeyOnly(t *testing.T) {
+func TestRelay_UnroutableBlocksOnlyItsSubject(t *testing.T) {
 	t.Parallel()
 	eachDatabase(t, func(t *testing.T, url string) {
 		db, tr := open(t, url), eventstest.NewTransport()
 		var bound atomic.Bool
 		tr.Outcome(func(m transport.Message) error {
-			if m.Type == "order.created.v1" && m.Subject == "held" && !bound.Load() {
+			if m.Type == "order.created.v1" && m.Subject == "blocked" && !bound.Load() {
 				if !m.Mandatory {
-					t.Error("a required event was not sent as mandatory")
+					t.Error("a mandatory event was not sent as mandatory")
 				}
 				return transport.ErrUnroutable
 			}
 			return nil
 		})
 		start(t, db, tr, config())
-		publish(t, db, orderCreated{OrderID: "held", Number: 1}, orderSeen{OrderID: "held"}, orderCreated{OrderID: "free"})
+		publish(t, db, orderCreated{OrderID: "blocked", Number: 1}, orderSeen{OrderID: "blocked"}, orderCreated{OrderID: "free"})
 
 		tr.WaitFor(t, "order.created.v1", "free")
-		eventually(t, "the row is held", func() bool {
+		eventually(t, "the row is blocked", func() bool {
 			return scan[int](t, db, "select count(*) from outbox where blocked_until is not null and rejections = 0") == 1
 		})
-		publish(t, db, orderCreated{OrderID: "held", Number: 2}, orderCreated{OrderID: "free too"})
+		publish(t, db, orderCreated{OrderID: "blocked", Number: 2}, orderCreated{OrderID: "free too"})
 		tr.WaitFor(t, "order.created.v1", "free too")
-		if n := rowsOf(t, db, "held"); n != 3 {
+		if n := countRows(t, db, "blocked"); n != 3 {
 			t.Errorf("%d rows wait, want the unroutable one and those behind it", n)
 		}
 
@@ -124,7 +124,7 @@ func TestRelay_HoldsAnUnroutableEventWithItsKeyOnly(t *testing.T) {
 		outboxEmpty(t, db)
 		var types []string
 		for _, e := range tr.Published() {
-			if e.Subject == "held" {
+			if e.Subject == "blocked" {
 				types = append(types, e.Type)
 			}
 		}
@@ -134,15 +134,15 @@ func TestRelay_HoldsAnUnroutableEventWithItsKeyOnly(t *testing.T) {
 	})
 }
 
-func TestRelay_ParksARefusedEventWithItsKeyOnly(t *testing.T) {
+func TestRelay_ParkedEventBlocksOnlyItsSubject(t *testing.T) {
 	t.Parallel()
 	eachDatabase(t, func(t *testing.T, url string) {
 		db, tr := open(t, url), eventstest.NewTransport()
-		var tries atomic.Int32
+		var attempts atomic.Int32
 		var accept atomic.Bool
 		tr.Outcome(func(m transport.Message) error {
 			if m.Subject == "bad" && !accept.Load() {
-				tries.Add(1)
+				attempts.Add(1)
 				return fmt.Errorf("%w: too large", transport.ErrRejected)
 			}
 			return nil
@@ -158,13 +158,13 @@ func TestRelay_ParksARefusedEventWithItsKeyOnly(t *testing.T) {
 		tr.WaitFor(t, "order.created.v1", "good")
 		tr.WaitFor(t, "order.created.v1", "good too")
 
-		if got := tries.Load(); got != 3 {
-			t.Errorf("sent %d times, want RefusalLimit", got)
+		if got := attempts.Load(); got != 3 {
+			t.Errorf("sent %d times, want MaxPublishAttempts", got)
 		}
 		if got := scan[string](t, db, "select last_error from outbox where parked_at is not null"); got != "events: rejected by the broker: too large" {
 			t.Errorf("last_error %q", got)
 		}
-		if n := rowsOf(t, db, "bad"); n != 2 {
+		if n := countRows(t, db, "bad"); n != 2 {
 			t.Errorf("%d rows wait, want the parked one and the one behind it", n)
 		}
 
@@ -177,54 +177,54 @@ func TestRelay_ParksARefusedEventWithItsKeyOnly(t *testing.T) {
 	})
 }
 
-// crossing holds the first batch back until a second is under way, and watches who flies with whom.
-type crossing struct {
+// overlapping delays the first batch until a second is in flight, and records subjects that are in both.
+type overlapping struct {
 	*eventstest.Transport
-	mu      sync.Mutex
-	flying  map[string]bool
-	batches int
-	second  chan struct{}
-	bad     []string
+	mu       sync.Mutex
+	inFlight map[string]bool
+	batches  int
+	second   chan struct{}
+	bad      []string
 }
 
-func (c *crossing) Publish(ctx context.Context, msgs []transport.Message) []error {
-	c.mu.Lock()
+func (o *overlapping) Publish(ctx context.Context, msgs []transport.Message) []error {
+	o.mu.Lock()
 	for _, m := range msgs {
-		if c.flying[m.Subject] {
-			c.bad = append(c.bad, m.Subject)
+		if o.inFlight[m.Subject] {
+			o.bad = append(o.bad, m.Subject)
 		}
-		c.flying[m.Subject] = true
+		o.inFlight[m.Subject] = true
 	}
-	c.batches++
-	if c.batches == 2 {
-		close(c.second)
+	o.batches++
+	if o.batches == 2 {
+		close(o.second)
 	}
-	c.mu.Unlock()
+	o.mu.Unlock()
 	select {
-	case <-c.second:
-	case <-time.After(patience):
+	case <-o.second:
+	case <-time.After(timeout):
 	}
 	defer func() {
-		c.mu.Lock()
-		defer c.mu.Unlock()
+		o.mu.Lock()
+		defer o.mu.Unlock()
 		for _, m := range msgs {
-			delete(c.flying, m.Subject)
+			delete(o.inFlight, m.Subject)
 		}
 	}()
-	return c.Transport.Publish(ctx, msgs)
+	return o.Transport.Publish(ctx, msgs)
 }
 
-func TestRelay_NeverHasTwoEventsOfOneSubjectInTheAir(t *testing.T) {
+func TestRelay_OneEventPerSubjectInFlight(t *testing.T) {
 	t.Parallel()
 	eachDatabase(t, func(t *testing.T, url string) {
 		db := open(t, url)
-		tr := &crossing{Transport: eventstest.NewTransport(), flying: map[string]bool{}, second: make(chan struct{})}
+		tr := &overlapping{Transport: eventstest.NewTransport(), inFlight: map[string]bool{}, second: make(chan struct{})}
 		cfg := config()
 		cfg.BatchSize = 7
 		bus := newBus(t, db, tr, cfg)
 		const subjects, each = 5, 40
 		for n := range each * subjects {
-			// By threes, so that a batch holds several events of one subject and the next batch goes on with it.
+			// Three in a row, so that a batch and the next one contain events of the same subject.
 			publish(t, db, orderCreated{OrderID: fmt.Sprint("o", n/3%subjects), Number: n})
 		}
 		eventstest.Start(t, bus)
@@ -233,7 +233,7 @@ func TestRelay_NeverHasTwoEventsOfOneSubjectInTheAir(t *testing.T) {
 		tr.mu.Lock()
 		defer tr.mu.Unlock()
 		if len(tr.bad) > 0 {
-			t.Errorf("in the air twice: %v", tr.bad)
+			t.Errorf("two events in flight at once: %v", tr.bad)
 		}
 		select {
 		case <-tr.second:
@@ -242,7 +242,7 @@ func TestRelay_NeverHasTwoEventsOfOneSubjectInTheAir(t *testing.T) {
 		}
 		for s := range subjects {
 			if got := numbers(t, tr.Transport, fmt.Sprint("o", s)); !slices.IsSorted(got) {
-				t.Errorf("o%d left as %v", s, got)
+				t.Errorf("o%d was published as %v", s, got)
 			}
 		}
 		if got := len(tr.Published()); got != subjects*each {
@@ -251,7 +251,7 @@ func TestRelay_NeverHasTwoEventsOfOneSubjectInTheAir(t *testing.T) {
 	})
 }
 
-func TestRelay_StopsASubjectAtItsFirstFailure(t *testing.T) {
+func TestRelay_KeepsOrderAfterFailure(t *testing.T) {
 	t.Parallel()
 	eachDatabase(t, func(t *testing.T, url string) {
 		db, tr := open(t, url), eventstest.NewTransport()
@@ -275,7 +275,7 @@ func TestRelay_StopsASubjectAtItsFirstFailure(t *testing.T) {
 	})
 }
 
-func TestRelay_IsFencedOffOnceAnotherHasTakenOver(t *testing.T) {
+func TestRelay_FencedAfterTakeover(t *testing.T) {
 	t.Parallel()
 	eachDatabase(t, func(t *testing.T, url string) {
 		db, tr := open(t, url), eventstest.NewTransport()
@@ -291,16 +291,16 @@ func TestRelay_IsFencedOffOnceAnotherHasTakenOver(t *testing.T) {
 		publish(t, db, orderCreated{OrderID: "o"})
 		receive(t, sent, "the event is sent")
 
-		exec(t, db, "update outbox_lease set holder = 'another', generation = generation + 1, expires_at = "+in(time.Hour))
+		exec(t, db, "update outbox_lease set holder = 'another', generation = generation + 1, expires_at = "+fromNow(time.Hour))
 		close(confirm)
 		tr.WaitFor(t, "order.created.v1", "o")
-		// The first relay is out: it neither writes back nor sends.
+		// The first relay has lost its lease: it neither completes rows nor sends.
 		publish(t, db, orderCreated{OrderID: "later"})
-		if n := rowsOf(t, db, "o") + rowsOf(t, db, "later"); n != 2 {
-			t.Errorf("%d of 2 rows left: a fenced relay wrote back", n)
+		if n := countRows(t, db, "o") + countRows(t, db, "later"); n != 2 {
+			t.Errorf("%d of 2 rows left: a fenced relay completed rows", n)
 		}
 
-		exec(t, db, "update outbox_lease set expires_at = "+in(-time.Hour))
+		exec(t, db, "update outbox_lease set expires_at = "+fromNow(-time.Hour))
 		outboxEmpty(t, db)
 		if diff := cmp.Diff([]int{0, 0}, numbers(t, tr, "o")); diff != "" {
 			t.Errorf("the row must be sent again by the next generation: %s", diff)
@@ -308,7 +308,7 @@ func TestRelay_IsFencedOffOnceAnotherHasTakenOver(t *testing.T) {
 	})
 }
 
-func TestRelay_IsNotFencedOffByABatchOfAnEarlierGeneration(t *testing.T) {
+func TestRelay_EarlierBatchDoesNotFence(t *testing.T) {
 	t.Parallel()
 	eachDatabase(t, func(t *testing.T, url string) {
 		db, tr := open(t, url), eventstest.NewTransport()
@@ -323,18 +323,18 @@ func TestRelay_IsNotFencedOffByABatchOfAnEarlierGeneration(t *testing.T) {
 		start(t, db, tr, cfg)
 		publish(t, db, orderCreated{OrderID: "o"})
 		receive(t, sent, "the event is sent")
-		// Another instance comes and goes, and this one takes the lease back, while the batch is in the air.
-		exec(t, db, "update outbox_lease set holder = 'another', generation = 2, expires_at = "+in(-time.Hour))
-		eventually(t, "lease taken back", func() bool { return scan[int](t, db, `select generation from outbox_lease`) == 3 })
+		// Another instance acquires the lease and ends, and this one acquires it again, while the batch is in flight.
+		exec(t, db, "update outbox_lease set holder = 'another', generation = 2, expires_at = "+fromNow(-time.Hour))
+		eventually(t, "lease acquired again", func() bool { return scan[int](t, db, `select generation from outbox_lease`) == 3 })
 		close(confirm)
 		outboxEmpty(t, db)
 		if got := scan[int](t, db, `select generation from outbox_lease`); got != 3 {
-			t.Errorf("the lease was given up over an old batch: generation %d", got)
+			t.Errorf("the lease was released because of an old batch: generation %d", got)
 		}
 	})
 }
 
-func TestRelay_GivesTheLeaseBackWhenItStops(t *testing.T) {
+func TestRelay_ReleasesLeaseOnShutdown(t *testing.T) {
 	t.Parallel()
 	eachDatabase(t, func(t *testing.T, url string) {
 		tr := eventstest.NewTransport()
@@ -353,15 +353,15 @@ func TestRelay_GivesTheLeaseBackWhenItStops(t *testing.T) {
 	})
 }
 
-func TestRelay_IsReplacedOnceItsLeaseExpires(t *testing.T) {
+func TestRelay_ReplacedAfterLeaseExpires(t *testing.T) {
 	t.Parallel()
 	eachDatabase(t, func(t *testing.T, url string) {
 		db, tr := open(t, url), eventstest.NewTransport()
-		exec(t, db, "insert into outbox_lease values ('default', 'crashed', 7, "+in(time.Second)+")")
+		exec(t, db, "insert into outbox_lease values ('default', 'crashed', 7, "+fromNow(time.Second)+")")
 		exec(t, db, `create table promised as select expires_at from outbox_lease`)
 		expired := make(chan bool, 1)
 		tr.Outcome(func(transport.Message) error {
-			expired <- scan[bool](t, db, "select "+in(0)+" >= p.expires_at and generation = 8 from promised p, outbox_lease")
+			expired <- scan[bool](t, db, "select "+fromNow(0)+" >= p.expires_at and generation = 8 from promised p, outbox_lease")
 			return nil
 		})
 		start(t, db, tr, config())
@@ -373,7 +373,7 @@ func TestRelay_IsReplacedOnceItsLeaseExpires(t *testing.T) {
 	})
 }
 
-func TestRelay_KeepsItsLeaseWhileIdle(t *testing.T) {
+func TestRelay_RenewsLeaseWhileIdle(t *testing.T) {
 	t.Parallel()
 	eachDatabase(t, func(t *testing.T, url string) {
 		db, tr := open(t, url), eventstest.NewTransport()
@@ -381,25 +381,25 @@ func TestRelay_KeepsItsLeaseWhileIdle(t *testing.T) {
 		cfg.PollInterval, cfg.LeaseTTL = time.Hour, 2*time.Second
 		start(t, db, tr, cfg)
 		var first time.Time
-		lapsed := false
-		eventually(t, "lease held for longer than it lasts", func() bool {
+		expired := false
+		eventually(t, "the lease is renewed", func() bool {
 			var expires time.Time
 			if err := db.Raw("select expires_at from outbox_lease").Row().Scan(&expires); err != nil {
-				return false // not taken yet
+				return false // not acquired yet
 			}
 			if first.IsZero() {
 				first = time.Now()
 			}
-			lapsed = lapsed || time.Now().After(expires)
+			expired = expired || time.Now().After(expires)
 			return time.Since(first) > 3*cfg.LeaseTTL/2
 		})
-		if lapsed {
-			t.Error("the lease lapsed")
+		if expired {
+			t.Error("the lease expired")
 		}
 	})
 }
 
-func TestRelay_SchedulesWithoutHoldingBackOthers(t *testing.T) {
+func TestRelay_ScheduledEventBlocksNothing(t *testing.T) {
 	t.Parallel()
 	eachDatabase(t, func(t *testing.T, url string) {
 		db, tr := open(t, url), eventstest.NewTransport()
@@ -424,7 +424,7 @@ func TestRelay_SchedulesWithoutHoldingBackOthers(t *testing.T) {
 		}
 		for range 2 {
 			if early := delay - receive(t, left, "the scheduled events").Sub(before); early > 0 {
-				t.Errorf("a scheduled event left %v early", early)
+				t.Errorf("a scheduled event was sent %v early", early)
 			}
 		}
 		eventually(t, "all but one done", func() bool { return scan[int](t, db, "select count(*) from outbox") == 1 })
@@ -434,7 +434,7 @@ func TestRelay_SchedulesWithoutHoldingBackOthers(t *testing.T) {
 	})
 }
 
-func TestRelay_MovesPublishedRowsToTheEventLog(t *testing.T) {
+func TestRelay_MovesPublishedRowsToEventLog(t *testing.T) {
 	t.Parallel()
 	eachDatabase(t, func(t *testing.T, url string) {
 		db, tr := open(t, url), eventstest.NewTransport()
@@ -455,7 +455,7 @@ func TestRelay_MovesPublishedRowsToTheEventLog(t *testing.T) {
 	})
 }
 
-func TestRelay_FindsRowsThatCommitOutOfOrder(t *testing.T) {
+func TestRelay_FindsRowsCommittedOutOfOrder(t *testing.T) {
 	t.Parallel()
 	db, tr := database(t), eventstest.NewTransport()
 	start(t, db, tr, config())
@@ -472,7 +472,7 @@ func TestRelay_FindsRowsThatCommitOutOfOrder(t *testing.T) {
 	tr.WaitFor(t, "order.created.v1", "slow")
 }
 
-func TestRelay_SendsWhatIsLeftWhenItStops(t *testing.T) {
+func TestRelay_SendsRemainingRowsOnShutdown(t *testing.T) {
 	t.Parallel()
 	eachDatabase(t, func(t *testing.T, url string) {
 		db, tr := open(t, url), eventstest.NewTransport()
@@ -489,7 +489,7 @@ func TestRelay_SendsWhatIsLeftWhenItStops(t *testing.T) {
 	})
 }
 
-func TestRelay_SurvivesALostLeaseTable(t *testing.T) {
+func TestRelay_SurvivesMissingLeaseTable(t *testing.T) {
 	t.Parallel()
 	eachDatabase(t, func(t *testing.T, url string) {
 		db, tr := open(t, url), eventstest.NewTransport()

@@ -19,7 +19,7 @@ import (
 	"github.com/quadrille-dev/quadrille/pkg/events/transport"
 )
 
-// traced is a configuration whose spans are recorded.
+// traced returns a configuration, the recorder of its spans, and a tracer.
 func traced(t *testing.T) (events.Config, *tracetest.SpanRecorder, trace.Tracer) {
 	t.Helper()
 	recorder := tracetest.NewSpanRecorder()
@@ -61,12 +61,12 @@ func link(s sdktrace.ReadOnlySpan) (to trace.SpanID, why string) {
 	return l.SpanContext.SpanID(), l.Attributes[0].Value.AsString()
 }
 
-func TestTracing_FollowsAnEventFromItsCreationToItsEffect(t *testing.T) {
+func TestTracing_SpansFromCreationToEffect(t *testing.T) {
 	t.Parallel()
 	cfg, recorded, tracer := traced(t)
 	cfg.NewID = func() string { return "id-1" }
 	db, tr := database(t), eventstest.NewTransport()
-	start(t, db, tr, cfg, on(func(ctx context.Context, tx *gorm.DB, _ events.Received[orderCreated]) error {
+	start(t, db, tr, cfg, handle(func(ctx context.Context, tx *gorm.DB, _ events.Received[orderCreated]) error {
 		return events.Publish(ctx, tx, orderSeen{OrderID: "o"})
 	}))
 
@@ -92,7 +92,7 @@ func TestTracing_FollowsAnEventFromItsCreationToItsEffect(t *testing.T) {
 
 	consumed := eventstest.Enveloped(sent)
 	if v := tr.Deliver(t, orderCreated{OrderID: "o"}, consumed); v.Action != transport.Ack {
-		t.Fatalf("verdict %+v", v)
+		t.Fatalf("outcome %+v", v)
 	}
 	process := spans(t, recorded, "process", 1)[0]
 	if process.Parent().SpanID() != create.SpanContext().SpanID() || len(process.Links()) != 0 {
@@ -135,11 +135,11 @@ func TestTracing_FollowsAnEventFromItsCreationToItsEffect(t *testing.T) {
 	}
 }
 
-func TestTracing_LinksWhatComesLateToWhatCameBefore(t *testing.T) {
+func TestTracing_LinksRetriesAndScheduledEvents(t *testing.T) {
 	t.Parallel()
 	cfg, recorded, _ := traced(t)
 	db, tr := database(t), eventstest.NewTransport()
-	start(t, db, tr, cfg, on(func(_ context.Context, _ *gorm.DB, e events.Received[orderCreated]) error {
+	start(t, db, tr, cfg, handle(func(_ context.Context, _ *gorm.DB, e events.Received[orderCreated]) error {
 		if e.Attempt <= 2 {
 			return errors.New("not yet")
 		}
@@ -150,7 +150,7 @@ func TestTracing_LinksWhatComesLateToWhatCameBefore(t *testing.T) {
 	v := tr.Deliver(t, orderCreated{OrderID: "o"}, again)
 	v = tr.Deliver(t, orderCreated{OrderID: "o"}, again, eventstest.Following(v))
 	if v.Action != transport.DeadLetter {
-		t.Fatalf("verdict %+v", v)
+		t.Fatalf("outcome %+v", v)
 	}
 	tr.Deliver(t, orderCreated{OrderID: "o"}, again, eventstest.Following(v))
 	attempts := spans(t, recorded, "process", 3)
@@ -179,8 +179,8 @@ func TestTracing_LinksWhatComesLateToWhatCameBefore(t *testing.T) {
 	}
 }
 
-// The type of an error is an attribute of metrics, so there must be few of them.
-func TestTracing_SaysWhatKindOfErrorItWas(t *testing.T) {
+// The type of an error is an attribute of metrics, so there must be few types.
+func TestTracing_ErrorType(t *testing.T) {
 	t.Parallel()
 	for want, outcome := range map[string]error{
 		"unroutable": transport.ErrUnroutable, "refused": transport.ErrRejected, "unconfirmed": errors.New("connection lost"),
@@ -201,14 +201,14 @@ func TestTracing_SaysWhatKindOfErrorItWas(t *testing.T) {
 			}
 		})
 	}
-	for want, verdict := range map[string]error{
+	for want, outcome := range map[string]error{
 		"permanent": events.Permanent(errNo), "timeout": context.DeadlineExceeded, "_OTHER": errNo,
 	} {
 		t.Run(want, func(t *testing.T) {
 			t.Parallel()
 			cfg, recorded, _ := traced(t)
 			db, tr := database(t), eventstest.NewTransport()
-			start(t, db, tr, cfg, returns(verdict))
+			start(t, db, tr, cfg, handleWith(outcome))
 			tr.Deliver(t, orderCreated{OrderID: "o"})
 			if got := text(spans(t, recorded, "process", 1)[0], "error.type"); got != want {
 				t.Errorf("error.type %q", got)
@@ -217,11 +217,11 @@ func TestTracing_SaysWhatKindOfErrorItWas(t *testing.T) {
 	}
 }
 
-func TestFromContext_IsTheEventOfTheReaction(t *testing.T) {
+func TestFromContext_ReturnsHandledEvent(t *testing.T) {
 	t.Parallel()
 	cfg := config()
 	db, tr := database(t), eventstest.NewTransport()
-	start(t, db, tr, cfg, on(func(ctx context.Context, _ *gorm.DB, e events.Received[orderCreated]) error {
+	start(t, db, tr, cfg, handle(func(ctx context.Context, _ *gorm.DB, e events.Received[orderCreated]) error {
 		m, ok := events.FromContext(ctx)
 		if diff := cmp.Diff(e.Metadata, m, cmpopts.EquateEmpty()); !ok || diff != "" {
 			t.Errorf("%v %s", ok, diff)
@@ -229,9 +229,9 @@ func TestFromContext_IsTheEventOfTheReaction(t *testing.T) {
 		return nil
 	}))
 	if v := tr.Deliver(t, orderCreated{OrderID: "o"}); v.Action != transport.Ack {
-		t.Errorf("verdict %+v", v)
+		t.Errorf("outcome %+v", v)
 	}
 	if _, ok := events.FromContext(t.Context()); ok {
-		t.Error("there is an event outside of reactions")
+		t.Error("FromContext returned an event outside of handlers")
 	}
 }

@@ -1,4 +1,4 @@
-package inprocess
+package inprocess_test
 
 import (
 	"context"
@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/quadrille-dev/quadrille/pkg/events/inprocess"
 	"gorm.io/gorm"
 
 	"github.com/quadrille-dev/quadrille/pkg/events"
@@ -21,8 +22,9 @@ type noteSent struct {
 func (noteSent) EventType() string { return "note.sent.v1" }
 func (n noteSent) Subject() string { return n.Note }
 
-// BenchmarkHub measures events from the writing transaction to the reader's committed reaction, on SQLite files.
-func BenchmarkHub(b *testing.B) {
+// BenchmarkBroker measures events from the transaction that publishes them until the handler of the reader is committed,
+// on SQLite files.
+func BenchmarkBroker(b *testing.B) {
 	for name, subjects := range map[string]int{"one subject": 1, "fifty subjects": 50} {
 		b.Run(name, func(b *testing.B) { passNotes(b, subjects) })
 	}
@@ -31,7 +33,7 @@ func BenchmarkHub(b *testing.B) {
 func passNotes(b *testing.B, subjects int) {
 	b.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
-	hub := NewBroker(Config{})
+	broker := inprocess.NewBroker(inprocess.Config{})
 	var done atomic.Int64
 	finished := make(chan struct{})
 	read := events.Handle("note-sent", func(_ context.Context, tx *gorm.DB, e events.Received[noteSent]) error {
@@ -55,10 +57,10 @@ func passNotes(b *testing.B, subjects int) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		if err := hub.Join(ctx, db, topology); err != nil {
+		if err := broker.Join(ctx, db, topology); err != nil {
 			b.Fatal(err)
 		}
-		bus, err := events.New(db, hub.Transport(), cfg, subs...)
+		bus, err := events.New(db, broker.Transport(), cfg, subs...)
 		if err != nil {
 			b.Fatal(err)
 		}

@@ -1,4 +1,4 @@
-package inprocess
+package inprocess_test
 
 import (
 	"context"
@@ -17,10 +17,18 @@ import (
 	"gorm.io/gorm/utils/tests"
 
 	"github.com/quadrille-dev/quadrille/pkg/events"
+	"github.com/quadrille-dev/quadrille/pkg/events/inprocess"
 	"github.com/quadrille-dev/quadrille/pkg/events/transport"
 )
 
-const patience = 2 * time.Minute
+// timeout bounds each wait of a test.
+const timeout = 2 * time.Minute
+
+// Limits of the broker: how many events it reads at once, and how many subjects it looks up one by one.
+const (
+	pageSize     = 64
+	subjectLimit = 8
+)
 
 // eachKind runs a test on databases of each kind.
 func eachKind(t *testing.T, test func(t *testing.T, k kind)) {
@@ -38,15 +46,15 @@ func database(t *testing.T, k kind) *gorm.DB {
 	return open(t, k.open(t, k.make(t)))
 }
 
-func join(t *testing.T, hub *Broker, db *gorm.DB, service string, queues ...transport.Queue) {
+func join(t *testing.T, broker *inprocess.Broker, db *gorm.DB, service string, queues ...transport.Queue) {
 	t.Helper()
-	if err := hub.Join(t.Context(), db, transport.Topology{Service: service, Queues: queues}); err != nil {
+	if err := broker.Join(t.Context(), db, transport.Topology{Service: service, Queues: queues}); err != nil {
 		t.Fatal(err)
 	}
 }
 
-func reads(service, reaction string) transport.Queue {
-	return transport.Queue{Service: service, Handler: reaction, Publisher: "order", Type: "order.created.v1"}
+func reads(service, handler string) transport.Queue {
+	return transport.Queue{Service: service, Handler: handler, Publisher: "order", Type: "order.created.v1"}
 }
 
 func message(id, subject string) transport.Message {
@@ -56,21 +64,21 @@ func message(id, subject string) transport.Message {
 	}
 }
 
-func publish(t *testing.T, hub *Broker, msgs ...transport.Message) {
+func publish(t *testing.T, broker *inprocess.Broker, msgs ...transport.Message) {
 	t.Helper()
-	if err := errors.Join(hub.Transport().Publish(t.Context(), msgs)...); err != nil {
+	if err := errors.Join(broker.Transport().Publish(t.Context(), msgs)...); err != nil {
 		t.Fatal(err)
 	}
 }
 
-func waiting(t *testing.T, hub *Broker, service, reaction string) int {
+func waiting(t *testing.T, broker *inprocess.Broker, service, handler string) int {
 	t.Helper()
-	states, err := hub.Queues(t.Context())
+	states, err := broker.Queues(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, s := range states {
-		if s.Service == service && s.Handler == reaction {
+		if s.Service == service && s.Handler == handler {
 			return s.Waiting
 		}
 	}
@@ -78,12 +86,12 @@ func waiting(t *testing.T, hub *Broker, service, reaction string) int {
 }
 
 // consume runs one consumer until the test ends.
-func consume(t *testing.T, hub *Broker, q transport.Queue, workers int, handle func(d transport.Delivery) transport.Outcome) {
+func consume(t *testing.T, broker *inprocess.Broker, q transport.Queue, workers int, handle func(d transport.Delivery) transport.Outcome) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() {
-		done <- hub.Transport().Consume(ctx, []transport.Consumer{{
+		done <- broker.Transport().Consume(ctx, []transport.Consumer{{
 			Queue: q, Workers: workers, Handle: handle, Ready: func(context.Context) error { return nil },
 		}})
 	}()
@@ -97,19 +105,19 @@ func consume(t *testing.T, hub *Broker, q transport.Queue, workers int, handle f
 
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	deadline := time.After(patience)
+	deadline := time.After(timeout)
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
 	for !ok() {
 		select {
 		case <-tick.C:
 		case <-deadline:
-			t.Fatalf("waited in vain: %s", what)
+			t.Fatalf("timed out waiting for: %s", what)
 		}
 	}
 }
 
-// journal notes what was delivered.
+// journal records deliveries.
 type journal struct {
 	mu   sync.Mutex
 	list []string
@@ -127,131 +135,131 @@ func (j *journal) entries() []string {
 	return slices.Clone(j.list)
 }
 
-func TestPublish_StoresForSubscribersThatDoNotRun(t *testing.T) {
+func TestPublish_StoresForStoppedSubscribers(t *testing.T) {
 	t.Parallel()
 	eachKind(t, func(t *testing.T, k kind) {
-		hub := NewBroker(Config{})
+		broker := inprocess.NewBroker(inprocess.Config{})
 		orders, stock := database(t, k), database(t, k)
-		join(t, hub, orders, "order", reads("order", "own"))
-		join(t, hub, stock, "inventory", reads("inventory", "created"), reads("inventory", "filed"))
-		publish(t, hub, message("1", "a"), message("2", "b"))
+		join(t, broker, orders, "order", reads("order", "own"))
+		join(t, broker, stock, "inventory", reads("inventory", "created"), reads("inventory", "filed"))
+		publish(t, broker, message("1", "a"), message("2", "b"))
 		for _, q := range []transport.Queue{reads("order", "own"), reads("inventory", "created"), reads("inventory", "filed")} {
-			if n := waiting(t, hub, q.Service, q.Handler); n != 2 {
+			if n := waiting(t, broker, q.Service, q.Handler); n != 2 {
 				t.Errorf("%s holds %d of 2 events", q, n)
 			}
 		}
 
 		// After a restart they are still there.
-		hub = NewBroker(Config{})
-		join(t, hub, orders, "order", reads("order", "own"))
-		join(t, hub, stock, "inventory", reads("inventory", "created"))
+		broker = inprocess.NewBroker(inprocess.Config{})
+		join(t, broker, orders, "order", reads("order", "own"))
+		join(t, broker, stock, "inventory", reads("inventory", "created"))
 		var got journal
-		consume(t, hub, reads("inventory", "created"), 1, func(d transport.Delivery) transport.Outcome {
+		consume(t, broker, reads("inventory", "created"), 1, func(d transport.Delivery) transport.Outcome {
 			got.add(string(d.Body))
 			return transport.Outcome{}
 		})
-		eventually(t, "both are delivered", func() bool { return waiting(t, hub, "inventory", "created") == 0 })
+		eventually(t, "both are delivered", func() bool { return waiting(t, broker, "inventory", "created") == 0 })
 		if diff := cmp.Diff([]string{"body of 1", "body of 2"}, got.entries()); diff != "" {
 			t.Error(diff)
 		}
 	})
 }
 
-func TestPublish_WaitsForSubscribersOfEarlierRuns(t *testing.T) {
+func TestPublish_RequiresSubscribersOfEarlierRuns(t *testing.T) {
 	t.Parallel()
 	eachKind(t, func(t *testing.T, k kind) {
 		orders, stock, parcels := database(t, k), database(t, k), database(t, k)
-		first := NewBroker(Config{})
+		first := inprocess.NewBroker(inprocess.Config{})
 		join(t, first, stock, "inventory", reads("inventory", "created"))
 		join(t, first, orders, "order")
 		join(t, first, parcels, "shipping", reads("shipping", "created"))
 
 		// This time without shipping.
-		hub := NewBroker(Config{})
-		join(t, hub, orders, "order")
-		join(t, hub, stock, "inventory", reads("inventory", "created"))
-		err := hub.Transport().Publish(t.Context(), []transport.Message{message("1", "a")})[0]
+		broker := inprocess.NewBroker(inprocess.Config{})
+		join(t, broker, orders, "order")
+		join(t, broker, stock, "inventory", reads("inventory", "created"))
+		err := broker.Transport().Publish(t.Context(), []transport.Message{message("1", "a")})[0]
 		if err == nil || errors.Is(err, transport.ErrUnroutable) || errors.Is(err, transport.ErrRejected) || !strings.Contains(err.Error(), "shipping.created") {
-			t.Errorf("got %v, want an unknown outcome that names who is missing", err)
+			t.Errorf("got %v, want an unknown outcome that names the missing queue", err)
 		}
-		if n := waiting(t, hub, "inventory", "created"); n != 0 {
-			t.Errorf("%d events were stored although not everybody could have them", n)
+		if n := waiting(t, broker, "inventory", "created"); n != 0 {
+			t.Errorf("%d events were stored although shipping could not store them", n)
 		}
-		join(t, hub, parcels, "shipping", reads("shipping", "created"))
-		publish(t, hub, message("1", "a"))
-		if n := waiting(t, hub, "shipping", "created"); n != 1 {
+		join(t, broker, parcels, "shipping", reads("shipping", "created"))
+		publish(t, broker, message("1", "a"))
+		if n := waiting(t, broker, "shipping", "created"); n != 1 {
 			t.Errorf("shipping has %d events of 1", n)
 		}
 
 		// Once more without it, for good.
-		hub = NewBroker(Config{})
-		join(t, hub, orders, "order")
-		join(t, hub, stock, "inventory", reads("inventory", "created"))
-		if err := hub.Unbind(t.Context(), reads("shipping", "created")); err != nil {
+		broker = inprocess.NewBroker(inprocess.Config{})
+		join(t, broker, orders, "order")
+		join(t, broker, stock, "inventory", reads("inventory", "created"))
+		if err := broker.Unbind(t.Context(), reads("shipping", "created")); err != nil {
 			t.Fatal(err)
 		}
-		publish(t, hub, message("2", "a"))
+		publish(t, broker, message("2", "a"))
 	})
 }
 
-func TestPublish_FillsTheQueueOfAReactionThatIsGoneUntilItIsUnbound(t *testing.T) {
+func TestPublish_StoresForOldQueueUntilUnbound(t *testing.T) {
 	t.Parallel()
 	orders, stock := database(t, sqliteFiles), database(t, sqliteFiles)
-	first := NewBroker(Config{})
+	first := inprocess.NewBroker(inprocess.Config{})
 	join(t, first, orders, "order")
 	join(t, first, stock, "inventory", reads("inventory", "old"))
 
-	hub := NewBroker(Config{})
-	join(t, hub, orders, "order")
-	join(t, hub, stock, "inventory", reads("inventory", "new"))
-	publish(t, hub, message("1", "a"))
-	if err := hub.Unbind(t.Context(), reads("inventory", "old")); err != nil {
+	broker := inprocess.NewBroker(inprocess.Config{})
+	join(t, broker, orders, "order")
+	join(t, broker, stock, "inventory", reads("inventory", "new"))
+	publish(t, broker, message("1", "a"))
+	if err := broker.Unbind(t.Context(), reads("inventory", "old")); err != nil {
 		t.Fatal(err)
 	}
-	publish(t, hub, message("2", "a"))
-	states, err := hub.Queues(t.Context())
+	publish(t, broker, message("2", "a"))
+	states, err := broker.Queues(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []QueueState{{Service: "inventory", Handler: "new", Waiting: 2}, {Service: "inventory", Handler: "old", Waiting: 1}}
+	want := []inprocess.QueueState{{Service: "inventory", Handler: "new", Waiting: 2}, {Service: "inventory", Handler: "old", Waiting: 1}}
 	if diff := cmp.Diff(want, states); diff != "" {
 		t.Error(diff)
 	}
 }
 
-func TestPublish_TellsUnroutableFromRefusedFromUnknown(t *testing.T) {
+func TestPublish_Outcomes(t *testing.T) {
 	t.Parallel()
 	eachKind(t, func(t *testing.T, k kind) {
-		hub := NewBroker(Config{})
+		broker := inprocess.NewBroker(inprocess.Config{})
 		orders, stock := database(t, k), database(t, k)
-		join(t, hub, orders, "order")
-		mandatory, stranger := message("1", "a"), message("2", "a")
-		mandatory.Mandatory, stranger.Publisher = true, "nobody"
-		got := hub.Transport().Publish(t.Context(), []transport.Message{mandatory, message("3", "a"), stranger})
+		join(t, broker, orders, "order")
+		mandatory, unknown := message("1", "a"), message("2", "a")
+		mandatory.Mandatory, unknown.Publisher = true, "unknown"
+		got := broker.Transport().Publish(t.Context(), []transport.Message{mandatory, message("3", "a"), unknown})
 		for i, want := range []error{transport.ErrUnroutable, nil, transport.ErrUnroutable} {
 			if !errors.Is(got[i], want) {
 				t.Errorf("message %d: %v, want %v", i, got[i], want)
 			}
 		}
 
-		join(t, hub, stock, "inventory", reads("inventory", "created"))
-		if err := stock.Exec("create unique index spoilt on stored_inbox (event_id) where event_id = 'spoilt'").Error; err != nil {
+		join(t, broker, stock, "inventory", reads("inventory", "created"))
+		if err := stock.Exec("create unique index invalid on stored_inbox (event_id) where event_id = 'invalid'").Error; err != nil {
 			t.Fatal(err)
 		}
-		publish(t, hub, message("spoilt", "a"))
-		got = hub.Transport().Publish(t.Context(), []transport.Message{message("4", "a"), message("spoilt", "b"), message("5", "c")})
+		publish(t, broker, message("invalid", "a"))
+		got = broker.Transport().Publish(t.Context(), []transport.Message{message("4", "a"), message("invalid", "b"), message("5", "c")})
 		for i, want := range []error{nil, transport.ErrRejected, nil} {
 			if !errors.Is(got[i], want) {
 				t.Errorf("message %d: %v, want %v", i, got[i], want)
 			}
 		}
-		if n := waiting(t, hub, "inventory", "created"); n != 3 {
+		if n := waiting(t, broker, "inventory", "created"); n != 3 {
 			t.Errorf("%d of 3 events stored", n)
 		}
 
 		ended, cancel := context.WithCancel(t.Context())
 		cancel()
-		if err := hub.Transport().Publish(ended, []transport.Message{message("6", "a")})[0]; !errors.Is(err, context.Canceled) || errors.Is(err, transport.ErrRejected) {
+		if err := broker.Transport().Publish(ended, []transport.Message{message("6", "a")})[0]; !errors.Is(err, context.Canceled) || errors.Is(err, transport.ErrRejected) {
 			t.Errorf("under a context that has ended: %v", err)
 		}
 		pool, err := stock.DB()
@@ -259,30 +267,30 @@ func TestPublish_TellsUnroutableFromRefusedFromUnknown(t *testing.T) {
 			t.Fatal(err)
 		}
 		_ = pool.Close()
-		if err := hub.Transport().Publish(t.Context(), []transport.Message{message("7", "a")})[0]; err == nil ||
+		if err := broker.Transport().Publish(t.Context(), []transport.Message{message("7", "a")})[0]; err == nil ||
 			errors.Is(err, transport.ErrRejected) || errors.Is(err, transport.ErrUnroutable) {
 			t.Errorf("without the subscriber's database: %v", err)
 		}
 	})
 }
 
-func TestConsume_KeepsASubjectInOrderBehindAFailure(t *testing.T) {
+func TestConsume_KeepsOrderBehindFailure(t *testing.T) {
 	t.Parallel()
 	eachKind(t, func(t *testing.T, k kind) {
-		hub := NewBroker(Config{})
+		broker := inprocess.NewBroker(inprocess.Config{})
 		q := reads("inventory", "created")
-		join(t, hub, database(t, k), "order")
-		join(t, hub, database(t, k), "inventory", q)
-		// More of the failing subject than one look at the table shows.
+		join(t, broker, database(t, k), "order")
+		join(t, broker, database(t, k), "inventory", q)
+		// More of the failing subject than the broker reads at once.
 		var msgs []transport.Message
-		for i := range 2 * page {
+		for i := range 2 * pageSize {
 			msgs = append(msgs, message(fmt.Sprint("a", i), "a"))
 		}
-		publish(t, hub, append(msgs, message("b0", "b"), message("b1", "b"))...)
+		publish(t, broker, append(msgs, message("b0", "b"), message("b1", "b"))...)
 
 		var got journal
 		others := make(chan struct{})
-		consume(t, hub, q, 4, func(d transport.Delivery) transport.Outcome {
+		consume(t, broker, q, 4, func(d transport.Delivery) transport.Outcome {
 			id := strings.TrimPrefix(string(d.Body), "body of ")
 			got.add(fmt.Sprint(id, " ", d.Attempt))
 			switch {
@@ -297,14 +305,14 @@ func TestConsume_KeepsASubjectInOrderBehindAFailure(t *testing.T) {
 			}
 			return transport.Outcome{}
 		})
-		// While it waits, others come, so many that the table is searched.
+		// While it waits, events of other subjects arrive, so many that the broker searches the table.
 		eventually(t, "the failure", func() bool { return len(got.entries()) > 0 })
 		msgs = nil
-		for i := range 2 * newsLimit {
+		for i := range 2 * subjectLimit {
 			msgs = append(msgs, message(fmt.Sprint("c", i), fmt.Sprint("c", i)))
 		}
-		publish(t, hub, msgs...)
-		eventually(t, "all are settled", func() bool { return waiting(t, hub, "inventory", "created") == 0 })
+		publish(t, broker, msgs...)
+		eventually(t, "all are done", func() bool { return waiting(t, broker, "inventory", "created") == 0 })
 
 		var a, b []string
 		for _, entry := range got.entries() {
@@ -316,7 +324,7 @@ func TestConsume_KeepsASubjectInOrderBehindAFailure(t *testing.T) {
 			}
 		}
 		want := []string{"a0 1", "a0 2", "a0 3"}
-		for i := 1; i < 2*page; i++ {
+		for i := 1; i < 2*pageSize; i++ {
 			want = append(want, fmt.Sprint("a", i, " 1"))
 		}
 		if diff := cmp.Diff(want, a); diff != "" {
@@ -328,17 +336,17 @@ func TestConsume_KeepsASubjectInOrderBehindAFailure(t *testing.T) {
 	})
 }
 
-func TestDeadLetters_SayWhatHappened(t *testing.T) {
+func TestDeadLetters(t *testing.T) {
 	t.Parallel()
 	eachKind(t, func(t *testing.T, k kind) {
-		hub := NewBroker(Config{})
+		broker := inprocess.NewBroker(inprocess.Config{})
 		q := reads("inventory", "created")
 		stock := database(t, k)
-		join(t, hub, database(t, k), "order")
-		join(t, hub, stock, "inventory", q)
+		join(t, broker, database(t, k), "order")
+		join(t, broker, stock, "inventory", q)
 		failedAt := time.Date(2026, 2, 3, 4, 5, 6, 7000, time.UTC)
 		var revived journal
-		consume(t, hub, q, 1, func(d transport.Delivery) transport.Outcome {
+		consume(t, broker, q, 1, func(d transport.Delivery) transport.Outcome {
 			if d.Attempt == 1 {
 				return transport.Outcome{Action: transport.Retry, Err: errors.New("at first"), FirstFailedAt: failedAt, Attempt: 1, TraceParent: "t"}
 			}
@@ -353,23 +361,23 @@ func TestDeadLetters_SayWhatHappened(t *testing.T) {
 				Action: transport.DeadLetter, Reason: transport.ReasonFailed, Err: errors.New("at last \x00\xff"), FirstFailedAt: d.FirstFailedAt, Attempt: 2,
 			}
 		})
-		publish(t, hub, message("1", "a"))
-		var dead []DeadLetter
+		publish(t, broker, message("1", "a"))
+		var dead []inprocess.DeadLetter
 		eventually(t, "a dead letter", func() (ok bool) {
 			var err error
-			if dead, err = hub.DeadLetters(t.Context(), "inventory", "created"); err != nil {
+			if dead, err = broker.DeadLetters(t.Context(), "inventory", "created"); err != nil {
 				t.Fatal(err)
 			}
 			return len(dead) > 0
 		})
-		want := []DeadLetter{{
+		want := []inprocess.DeadLetter{{
 			EventID: "1", Type: "order.created.v1", Subject: "a", Body: []byte("body of 1"), Reason: transport.ReasonFailed,
 			Error: "at last \uFFFD", Attempts: 2, FirstFailedAt: failedAt,
 		}}
-		if diff := cmp.Diff(want, dead, cmpopts.IgnoreFields(DeadLetter{}, "ID", "DeadLetteredAt"), cmpopts.EquateApproxTime(0)); diff != "" {
+		if diff := cmp.Diff(want, dead, cmpopts.IgnoreFields(inprocess.DeadLetter{}, "ID", "DeadLetteredAt"), cmpopts.EquateApproxTime(0)); diff != "" {
 			t.Error(diff)
 		}
-		// An operator may have other plans with it. Nobody is told about a statement; it is found all the same.
+		// An operator revives it with a statement. The broker finds it without a notification.
 		if err := stock.Exec("update stored_inbox set dead_lettered_at = null, dead_letter_reason = ''").Error; err != nil {
 			t.Fatal(err)
 		}
@@ -377,30 +385,30 @@ func TestDeadLetters_SayWhatHappened(t *testing.T) {
 	})
 }
 
-func TestConsume_AsksWhetherItIsReadyAfterGivingBack(t *testing.T) {
+func TestConsume_CallsReadyAfterRequeue(t *testing.T) {
 	t.Parallel()
-	hub := NewBroker(Config{})
+	broker := inprocess.NewBroker(inprocess.Config{})
 	q := reads("inventory", "created")
-	join(t, hub, database(t, sqliteFiles), "order")
-	join(t, hub, database(t, sqliteFiles), "inventory", q)
-	publish(t, hub, message("1", "a"))
+	join(t, broker, database(t, sqliteFiles), "order")
+	join(t, broker, database(t, sqliteFiles), "inventory", q)
+	publish(t, broker, message("1", "a"))
 	var got journal
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() {
-		done <- hub.Transport().Consume(ctx, []transport.Consumer{{
+		done <- broker.Transport().Consume(ctx, []transport.Consumer{{
 			Queue: q, Workers: 1,
 			Ready: func(context.Context) error { got.add("ready"); return nil },
 			Handle: func(d transport.Delivery) transport.Outcome {
 				got.add(fmt.Sprint("attempt ", d.Attempt))
 				if len(got.entries()) < 5 {
-					return transport.Outcome{Action: transport.Requeue, Err: errors.New("away")}
+					return transport.Outcome{Action: transport.Requeue, Err: errors.New("unavailable")}
 				}
 				return transport.Outcome{}
 			},
 		}})
 	}()
-	eventually(t, "it is settled", func() bool { return waiting(t, hub, "inventory", "created") == 0 })
+	eventually(t, "it is done", func() bool { return waiting(t, broker, "inventory", "created") == 0 })
 	cancel()
 	if err := <-done; err != nil {
 		t.Error(err)
@@ -413,40 +421,40 @@ func TestConsume_AsksWhetherItIsReadyAfterGivingBack(t *testing.T) {
 
 func TestCheck_NamesWhatIsMissing(t *testing.T) {
 	t.Parallel()
-	hub := NewBroker(Config{})
-	tr := hub.Transport()
+	broker := inprocess.NewBroker(inprocess.Config{})
+	tr := broker.Transport()
 	topology := transport.Topology{Service: "inventory", Queues: []transport.Queue{reads("inventory", "created"), reads("inventory", "filed")}}
 	if err := tr.Check(t.Context(), topology); !errors.Is(err, transport.ErrTopology) || !strings.Contains(err.Error(), "inventory") {
 		t.Errorf("before it joined: %v", err)
 	}
 	db := database(t, sqliteFiles)
-	join(t, hub, db, "inventory", topology.Queues[0])
+	join(t, broker, db, "inventory", topology.Queues[0])
 	if err := tr.Check(t.Context(), topology); !errors.Is(err, transport.ErrTopology) || !strings.Contains(err.Error(), "inventory.filed") ||
 		strings.Contains(err.Error(), "inventory.created") {
 		t.Errorf("without a queue: %v", err)
 	}
-	join(t, hub, db, "inventory", topology.Queues...)
+	join(t, broker, db, "inventory", topology.Queues...)
 	if err := tr.Check(t.Context(), topology); err != nil {
 		t.Error(err)
 	}
 }
 
-func TestJoin_RefusesADatabaseItDoesNotKnow(t *testing.T) {
+func TestJoin_RejectsUnknownDatabase(t *testing.T) {
 	t.Parallel()
 	db, err := gorm.Open(tests.DummyDialector{}, &gorm.Config{Logger: logger.Discard})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := NewBroker(Config{}).Join(t.Context(), db, transport.Topology{Service: "order"}); err == nil || !strings.Contains(err.Error(), "order joins") {
+	if err := inprocess.NewBroker(inprocess.Config{}).Join(t.Context(), db, transport.Topology{Service: "order"}); err == nil || !strings.Contains(err.Error(), "order joins") {
 		t.Errorf("got %v", err)
 	}
 }
 
-func TestTransport_PublishesNothingOnceItIsClosed(t *testing.T) {
+func TestTransport_PublishFailsAfterClose(t *testing.T) {
 	t.Parallel()
-	hub := NewBroker(Config{})
-	join(t, hub, database(t, sqliteFiles), "order")
-	closed, other := hub.Transport(), hub.Transport()
+	broker := inprocess.NewBroker(inprocess.Config{})
+	join(t, broker, database(t, sqliteFiles), "order")
+	closed, other := broker.Transport(), broker.Transport()
 	if err := closed.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -454,13 +462,13 @@ func TestTransport_PublishesNothingOnceItIsClosed(t *testing.T) {
 		t.Error("published")
 	}
 	if err := other.Publish(t.Context(), []transport.Message{message("1", "a")})[0]; err != nil {
-		t.Errorf("another one's Close: %v", err)
+		t.Errorf("after Close of another transport: %v", err)
 	}
 }
 
-func TestConsume_RefusesWhatMakesNoSense(t *testing.T) {
+func TestConsume_RejectsInvalidConsumer(t *testing.T) {
 	t.Parallel()
-	if err := NewBroker(Config{}).Transport().Consume(t.Context(), []transport.Consumer{{Queue: reads("inventory", "created")}}); err == nil {
+	if err := inprocess.NewBroker(inprocess.Config{}).Transport().Consume(t.Context(), []transport.Consumer{{Queue: reads("inventory", "created")}}); err == nil {
 		t.Error("accepted")
 	}
 }

@@ -1,4 +1,4 @@
-package inprocess
+package inprocess_test
 
 import (
 	"database/sql"
@@ -17,6 +17,7 @@ import (
 	"gorm.io/gorm/logger"
 
 	"github.com/quadrille-dev/quadrille/pkg/events/eventstest"
+	"github.com/quadrille-dev/quadrille/pkg/events/inprocess"
 	"github.com/quadrille-dev/quadrille/pkg/events/transport"
 	"github.com/quadrille-dev/quadrille/pkg/testservers"
 )
@@ -38,14 +39,14 @@ func TestConformance(t *testing.T) {
 	t.Run("Postgres", func(t *testing.T) { eventstest.Run(t, world{postgresDatabases}) })
 }
 
-// kind is one kind of database: how to make one, and how to open it, with or without a link that can break.
+// kind is one kind of database. It creates databases and opens them, directly or through a link.
 type kind struct {
 	make func(t testing.TB) string
 	open func(t testing.TB, address string) gorm.Dialector
 	link func(t testing.TB, address string) (gorm.Dialector, eventstest.Link)
 }
 
-// world is a hub with a database of one kind for each service.
+// world is a broker with a database of one kind for each service.
 type world struct{ kind kind }
 
 var (
@@ -61,7 +62,7 @@ var (
 				t.Fatal(err)
 			}
 			defer func() { _ = plain.Close() }()
-			l := newLine()
+			l := newLink()
 			return &sqlite.Dialector{Conn: sql.OpenDB(&connector{plain.Driver(), address, l})}, l
 		},
 	}
@@ -81,18 +82,18 @@ var (
 )
 
 func (w world) Stage(t *testing.T) eventstest.Stage {
-	hub := NewBroker(Config{Logger: slog.New(slog.NewTextHandler(t.Output(), nil))})
-	return &stage{t: t, kind: w.kind, broker: hub, databases: map[string]string{}, handles: map[string]*gorm.DB{}}
+	broker := inprocess.NewBroker(inprocess.Config{Logger: slog.New(slog.NewTextHandler(t.Output(), nil))})
+	return &stage{t: t, kind: w.kind, broker: broker, databases: map[string]string{}, handles: map[string]*gorm.DB{}}
 }
 
 type stage struct {
 	t      *testing.T
 	kind   kind
-	broker *Broker
+	broker *inprocess.Broker
 
 	mu        sync.Mutex
 	databases map[string]string
-	handles   map[string]*gorm.DB // the hub's
+	handles   map[string]*gorm.DB // of the broker
 }
 
 func (s *stage) Apply(t testing.TB, topologies ...transport.Topology) {
@@ -107,11 +108,9 @@ func (s *stage) Apply(t testing.TB, topologies ...transport.Topology) {
 func (s *stage) Process(t testing.TB, service string) eventstest.Process {
 	t.Helper()
 	dialector, link := s.kind.link(t, s.database(service))
-	broker := newLine()
-	tr := s.broker.Transport()
-	tr.broker = remote{s.broker, broker}
+	tr := remote{s.broker.Transport(), newLink()}
 	t.Cleanup(func() { _ = tr.Close() })
-	return eventstest.Process{DB: open(t, dialector), Transport: tr, Database: link, Broker: broker}
+	return eventstest.Process{DB: open(t, dialector), Transport: tr, Database: link, Broker: tr.link}
 }
 
 func (s *stage) Observe(t testing.TB, service string) *gorm.DB {
@@ -119,17 +118,17 @@ func (s *stage) Observe(t testing.TB, service string) *gorm.DB {
 	return open(t, s.kind.open(t, s.database(service)))
 }
 
-// Refuse has a service whose database takes nothing subscribe to the event.
+// Refuse subscribes a service whose database rejects every event.
 func (s *stage) Refuse(t testing.TB, publisher, eventType string) {
 	t.Helper()
-	q := transport.Queue{Service: "full", Handler: "refuses", Publisher: publisher, Type: eventType}
+	q := transport.Queue{Service: "full", Handler: "rejects", Publisher: publisher, Type: eventType}
 	s.Apply(t, transport.Topology{Service: q.Service, Queues: []transport.Queue{q}})
 	if err := s.handle(q.Service).Exec("create unique index only_one on stored_inbox ((1))").Error; err != nil {
 		t.Fatal(err)
 	}
 	err := s.handle(q.Service).Exec(`insert into stored_inbox
 		(handler, event_id, type, subject, body, received_at, due_at, attempts, last_error, dead_letter_reason)
-		values ('refuses', '', '', '', '', '2026-01-01 00:00:00+00:00', '9999-01-01 00:00:00+00:00', 0, '', '')`).Error
+		values ('rejects', '', '', '', '', '2026-01-01 00:00:00+00:00', '9999-01-01 00:00:00+00:00', 0, '', '')`).Error
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -172,7 +171,7 @@ func (s *stage) database(service string) string {
 	return s.databases[service]
 }
 
-// handle is the hub's on a service's database, which no fault touches.
+// handle returns the broker's handle on the database of a service, which no fault affects.
 func (s *stage) handle(service string) *gorm.DB {
 	address := s.database(service)
 	s.mu.Lock()

@@ -1,19 +1,22 @@
-package inprocess
+package inprocess_test
 
 import (
 	"context"
 	"database/sql/driver"
 	"errors"
+	"slices"
 	"sync"
 
 	"github.com/quadrille-dev/quadrille/pkg/events/eventstest"
+	"github.com/quadrille-dev/quadrille/pkg/events/inprocess"
 	"github.com/quadrille-dev/quadrille/pkg/events/transport"
 )
 
-var errCut = errors.New("the line is cut")
+var errCut = errors.New("the link is cut")
 
-// line is what calls of one process pass through, to the hub or to a database file. It breaks them on demand.
-type line struct {
+// link is what the calls of one process to the broker or to a database file pass through. It implements
+// eventstest.Link.
+type link struct {
 	mu       sync.Mutex
 	changed  chan struct{} // closed and replaced whenever something below changes
 	epoch    int           // grows with every cut
@@ -23,11 +26,11 @@ type line struct {
 	onCut    map[any]func()
 }
 
-var _ eventstest.Link = (*line)(nil)
+var _ eventstest.Link = (*link)(nil)
 
-func newLine() *line { return &line{changed: make(chan struct{}), onCut: map[any]func(){}} }
+func newLink() *link { return &link{changed: make(chan struct{}), onCut: map[any]func(){}} }
 
-func (l *line) Cut() {
+func (l *link) Cut() {
 	l.change(func() { l.epoch, l.cut = l.epoch+1, true })
 	l.mu.Lock()
 	hooks := l.onCut
@@ -40,11 +43,11 @@ func (l *line) Cut() {
 	all.Wait()
 }
 
-func (l *line) StallRequests() { l.change(func() { l.requests = true }) }
-func (l *line) StallAnswers()  { l.change(func() { l.answers = true }) }
-func (l *line) Restore()       { l.change(func() { l.cut, l.requests, l.answers = false, false, false }) }
+func (l *link) StallRequests() { l.change(func() { l.requests = true }) }
+func (l *link) StallAnswers()  { l.change(func() { l.answers = true }) }
+func (l *link) Restore()       { l.change(func() { l.cut, l.requests, l.answers = false, false, false }) }
 
-func (l *line) change(f func()) {
+func (l *link) change(f func()) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	f()
@@ -52,8 +55,8 @@ func (l *line) change(f func()) {
 	l.changed = make(chan struct{})
 }
 
-// connect answers the epoch that a connection belongs to, and calls hook when that is over.
-func (l *line) connect(key any, hook func()) (epoch int, err error) {
+// connect returns the epoch that a connection belongs to, and calls hook when that is over.
+func (l *link) connect(key any, hook func()) (epoch int, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.cut {
@@ -65,14 +68,14 @@ func (l *line) connect(key any, hook func()) (epoch int, err error) {
 	return l.epoch, nil
 }
 
-func (l *line) forget(key any) {
+func (l *link) disconnect(key any) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	delete(l.onCut, key)
 }
 
 // pass blocks while the direction is stalled, and fails once the connection's epoch is over.
-func (l *line) pass(ctx context.Context, epoch int, stalled *bool) error {
+func (l *link) pass(ctx context.Context, epoch int, stalled *bool) error {
 	for {
 		l.mu.Lock()
 		over, blocked, changed := epoch != l.epoch, *stalled, l.changed
@@ -91,8 +94,25 @@ func (l *line) pass(ctx context.Context, epoch int, stalled *bool) error {
 	}
 }
 
-// through makes a call on a connection: a request, what it does, and its answer.
-func (l *line) through(ctx context.Context, epoch int, call func() error) error {
+// restored blocks until the link is not cut.
+func (l *link) restored(ctx context.Context) error {
+	for {
+		l.mu.Lock()
+		cut, changed := l.cut, l.changed
+		l.mu.Unlock()
+		if !cut {
+			return nil
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// through makes a call on a connection: a request, its effect, and its response.
+func (l *link) through(ctx context.Context, epoch int, call func() error) error {
 	if err := l.pass(ctx, epoch, &l.requests); err != nil {
 		return err
 	}
@@ -103,17 +123,18 @@ func (l *line) through(ctx context.Context, epoch int, call func() error) error 
 	return err
 }
 
-// remote is an office at the other end of a line.
+// remote is the transport of a broker at the other end of a link. When the link is cut, deliveries in progress are
+// lost and requeued, as a broker does with those of a connection that ends.
 type remote struct {
-	exchange
-	line *line
+	*inprocess.Transport
+	link *link
 }
 
-func (r remote) publish(ctx context.Context, msgs []transport.Message) (outcomes []error) {
-	epoch, err := r.line.connect(nil, nil)
+func (r remote) Publish(ctx context.Context, msgs []transport.Message) (outcomes []error) {
+	epoch, err := r.link.connect(nil, nil)
 	if err == nil {
-		err = r.line.through(ctx, epoch, func() error {
-			outcomes = r.exchange.publish(ctx, msgs)
+		err = r.link.through(ctx, epoch, func() error {
+			outcomes = r.Transport.Publish(ctx, msgs)
 			return nil
 		})
 	}
@@ -126,62 +147,66 @@ func (r remote) publish(ctx context.Context, msgs []transport.Message) (outcomes
 	return outcomes
 }
 
-func (r remote) check(topology transport.Topology) error {
-	epoch, err := r.line.connect(nil, nil)
+func (r remote) Check(ctx context.Context, topology transport.Topology) error {
+	epoch, err := r.link.connect(nil, nil)
 	if err != nil {
 		return err
 	}
-	return r.line.through(context.Background(), epoch, func() error { return r.exchange.check(topology) })
+	return r.link.through(ctx, epoch, func() error { return r.Transport.Check(ctx, topology) })
 }
 
-// attach has the office put the consumer out when the line is cut, as a broker does with one whose connection ends.
-func (r remote) attach(q transport.Queue) (consumer, error) {
-	inner, err := r.exchange.attach(q)
-	if err != nil {
-		return nil, err
+func (r remote) Consume(ctx context.Context, consumers []transport.Consumer) error {
+	var running sync.WaitGroup
+	defer running.Wait()
+	consumers = slices.Clone(consumers)
+	for i := range consumers {
+		ready, handle := consumers[i].Ready, consumers[i].Handle
+		consumers[i].Ready = func(ctx context.Context) error {
+			if err := ready(ctx); err != nil {
+				return err
+			}
+			return r.link.restored(ctx)
+		}
+		consumers[i].Handle = func(d transport.Delivery) transport.Outcome {
+			result := make(chan transport.Outcome, 1)
+			lost := make(chan struct{})
+			epoch, err := r.link.connect(lost, func() { close(lost) })
+			if err != nil {
+				return transport.Outcome{Action: transport.Requeue, Err: err}
+			}
+			defer r.link.disconnect(lost)
+			running.Go(func() { result <- r.handle(ctx, epoch, d, handle) })
+			select {
+			case o := <-result:
+				return o
+			case <-lost:
+				return transport.Outcome{Action: transport.Requeue, Err: errCut}
+			}
+		}
 	}
-	d := &remoteDesk{consumer: inner, line: r.line}
-	if d.epoch, err = r.line.connect(d, inner.leave); err != nil {
-		inner.leave()
-		return nil, err
+	return r.Transport.Consume(ctx, consumers)
+}
+
+// handle passes a delivery to the handler, and its outcome back to the broker.
+func (r remote) handle(
+	ctx context.Context, epoch int, d transport.Delivery, handle func(transport.Delivery) transport.Outcome,
+) transport.Outcome {
+	if err := r.link.pass(ctx, epoch, &r.link.answers); err != nil {
+		return transport.Outcome{Action: transport.Requeue, Err: err}
 	}
-	return d, nil
-}
-
-type remoteDesk struct {
-	consumer
-	line  *line
-	epoch int
-}
-
-// take needs no request: what there is, is pushed.
-func (d *remoteDesk) take(ctx context.Context, limit int) ([]storedEvent, error) {
-	list, err := d.consumer.take(ctx, limit)
-	if err != nil {
-		return nil, err
+	o := handle(d)
+	if err := r.link.pass(context.WithoutCancel(ctx), epoch, &r.link.requests); err != nil {
+		return transport.Outcome{Action: transport.Requeue, Err: err}
 	}
-	return list, d.line.pass(ctx, d.epoch, &d.line.answers)
+	return o
 }
 
-func (d *remoteDesk) settle(ctx context.Context, e storedEvent, v transport.Outcome) error {
-	err := d.line.through(ctx, d.epoch, func() error { return d.consumer.settle(ctx, e, v) })
-	if errors.Is(err, errCut) {
-		return errGone
-	}
-	return err
-}
-
-func (d *remoteDesk) leave() {
-	d.line.forget(d)
-	d.consumer.leave()
-}
-
-// connector opens connections to a database file at the other end of a line. One that is cut off is closed there, as
-// a server does, so that its transaction ends.
+// connector opens connections to a database file at the other end of a link. When the link is cut, they are closed
+// there, as a server does, so that their transactions end.
 type connector struct {
 	driver driver.Driver
 	name   string
-	line   *line
+	link   *link
 }
 
 func (c *connector) Driver() driver.Driver { return c.driver }
@@ -191,15 +216,15 @@ func (c *connector) Connect(context.Context) (driver.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	conn := &conn{inner: inner, line: c.line}
-	if conn.epoch, err = c.line.connect(conn, conn.kill); err != nil {
+	conn := &conn{inner: inner, link: c.link}
+	if conn.epoch, err = c.link.connect(conn, conn.kill); err != nil {
 		return nil, errors.Join(err, inner.Close())
 	}
 	return conn, nil
 }
 
 type conn struct {
-	line  *line
+	link  *link
 	epoch int
 
 	mu     sync.Mutex // guards what follows
@@ -219,7 +244,7 @@ var (
 
 // do passes a call to the real connection.
 func (c *conn) do(ctx context.Context, call func() error) error {
-	return c.line.through(ctx, c.epoch, func() error {
+	return c.link.through(ctx, c.epoch, func() error {
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		if c.killed {
@@ -246,7 +271,7 @@ func (c *conn) end() error {
 }
 
 func (c *conn) Close() error {
-	c.line.forget(c)
+	c.link.disconnect(c)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.killed = true
@@ -262,7 +287,7 @@ func (c *conn) IsValid() bool {
 func (c *conn) Begin() (driver.Tx, error) { return nil, driver.ErrSkip }
 
 func (c *conn) Prepare(string) (driver.Stmt, error) {
-	return nil, errors.New("this driver prepares nothing")
+	return nil, errors.New("prepared statements are not supported")
 }
 
 func (c *conn) Ping(ctx context.Context) error { return c.do(ctx, func() error { return nil }) }
@@ -313,7 +338,7 @@ func (c *conn) QueryContext(ctx context.Context, query string, args []driver.Nam
 	return r, nil
 }
 
-// openRows are read undisturbed: their first step was the answer.
+// openRows passes rows without faults: the response that a link can lose is that of the query.
 type openRows struct {
 	driver.Rows
 	conn *conn

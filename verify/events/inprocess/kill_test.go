@@ -1,4 +1,4 @@
-package inprocess
+package inprocess_test
 
 import (
 	"bufio"
@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/glebarez/sqlite"
+	"github.com/quadrille-dev/quadrille/pkg/events/inprocess"
 	"golang.org/x/sync/errgroup"
 	"gorm.io/gorm"
 	"gorm.io/gorm/logger"
@@ -23,21 +24,21 @@ import (
 	"github.com/quadrille-dev/quadrille/pkg/events"
 )
 
-// The victim is this test binary, started again: three services in one process that is killed again and again while
-// it publishes and consumes.
+// The victim is this test binary, started again: three services in one process that is killed repeatedly while it
+// publishes and consumes.
 const (
 	victimFolder = "QUADRILLE_TEST_VICTIM_FOLDER"
-	victimDrains = "QUADRILLE_TEST_VICTIM_DRAINS" // sends nothing new, and ends when everything has arrived
+	victimDrains = "QUADRILLE_TEST_VICTIM_DRAINS" // publishes nothing new, and reports when everything has arrived
 )
 
 var victimServices = []string{"sender", "reader", "scribe"}
 
-// noteReturned is the scribe's answer, which the sender takes.
+// noteReturned is published by the scribe and handled by the sender.
 type noteReturned struct{ noteSent }
 
 func (noteReturned) EventType() string { return "note.returned.v1" }
 
-func TestKill_LosesNothingAndDoublesNothing(t *testing.T) {
+func TestKill_AppliesEachEventOnce(t *testing.T) {
 	t.Parallel()
 	const kills = 30
 	folder := t.TempDir()
@@ -45,52 +46,52 @@ func TestKill_LosesNothingAndDoublesNothing(t *testing.T) {
 	random := rand.New(rand.NewPCG(seed, 0))
 	t.Logf("seed %d", seed)
 
-	var sending, receiving int // kills that found events on their way out, and in
+	var sending, receiving int // kills while events were in an outbox, and in a stored inbox
 	for range kills {
 		v := startVictim(t, folder)
 		if line := v.next(); line != "running" {
-			t.Fatalf("the victim said %q", line)
+			t.Fatalf("the victim printed %q", line)
 		}
 		for range 1 + random.IntN(10) {
 			if line := v.next(); line != "sent" {
-				t.Fatalf("the victim said %q", line)
+				t.Fatalf("the victim printed %q", line)
 			}
 		}
 		<-time.After(time.Duration(random.IntN(150)) * time.Millisecond)
 		v.kill()
-		if rows(t, folder, "outbox") > 0 {
+		if countRows(t, folder, "outbox") > 0 {
 			sending++
 		}
-		if rows(t, folder, "stored_inbox") > 0 {
+		if countRows(t, folder, "stored_inbox") > 0 {
 			receiving++
 		}
 	}
 	v := startVictim(t, folder, victimDrains+"=yes")
 	if line := v.next(); line != "running" {
-		t.Fatalf("the victim said %q", line)
+		t.Fatalf("the victim printed %q", line)
 	}
 	if line := v.next(); line != "drained" {
-		t.Fatalf("the victim said %q", line)
+		t.Fatalf("the victim printed %q", line)
 	}
 	v.kill()
 
 	sent := column[int](t, folder, "sender", "select number from sent order by number")
-	t.Logf("%d events; %d of %d kills found some on their way out, %d on their way in", len(sent), sending, kills, receiving)
+	t.Logf("%d events; during %d of %d kills some were in an outbox, during %d in a stored inbox", len(sent), sending, kills, receiving)
 	if sending == 0 || receiving == 0 {
-		t.Error("nothing was interrupted: the test proved nothing")
+		t.Error("no kill interrupted an event: the test proved nothing")
 	}
 	for _, service := range victimServices {
-		taken := map[int]int{}
-		for _, number := range column[int](t, folder, service, "select number from taken") {
-			taken[number]++
+		applied := map[int]int{}
+		for _, number := range column[int](t, folder, service, "select number from applied") {
+			applied[number]++
 		}
 		for _, number := range sent {
-			if n := taken[number]; n != 1 {
-				t.Errorf("%s took event %d %d times", service, number, n)
+			if n := applied[number]; n != 1 {
+				t.Errorf("%s applied event %d %d times", service, number, n)
 			}
 		}
-		if len(taken) != len(sent) {
-			t.Errorf("%s took %d events of %d", service, len(taken), len(sent))
+		if len(applied) != len(sent) {
+			t.Errorf("%s applied %d events of %d", service, len(applied), len(sent))
 		}
 		if n := column[int](t, folder, service, "select count(*) from stored_inbox where dead_lettered_at is not null")[0]; n != 0 {
 			t.Errorf("%s has %d dead letters", service, n)
@@ -129,7 +130,7 @@ func startVictim(t *testing.T, folder string, more ...string) *victimProcess {
 	return v
 }
 
-// next is what the victim says next, or what it died of.
+// next returns the next line that the victim prints, or its error output if it has ended.
 func (v *victimProcess) next() string {
 	if v.lines.Scan() {
 		return v.lines.Text()
@@ -148,8 +149,8 @@ func (v *victimProcess) kill() {
 	_ = v.stdin.Close()
 }
 
-// rows counts the rows of all services' tables of a name.
-func rows(t *testing.T, folder, table string) (n int) {
+// countRows counts the rows of a table in the databases of all services.
+func countRows(t *testing.T, folder, table string) (n int) {
 	t.Helper()
 	for _, service := range victimServices {
 		n += column[int](t, folder, service, "select count(*) from "+table)[0]
@@ -182,15 +183,15 @@ func openVictim(folder, service string) (*gorm.DB, error) {
 
 // victim is the process that is killed.
 func victim(folder string) error {
-	go func() { // do not outlive the test
+	go func() { // end with the test
 		_, _ = io.Copy(io.Discard, os.Stdin)
 		os.Exit(1)
 	}()
 	ctx := context.Background()
-	take := func(tx *gorm.DB, number int) error { return tx.Exec("insert into taken values (?)", number).Error }
+	apply := func(tx *gorm.DB, number int) error { return tx.Exec("insert into applied values (?)", number).Error }
 	subscriptions := map[string][]events.Subscription{
 		"reader": {events.Handle("note-sent", func(_ context.Context, tx *gorm.DB, e events.Received[noteSent]) error {
-			if err := take(tx, e.Event.Number); err != nil {
+			if err := apply(tx, e.Event.Number); err != nil {
 				return err
 			}
 			if e.Event.Number%5 == 0 && e.Attempt == 1 {
@@ -199,16 +200,16 @@ func victim(folder string) error {
 			return nil
 		})},
 		"scribe": {events.Handle("note-sent", func(ctx context.Context, tx *gorm.DB, e events.Received[noteSent]) error {
-			if err := take(tx, e.Event.Number); err != nil {
+			if err := apply(tx, e.Event.Number); err != nil {
 				return err
 			}
 			return events.Publish(ctx, tx, noteReturned{e.Event})
 		})},
 		"sender": {events.Handle("note-returned", func(_ context.Context, tx *gorm.DB, e events.Received[noteReturned]) error {
-			return take(tx, e.Event.Number)
+			return apply(tx, e.Event.Number)
 		})},
 	}
-	hub := NewBroker(Config{Logger: slog.New(slog.DiscardHandler)})
+	broker := inprocess.NewBroker(inprocess.Config{Logger: slog.New(slog.DiscardHandler)})
 	handles := map[string]*gorm.DB{}
 	buses := map[string]*events.Bus{}
 	for _, service := range victimServices {
@@ -220,7 +221,7 @@ func victim(folder string) error {
 		if err := events.Migrate(ctx, db); err != nil {
 			return err
 		}
-		for _, table := range []string{"sent", "taken"} {
+		for _, table := range []string{"sent", "applied"} {
 			if err := db.Exec("create table if not exists " + table + " (number integer)").Error; err != nil {
 				return err
 			}
@@ -237,10 +238,10 @@ func victim(folder string) error {
 		if err != nil {
 			return err
 		}
-		if err := hub.Join(ctx, db, topology); err != nil {
+		if err := broker.Join(ctx, db, topology); err != nil {
 			return err
 		}
-		if buses[service], err = events.New(db, hub.Transport(), cfg, subscriptions[service]...); err != nil {
+		if buses[service], err = events.New(db, broker.Transport(), cfg, subscriptions[service]...); err != nil {
 			return err
 		}
 	}
@@ -257,12 +258,12 @@ func victim(folder string) error {
 			return nil
 		})
 	} else {
-		running.Go(func() error { return publishForEver(ctx, handles["sender"]) })
+		running.Go(func() error { return publishRepeatedly(ctx, handles["sender"]) })
 	}
 	return running.Wait()
 }
 
-func publishForEver(ctx context.Context, db *gorm.DB) error {
+func publishRepeatedly(ctx context.Context, db *gorm.DB) error {
 	for {
 		if err := db.Transaction(func(tx *gorm.DB) error {
 			var number int
@@ -277,7 +278,8 @@ func publishForEver(ctx context.Context, db *gorm.DB) error {
 	}
 }
 
-// drain says so when everything that was sent has been taken, and nothing is on its way any more.
+// drain prints a line when each service has applied everything that was sent, and no outbox and no stored inbox has
+// anything left.
 func drain(handles map[string]*gorm.DB) error {
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
@@ -288,7 +290,7 @@ func drain(handles map[string]*gorm.DB) error {
 		}
 		for _, db := range handles {
 			var n int
-			if err := db.Raw("select ? - (select count(distinct number) from taken)", sent).Scan(&n).Error; err != nil {
+			if err := db.Raw("select ? - (select count(distinct number) from applied)", sent).Scan(&n).Error; err != nil {
 				return err
 			}
 			left += n
@@ -305,5 +307,5 @@ func drain(handles map[string]*gorm.DB) error {
 			return nil
 		}
 	}
-	return errors.New("something does not arrive")
+	return errors.New("timed out: not everything has arrived")
 }

@@ -21,7 +21,8 @@ import (
 
 func TestConformance(t *testing.T) { eventstest.Run(t, world{}) }
 
-// world is RabbitMQ with Postgres, a proxy before each. Everybody has their own user, with the least of rights.
+// world is RabbitMQ with Postgres, each behind a proxy. Each service connects to the broker as its own user, with the
+// permissions of [rabbitmq.ServicePermissions] and no more.
 type world struct{}
 
 func (world) Stage(t *testing.T) eventstest.Stage {
@@ -40,7 +41,7 @@ type stage struct {
 
 func (s *stage) Apply(t testing.TB, topologies ...transport.Topology) {
 	t.Helper()
-	admin := as(t, s.broker, rabbitmq.TopologyPermissions(topologies...))
+	admin := asUser(t, s.broker, rabbitmq.TopologyPermissions(topologies...))
 	if err := rabbitmq.Apply(t.Context(), admin, topologies...); err != nil {
 		t.Fatal(err)
 	}
@@ -49,7 +50,7 @@ func (s *stage) Apply(t testing.TB, topologies ...transport.Topology) {
 func (s *stage) Process(t testing.TB, service string) eventstest.Process {
 	t.Helper()
 	database, databaseLink := through(t, s.database(service))
-	broker, brokerLink := through(t, as(t, s.broker, rabbitmq.ServicePermissions(service)))
+	broker, brokerLink := through(t, asUser(t, s.broker, rabbitmq.ServicePermissions(service)))
 	tr, err := rabbitmq.New(broker, rabbitmq.Config{
 		Name: service, DialTimeout: 2 * time.Second, WriteTimeout: 2 * time.Second, ConfirmTimeout: 5 * time.Second,
 		Logger: slog.New(slog.NewTextHandler(t.Output(), nil)),
@@ -61,8 +62,8 @@ func (s *stage) Process(t testing.TB, service string) eventstest.Process {
 	return eventstest.Process{DB: open(t, database), Transport: tr, Database: databaseLink, Broker: brokerLink}
 }
 
-// as is the broker for a user who may do this and no more. The suite shows that it is enough.
-func as(t testing.TB, broker string, may rabbitmq.Permissions) string {
+// asUser returns the address of the broker for a new user with these permissions.
+func asUser(t testing.TB, broker string, may rabbitmq.Permissions) string {
 	t.Helper()
 	return testservers.User(t, broker, may.Configure, may.Write, may.Read)
 }
@@ -72,7 +73,7 @@ func (s *stage) Observe(t testing.TB, service string) *gorm.DB {
 	return open(t, s.database(service))
 }
 
-// Refuse binds a queue that is full and rejects.
+// Refuse binds a full queue that rejects messages.
 func (s *stage) Refuse(t testing.TB, publisher, eventType string) {
 	t.Helper()
 	const name = "full"
@@ -101,20 +102,20 @@ func (s *stage) Depth(t testing.TB, q transport.Queue) int {
 	t.Helper()
 	ch := s.channel(t)
 	defer func() { _ = ch.Close() }()
-	depth := count(t, ch, rabbitmq.QueueName(q))
+	depth := countReady(t, ch, rabbitmq.QueueName(q))
 	for _, delay := range q.RetryDelays {
-		depth += count(t, ch, rabbitmq.RetryQueueName(q, delay))
+		depth += countReady(t, ch, rabbitmq.RetryQueueName(q, delay))
 	}
 	return depth
 }
 
-// DeadLetters takes all dead letters and closes the channel, which gives them back.
+// DeadLetters gets all dead letters and closes the channel, which requeues them.
 func (s *stage) DeadLetters(t testing.TB, q transport.Queue) []eventstest.DeadLetter {
 	t.Helper()
 	ch := s.channel(t)
 	defer func() { _ = ch.Close() }()
 	name := rabbitmq.DeadLetterQueueName(q)
-	if count(t, ch, name) == 0 {
+	if countReady(t, ch, name) == 0 {
 		return nil
 	}
 	var list []eventstest.DeadLetter
@@ -144,7 +145,7 @@ func (s *stage) database(service string) string {
 	return s.databases[service]
 }
 
-// channel is a new one on the operator's own connection.
+// channel opens a channel on the operator's connection.
 func (s *stage) channel(t testing.TB) *amqp.Channel {
 	t.Helper()
 	s.mu.Lock()
@@ -164,23 +165,14 @@ func (s *stage) channel(t testing.TB) *amqp.Channel {
 	return ch
 }
 
-func count(t testing.TB, ch *amqp.Channel, queue string) int {
-	t.Helper()
-	q, err := ch.QueueDeclarePassive(queue, true, false, false, false, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return q.Messages
-}
-
-// number reads an integer of whatever width the broker gave back.
+// number converts an integer of any width.
 func number(v any) int {
 	var n int
 	_, _ = fmt.Sscan(fmt.Sprint(v), &n)
 	return n
 }
 
-// through puts a proxy before the server that an address names.
+// through starts a proxy for the server of an address and returns the address of the proxy.
 func through(t testing.TB, address string) (string, *eventstest.Proxy) {
 	t.Helper()
 	u, err := url.Parse(address)

@@ -1,4 +1,4 @@
-package rabbitmq
+package rabbitmq_test
 
 import (
 	"context"
@@ -15,27 +15,28 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 	amqp "github.com/rabbitmq/amqp091-go"
 
+	"github.com/quadrille-dev/quadrille/pkg/events/rabbitmq"
 	"github.com/quadrille-dev/quadrille/pkg/events/transport"
 	"github.com/quadrille-dev/quadrille/pkg/testservers"
 )
 
-func TestConsume_AcknowledgesWhatIsDone(t *testing.T) {
+func TestConsume_AcknowledgesHandledDeliveries(t *testing.T) {
 	t.Parallel()
-	q := orderCreated()
-	url := broker(t, q)
-	tr := newTransport(t, url, Config{})
+	q := newQueue()
+	url := brokerWith(t, q)
+	tr := newTransport(t, url, rabbitmq.Config{})
 	const n = 100
 	seen := make(chan transport.Delivery, n)
 	stop := consume(t, tr, consumer(q, 4, func(d transport.Delivery) transport.Outcome {
 		seen <- d
 		return transport.Outcome{}
 	}))
-	publish(t, tr, messages(n)...)
+	publish(t, tr, newMessages(n)...)
 	bodies := map[string]bool{}
 	for range n {
 		d := receive(t, "delivery", seen)
 		if d.Attempt != 1 || !d.FirstFailedAt.IsZero() || d.LastError != "" {
-			t.Errorf("the first delivery says %+v", d)
+			t.Errorf("first delivery: %+v", d)
 		}
 		bodies[string(d.Body)] = true
 	}
@@ -43,16 +44,16 @@ func TestConsume_AcknowledgesWhatIsDone(t *testing.T) {
 		t.Errorf("%d of %d arrived", len(bodies), n)
 	}
 	stop()
-	if left := count(t, operator(t, url), QueueName(q)); left != 0 {
+	if left := countReady(t, operator(t, url), rabbitmq.QueueName(q)); left != 0 {
 		t.Errorf("%d were not acknowledged", left)
 	}
 }
 
-func TestConsume_ClimbsTheLadderInOrderIntoTheDeadLetters(t *testing.T) {
+func TestConsume_RetriesInOrderThenDeadLetters(t *testing.T) {
 	t.Parallel()
-	q := orderCreated(50*time.Millisecond, 100*time.Millisecond, 200*time.Millisecond)
-	url := broker(t, q)
-	tr := newTransport(t, url, Config{})
+	q := newQueue(50*time.Millisecond, 100*time.Millisecond, 200*time.Millisecond)
+	url := brokerWith(t, q)
+	tr := newTransport(t, url, rabbitmq.Config{})
 	type visit struct {
 		transport.Delivery
 		at time.Time
@@ -64,15 +65,15 @@ func TestConsume_ClimbsTheLadderInOrderIntoTheDeadLetters(t *testing.T) {
 		if first.IsZero() {
 			first = time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC)
 		}
-		v := transport.Outcome{Action: transport.Retry, Err: fmt.Errorf("failure %d", d.Attempt), FirstFailedAt: first, Attempt: d.Attempt, TraceParent: fmt.Sprintf("attempt %d", d.Attempt)}
+		o := transport.Outcome{Action: transport.Retry, Err: fmt.Errorf("failure %d", d.Attempt), FirstFailedAt: first, Attempt: d.Attempt, TraceParent: fmt.Sprintf("attempt %d", d.Attempt)}
 		if d.Attempt <= len(q.RetryDelays) {
-			v.Delay = q.RetryDelays[d.Attempt-1]
+			o.Delay = q.RetryDelays[d.Attempt-1]
 		} else {
-			v.Action, v.Reason = transport.DeadLetter, transport.ReasonFailed
+			o.Action, o.Reason = transport.DeadLetter, transport.ReasonFailed
 		}
-		return v
+		return o
 	}))
-	m := testMessage("1")
+	m := newMessage("1")
 	m.TraceParent = "00-1-2-01"
 	publish(t, tr, m)
 
@@ -95,82 +96,40 @@ func TestConsume_ClimbsTheLadderInOrderIntoTheDeadLetters(t *testing.T) {
 	}
 
 	ch := operator(t, url)
-	dead := take(t, ch, DeadLetterQueueName(q))
+	dead := takeMessage(t, ch, rabbitmq.DeadLetterQueueName(q))
 	deadAt, err := time.Parse(time.RFC3339Nano, fmt.Sprint(dead.Headers["dead-lettered-at"]))
 	if err != nil || time.Since(deadAt) < 0 {
 		t.Errorf("dead at %v: %v", dead.Headers["dead-lettered-at"], err)
 	}
 	want := amqp.Table{
 		"retry-attempt": int64(4), "retry-first-failed-at": "2026-01-02T03:04:05.000000006Z", "retry-last-error": "failure 4",
-		"dead-letter-reason": "failed", "dead-letter-queue": QueueName(q), "traceparent": "00-1-2-01", "retry-traceparent": "attempt 4",
+		"dead-letter-reason": "failed", "dead-letter-queue": rabbitmq.QueueName(q), "traceparent": "00-1-2-01", "retry-traceparent": "attempt 4",
 	}
-	ours := cmpopts.IgnoreMapEntries(func(name string, _ any) bool {
-		return name == "dead-lettered-at" || name == headerNumber || name == "x-delivery-count"
+	ignored := cmpopts.IgnoreMapEntries(func(name string, _ any) bool {
+		return name == "dead-lettered-at" || name == "publish-number" || name == "x-delivery-count"
 	})
-	if diff := cmp.Diff(want, dead.Headers, ours); diff != "" {
+	if diff := cmp.Diff(want, dead.Headers, ignored); diff != "" {
 		t.Error(diff)
 	}
 	if dead.MessageId != "1" || dead.Type != m.Type || dead.ContentType != transport.ContentType || string(dead.Body) != string(m.Body) {
 		t.Errorf("the dead letter has changed: %+v", dead)
 	}
-	for _, name := range []string{QueueName(q), RetryQueueName(q, 50*time.Millisecond), RetryQueueName(q, 100*time.Millisecond), RetryQueueName(q, 200*time.Millisecond)} {
-		if n := count(t, ch, name); n != 0 {
+	for _, name := range []string{rabbitmq.QueueName(q), rabbitmq.RetryQueueName(q, 50*time.Millisecond), rabbitmq.RetryQueueName(q, 100*time.Millisecond), rabbitmq.RetryQueueName(q, 200*time.Millisecond)} {
+		if n := countReady(t, ch, name); n != 0 {
 			t.Errorf("%d left in %s", n, name)
 		}
 	}
 }
 
-func TestForwarded(t *testing.T) {
+// The confirm of a retry is lost: the delivery must not be acknowledged, so that the message is duplicated and not lost.
+// The first connection, which is stalled, is that for publishing.
+func TestConsume_ConfirmsRetryBeforeAcknowledging(t *testing.T) {
 	t.Parallel()
-	q := orderCreated(time.Second)
-	d := amqp.Delivery{
-		Headers: amqp.Table{
-			"x-death": []any{}, "X-First-Death-Queue": "q", "CC": []any{"other"}, "traceparent": "00",
-			"retry-attempt": int32(2), "retry-first-failed-at": "2026-01-02T03:04:05Z", "retry-last-error": "e", "retry-traceparent": "t", "dead-letter-reason": "permanent",
-		},
-		UserId: "somebody", Expiration: "1000", Priority: 1, ReplyTo: "r",
-	}
-	received := newDelivery(d)
-	if received.Attempt != 3 || received.LastError != "e" || received.FirstFailedAt.Year() != 2026 ||
-		received.TraceParent != "t" || received.DeadLetterReason != transport.ReasonPermanent {
-		t.Errorf("got %+v", received)
-	}
-
-	l := forwarded(q, d, received, transport.Outcome{Action: transport.Retry, Err: errors.New(strings.Repeat("é", 2000))})
-	if l.exchange != "inventory.retry" || l.key != RetryQueueName(q, time.Second) || !l.mandatory {
-		t.Errorf("goes to %s, %s", l.exchange, l.key)
-	}
-	want := amqp.Publishing{
-		Headers: amqp.Table{
-			"traceparent": "00", "retry-attempt": int64(3), "retry-first-failed-at": "2026-01-02T03:04:05Z",
-			"retry-last-error": strings.Repeat("é", 512), "dead-letter-reason": "permanent",
-		},
-		DeliveryMode: amqp.Persistent, Priority: 1, ReplyTo: "r",
-	}
-	if diff := cmp.Diff(want, l.publishing); diff != "" {
-		t.Error(diff)
-	}
-
-	l = forwarded(orderCreated(), d, received, transport.Outcome{Action: transport.Retry, Attempt: 3})
-	if l.key != DeadLetterQueueName(q) || l.publishing.Headers["dead-letter-reason"] != "failed" {
-		t.Errorf("a retry without a ladder goes to %s with %v", l.key, l.publishing.Headers)
-	}
-}
-
-// The confirm of a retry is lost: the delivery must not be acknowledged, so the message is there twice and not gone.
-func TestConsume_ConfirmsTheRetryBeforeItAcknowledges(t *testing.T) {
-	t.Parallel()
-	q := orderCreated(10 * time.Millisecond)
-	url := broker(t, q)
-	tr := newTransport(t, url, Config{})
-	publish(t, tr, testMessage("1"))
-
+	q := newQueue(10 * time.Millisecond)
+	url := brokerWith(t, q)
 	p := newProxy(t, url)
-	deaf := newTransport(t, p.url, Config{ConfirmTimeout: 200 * time.Millisecond})
-	tr.publisher = deaf.publisher
-	if errs := deaf.Publish(t.Context(), []transport.Message{{Publisher: "order"}}); errs[0] != nil { // connects
-		t.Fatal(errs[0])
-	}
+	tr := newTransport(t, p.url, rabbitmq.Config{ConfirmTimeout: time.Second})
+	publish(t, tr, newMessage("1"))
 	p.stall(false, true)
 	handled := make(chan transport.Delivery, 1)
 	stop := consume(t, tr, consumer(q, 1, func(d transport.Delivery) transport.Outcome {
@@ -179,25 +138,25 @@ func TestConsume_ConfirmsTheRetryBeforeItAcknowledges(t *testing.T) {
 	}))
 	receive(t, "delivery", handled)
 	ch := operator(t, url)
-	eventually(t, "retry on the broker", func() bool { return count(t, ch, QueueName(q)) > 0 })
+	eventually(t, "retry on the broker", func() bool { return countReady(t, ch, rabbitmq.QueueName(q)) > 0 })
 	stop()
 	attempts := map[any]bool{}
 	eventually(t, "original", func() bool {
-		attempts[take(t, ch, QueueName(q)).Headers[headerAttempt]] = true
+		attempts[takeMessage(t, ch, rabbitmq.QueueName(q)).Headers["retry-attempt"]] = true
 		return attempts[nil]
 	})
 }
 
-func TestConsume_KeepsTryingToMoveADelivery(t *testing.T) {
+func TestConsume_RepeatsFailedRetryPublish(t *testing.T) {
 	t.Parallel()
-	q := orderCreated(10 * time.Millisecond)
-	url := broker(t, q)
+	q := newQueue(10 * time.Millisecond)
+	url := brokerWith(t, q)
 	ch := operator(t, url)
-	if err := ch.QueueUnbind(RetryQueueName(q, q.RetryDelays[0]), RetryQueueName(q, q.RetryDelays[0]), "inventory.retry", nil); err != nil {
+	if err := ch.QueueUnbind(rabbitmq.RetryQueueName(q, q.RetryDelays[0]), rabbitmq.RetryQueueName(q, q.RetryDelays[0]), "inventory.retry", nil); err != nil {
 		t.Fatal(err)
 	}
-	var log output
-	tr := newTransport(t, url, Config{Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	var log logBuffer
+	tr := newTransport(t, url, rabbitmq.Config{Logger: slog.New(slog.NewTextHandler(&log, nil))})
 	seen := make(chan int, 10)
 	consume(t, tr, consumer(q, 1, func(d transport.Delivery) transport.Outcome {
 		seen <- d.Attempt
@@ -206,29 +165,29 @@ func TestConsume_KeepsTryingToMoveADelivery(t *testing.T) {
 		}
 		return transport.Outcome{Action: transport.Retry, Err: errors.New("no")}
 	}))
-	publish(t, tr, testMessage("1"))
+	publish(t, tr, newMessage("1"))
 	receive(t, "delivery", seen)
-	eventually(t, "complaint", func() bool { return strings.Contains(log.String(), RetryQueueName(q, q.RetryDelays[0])) })
+	eventually(t, "log line", func() bool { return strings.Contains(log.String(), rabbitmq.RetryQueueName(q, q.RetryDelays[0])) })
 	apply(t, url, q)
 	if attempt := receive(t, "retry", seen); attempt != 2 {
 		t.Errorf("attempt %d", attempt)
 	}
 }
 
-func TestConsume_GivesBackAndWaitsUntilReady(t *testing.T) {
+func TestConsume_RequeuesAndWaitsUntilReady(t *testing.T) {
 	t.Parallel()
-	q := orderCreated()
-	url := broker(t, q)
-	tr := newTransport(t, url, Config{})
-	var away atomic.Bool
-	away.Store(true)
+	q := newQueue()
+	url := brokerWith(t, q)
+	tr := newTransport(t, url, rabbitmq.Config{})
+	var unavailable atomic.Bool
+	unavailable.Store(true)
 	resume := make(chan struct{})
 	waiting := make(chan struct{}, 100)
 	seen := make(chan transport.Delivery, 10)
 	var readied atomic.Int32
 	c := consumer(q, 2, func(d transport.Delivery) transport.Outcome {
-		if away.Load() {
-			return transport.Outcome{Action: transport.Requeue, Err: errors.New("database away")}
+		if unavailable.Load() {
+			return transport.Outcome{Action: transport.Requeue, Err: errors.New("database unavailable")}
 		}
 		seen <- d
 		return transport.Outcome{}
@@ -246,25 +205,25 @@ func TestConsume_GivesBackAndWaitsUntilReady(t *testing.T) {
 		}
 	}
 	consume(t, tr, c)
-	publish(t, tr, messages(5)...)
+	publish(t, tr, newMessages(5)...)
 	receive(t, "call to Ready", waiting)
 	ch := operator(t, url)
-	eventually(t, "deliveries back in the queue", func() bool { return count(t, ch, QueueName(q)) == 5 })
-	away.Store(false)
+	eventually(t, "deliveries back in the queue", func() bool { return countReady(t, ch, rabbitmq.QueueName(q)) == 5 })
+	unavailable.Store(false)
 	close(resume)
 	for range 5 {
 		if d := receive(t, "delivery", seen); d.Attempt != 1 {
-			t.Errorf("an attempt was spent: %d", d.Attempt)
+			t.Errorf("attempt %d was counted", d.Attempt)
 		}
 	}
 }
 
-func TestConsume_StopFinishesWhatRunsAndLeavesTheRest(t *testing.T) {
+func TestConsume_StopFinishesRunningHandlers(t *testing.T) {
 	t.Parallel()
-	q := orderCreated(time.Minute)
-	url := broker(t, q)
-	tr := newTransport(t, url, Config{})
-	publish(t, tr, messages(10)...)
+	q := newQueue(time.Minute)
+	url := brokerWith(t, q)
+	tr := newTransport(t, url, rabbitmq.Config{})
+	publish(t, tr, newMessages(10)...)
 	running, finish := make(chan struct{}, 10), make(chan struct{})
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error)
@@ -283,8 +242,8 @@ func TestConsume_StopFinishesWhatRunsAndLeavesTheRest(t *testing.T) {
 	}
 	cancel()
 	ch := operator(t, url)
-	// More that arrive meanwhile must not be started.
-	publish(t, tr, messages(5)...)
+	// Messages that arrive from now on must not be handled.
+	publish(t, tr, newMessages(5)...)
 	select {
 	case err := <-done:
 		t.Fatalf("ended before its handlers: %v", err)
@@ -295,30 +254,30 @@ func TestConsume_StopFinishesWhatRunsAndLeavesTheRest(t *testing.T) {
 		t.Error(err)
 	}
 	if len(running) > 0 {
-		t.Errorf("%d were started after the end", len(running))
+		t.Errorf("%d handlers were started after the end", len(running))
 	}
-	eventually(t, "rest in the queue", func() bool { return count(t, ch, QueueName(q)) == 12 })
-	eventually(t, "retry in its rung", func() bool { return count(t, ch, RetryQueueName(q, time.Minute)) == 1 })
+	eventually(t, "remaining messages in the queue", func() bool { return countReady(t, ch, rabbitmq.QueueName(q)) == 12 })
+	eventually(t, "message in its retry queue", func() bool { return countReady(t, ch, rabbitmq.RetryQueueName(q, time.Minute)) == 1 })
 }
 
-func TestConsume_StartsNothingThatArrivesWhileItStops(t *testing.T) {
+func TestConsume_IgnoresArrivalsWhileStopping(t *testing.T) {
 	t.Parallel()
-	q := orderCreated()
-	url := broker(t, q)
+	q := newQueue()
+	url := brokerWith(t, q)
 	p := newProxy(t, url)
 	seen := make(chan struct{}, 10)
-	stop := consume(t, newTransport(t, p.url, Config{}), consumer(q, 1, func(transport.Delivery) transport.Outcome {
+	stop := consume(t, newTransport(t, p.url, rabbitmq.Config{}), consumer(q, 1, func(transport.Delivery) transport.Outcome {
 		seen <- struct{}{}
 		return transport.Outcome{}
 	}))
-	sender := newTransport(t, url, Config{})
-	publish(t, sender, testMessage("1"))
+	sender := newTransport(t, url, rabbitmq.Config{})
+	publish(t, sender, newMessage("1"))
 	receive(t, "delivery", seen)
 
 	p.stall(false, true)
 	ch := operator(t, url)
-	publish(t, sender, testMessage("2"))
-	eventually(t, "delivery under way", func() bool { return count(t, ch, QueueName(q)) == 0 })
+	publish(t, sender, newMessage("2"))
+	eventually(t, "delivery under way", func() bool { return countReady(t, ch, rabbitmq.QueueName(q)) == 0 })
 	before := p.sent.Load()
 	var stopped sync.WaitGroup
 	stopped.Go(stop)
@@ -328,16 +287,16 @@ func TestConsume_StartsNothingThatArrivesWhileItStops(t *testing.T) {
 	if len(seen) > 0 {
 		t.Error("a delivery was started")
 	}
-	eventually(t, "delivery back in the queue", func() bool { return count(t, ch, QueueName(q)) == 1 })
+	eventually(t, "delivery back in the queue", func() bool { return countReady(t, ch, rabbitmq.QueueName(q)) == 1 })
 }
 
-func TestConsume_SurvivesADeletedQueueAndDisturbsNobody(t *testing.T) {
+func TestConsume_SurvivesDeletedQueue(t *testing.T) {
 	t.Parallel()
-	deleted, other := orderCreated(), orderCreated()
+	deleted, other := newQueue(), newQueue()
 	other.Handler = "order-counted"
-	url := broker(t, deleted, other)
-	var log output
-	tr := newTransport(t, url, Config{Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	url := brokerWith(t, deleted, other)
+	var log logBuffer
+	tr := newTransport(t, url, rabbitmq.Config{Logger: slog.New(slog.NewTextHandler(&log, nil))})
 	at := map[string]chan string{deleted.Handler: make(chan string, 10), other.Handler: make(chan string, 10)}
 	var consumers []transport.Consumer
 	for _, q := range []transport.Queue{deleted, other} {
@@ -347,53 +306,53 @@ func TestConsume_SurvivesADeletedQueueAndDisturbsNobody(t *testing.T) {
 		}))
 	}
 	consume(t, tr, consumers...)
-	publish(t, tr, testMessage("1"))
+	publish(t, tr, newMessage("1"))
 	receive(t, "delivery", at[deleted.Handler])
 	receive(t, "delivery", at[other.Handler])
 
-	if _, err := operator(t, url).QueueDelete(QueueName(deleted), false, false, false); err != nil {
+	if _, err := operator(t, url).QueueDelete(rabbitmq.QueueName(deleted), false, false, false); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "complaint", func() bool { return strings.Contains(log.String(), "cancelled the consumer") })
-	publish(t, tr, testMessage("2"))
+	eventually(t, "log line", func() bool { return strings.Contains(log.String(), "cancelled the consumer") })
+	publish(t, tr, newMessage("2"))
 	receive(t, "delivery to the other", at[other.Handler])
 
 	apply(t, url, deleted, other)
-	publish(t, tr, testMessage("3"))
-	if got := receive(t, "delivery after the repair", at[deleted.Handler]); got != string(testMessage("3").Body) {
+	publish(t, tr, newMessage("3"))
+	if got := receive(t, "delivery after the repair", at[deleted.Handler]); got != string(newMessage("3").Body) {
 		t.Errorf("got %s", got)
 	}
 	if lines := strings.Count(log.String(), "\n"); lines > 3 {
-		t.Errorf("too many complaints:\n%s", log.String())
+		t.Errorf("too many log lines:\n%s", log.String())
 	}
 }
 
-func TestConsume_HalfOpenConnectionIsReplaced(t *testing.T) {
+func TestConsume_ReplacesHalfOpenConnection(t *testing.T) {
 	t.Parallel()
-	q := orderCreated()
-	url := broker(t, q)
+	q := newQueue()
+	url := brokerWith(t, q)
 	p := newProxy(t, url)
-	tr := newTransport(t, p.url, Config{Heartbeat: time.Second})
+	tr := newTransport(t, p.url, rabbitmq.Config{Heartbeat: time.Second})
 	seen := make(chan string, 10)
 	consume(t, tr, consumer(q, 1, func(d transport.Delivery) transport.Outcome {
 		seen <- string(d.Body)
 		return transport.Outcome{}
 	}))
-	sender := newTransport(t, url, Config{})
-	publish(t, sender, testMessage("1"))
+	sender := newTransport(t, url, rabbitmq.Config{})
+	publish(t, sender, newMessage("1"))
 	receive(t, "delivery", seen)
 	p.stall(true, true)
-	publish(t, sender, testMessage("2"))
-	for receive(t, "delivery", seen) != string(testMessage("2").Body) {
+	publish(t, sender, newMessage("2"))
+	for receive(t, "delivery", seen) != string(newMessage("2").Body) {
 	}
 }
 
-func TestBrokerRestart_LosesNothing(t *testing.T) {
+func TestBrokerRestart_LosesNoMessage(t *testing.T) {
 	t.Parallel()
 	server := testservers.OwnBroker(t)
-	q := orderCreated(10 * time.Millisecond)
+	q := newQueue(10 * time.Millisecond)
 	apply(t, server.URL(), q)
-	tr := newTransport(t, server.URL(), Config{})
+	tr := newTransport(t, server.URL(), rabbitmq.Config{})
 	var mu sync.Mutex
 	seen := map[string]bool{}
 	handled := func() int {
@@ -417,7 +376,8 @@ func TestBrokerRestart_LosesNothing(t *testing.T) {
 	go func() {
 		var r result
 		var msgs []transport.Message
-		var pause backoff
+		pause := time.NewTicker(50 * time.Millisecond)
+		defer pause.Stop()
 		for more := true; more || len(msgs) > 0; {
 			select {
 			case <-enough:
@@ -425,8 +385,8 @@ func TestBrokerRestart_LosesNothing(t *testing.T) {
 			case <-t.Context().Done():
 				return
 			default:
-				for len(msgs) < 20 && r.confirmed-handled() < 1000 { // a slow machine need not catch up with more
-					msgs = append(msgs, testMessage(fmt.Sprint(r.confirmed+len(msgs), "-", r.failed)))
+				for len(msgs) < 20 && r.confirmed-handled() < 1000 { // no more than a slow machine can handle in time
+					msgs = append(msgs, newMessage(fmt.Sprint(r.confirmed+len(msgs), "-", r.failed)))
 				}
 			}
 			var again []transport.Message
@@ -440,9 +400,7 @@ func TestBrokerRestart_LosesNothing(t *testing.T) {
 			}
 			idle := len(msgs) == 0
 			if msgs = again; idle || len(msgs) > 0 {
-				pause.wait(t.Context(), t.Context())
-			} else {
-				pause.reset()
+				<-pause.C
 			}
 		}
 		published <- r
@@ -463,20 +421,20 @@ func TestBrokerRestart_LosesNothing(t *testing.T) {
 	t.Logf("%d messages, %d outcomes unknown", r.confirmed, r.failed)
 }
 
-// output collects log lines.
-type output struct {
+// logBuffer collects log lines.
+type logBuffer struct {
 	mu   sync.Mutex
 	text strings.Builder
 }
 
-func (o *output) Write(b []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.text.Write(b)
+func (b *logBuffer) Write(line []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.Write(line)
 }
 
-func (o *output) String() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.text.String()
+func (b *logBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.String()
 }

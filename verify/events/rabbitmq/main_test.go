@@ -1,4 +1,4 @@
-package rabbitmq
+package rabbitmq_test
 
 import (
 	"context"
@@ -15,49 +15,50 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/quadrille-dev/quadrille/pkg/events"
+	"github.com/quadrille-dev/quadrille/pkg/events/rabbitmq"
 	"github.com/quadrille-dev/quadrille/pkg/events/transport"
 	"github.com/quadrille-dev/quadrille/pkg/testservers"
 )
 
 func TestMain(m *testing.M) {
 	testservers.Main(m)
-	http.DefaultClient.CloseIdleConnections() // those to the broker's management API
+	http.DefaultClient.CloseIdleConnections() // connections to the broker's management API
 	if err := goleak.Find(); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
 }
 
-// patience is how long a test waits for what must happen.
-const patience = 2 * time.Minute
+// timeout bounds each wait of a test.
+const timeout = 2 * time.Minute
 
-func orderCreated(ladder ...time.Duration) transport.Queue {
+func newQueue(retryDelays ...time.Duration) transport.Queue {
 	return transport.Queue{
-		Service: "inventory", Handler: "order-created", Publisher: "order", Type: "order.created.v1", RetryDelays: ladder,
+		Service: "inventory", Handler: "order-created", Publisher: "order", Type: "order.created.v1", RetryDelays: retryDelays,
 	}
 }
 
-func topologyOf(queues ...transport.Queue) transport.Topology {
+func newTopology(queues ...transport.Queue) transport.Topology {
 	return transport.Topology{Service: "inventory", Queues: queues}
 }
 
-func testMessage(id string) transport.Message {
+func newMessage(id string) transport.Message {
 	return transport.Message{
 		Metadata:  events.Metadata{ID: id, Type: "order.created.v1", Time: time.Unix(1_700_000_000, 0).UTC()},
 		Publisher: "order", Mandatory: true, Body: []byte(`{"id":"` + id + `"}`),
 	}
 }
 
-func messages(n int) []transport.Message {
+func newMessages(n int) []transport.Message {
 	msgs := make([]transport.Message, n)
 	for i := range msgs {
-		msgs[i] = testMessage(fmt.Sprint(i))
+		msgs[i] = newMessage(fmt.Sprint(i))
 	}
 	return msgs
 }
 
-// broker answers the address of one that has the topology.
-func broker(t *testing.T, queues ...transport.Queue) string {
+// brokerWith returns the address of a virtual host with these queues.
+func brokerWith(t *testing.T, queues ...transport.Queue) string {
 	t.Helper()
 	url := testservers.AMQP(t)
 	apply(t, url, queues...)
@@ -66,17 +67,17 @@ func broker(t *testing.T, queues ...transport.Queue) string {
 
 func apply(t *testing.T, url string, queues ...transport.Queue) {
 	t.Helper()
-	if err := Apply(t.Context(), url, topologyOf(queues...)); err != nil {
+	if err := rabbitmq.Apply(t.Context(), url, newTopology(queues...)); err != nil {
 		t.Fatal(err)
 	}
 }
 
-func newTransport(t *testing.T, url string, cfg Config) *Transport {
+func newTransport(t *testing.T, url string, cfg rabbitmq.Config) *rabbitmq.Transport {
 	t.Helper()
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.NewTextHandler(t.Output(), nil))
 	}
-	tr, err := New(url, cfg)
+	tr, err := rabbitmq.New(url, cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -88,8 +89,8 @@ func newTransport(t *testing.T, url string, cfg Config) *Transport {
 	return tr
 }
 
-// consume runs consumers until the test ends or stop is called, which waits for their end.
-func consume(t *testing.T, tr *Transport, consumers ...transport.Consumer) (stop func()) {
+// consume runs consumers until the test ends or stop is called. Both block until Consume has returned.
+func consume(t *testing.T, tr *rabbitmq.Transport, consumers ...transport.Consumer) (stop func()) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
@@ -106,7 +107,7 @@ func consume(t *testing.T, tr *Transport, consumers ...transport.Consumer) (stop
 			if err != nil {
 				t.Error(err)
 			}
-		case <-time.After(patience):
+		case <-time.After(timeout):
 			t.Error("Consume did not end")
 		}
 	}
@@ -120,7 +121,7 @@ func consumer(q transport.Queue, workers int, handle func(transport.Delivery) tr
 
 func ready(context.Context) error { return nil }
 
-// operator is a plain channel to look at and to disturb the broker with.
+// operator opens a channel for looking at queues and changing them.
 func operator(t *testing.T, url string) *amqp.Channel {
 	t.Helper()
 	conn, err := amqp.Dial(url)
@@ -139,8 +140,8 @@ func operator(t *testing.T, url string) *amqp.Channel {
 	return ch
 }
 
-// take waits for a message in a queue and removes it.
-func take(t *testing.T, ch *amqp.Channel, queue string) amqp.Delivery {
+// takeMessage waits for a message in a queue and removes it.
+func takeMessage(t *testing.T, ch *amqp.Channel, queue string) amqp.Delivery {
 	t.Helper()
 	var d amqp.Delivery
 	eventually(t, "a message in "+queue, func() bool {
@@ -154,8 +155,8 @@ func take(t *testing.T, ch *amqp.Channel, queue string) amqp.Delivery {
 	return d
 }
 
-// count is the number of messages that wait in a queue to be delivered.
-func count(t *testing.T, ch *amqp.Channel, queue string) int {
+// countReady returns the number of messages in a queue that are ready to be delivered.
+func countReady(t testing.TB, ch *amqp.Channel, queue string) int {
 	t.Helper()
 	q, err := ch.QueueDeclarePassive(queue, true, false, false, false, nil)
 	if err != nil {
@@ -166,14 +167,14 @@ func count(t *testing.T, ch *amqp.Channel, queue string) int {
 
 func eventually(t *testing.T, what string, condition func() bool) {
 	t.Helper()
-	deadline := time.After(patience)
+	deadline := time.After(timeout)
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
 	for !condition() {
 		select {
 		case <-tick.C:
 		case <-deadline:
-			t.Fatalf("no %s within %v", what, patience)
+			t.Fatalf("no %s within %v", what, timeout)
 		}
 	}
 }
@@ -183,14 +184,14 @@ func receive[T any](t *testing.T, what string, c <-chan T) T {
 	select {
 	case v := <-c:
 		return v
-	case <-time.After(patience):
-		t.Fatalf("no %s within %v", what, patience)
+	case <-time.After(timeout):
+		t.Fatalf("no %s within %v", what, timeout)
 		panic("unreachable")
 	}
 }
 
-// publish sends until everything is confirmed, as the relay does.
-func publish(t *testing.T, tr *Transport, msgs ...transport.Message) {
+// publish sends the messages, like the relay, until all are confirmed.
+func publish(t *testing.T, tr *rabbitmq.Transport, msgs ...transport.Message) {
 	t.Helper()
 	eventually(t, "confirm", func() bool {
 		var again []transport.Message

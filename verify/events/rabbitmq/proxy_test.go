@@ -1,6 +1,8 @@
-package rabbitmq
+package rabbitmq_test
 
 import (
+	"bufio"
+	"encoding/binary"
 	"io"
 	"net"
 	"net/url"
@@ -10,30 +12,32 @@ import (
 	"testing"
 )
 
-// proxy stands between a transport and the broker. It can cut, and stall each direction, of the connections that
-// exist at the moment; later ones are whole.
+// proxy stands between a transport and the broker. It can cut, and stall in each direction, the connections that exist
+// at the moment; later ones are not affected. eventstest.Proxy affects later ones too.
 type proxy struct {
-	url    string
-	target string
-	sent   atomic.Int64 // bytes, to the broker
+	url      string
+	target   string
+	sent     atomic.Int64         // bytes, to the broker
+	accepted atomic.Int64         // connections
+	rewrite  func(payload []byte) // of each content header on its way to the broker; set before the first connection
 
 	mu    sync.Mutex
-	links []*proxied
+	conns []*proxiedConn
 	all   sync.WaitGroup
 }
 
-type proxied struct {
+type proxiedConn struct {
 	client, server     net.Conn
 	toServer, toClient gate
 	gone               chan struct{}
 	end                sync.Once
 }
 
-func (l *proxied) close() {
-	l.end.Do(func() {
-		_ = l.client.Close()
-		_ = l.server.Close()
-		close(l.gone) // last, so that what a gate holds stays behind it
+func (c *proxiedConn) close() {
+	c.end.Do(func() {
+		_ = c.client.Close()
+		_ = c.server.Close()
+		close(c.gone) // last, so that a gate does not release what it holds
 	})
 }
 
@@ -86,6 +90,7 @@ func newProxy(t *testing.T, address string) *proxy {
 			if err != nil {
 				return
 			}
+			p.accepted.Add(1)
 			p.all.Go(func() { p.serve(client) })
 		}
 	})
@@ -103,30 +108,34 @@ func (p *proxy) serve(client net.Conn) {
 		_ = client.Close()
 		return
 	}
-	l := &proxied{client: client, server: server, gone: make(chan struct{})}
+	c := &proxiedConn{client: client, server: server, gone: make(chan struct{})}
 	p.mu.Lock()
-	p.links = append(p.links, l)
+	p.conns = append(p.conns, c)
 	p.mu.Unlock()
 
 	pump := func(to io.Writer, from io.Reader, g *gate) {
-		defer l.close()
+		defer c.close()
 		buffer := make([]byte, 16<<10)
 		for {
-			g.pass(l.gone)
+			g.pass(c.gone)
 			n, err := from.Read(buffer)
-			g.pass(l.gone)
+			g.pass(c.gone)
 			if _, werr := to.Write(buffer[:n]); err != nil || werr != nil {
 				return
 			}
 		}
 	}
+	var requests io.Reader = client
+	if p.rewrite != nil {
+		requests = &frameReader{source: bufio.NewReader(client), rewrite: p.rewrite, left: len("AMQP0091")}
+	}
 	var pumps sync.WaitGroup
-	pumps.Go(func() { pump(counter{server, &p.sent}, client, &l.toServer) })
-	pumps.Go(func() { pump(client, server, &l.toClient) })
+	pumps.Go(func() { pump(counter{server, &p.sent}, requests, &c.toServer) })
+	pumps.Go(func() { pump(client, server, &c.toClient) })
 	pumps.Wait()
 
 	p.mu.Lock()
-	p.links = slices.DeleteFunc(p.links, func(other *proxied) bool { return other == l })
+	p.conns = slices.DeleteFunc(p.conns, func(other *proxiedConn) bool { return other == c })
 	p.mu.Unlock()
 }
 
@@ -141,31 +150,65 @@ func (c counter) Write(b []byte) (int, error) {
 	return n, err
 }
 
-func (p *proxy) each(f func(l *proxied)) {
+// frameReader reads what an AMQP client sends and rewrites the content headers, which keep their lengths.
+type frameReader struct {
+	source  *bufio.Reader
+	rewrite func(payload []byte)
+	ready   []byte // a whole frame, to be returned
+	left    int    // bytes of the protocol header that come before the first frame
+}
+
+func (r *frameReader) Read(b []byte) (int, error) {
+	if r.left > 0 {
+		n, err := r.source.Read(b[:min(r.left, len(b))])
+		r.left -= n
+		return n, err
+	}
+	if len(r.ready) == 0 {
+		const frameHeader, contentHeader, frameEnd = 7, 2, 1
+		head, err := r.source.Peek(frameHeader)
+		if err != nil {
+			return 0, err
+		}
+		size := frameHeader + int(binary.BigEndian.Uint32(head[3:])) + frameEnd
+		r.ready = make([]byte, size)
+		if _, err := io.ReadFull(r.source, r.ready); err != nil {
+			return 0, err
+		}
+		if r.ready[0] == contentHeader {
+			r.rewrite(r.ready[frameHeader : size-frameEnd])
+		}
+	}
+	n := copy(b, r.ready)
+	r.ready = r.ready[n:]
+	return n, nil
+}
+
+func (p *proxy) each(f func(c *proxiedConn)) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for _, l := range p.links {
-		f(l)
+	for _, c := range p.conns {
+		f(c)
 	}
 }
 
 func (p *proxy) cut() {
-	p.each((*proxied).close)
+	p.each((*proxiedConn).close)
 }
 
-// stall holds what the client sends, or what the server sends.
+// stall stops the bytes that the client sends, or those that the server sends.
 func (p *proxy) stall(toServer, toClient bool) {
-	p.each(func(l *proxied) {
-		l.toServer.set(toServer)
-		l.toClient.set(toClient)
+	p.each(func(c *proxiedConn) {
+		c.toServer.set(toServer)
+		c.toClient.set(toClient)
 	})
 }
 
-// inject sends a frame to the clients as if the broker had. The connections must be idle.
+// inject sends a frame to the clients as if it came from the broker. The connections must be idle.
 func (p *proxy) inject(t *testing.T, frame []byte) {
 	t.Helper()
-	p.each(func(l *proxied) {
-		if _, err := l.client.Write(frame); err != nil {
+	p.each(func(c *proxiedConn) {
+		if _, err := c.client.Write(frame); err != nil {
 			t.Error(err)
 		}
 	})
