@@ -93,21 +93,21 @@ func TestMetrics(t *testing.T) {
 
 	const (
 		sent     = " messaging.destination.name=order:order.created.v1 messaging.operation.name=publish"
-		consumed = " messaging.destination.name=order:order.created.v1:order.order-created messaging.operation.name=process"
+		consumed = " handler=order-created messaging.destination.name=order:order.created.v1:order.order-created messaging.operation.name=process"
 		by       = " handler=order-created"
 	)
 	want := map[string]float64{
-		"messaging.client.sent.messages" + sent:                        1,
-		"messaging.client.sent.messages error.type=unroutable" + sent:  1,
-		"messaging.client.sent.messages error.type=refused" + sent:     1,
-		"messaging.client.consumed.messages" + consumed + by:           3,
-		"messaging.process.duration" + consumed + by:                   1,
-		"messaging.process.duration error.type=_OTHER" + consumed + by: 2,
-		"events.retried" + by:                                          1,
-		"events.dead_lettered" + by + " reason=failed":                 1,
-		"events.dead_lettered" + by + " reason=permanent":              0,
-		"events.dead_lettered" + by + " reason=undecodable":            0,
-		"events.dead_lettered" + by + " reason=incompatible":           0,
+		"messaging.client.sent.messages" + sent:                       1,
+		"messaging.client.sent.messages error.type=unroutable" + sent: 1,
+		"messaging.client.sent.messages error.type=refused" + sent:    1,
+		"messaging.client.consumed.messages" + consumed:               3,
+		"messaging.process.duration" + consumed:                       1,
+		"messaging.process.duration error.type=_OTHER" + consumed:     2,
+		"events.retried" + by:                                         1,
+		"events.dead_lettered" + by + " reason=failed":                1,
+		"events.dead_lettered" + by + " reason=permanent":             0,
+		"events.dead_lettered" + by + " reason=undecodable":           0,
+		"events.dead_lettered" + by + " reason=incompatible":          0,
 		"events.parked":                    1,
 		"events.publish.latency":           1,
 		"events.consume.latency" + by:      1,
