@@ -35,7 +35,7 @@ func TestWriteAudit_ListsEvents(t *testing.T) {
 			t.Fatal(err)
 		}
 
-		var snapshot events.AuditSnapshot
+		var snapshot audit.Snapshot
 		if err := db.Transaction(func(tx *gorm.DB) (err error) {
 			snapshot, err = readAudit(t, bus, tx)
 			return err
@@ -66,14 +66,14 @@ func TestWriteAudit_NewServiceHasEmptyLists(t *testing.T) {
 			t.Fatal(err)
 		}
 		snapshot.ConsumedSince = time.Time{}
-		want := events.AuditSnapshot{Outbox: []events.Unpublished{}, Published: []events.Published{}, Consumed: []events.Consumed{}}
+		want := audit.Snapshot{Outbox: []audit.Unpublished{}, Published: []audit.Published{}, Consumed: []audit.Consumed{}}
 		if diff := cmp.Diff(want, snapshot); diff != "" {
 			t.Errorf("(-want +got)\n%s", diff)
 		}
 	})
 }
 
-func readAudit(t *testing.T, bus *events.Bus, tx *gorm.DB) (snapshot events.AuditSnapshot, err error) {
+func readAudit(t *testing.T, bus *events.Bus, tx *gorm.DB) (snapshot audit.Snapshot, err error) {
 	t.Helper()
 	var text bytes.Buffer
 	if err := bus.WriteAudit(t.Context(), tx, &text); err != nil {

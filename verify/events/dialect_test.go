@@ -143,7 +143,7 @@ func TestSQLite_PausesWhileFileIsReadOnly(t *testing.T) {
 		t.Fatal(err)
 	}
 	tr, cfg := eventstest.NewTransport(), config()
-	cfg.PauseLimit = 50 * time.Millisecond
+	cfg.Handlers.PauseLimit = 50 * time.Millisecond
 	start(t, open(t, url+"&_pragma=query_only(1)"), tr, cfg, handleWith(nil))
 	if v := tr.Deliver(t, orderCreated{OrderID: "o"}); v.Action != transport.Requeue || !strings.Contains(v.Err.Error(), "readonly") {
 		t.Errorf("outcome %+v", v)

@@ -171,7 +171,7 @@ func TestHandler_RequeuesAfterPauseLimit(t *testing.T) {
 	t.Parallel()
 	db, tr := database(t), eventstest.NewTransport()
 	cfg := config()
-	cfg.PauseLimit = 50 * time.Millisecond
+	cfg.Handlers.PauseLimit = 50 * time.Millisecond
 	start(t, db, tr, cfg, handleWith(events.Unavailable(errNo)))
 	if v := tr.Deliver(t, orderCreated{OrderID: "o"}); v.Action != transport.Requeue || !errors.Is(v.Err, errNo) {
 		t.Errorf("outcome %+v", v)

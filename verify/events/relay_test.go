@@ -391,7 +391,7 @@ func TestRelay_RenewsLeaseWhileIdle(t *testing.T) {
 				first = time.Now()
 			}
 			expired = expired || time.Now().After(expires)
-			return time.Since(first) > 3*cfg.LeaseTTL/2
+			return time.Since(first) > 3*cfg.Relay.LeaseTTL/2
 		})
 		if expired {
 			t.Error("the lease expired")
