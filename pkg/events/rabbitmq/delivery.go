@@ -10,20 +10,20 @@ import (
 )
 
 func newDelivery(d amqp.Delivery) transport.Delivery {
-	r := transport.Delivery{Body: d.Body, Attempt: attempts(d.Headers) + 1}
+	received := transport.Delivery{Body: d.Body, Attempt: attempts(d.Headers) + 1}
 	if s, ok := d.Headers[headerFirstFailedAt].(string); ok {
-		// The zero time stands for a header that somebody else has written.
-		r.FirstFailedAt, _ = time.Parse(time.RFC3339Nano, s)
+		// The time is zero if another program has written the header in another form.
+		received.FirstFailedAt, _ = time.Parse(time.RFC3339Nano, s)
 	}
-	r.LastError, _ = d.Headers[headerLastError].(string)
-	r.TraceParent, _ = d.Headers[headerRetryTrace].(string)
+	received.LastError, _ = d.Headers[headerLastError].(string)
+	received.TraceParent, _ = d.Headers[headerRetryTrace].(string)
 	if reason, ok := d.Headers[headerDeadLetterReason].(string); ok {
-		r.DeadLetterReason = transport.Reason(reason)
+		received.DeadLetterReason = transport.Reason(reason)
 	}
-	return r
+	return received
 }
 
-// attempts so far. Whoever replays a message by hand may write another type of integer than we do.
+// attempts returns the attempts so far. A message that was replayed with another tool may have another integer type.
 func attempts(h amqp.Table) int {
 	switch n := h[headerAttempt].(type) {
 	case int64:
@@ -38,10 +38,10 @@ func attempts(h amqp.Table) int {
 	return 0
 }
 
-// forwarded is the delivery on its way to a rung or to the dead letters. Body and properties stay, but for what
-// would act again: an expiration, copies to other queues (CC, BCC), a user that is not us, and x- headers, which
-// are the broker's.
-func forwarded(q transport.Queue, d amqp.Delivery, received transport.Delivery, v transport.Outcome) *message {
+// forwarded returns the message that moves a delivery to a retry queue or to the dead letters. It keeps body and
+// properties, except those that would have an effect again: expiration, copies to other queues (CC, BCC), the user, and
+// the broker's own x- headers.
+func forwarded(q transport.Queue, d amqp.Delivery, received transport.Delivery, outcome transport.Outcome) *message {
 	headers := amqp.Table{}
 	for name, value := range d.Headers {
 		if !strings.HasPrefix(strings.ToLower(name), "x-") && name != "CC" && name != "BCC" {
@@ -49,39 +49,37 @@ func forwarded(q transport.Queue, d amqp.Delivery, received transport.Delivery, 
 		}
 	}
 	now := time.Now()
-	failedAt := v.FirstFailedAt
+	failedAt := outcome.FirstFailedAt
 	if failedAt.IsZero() {
 		failedAt = received.FirstFailedAt
 	}
 	if failedAt.IsZero() {
 		failedAt = now
 	}
-	headers[headerFirstFailedAt] = stamp(failedAt)
+	headers[headerFirstFailedAt] = timestamp(failedAt)
 	delete(headers, headerRetryTrace)
-	if v.TraceParent != "" {
-		headers[headerRetryTrace] = v.TraceParent
+	if outcome.TraceParent != "" {
+		headers[headerRetryTrace] = outcome.TraceParent
 	}
 	headers[headerLastError] = ""
-	if v.Err != nil {
-		headers[headerLastError] = cut(v.Err.Error(), maxErrorText)
+	if outcome.Err != nil {
+		headers[headerLastError] = cut(outcome.Err.Error(), maxErrorText)
 	}
 
-	rung, hasLadder := retryQueueFor(q, v.Delay)
-	key := rung
+	key, hasRetryQueue := retryQueueFor(q, outcome.Delay)
 	switch {
-	case v.Action == transport.Retry && hasLadder:
+	case outcome.Action == transport.Retry && hasRetryQueue:
 		headers[headerAttempt] = int64(received.Attempt)
-	default:
-		// A retry without a ladder ends here too: there is nowhere to wait.
-		reason := v.Reason
+	default: // a retry without retry delays too
+		reason := outcome.Reason
 		if reason == "" {
 			reason = transport.ReasonFailed
 		}
 		key = DeadLetterQueueName(q)
-		headers[headerAttempt] = int64(v.Attempt)
+		headers[headerAttempt] = int64(outcome.Attempt)
 		headers[headerDeadLetterReason] = string(reason)
 		headers[headerDeadLetterQueue] = QueueName(q)
-		headers[headerDeadLetteredAt] = stamp(now)
+		headers[headerDeadLetteredAt] = timestamp(now)
 	}
 	return &message{
 		exchange: RetryExchangeName(q.Service), key: key, mandatory: true,
@@ -102,4 +100,4 @@ func forwarded(q transport.Queue, d amqp.Delivery, received transport.Delivery, 
 	}
 }
 
-func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339Nano) }
+func timestamp(t time.Time) string { return t.UTC().Format(time.RFC3339Nano) }
