@@ -60,22 +60,21 @@ func defaultEvents() Events {
 // the library.
 func (c Config) eventsConfig(s Service) events.Config {
 	return events.Config{
-		Service:            s.Name,
-		Source:             "/quadrille/" + s.Name,
-		Events:             s.Events,
-		RetryDelays:        c.Events.RetryDelays,
-		Workers:            c.Events.Workers,
-		HandlerTimeout:     c.Events.HandlerTimeout,
-		PauseLimit:         c.Events.PauseLimit,
-		PollInterval:       c.Events.PollInterval,
-		BatchSize:          c.Events.BatchSize,
-		PublishTimeout:     c.Events.PublishTimeout,
-		LeaseTTL:           c.Events.LeaseTTL,
-		MaxPublishAttempts: c.Events.MaxPublishAttempts,
-		InboxRetention:     c.Events.InboxRetention,
-		ReplayWindow:       c.Events.ReplayWindow,
-		CleanupInterval:    c.Events.CleanupInterval,
-		Audit:              c.Events.Audit,
+		Service:     s.Name,
+		Source:      "/quadrille/" + s.Name,
+		Events:      s.Events,
+		RetryDelays: c.Events.RetryDelays,
+		Handlers: events.HandlerConfig{
+			Workers: c.Events.Workers, Timeout: c.Events.HandlerTimeout, PauseLimit: c.Events.PauseLimit,
+		},
+		Relay: events.RelayConfig{
+			PollInterval: c.Events.PollInterval, BatchSize: c.Events.BatchSize, PublishTimeout: c.Events.PublishTimeout,
+			LeaseTTL: c.Events.LeaseTTL, MaxPublishAttempts: c.Events.MaxPublishAttempts,
+		},
+		Inbox: events.InboxConfig{
+			Retention: c.Events.InboxRetention, ReplayWindow: c.Events.ReplayWindow, CleanupInterval: c.Events.CleanupInterval,
+		},
+		Audit: c.Events.Audit,
 		// The bus stops in the second phase of the shutdown, see Serve.
 		ShutdownTimeout: c.ShutdownTimeout / 2,
 	}

@@ -11,51 +11,62 @@ import (
 
 	"gorm.io/gorm"
 
+	"github.com/quadrille-dev/quadrille/pkg/events/internal/dialect"
+	"github.com/quadrille-dev/quadrille/pkg/events/internal/inbox"
+	"github.com/quadrille-dev/quadrille/pkg/events/internal/logthrottle"
+	"github.com/quadrille-dev/quadrille/pkg/events/internal/outbox"
+	"github.com/quadrille-dev/quadrille/pkg/events/internal/relay"
+	"github.com/quadrille-dev/quadrille/pkg/events/internal/retry"
+	"github.com/quadrille-dev/quadrille/pkg/events/internal/telemetry"
+	"github.com/quadrille-dev/quadrille/pkg/events/internal/writelock"
 	"github.com/quadrille-dev/quadrille/pkg/events/transport"
 )
 
-// lagLimit is the age of the oldest row that nothing holds back, from which on Ready complains.
-const lagLimit = time.Minute
+// maxLag is the age of the oldest row that is not blocked above which Ready returns an error.
+const maxLag = time.Minute
 
-// Bus serves one service: it relays the outbox to the broker, runs the subscriptions, and cleans up. Make it with
-// New. Its methods are safe for concurrent use.
+// Bus publishes the outbox of one service, runs its subscriptions and purges its inbox. Make one with New. Its methods
+// are safe for concurrent use.
 type Bus struct {
 	db            *gorm.DB
 	sqlDB         *sql.DB
-	sql           *dialect
-	writeLock     writeLock
+	dialect       *dialect.Dialect
+	writeLock     writelock.Lock
 	transport     transport.Transport
 	cfg           Config
 	subscriptions []Subscription
 	topology      transport.Topology
-	relay         *relay
-	metrics       *metrics
-	tracing       tracing
+	outbox        outbox.Outbox
+	relay         *relay.Relay
+	metrics       *telemetry.Metrics
+	tracing       telemetry.Tracing
 
 	started   atomic.Bool
 	consuming atomic.Bool
+	notReady  atomic.Pointer[error] // why the bus is not consuming yet
 }
 
-// New makes the bus of one service. It checks everything and reports every mistake at once, and registers a GORM
-// plugin on db: from then on transactions of db can be published in, and wake the relay when they commit. A handle
-// serves one bus. New neither connects nor starts anything; db and transport remain the caller's to close, after
-// Run has returned.
+// New makes the bus of one service. It checks everything and reports every mistake at once. It registers a GORM plugin on
+// db: from then on Publish works in transactions of db, and their commits wake the relay. A handle has one bus at most.
+// New neither connects nor starts anything. The caller closes db and transport after Run has returned.
 func New(db *gorm.DB, transport transport.Transport, cfg Config, subscriptions ...Subscription) (*Bus, error) {
 	cfg = cfg.withDefaults()
 	var errs []error
-	var d *dialect
+	var d *dialect.Dialect
 	if db == nil {
 		errs = append(errs, errors.New("events: db is nil"))
 	} else {
 		var err error
-		if d, err = newDialect(db); err != nil {
+		if d, err = dialect.Find(db.Name()); err != nil {
 			errs = append(errs, fmt.Errorf("events: %w", err))
 		}
 	}
 	if transport == nil {
 		errs = append(errs, errors.New("events: transport is nil"))
+	} else if cfg.DeclareTopology && declarer(transport) == nil {
+		errs = append(errs, fmt.Errorf("events: Config.DeclareTopology: %T cannot declare a topology", transport))
 	}
-	subscriptions, err := check(cfg, subscriptions)
+	subscriptions, err := validate(cfg, subscriptions)
 	errs = append(errs, err)
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
@@ -65,51 +76,75 @@ func New(db *gorm.DB, transport transport.Transport, cfg Config, subscriptions .
 	if err != nil {
 		return nil, fmt.Errorf("events: %w", err)
 	}
-	b := &Bus{db: db, sqlDB: sqlDB, sql: d, writeLock: newWriteLock(d), transport: transport, cfg: cfg, topology: newTopology(cfg, subscriptions)}
+	b := &Bus{db: db, sqlDB: sqlDB, dialect: d, transport: transport, cfg: cfg, topology: newTopology(cfg, subscriptions)}
+	if d.SingleWriter {
+		b.writeLock = writelock.New()
+	}
 	for _, s := range subscriptions {
-		or(&s.workers, cfg.Workers)
-		or(&s.timeout, cfg.HandlerTimeout)
+		setDefault(&s.workers, cfg.Handlers.Workers)
+		setDefault(&s.timeout, cfg.Handlers.Timeout)
 		b.subscriptions = append(b.subscriptions, s)
 	}
-	o := outbox{db: sqlDB, sql: d, writeLock: b.writeLock, holder: cfg.Instance, audit: cfg.Audit, limit: max(cfg.LeaseTTL, 5*time.Second)}
-	if b.metrics, err = newMetrics(cfg, o, transport); err != nil {
+	b.outbox = outbox.Outbox{
+		DB: sqlDB, Dialect: d, WriteLock: b.writeLock, Holder: cfg.Instance, Audit: cfg.Audit, Timeout: max(cfg.Relay.LeaseTTL, 5*time.Second),
+	}
+	stats := func(ctx context.Context) (outbox.Stats, error) { return b.outbox.Stats(ctx, cfg.Now()) }
+	if b.metrics, err = telemetry.NewMetrics(cfg.MeterProvider, cfg.Service, transport, stats); err != nil {
 		return nil, fmt.Errorf("events: metrics: %w", err)
 	}
-	b.tracing = newTracing(cfg, transport)
-	b.relay = newRelay(cfg, o, transport, b.metrics, b.tracing)
-	if err := db.Use(&plugin{cfg: cfg, events: declared, sql: d, writeLock: b.writeLock, tracing: b.tracing, wake: b.relay.wake}); err != nil {
+	b.tracing = telemetry.NewTracing(cfg.TracerProvider, cfg.Service, transport)
+	b.relay = relay.New(relay.Config{
+		Service: cfg.Service, PollInterval: cfg.Relay.PollInterval, BatchSize: cfg.Relay.BatchSize, PublishTimeout: cfg.Relay.PublishTimeout,
+		LeaseTTL: cfg.Relay.LeaseTTL, MaxPublishAttempts: cfg.Relay.MaxPublishAttempts, Now: cfg.Now, Jitter: cfg.Jitter, Logger: cfg.Logger,
+	}, b.outbox, transport, b.metrics, b.tracing)
+	if err := db.Use(&plugin{cfg: cfg, events: declared, dialect: d, writeLock: b.writeLock, tracing: b.tracing, wake: b.relay.Wake}); err != nil {
 		return nil, fmt.Errorf("events: this database handle has a bus already: %w", err)
 	}
 	return b, nil
 }
 
-// Run relays, consumes and cleans up until ctx ends, whatever becomes of the database and the broker meanwhile:
-// it waits for them, at the start too. It then shuts down in two phases. First it stops fetching; what is in
-// flight goes on under a context of its own. When that is finished it sends what the outbox still holds, gives the
-// lease back and returns. What is not finished after Config.ShutdownTimeout is cut short, and a reaction that does
-// not even heed its context is left behind; nothing is lost by that, it will be delivered again. Run returns nil
-// after a clean stop, and an error if something was cut short or the transport gave up. It can be called once.
+func declarer(t transport.Transport) transport.Declarer {
+	d, _ := t.(transport.Declarer)
+	return d
+}
+
+// Run publishes, consumes and purges until ctx ends. It retries until the database and the broker are available, at the
+// start too. It then shuts down in two phases: it stops fetching while running handlers continue, and when they have
+// finished it publishes what the outbox still holds, releases the lease and returns. After Config.ShutdownTimeout it
+// cancels what is still running, and does not wait for a handler that ignores its context; the events are delivered
+// again. Run returns nil after a clean shutdown, and an error if something was cancelled or the transport failed. It can
+// be called once.
 func (b *Bus) Run(ctx context.Context) error {
 	if !b.started.CompareAndSwap(false, true) {
 		return errors.New("events: Run was called before")
 	}
-	defer b.metrics.close()
-	b.metrics.begin(ctx, b.topology.Queues)
+	defer b.metrics.Close()
+	b.metrics.Start(ctx, b.topology.Queues)
+	if b.cfg.AutoMigrate {
+		if b.retry(ctx, "cannot migrate the database", func(ctx context.Context) error { return Migrate(ctx, b.db) }) != nil {
+			return nil
+		}
+	}
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	work, cut := context.WithCancel(context.WithoutCancel(ctx))
-	defer cut()
+	work, cancelWork := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancelWork()
 	relaying, stopRelay := context.WithCancel(work)
 	defer stopRelay()
 
 	var background sync.WaitGroup
-	background.Go(func() { b.relay.run(relaying, work) })
-	background.Go(func() { cleaner{b.cfg, b.sqlDB, b.sql, b.writeLock}.run(ctx) })
+	background.Go(func() { b.relay.Run(relaying, work) })
+	background.Go(func() {
+		inbox.Purger{
+			DB: b.sqlDB, Dialect: b.dialect, WriteLock: b.writeLock, Retention: b.cfg.Inbox.Retention, Interval: b.cfg.Inbox.CleanupInterval,
+			Now: b.cfg.Now, Logger: b.cfg.Logger,
+		}.Run(ctx)
+	})
 
 	deadline := context.AfterFunc(ctx, func() {
-		if sleep(work, b.cfg.ShutdownTimeout) == nil {
-			b.cfg.Logger.Warn("shutdown time-out: cutting short what is in flight")
-			cut()
+		if retry.Sleep(work, b.cfg.ShutdownTimeout) == nil {
+			b.cfg.Logger.Warn("shutdown timeout: cancelling running handlers")
+			cancelWork()
 		}
 	})
 	defer deadline()
@@ -123,7 +158,7 @@ func (b *Bus) Run(ctx context.Context) error {
 		select {
 		case err = <-consumed:
 		case <-time.After(commitGrace):
-			err = errors.New("events: a reaction does not heed its context")
+			err = errors.New("events: a handler ignores its context")
 		}
 	}
 	if err != nil {
@@ -138,19 +173,27 @@ func (b *Bus) Run(ctx context.Context) error {
 	return err
 }
 
-// consume waits for the topology, then serves all subscriptions until ctx ends and what is in flight is settled.
+// consume waits for the topology, then serves all subscriptions until ctx ends and running handlers have finished.
 func (b *Bus) consume(ctx, work context.Context) error {
+	if b.cfg.DeclareTopology {
+		if b.retry(ctx, "not consuming yet", func(ctx context.Context) error { return declarer(b.transport).Apply(ctx, b.topology) }) != nil {
+			return nil
+		}
+	}
 	if len(b.subscriptions) == 0 {
 		b.consuming.Store(true)
 		return nil
 	}
-	if !b.awaitTopology(ctx) {
+	if b.retry(ctx, "not consuming yet", func(ctx context.Context) error { return b.transport.Check(ctx, b.topology) }) != nil {
 		return nil
 	}
 	var consumers []transport.Consumer
 	for i, s := range b.subscriptions {
-		c := &consumption{Subscription: s, bus: b, queue: b.topology.Queues[i], stopping: ctx, work: work}
-		consumers = append(consumers, transport.Consumer{Queue: c.queue, Workers: s.workers, Handle: c.handle, Ready: b.awaitDatabase})
+		r := &runner{
+			Subscription: s, cfg: b.cfg, queue: b.topology.Queues[i], db: b.db, sqlDB: b.sqlDB, dialect: b.dialect,
+			metrics: b.metrics, tracing: b.tracing, stopping: ctx, work: work,
+		}
+		consumers = append(consumers, transport.Consumer{Queue: r.queue, Workers: s.workers, Handle: r.handle, Ready: b.awaitDatabase})
 	}
 	b.consuming.Store(true)
 	defer b.consuming.Store(false)
@@ -160,60 +203,50 @@ func (b *Bus) consume(ctx, work context.Context) error {
 	return nil
 }
 
-// awaitTopology blocks until the broker has everything that the service needs, saying what is missing; false if
-// ctx ended first.
-func (b *Bus) awaitTopology(ctx context.Context) bool {
-	delay := backoff{first: 100 * time.Millisecond, most: 5 * time.Second, jitter: b.cfg.Jitter}
-	var waiting logThrottle
-	for {
-		err := b.transport.Check(ctx, b.topology)
-		if err == nil {
-			return true
-		}
-		if ctx.Err() == nil && waiting.allow(b.cfg.Now()) {
-			b.cfg.Logger.WarnContext(ctx, "not consuming yet", "error", err)
-		}
-		if sleep(ctx, delay.next()) != nil {
-			return false
-		}
-	}
+// awaitDatabase blocks until the database is available.
+func (b *Bus) awaitDatabase(ctx context.Context) error {
+	return b.retry(ctx, "database unavailable, not fetching", func(ctx context.Context) error { return dialect.Ping(ctx, b.sqlDB) })
 }
 
-// awaitDatabase blocks until the database answers.
-func (b *Bus) awaitDatabase(ctx context.Context) error {
-	delay := backoff{first: 100 * time.Millisecond, most: 5 * time.Second, jitter: b.cfg.Jitter}
-	var waiting logThrottle
+// retry calls f until it returns nil and logs its errors as a warning. It returns the error of ctx if that ends first.
+func (b *Bus) retry(ctx context.Context, warning string, f func(context.Context) error) error {
+	delay := retry.Backoff{First: 100 * time.Millisecond, Max: 5 * time.Second, Jitter: b.cfg.Jitter}
+	var throttle logthrottle.Throttle
 	for {
-		err := ping(ctx, b.sqlDB)
+		err := f(ctx)
 		if err == nil {
 			return nil
 		}
-		if waiting.allow(b.cfg.Now()) {
-			b.cfg.Logger.WarnContext(ctx, "database away, not fetching", "error", err)
+		b.notReady.Store(&err)
+		if _, ok := throttle.Allow(b.cfg.Now()); ok && ctx.Err() == nil {
+			b.cfg.Logger.WarnContext(ctx, warning, "error", err)
 		}
-		if err := sleep(ctx, delay.next()); err != nil {
+		if err := retry.Sleep(ctx, delay.Next()); err != nil {
 			return err
 		}
 	}
 }
 
-// Ready reports why the bus cannot do its work at the moment, or nil: the database does not answer, the topology
-// was incomplete at the start and still is, the broker cannot be reached, or the relay lags by more than a minute.
-// Events that wait for a queue or a person don't count: they are the metric's business. It blocks for as long as
-// the database and the broker take to answer; bound it with ctx.
+// Ready returns nil if the bus can do its work, and otherwise why it cannot: the database is unavailable or lacks the
+// library's tables, the topology is incomplete, the broker cannot be reached, or the relay lags by more than a minute.
+// Events that wait for a queue or are parked do not count; the metric events.outbox.size shows them. Ready blocks until
+// the database and the broker have responded or ctx ends.
 func (b *Bus) Ready(ctx context.Context) error {
-	s, err := b.relay.outbox.stats(ctx, b.cfg.Now())
+	s, err := b.outbox.Stats(ctx, b.cfg.Now())
 	if err != nil {
-		return err
+		return fmt.Errorf("events: %w", err)
 	}
 	if !b.consuming.Load() {
-		return errors.New("events: not consuming yet: the broker is away or its topology incomplete")
+		if err := b.notReady.Load(); err != nil {
+			return fmt.Errorf("events: not consuming yet: %w", *err)
+		}
+		return errors.New("events: not consuming yet")
 	}
-	if err := b.relay.brokerErr.Load(); err != nil {
-		return fmt.Errorf("events: broker: %w", *err)
+	if err := b.relay.BrokerError(); err != nil {
+		return fmt.Errorf("events: broker: %w", err)
 	}
-	if s.lag > lagLimit {
-		return fmt.Errorf("events: the relay lags by %v, with %d rows waiting", s.lag.Round(time.Second), s.waiting)
+	if s.Lag > maxLag {
+		return fmt.Errorf("events: the relay lags by %v, with %d rows waiting", s.Lag.Round(time.Second), s.Waiting)
 	}
 	return b.transport.Check(ctx, transport.Topology{Service: b.cfg.Service})
 }

@@ -2,26 +2,51 @@ package events_test
 
 import (
 	"context"
-	"errors"
 	"strings"
 	"testing"
 	"time"
 
 	"gorm.io/gorm"
+	"gorm.io/gorm/logger"
+	"gorm.io/gorm/utils/tests"
 
 	"github.com/quadrille-dev/quadrille/pkg/events"
 	"github.com/quadrille-dev/quadrille/pkg/events/eventstest"
-	"github.com/quadrille-dev/quadrille/pkg/events/transport"
-	"github.com/quadrille-dev/quadrille/verify/testservers"
 )
 
-func ignore(context.Context, *gorm.DB, events.Received[orderCreated]) error { return nil }
+var declared = []events.Declaration{
+	{ETO: orderCreated{}, Publisher: "order", Mandatory: true},
+	{ETO: orderCreatedV2{}, Publisher: "order"},
+}
+
+// orderCreated is an event of the service order.
+type orderCreated struct {
+	OrderID string `json:"orderId"`
+	Number  int    `json:"number"`
+}
+
+func (orderCreated) EventType() string { return "order.created.v1" }
+func (e orderCreated) Subject() string { return e.OrderID }
+
+type orderCreatedV2 struct{ orderCreated }
+
+func (orderCreatedV2) EventType() string { return "order.created.v2" }
+
+type foreign struct{ orderCreated }
+
+func (foreign) EventType() string { return "inventory.reserved.v1" }
+
+type nameless struct{ orderCreated }
+
+func (nameless) EventType() string { return "created" }
 
 type undeclared struct{ orderCreated }
 
 func (undeclared) EventType() string { return "order.undeclared.v1" }
 
-func TestNew_ReportsEveryMistakeAtOnce(t *testing.T) {
+func ignore(context.Context, *gorm.DB, events.Received[orderCreated]) error { return nil }
+
+func TestNew_ReportsEveryMistake(t *testing.T) {
 	t.Parallel()
 	mistakes := []struct {
 		change func(*events.Config)
@@ -31,17 +56,17 @@ func TestNew_ReportsEveryMistakeAtOnce(t *testing.T) {
 		{func(c *events.Config) { c.Service = "No Name" }, nil, `Service "No Name"`},
 		{func(c *events.Config) { c.RetryDelays = []time.Duration{2 * time.Second, time.Second, 0} }, nil, "RetryDelays[1] is 1s: shorter"},
 		{nil, nil, "RetryDelays[2] is 0s"},
-		{func(c *events.Config) { c.HandlerTimeout = -1 }, nil, "HandlerTimeout is negative"},
-		{func(c *events.Config) { c.PauseLimit = -1 }, nil, "PauseLimit is negative"},
+		{func(c *events.Config) { c.Handlers.Timeout = -1 }, nil, "Handlers.Timeout is negative"},
+		{func(c *events.Config) { c.Handlers.PauseLimit = -1 }, nil, "Handlers.PauseLimit is negative"},
 		{func(c *events.Config) { c.ShutdownTimeout = -1 }, nil, "ShutdownTimeout is negative"},
-		{func(c *events.Config) { c.PollInterval = -1 }, nil, "PollInterval is negative"},
-		{func(c *events.Config) { c.PublishTimeout = -1 }, nil, "PublishTimeout is negative"},
-		{func(c *events.Config) { c.LeaseTTL = -1 }, nil, "LeaseTTL is negative"},
-		{func(c *events.Config) { c.CleanupInterval = -1 }, nil, "CleanupInterval is negative"},
-		{func(c *events.Config) { c.Workers = -1 }, nil, "Workers is negative"},
-		{func(c *events.Config) { c.BatchSize = -1 }, nil, "BatchSize is negative"},
-		{func(c *events.Config) { c.MaxPublishAttempts = -1 }, nil, "MaxPublishAttempts is negative"},
-		{func(c *events.Config) { c.InboxRetention, c.ReplayWindow = time.Hour, time.Hour }, nil, "could be applied twice"},
+		{func(c *events.Config) { c.Relay.PollInterval = -1 }, nil, "Relay.PollInterval is negative"},
+		{func(c *events.Config) { c.Relay.PublishTimeout = -1 }, nil, "Relay.PublishTimeout is negative"},
+		{func(c *events.Config) { c.Relay.LeaseTTL = -1 }, nil, "Relay.LeaseTTL is negative"},
+		{func(c *events.Config) { c.Inbox.CleanupInterval = -1 }, nil, "Inbox.CleanupInterval is negative"},
+		{func(c *events.Config) { c.Handlers.Workers = -1 }, nil, "Handlers.Workers is negative"},
+		{func(c *events.Config) { c.Relay.BatchSize = -1 }, nil, "Relay.BatchSize is negative"},
+		{func(c *events.Config) { c.Relay.MaxPublishAttempts = -1 }, nil, "Relay.MaxPublishAttempts is negative"},
+		{func(c *events.Config) { c.Inbox.Retention, c.Inbox.ReplayWindow = time.Hour, time.Hour }, nil, "could be applied twice"},
 		{nil, []events.Subscription{events.Handle("Bad Name", ignore)}, `handler "Bad Name" of order.created.v1`},
 		{nil, []events.Subscription{events.Handle("twice", ignore), events.Handle("twice", ignore)}, `handler "twice" is bound twice`},
 		{nil, []events.Subscription{events.Handle[orderCreated]("no-handler", nil)}, `handler "no-handler": no handler`},
@@ -91,21 +116,7 @@ func TestNew_ReportsEveryMistakeAtOnce(t *testing.T) {
 	}
 }
 
-func TestNew_AcceptsTheDefaults(t *testing.T) {
-	t.Parallel()
-	newBus(t, open(t, testservers.Database(t)), eventstest.NewTransport(), events.Config{Service: "order", Events: declared}, events.Handle("order-created", ignore))
-}
-
-func TestNew_RefusesAHandleThatHasABus(t *testing.T) {
-	t.Parallel()
-	db := open(t, testservers.Database(t))
-	newBus(t, db, eventstest.NewTransport(), config())
-	if _, err := events.New(db, eventstest.NewTransport(), config()); err == nil {
-		t.Error("accepted")
-	}
-}
-
-func TestNewTopology_ListsWhatASubscriptionNeeds(t *testing.T) {
+func TestNewTopology(t *testing.T) {
 	t.Parallel()
 	got, err := events.NewTopology(events.Config{Service: "inventory", Events: declared, RetryDelays: []time.Duration{time.Second}}, events.Handle("order-created", ignore))
 	if err != nil {
@@ -120,69 +131,40 @@ func TestNewTopology_ListsWhatASubscriptionNeeds(t *testing.T) {
 	}
 }
 
-// incomplete lacks its topology until it is told otherwise.
-type incomplete struct {
-	*eventstest.Transport
-	complete chan struct{}
-}
-
-func (tr incomplete) Check(context.Context, transport.Topology) error {
-	select {
-	case <-tr.complete:
-		return nil
-	default:
-		return transport.ErrTopology
-	}
-}
-
-func TestBus_ConsumesOnceTheTopologyIsComplete(t *testing.T) {
+func TestNewTopology_RejectsTwoVersions(t *testing.T) {
 	t.Parallel()
-	db, tr := database(t), incomplete{eventstest.NewTransport(), make(chan struct{})}
-	bus := newBus(t, db, tr, config(), events.Handle("order-created", ignore))
-	eventstest.Start(t, bus)
-	publish(t, db, orderCreated{OrderID: "o"})
-	tr.WaitFor(t, "order.created.v1", "o") // the relay does not wait for it
-	if err := bus.Ready(t.Context()); err == nil {
-		t.Error("ready without a topology")
+	_, err := events.NewTopology(events.Config{Service: "order", Events: declared},
+		events.Handle("created", func(context.Context, *gorm.DB, events.Received[orderCreated]) error { return nil }),
+		events.Handle("created-two", func(context.Context, *gorm.DB, events.Received[orderCreatedV2]) error { return nil }))
+	if err == nil || !strings.Contains(err.Error(), "order.created.v2") {
+		t.Errorf("error is %v", err)
 	}
-	close(tr.complete)
-	if v := tr.Deliver(t, orderCreated{OrderID: "o"}); v.Action != transport.Ack {
-		t.Errorf("verdict %+v", v)
-	}
-	eventually(t, "ready", func() bool { return bus.Ready(t.Context()) == nil })
 }
 
-func TestBus_IsNotReadyWhileTheBrokerIsAway(t *testing.T) {
+func TestNew_RejectsUnknownDatabase(t *testing.T) {
 	t.Parallel()
-	db, tr := database(t), eventstest.NewTransport()
-	tr.Outcome(func(transport.Message) error { return errLost })
-	bus := newBus(t, db, tr, config())
-	eventstest.Start(t, bus)
-	publish(t, db, orderCreated{OrderID: "o"})
-	eventually(t, "not ready", func() bool { return bus.Ready(t.Context()) != nil })
-	tr.Outcome(nil)
-	eventually(t, "ready", func() bool { return bus.Ready(t.Context()) == nil })
-}
-
-func TestBus_RunsOnce(t *testing.T) {
-	t.Parallel()
-	bus := newBus(t, database(t), eventstest.NewTransport(), config())
-	stop := eventstest.Start(t, bus)
-	stop()
-	if err := bus.Run(t.Context()); err == nil {
-		t.Error("a second Run was accepted")
+	db, err := gorm.Open(tests.DummyDialector{}, &gorm.Config{Logger: logger.Discard})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, err := range map[string]error{
+		"New": func() error {
+			_, err := events.New(db, eventstest.NewTransport(), events.Config{Service: "order"})
+			return err
+		}(),
+		"Migrate": events.Migrate(t.Context(), db),
+	} {
+		if err == nil || !strings.Contains(err.Error(), `database is "dummy"`) {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }
 
-func TestBus_EndsWhenItsTransportGivesUp(t *testing.T) {
+func TestErrors_WrappedNilIsNil(t *testing.T) {
 	t.Parallel()
-	tr := givesUp{eventstest.NewTransport()}
-	bus := newBus(t, database(t), tr, config(), events.Handle("order-created", ignore))
-	if err := bus.Run(t.Context()); err == nil || !strings.Contains(err.Error(), "no more") {
-		t.Errorf("got %v", err)
+	for _, err := range []error{events.Permanent(nil), events.RetryAfter(time.Second, nil), events.Unavailable(nil)} {
+		if err != nil {
+			t.Errorf("%T", err)
+		}
 	}
 }
-
-type givesUp struct{ *eventstest.Transport }
-
-func (givesUp) Consume(context.Context, []transport.Consumer) error { return errors.New("no more") }

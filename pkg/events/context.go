@@ -1,6 +1,10 @@
 package events
 
-import "context"
+import (
+	"context"
+
+	"github.com/quadrille-dev/quadrille/pkg/events/internal/telemetry"
+)
 
 type contextKey int
 
@@ -11,43 +15,43 @@ const (
 	eventKey
 )
 
-// WithCorrelationID returns a context that names the business flow its work belongs to.
-// [Publish] copies the id into every event; the bus sets it before it calls a reaction.
+// WithCorrelationID returns a context with the id of a business flow. [Publish] copies it into every event, and the bus
+// sets it before it calls a handler.
 func WithCorrelationID(ctx context.Context, id string) context.Context {
 	return context.WithValue(ctx, correlationKey, id)
 }
 
-// CorrelationID returns the id of the business flow, or "" if the context names none.
+// CorrelationID returns the id of the business flow, or "" if ctx has none.
 func CorrelationID(ctx context.Context) string { return contextString(ctx, correlationKey) }
 
-// WithCausationID returns a context that names what caused its work: a request, or an event.
-// [Publish] copies the id into every event; the bus sets it to the received event's id.
+// WithCausationID returns a context with the id of the request or event that caused its work. [Publish] copies it into
+// every event, and the bus sets it to the id of the received event before it calls a handler.
 func WithCausationID(ctx context.Context, id string) context.Context {
 	return context.WithValue(ctx, causationKey, id)
 }
 
-// CausationID returns the id of the cause, or "" if the context names none.
+// CausationID returns the id of the cause, or "" if ctx has none.
 func CausationID(ctx context.Context) string { return contextString(ctx, causationKey) }
 
-// WithTenantID returns a context that names whose data its work is about.
-// [Publish] copies the id into every event; the bus sets it before it calls a reaction.
+// WithTenantID returns a context with the id of the tenant. [Publish] copies it into every event, and the bus sets it
+// before it calls a handler.
 func WithTenantID(ctx context.Context, id string) context.Context {
 	return context.WithValue(ctx, tenantKey, id)
 }
 
-// TenantID returns the tenant's id, or "" if the context names none.
+// TenantID returns the id of the tenant, or "" if ctx has none.
 func TenantID(ctx context.Context) string { return contextString(ctx, tenantKey) }
 
-// FromContext returns what the envelope says of the event that a reaction was called for; false outside reactions.
-func FromContext(ctx context.Context) (Metadata, bool) {
-	m, ok := ctx.Value(eventKey).(Metadata)
+// FromContext returns the metadata of the event that a handler was called for. ok is false outside handlers.
+func FromContext(ctx context.Context) (m Metadata, ok bool) {
+	m, ok = ctx.Value(eventKey).(Metadata)
 	return m, ok
 }
 
-// withEvent returns the context of what happens because of an event, in the trace of its creation.
+// withEvent returns the context of a handler, in the trace of the event's creation.
 func withEvent(ctx context.Context, m Metadata) context.Context {
 	ctx = WithTenantID(WithCausationID(WithCorrelationID(ctx, m.CorrelationID), m.ID), m.TenantID)
-	return withTraceParent(context.WithValue(ctx, eventKey, m), m.TraceParent, m.TraceState)
+	return telemetry.WithTraceParent(context.WithValue(ctx, eventKey, m), m.TraceParent, m.TraceState)
 }
 
 func contextString(ctx context.Context, key contextKey) string {

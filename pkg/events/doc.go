@@ -1,59 +1,34 @@
-// Package events carries facts between services that share nothing but a broker, losing none and applying none
-// twice. It is a transactional outbox and inbox on Postgres or SQLite through GORM, over a broker behind [Transport].
+// Package events publishes and handles events between services that share nothing but a message broker. It is a
+// transactional outbox and inbox on Postgres or SQLite through GORM. Packages rabbitmq and inprocess are its transports.
 //
-// # Use
+// An event is a struct with a type and a subject, an [ETO]. [Publish] writes it to the outbox inside the caller's
+// transaction, [Handle] subscribes a handler to it in another service, and one [Bus] per service does the rest:
 //
-// An event is a struct that names itself, an [ETO]. [Publish] writes it to the outbox inside the caller's
-// transaction; [On] binds a reaction to it in another service; a [Bus] per service does the rest:
-//
-//	bus, err := events.New(db, transport, events.Config{Service: "inventory"},
-//		events.On("order-created", onOrderCreated))
-//	...
-//	err = events.Migrate(ctx, db)
+//	bus, err := events.New(db, transport, events.Config{Service: "inventory", Events: declared, AutoMigrate: true},
+//		events.Handle("order-created", onOrderCreated))
 //	...
 //	err = bus.Run(ctx)
 //
-// # What it promises
+// # Guarantees
 //
-//   - An event whose transaction committed is published, and taken by every subscription in the topology, however
-//     often anything crashes. One whose transaction rolled back never is.
-//   - The database effects of a reaction happen exactly once for every event: the inbox mark, the effects and the
-//     events that the reaction publishes are one transaction, and the broker is told only after it.
-//   - Events with the same subject reach the broker in the order they were written. Beyond the broker there is no
-//     order: events that fail come later, and several workers take turns. Reactions must expect any order.
-//   - Nothing disappears silently. Every event is processed, or waits where a person can see it: in the outbox
-//     (due, scheduled, without a queue, or parked), in a queue, or among the dead letters.
+//   - An event whose transaction committed is published and delivered to every subscription, whatever crashes. An event
+//     whose transaction rolled back is never published.
+//   - The database effects of a handler happen exactly once per event: the inbox record, the effects and the events that
+//     the handler publishes are one transaction, and the delivery is acknowledged after it.
+//   - Events with the same subject reach the broker in the order in which they were written. A handler must accept any
+//     order, since an event that is retried comes later and several workers run at once.
+//   - No event is lost silently. Each is handled, waits in the outbox or in a queue, or is a dead letter.
 //
-// # When things fail
+// # Failures
 //
-// A broker that is away costs nothing but time: rows wait in the outbox and no attempt is counted. An event that
-// somebody must read but no queue is bound to waits as well. One that the broker refuses is parked after
-// Config.RefusalLimit times; other events overtake it, later ones with its subject do not.
+// While the broker is unavailable, events wait in the outbox. A mandatory event to which no queue is bound waits too. An
+// event that the broker rejects MaxPublishAttempts times is parked; later events with its subject wait behind it.
 //
-// A reaction that returns an error is tried again down the ladder of delays, then its event becomes a dead letter
-// with the error; [Permanent], [RetryAfter] and [Unavailable] say otherwise. A panic is an error. If the database
-// does not answer, the subscription pauses instead, and spends no attempts: an outage longer than the ladder must
-// not empty the queues into the dead letters.
+// If a handler returns an error, its event is retried after each of Config.RetryDelays and then becomes a dead letter.
+// [Permanent], [RetryAfter] and [Unavailable] change that. A panic is an error. While the database is unavailable, the
+// subscription pauses and counts no attempts.
 //
-// An event can be published twice and delivered twice: its id is the key by which the inbox knows it. Marks are
-// kept for Config.InboxRetention; a dead letter may be replayed while they last.
+// An event may be delivered more than once. Its id is the key of the inbox record, which is kept for Inbox.Retention.
 //
-// # SQLite
-//
-// The kind of database is known by the handle's GORM dialect; the driver is the caller's choice. With SQLite, 3.38 or
-// later, the promises are the same, among all processes that open the file on one machine. It needs these settings,
-// here in the notation of the drivers that are translated to Go:
-//
-//	file:order.db?_pragma=busy_timeout(5000)&_pragma=journal_mode(wal)&_pragma=synchronous(normal)&_txlock=immediate
-//
-// A transaction that writes has the database to itself, from its beginning (_txlock: one that reads first could not
-// write later, if another wrote meanwhile). Transactions of the bus's handle take turns, so a reaction does well to
-// be brief, and may not begin a second transaction inside the first; sql.TxOptions.ReadOnly keeps one that only reads
-// out of the queue. Others wait for busy_timeout, and count as deadlocks do on Postgres. With synchronous(normal)
-// nothing is lost when the process is killed, with synchronous(full) nor when the machine is. A few connections are
-// enough for a pool, all of them idle ones too: they are slow to open, and each has a page cache of its own. A new file
-// is opened by one process first, which makes it one with a write-ahead log.
-//
-// Times in the library's tables are text of one length in UTC, 2026-02-03 04:05:06.000007+00:00, that compares as the
-// times do; their columns are declared as timestamp, so that drivers hand out a time.Time.
+// docs/sqlite.md has the settings that SQLite needs.
 package events

@@ -1,20 +1,24 @@
 package events
 
 import (
+	"context"
 	"errors"
 	"time"
+
+	"github.com/quadrille-dev/quadrille/pkg/events/internal/dialect"
+	"github.com/quadrille-dev/quadrille/pkg/events/internal/telemetry"
 )
 
-// A reaction's error is its verdict. nil: done. A plain error: again, one rung further down the ladder, and into
-// the dead letters after the last. The wrappers below say otherwise; they are found with errors.As, so they may be
-// wrapped again.
+// A handler's error decides the outcome of the delivery. nil acknowledges it, and a plain error retries it after the next
+// of the retry delays. The wrappers below decide otherwise. They are found with errors.As, so they may be wrapped again.
 
 type permanentError struct{ err error }
 
 func (e *permanentError) Error() string { return e.err.Error() }
 func (e *permanentError) Unwrap() error { return e.err }
 
-// Permanent says that trying again is pointless: the event goes to the dead letters at once. Permanent(nil) is nil.
+// Permanent marks err as an error that no retry can solve: the event becomes a dead letter at once. Permanent(nil) is
+// nil.
 func Permanent(err error) error {
 	if err == nil {
 		return nil
@@ -30,8 +34,8 @@ type retryAfterError struct {
 func (e *retryAfterError) Error() string { return e.err.Error() }
 func (e *retryAfterError) Unwrap() error { return e.err }
 
-// RetryAfter says that trying again is pointless before d has passed. It counts as an attempt. A transport with
-// fixed rungs takes the shortest that is not shorter than d, or its longest. RetryAfter(d, nil) is nil.
+// RetryAfter marks err as an error that is worth no retry before d has passed. It counts as an attempt. A transport with
+// fixed delays uses the shortest retry delay that is not shorter than d, or the longest one. RetryAfter(d, nil) is nil.
 func RetryAfter(d time.Duration, err error) error {
 	if err == nil {
 		return nil
@@ -44,8 +48,8 @@ type unavailableError struct{ err error }
 func (e *unavailableError) Error() string { return e.err.Error() }
 func (e *unavailableError) Unwrap() error { return e.err }
 
-// Unavailable says that an outside party cannot be reached, so that no event would fare better: the subscription
-// pauses, probing with backoff, and spends no attempts. A database that does not answer is recognised without it.
+// Unavailable marks err as the outage of an outside party, which would affect every event: the subscription pauses,
+// retries with back-off and counts no attempts. An outage of the service's own database is recognized without it.
 // Unavailable(nil) is nil.
 func Unavailable(err error) error {
 	if err == nil {
@@ -54,7 +58,36 @@ func Unavailable(err error) error {
 	return &unavailableError{err}
 }
 
+// undecodableError means that the data of an event does not fit the ETO.
+type undecodableError struct{ err error }
+
+func (e *undecodableError) Error() string { return e.err.Error() }
+func (e *undecodableError) Unwrap() error { return e.err }
+
+// isUnavailable reports whether an error affects every event alike.
 func isUnavailable(err error) bool {
 	var u *unavailableError
-	return errors.As(err, &u)
+	return errors.As(err, &u) || errors.Is(err, dialect.ErrNotMigrated)
+}
+
+// errorType returns the error.type of a handler's error, "" for nil.
+func errorType(err error) string {
+	var (
+		permanent   *permanentError
+		undecodable *undecodableError
+	)
+	switch {
+	case err == nil:
+		return ""
+	case errors.As(err, &permanent):
+		return telemetry.ErrorPermanent
+	case errors.As(err, &undecodable):
+		return telemetry.ErrorUndecodable
+	case isUnavailable(err):
+		return telemetry.ErrorUnavailable
+	case errors.Is(err, context.DeadlineExceeded):
+		return telemetry.ErrorTimeout
+	default:
+		return telemetry.ErrorOther
+	}
 }

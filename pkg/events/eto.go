@@ -20,15 +20,15 @@ type ETO = interface {
 	Subject() string
 }
 
-// Declaration states once, for all services, who publishes an event and whether it is mandatory. Config.Events lists
+// Declaration states once, for all services, which service publishes an event and whether it is mandatory. Config.Events lists
 // the declarations of every event that a service publishes or handles.
 type Declaration struct {
 	// ETO is a value of the event's struct; the zero value will do.
 	ETO ETO
 	// Publisher is the service whose outbox sends the event, such as "order". No other service may publish it.
 	Publisher string
-	// Mandatory means that the event must have a reader: while no queue is bound to it, it waits in the outbox. An event
-	// that is not mandatory is done once the broker has confirmed it, whether a queue is bound or not.
+	// Mandatory means that the event must reach a queue: while none is bound to it, it waits in the outbox. An event that
+	// is not mandatory is published once the broker has confirmed it, whether a queue is bound or not.
 	Mandatory bool
 }
 

@@ -2,19 +2,18 @@ package events_test
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"os/signal"
-	"syscall"
+	"log/slog"
+	"os"
+	"path/filepath"
 	"time"
 
-	"gorm.io/driver/postgres"
+	"github.com/glebarez/sqlite"
 	"gorm.io/gorm"
 
 	"github.com/quadrille-dev/quadrille/pkg/events"
-	"github.com/quadrille-dev/quadrille/pkg/events/rabbitmq"
-	"github.com/quadrille-dev/quadrille/pkg/events/transport"
+	"github.com/quadrille-dev/quadrille/pkg/events/inprocess"
 )
 
 // TableBooked is an event of the service tables.
@@ -26,92 +25,240 @@ type TableBooked struct {
 func (TableBooked) EventType() string { return "table.booked.v1" }
 func (e TableBooked) Subject() string { return e.TableID }
 
-// tableEvents says once, for all services, who publishes TableBooked and that it must have a reader.
+// tableEvents declares, once for all services, who publishes TableBooked and that it is mandatory.
 var tableEvents = []events.Declaration{{ETO: TableBooked{}, Publisher: "tables", Mandatory: true}}
 
-// The event and the change that it tells of are committed together or not at all.
+// A Plate lies on a table.
+type Plate struct {
+	ID      uint
+	TableID string
+}
+
+// serve runs a service that publishes and handles TableBooked, on a new SQLite database, while use is called.
+func serve(cfg events.Config, subscription events.Subscription, use func(ctx context.Context, db *gorm.DB) error) error {
+	cfg.Service, cfg.Events = "tables", tableEvents
+	cfg.Logger = slog.New(slog.DiscardHandler)
+	ctx, stop := context.WithCancel(context.Background())
+	defer stop()
+	folder, err := os.MkdirTemp("", "example")
+	if err != nil {
+		return err
+	}
+	defer func() { _ = os.RemoveAll(folder) }()
+	db, err := gorm.Open(sqlite.Open("file:" + filepath.Join(folder, "tables.db") +
+		"?_pragma=busy_timeout(5000)&_pragma=journal_mode(wal)&_txlock=immediate"))
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if pool, err := db.DB(); err == nil {
+			_ = pool.Close()
+		}
+	}()
+	topology, err := events.NewTopology(cfg, subscription)
+	if err != nil {
+		return err
+	}
+	broker := inprocess.NewBroker(inprocess.Config{Logger: cfg.Logger})
+	bus, err := events.New(db, broker.Transport(), cfg, subscription)
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(db.AutoMigrate(&Plate{}), events.Migrate(ctx, db), broker.Join(ctx, db, topology)); err != nil {
+		return err
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- bus.Run(ctx) }()
+	err = use(ctx, db)
+	stop()
+	return errors.Join(err, <-ended)
+}
+
+// book publishes an event in a transaction of its own.
+func book(ctx context.Context, db *gorm.DB, e TableBooked, opts ...events.PublishOption) error {
+	return db.Transaction(func(tx *gorm.DB) error { return events.Publish(ctx, tx, e, opts...) })
+}
+
+// The event and the change that it is about are committed in one transaction, or neither is.
 func ExamplePublish() {
-	book := func(ctx context.Context, db *gorm.DB, table string, guests int) error {
-		return db.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
-			if err := tx.Exec("update tables set guests = ? where id = ?", guests, table).Error; err != nil {
-				return err
-			}
-			return events.Publish(ctx, tx, TableBooked{TableID: table, Guests: guests})
-		})
+	received := make(chan TableBooked)
+	onBooked := events.Handle("table-booked", func(_ context.Context, _ *gorm.DB, e events.Received[TableBooked]) error {
+		received <- e.Event
+		return nil
+	})
+	err := serve(events.Config{}, onBooked, func(ctx context.Context, db *gorm.DB) error {
+		book := func(table string, guests int) error {
+			return db.Transaction(func(tx *gorm.DB) error {
+				if err := tx.Create(&Plate{TableID: table}).Error; err != nil {
+					return err
+				}
+				if err := events.Publish(ctx, tx, TableBooked{TableID: table, Guests: guests}); err != nil {
+					return err
+				}
+				if guests > 10 {
+					return errors.New("table is too small") // no plate, and no event
+				}
+				return nil
+			})
+		}
+		fmt.Println(book("6", 12))
+		fmt.Println(book("7", 4))
+		e := <-received
+		fmt.Printf("table %s is booked for %d\n", e.TableID, e.Guests)
+		return nil
+	})
+	if err != nil {
+		fmt.Println(err)
 	}
-	_ = book
+	// Output:
+	// table is too small
+	// <nil>
+	// table 7 is booked for 4
 }
 
-// A reminder that leaves a day later, whatever happens to this process meanwhile.
+// A scheduled event is stored like every other, so it survives a restart of the process.
 func ExampleWithDelay() {
-	remind := func(ctx context.Context, tx *gorm.DB, table string) error {
-		return events.Publish(ctx, tx, TableBooked{TableID: table}, events.WithDelay(24*time.Hour))
+	const delay = 100 * time.Millisecond
+	var published time.Time
+	received := make(chan time.Duration)
+	remind := events.Handle("remind", func(context.Context, *gorm.DB, events.Received[TableBooked]) error {
+		received <- time.Since(published)
+		return nil
+	})
+	err := serve(events.Config{}, remind, func(ctx context.Context, db *gorm.DB) error {
+		published = time.Now()
+		if err := book(ctx, db, TableBooked{TableID: "7"}, events.WithDelay(delay)); err != nil {
+			return err
+		}
+		fmt.Println("not before the delay has passed:", <-received >= delay)
+		return nil
+	})
+	if err != nil {
+		fmt.Println(err)
 	}
-	_ = remind
+	// Output: not before the delay has passed: true
 }
 
-// Everything the reaction does in tx happens once for every event. What it returns decides what becomes of it.
+// The changes that a handler makes in tx happen once per event, however often the event is delivered. Its error decides
+// what happens next: a plain error is retried after each of Config.RetryDelays.
 func ExampleHandle() {
-	layTable := func(ctx context.Context, tx *gorm.DB, e events.Received[TableBooked]) error {
-		if e.Event.Guests <= 0 {
-			return events.Permanent(fmt.Errorf("%d guests", e.Event.Guests)) // straight to the dead letters
+	laid := make(chan int64)
+	attempts := make(chan int, 2)
+	layTable := events.Handle("lay-table", func(_ context.Context, tx *gorm.DB, e events.Received[TableBooked]) error {
+		attempts <- e.Attempt
+		if err := tx.Create(&Plate{TableID: e.Event.TableID}).Error; err != nil {
+			return err
 		}
-		return tx.Exec("insert into plates (table_id, n) values (?, ?)", e.Event.TableID, e.Event.Guests).Error
+		if e.Attempt == 1 {
+			return errors.New("out of plates") // rolled back
+		}
+		var n int64
+		err := tx.Model(&Plate{}).Count(&n).Error
+		laid <- n
+		return err
+	}, events.WithWorkers(4), events.WithTimeout(10*time.Second))
+	cfg := events.Config{RetryDelays: []time.Duration{10 * time.Millisecond, time.Second}}
+	err := serve(cfg, layTable, func(ctx context.Context, db *gorm.DB) error {
+		if err := book(ctx, db, TableBooked{TableID: "7"}); err != nil {
+			return err
+		}
+		fmt.Println("plates:", <-laid, "attempts:", <-attempts, <-attempts)
+		return nil
+	})
+	if err != nil {
+		fmt.Println(err)
 	}
-	s := events.Handle("table-booked", layTable, events.WithWorkers(4))
-	fmt.Println(s.Handler(), "reacts to", s.EventType())
-	// Output: table-booked reacts to table.booked.v1
+	// Output: plates: 1 attempts: 1 2
 }
 
-// The florist is asked outside any transaction, with the event's id as the key by which it knows a repetition; its
-// answer is stored once.
+// The florist is called outside of any transaction, with the id of the event as its idempotency key. Its result is then
+// stored in one.
 func ExampleHandleExternal() {
-	errClosed := errors.New("florist closed")
-	orderFlowers := func(ctx context.Context, key string, guests int) (receipt string, err error) {
-		return "", errClosed
+	calls := 0
+	orderFlowers := func(_ context.Context, idempotencyKey string) (receipt string, err error) {
+		if calls++; calls == 1 {
+			return "", errors.New("connection refused")
+		}
+		return "receipt", nil
 	}
-	s := events.HandleExternal("flowers",
+	done := make(chan string)
+	flowers := events.HandleExternal("order-flowers",
 		func(ctx context.Context, e events.Received[TableBooked]) (string, error) {
-			receipt, err := orderFlowers(ctx, e.ID, e.Event.Guests)
-			if errors.Is(err, errClosed) {
-				return "", events.Unavailable(err) // pause, and spend no attempts
+			receipt, err := orderFlowers(ctx, e.ID)
+			if err != nil {
+				return "", events.Unavailable(err) // pauses the subscription and counts no attempt
 			}
-			return receipt, err
+			return receipt, nil
 		},
-		func(ctx context.Context, tx *gorm.DB, e events.Received[TableBooked], receipt string) error {
-			return tx.Exec("insert into flowers (table_id, receipt) values (?, ?)", e.Event.TableID, receipt).Error
+		func(_ context.Context, tx *gorm.DB, e events.Received[TableBooked], receipt string) error {
+			defer func() { done <- fmt.Sprintf("%s for table %s at attempt %d", receipt, e.Event.TableID, e.Attempt) }()
+			return tx.Create(&Plate{TableID: e.Event.TableID}).Error
 		})
-	fmt.Println(s.Handler())
-	// Output: flowers
-}
-
-// A service from its addresses to its end.
-func ExampleNew() {
-	run := func(databaseURL, brokerURL string, reactions ...events.Subscription) error {
-		ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
-		defer stop()
-		db, err := gorm.Open(postgres.Open(databaseURL), &gorm.Config{SkipDefaultTransaction: true})
-		if err != nil {
+	err := serve(events.Config{}, flowers, func(ctx context.Context, db *gorm.DB) error {
+		if err := book(ctx, db, TableBooked{TableID: "7"}); err != nil {
 			return err
 		}
-		transport, err := rabbitmq.New(brokerURL, rabbitmq.Config{Name: "kitchen"})
-		if err != nil {
-			return err
-		}
-		defer transport.Close()
-		if err := events.Migrate(ctx, db); err != nil {
-			return err
-		}
-		bus, err := events.New(db, transport, events.Config{Service: "kitchen", Events: tableEvents}, reactions...)
-		if err != nil {
-			return err
-		}
-		return bus.Run(ctx) // until a signal comes and what is in flight is finished
+		fmt.Println(<-done, "after", calls, "calls")
+		return nil
+	})
+	if err != nil {
+		fmt.Println(err)
 	}
-	_ = run
+	// Output: receipt for table 7 at attempt 1 after 2 calls
 }
 
-// The job that declares queues derives them from the same subscriptions as the service.
+// A permanent error makes the event a dead letter at its first attempt. It may be wrapped.
+func ExamplePermanent() {
+	errNoSuchTable := errors.New("no such table")
+	layTable := events.Handle("lay-table", func(_ context.Context, _ *gorm.DB, e events.Received[TableBooked]) error {
+		return fmt.Errorf("lay table %s: %w", e.Event.TableID, events.Permanent(errNoSuchTable))
+	})
+	deadLetters := make(chan events.DeadLetter)
+	cfg := events.Config{OnDeadLetter: func(_ context.Context, d events.DeadLetter) { deadLetters <- d }}
+	err := serve(cfg, layTable, func(ctx context.Context, db *gorm.DB) error {
+		if err := book(ctx, db, TableBooked{TableID: "13"}); err != nil {
+			return err
+		}
+		d := <-deadLetters
+		fmt.Println(d.Error())
+		fmt.Println(errors.Is(d.Err, errNoSuchTable))
+		return nil
+	})
+	if err != nil {
+		fmt.Println(err)
+	}
+	// Output:
+	// tables.lay-table: dead letter (permanent, attempt 1): lay table 13: no such table
+	// true
+}
+
+// RetryAfter postpones the next attempt. A transport with fixed retry delays uses the shortest that is long enough.
+func ExampleRetryAfter() {
+	const delay = 50 * time.Millisecond
+	var failed time.Time
+	waited := make(chan time.Duration)
+	layTable := events.Handle("lay-table", func(_ context.Context, _ *gorm.DB, e events.Received[TableBooked]) error {
+		if e.Attempt == 1 {
+			failed = time.Now()
+			return events.RetryAfter(delay, errors.New("the kitchen is busy"))
+		}
+		waited <- time.Since(failed)
+		return nil
+	})
+	err := serve(events.Config{}, layTable, func(ctx context.Context, db *gorm.DB) error {
+		if err := book(ctx, db, TableBooked{TableID: "7"}); err != nil {
+			return err
+		}
+		fmt.Println("not before the delay has passed:", <-waited >= delay)
+		return nil
+	})
+	if err != nil {
+		fmt.Println(err)
+	}
+	// Output: not before the delay has passed: true
+}
+
+// A program that declares the topology derives it from the same subscriptions as the service.
 func ExampleNewTopology() {
 	topology, err := events.NewTopology(
 		events.Config{Service: "kitchen", Events: tableEvents, RetryDelays: []time.Duration{time.Second, time.Minute}},
@@ -122,37 +269,16 @@ func ExampleNewTopology() {
 		return
 	}
 	for _, q := range topology.Queues {
-		fmt.Println(q, "takes", q.EventName(), "of", q.Publisher, "and retries after", q.RetryDelays)
+		fmt.Println(q, "receives", q.EventName(), "from", q.Publisher, "and retries after", q.RetryDelays)
 	}
-	// Output: kitchen.table-booked takes table.booked of tables and retries after [1s 1m0s]
+	// Output: kitchen.table-booked receives table.booked from tables and retries after [1s 1m0s]
 }
 
-// Mistakes come all at once.
+// All mistakes of a configuration are reported at once.
 func ExampleNewTopology_mistakes() {
-	_, err := events.NewTopology(events.Config{Service: "The Kitchen", Workers: -1})
+	_, err := events.NewTopology(events.Config{Service: "The Kitchen", RetryDelays: []time.Duration{0}})
 	fmt.Println(err)
 	// Output:
 	// events: configuration of service "The Kitchen": Service "The Kitchen" is not a lower-case name
-	// Workers is negative: -1
-}
-
-// A wrapped verdict is still one, and still the error it was made of.
-func ExamplePermanent() {
-	errNoSuchTable := errors.New("no such table")
-	err := fmt.Errorf("lay table 7: %w", events.Permanent(errNoSuchTable))
-	fmt.Println(err, errors.Is(err, errNoSuchTable))
-	// Output: lay table 7: no such table true
-}
-
-// An envelope is a CloudEvent in JSON: what lies in a queue or in the outbox can be read by itself.
-func ExampleEnvelope() {
-	body, err := json.Marshal(transport.Envelope{
-		Metadata: events.Metadata{
-			ID: "0198f0a2-5e1c-7c3a-9d3e-0f1a2b3c4d5e", Type: "table.booked.v1", Source: "/quadrille/tables", Subject: "7",
-			Time: time.Date(2026, 2, 3, 18, 30, 0, 0, time.UTC), CorrelationID: "evening",
-		},
-		Data: json.RawMessage(`{"tableId":"7","guests":2}`),
-	})
-	fmt.Println(string(body), err)
-	// Output: {"specversion":"1.0","id":"0198f0a2-5e1c-7c3a-9d3e-0f1a2b3c4d5e","type":"table.booked.v1","source":"/quadrille/tables","subject":"7","time":"2026-02-03T18:30:00Z","datacontenttype":"application/json","correlationid":"evening","data":{"tableId":"7","guests":2}} <nil>
+	// RetryDelays[0] is 0s: a retry delay is at least a millisecond
 }

@@ -7,20 +7,24 @@ import (
 	"fmt"
 
 	"gorm.io/gorm"
+
+	"github.com/quadrille-dev/quadrille/pkg/events/internal/dialect"
+	"github.com/quadrille-dev/quadrille/pkg/events/internal/telemetry"
+	"github.com/quadrille-dev/quadrille/pkg/events/internal/writelock"
 )
 
-// GORM's type does not tell a transaction from a plain handle, and has no hook on commit. The plugin puts a
-// connection pool of ours under the handle: its transactions know that they are ones, remember that something was
-// published in them, and wake the relay once they are committed.
+// GORM's type does not distinguish a transaction from a plain handle and has no hook on commit. The plugin puts its own
+// connection pool under the handle. Transactions of that pool can be recognized, record that an event was published in
+// them, and wake the relay once they are committed.
 
-const pluginName = "quadrille:events"
+const pluginName = "github.com/quadrille-dev/quadrille/pkg/events"
 
 type plugin struct {
 	cfg       Config
 	events    registry
-	sql       *dialect
-	writeLock writeLock
-	tracing   tracing
+	dialect   *dialect.Dialect
+	writeLock writelock.Lock
+	tracing   telemetry.Tracing
 	wake      func()
 }
 
@@ -32,7 +36,7 @@ func (p *plugin) Initialize(db *gorm.DB) error {
 	return nil
 }
 
-// pool is the connection pool of a handle that a bus was made for.
+// pool is the connection pool of a handle that has a bus.
 type pool struct {
 	gorm.ConnPool
 	plugin *plugin
@@ -44,15 +48,15 @@ var (
 	_ gorm.Tx               = (*transaction)(nil)
 )
 
-// BeginTx opens a transaction that can be published in.
+// BeginTx begins a transaction in which Publish can be called.
 func (p *pool) BeginTx(ctx context.Context, opts *sql.TxOptions) (gorm.ConnPool, error) {
 	var (
-		inner gorm.ConnPool
-		err   error
-		done  = func() {}
+		inner   gorm.ConnPool
+		err     error
+		release = func() {}
 	)
 	if opts == nil || !opts.ReadOnly {
-		done = p.plugin.writeLock.acquire(ctx)
+		release = p.plugin.writeLock.Acquire(ctx)
 	}
 	switch b := p.ConnPool.(type) {
 	case gorm.TxBeginner:
@@ -63,19 +67,19 @@ func (p *pool) BeginTx(ctx context.Context, opts *sql.TxOptions) (gorm.ConnPool,
 		err = gorm.ErrInvalidTransaction
 	}
 	if err != nil {
-		done()
+		release()
 		return nil, err
 	}
-	return &transaction{ConnPool: inner, plugin: p.plugin, done: done}, nil
+	return &transaction{ConnPool: inner, plugin: p.plugin, release: release}, nil
 }
 
-// ExecContext runs a statement that is a transaction by itself.
+// ExecContext runs a statement that is a transaction of its own.
 func (p *pool) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
-	defer p.plugin.writeLock.acquire(ctx)()
+	defer p.plugin.writeLock.Acquire(ctx)()
 	return p.ConnPool.ExecContext(ctx, query, args...)
 }
 
-// GetDBConn lets gorm.DB.DB see through the pool.
+// GetDBConn implements gorm.GetDBConnector.
 func (p *pool) GetDBConn() (*sql.DB, error) {
 	switch inner := p.ConnPool.(type) {
 	case *sql.DB:
@@ -86,7 +90,7 @@ func (p *pool) GetDBConn() (*sql.DB, error) {
 	return nil, gorm.ErrInvalidDB
 }
 
-// Ping lets gorm.Open and others ping through the pool.
+// Ping checks the connection, as gorm.Open does.
 func (p *pool) Ping() error {
 	db, err := p.GetDBConn()
 	if err != nil {
@@ -95,22 +99,22 @@ func (p *pool) Ping() error {
 	return db.Ping()
 }
 
-// transaction is one transaction of such a handle. Like database/sql's it is used by one goroutine at a time.
+// transaction is a transaction of such a pool. It is not safe for concurrent use.
 type transaction struct {
 	gorm.ConnPool
 	plugin    *plugin
 	published bool
-	done      func()
+	release   func() // of the write lock
 }
 
-// Commit commits and wakes the relay. It does so after an error too: the outcome of a commit can be unknown.
+// Commit commits and wakes the relay, after an error too, since the outcome of a commit can be unknown.
 func (t *transaction) Commit() error {
 	c, ok := t.ConnPool.(gorm.TxCommitter)
 	if !ok {
 		return gorm.ErrInvalidTransaction
 	}
 	err := c.Commit()
-	t.done()
+	t.release()
 	if t.published {
 		t.plugin.wake()
 	}
@@ -123,11 +127,11 @@ func (t *transaction) Rollback() error {
 	if !ok {
 		return gorm.ErrInvalidTransaction
 	}
-	defer t.done()
+	defer t.release()
 	return c.Rollback()
 }
 
-// StmtContext serves GORM's prepared statements.
+// StmtContext implements gorm.Tx for prepared statements.
 func (t *transaction) StmtContext(ctx context.Context, stmt *sql.Stmt) *sql.Stmt {
 	if inner, ok := t.ConnPool.(gorm.Tx); ok {
 		return inner.StmtContext(ctx, stmt)
@@ -137,15 +141,15 @@ func (t *transaction) StmtContext(ctx context.Context, stmt *sql.Stmt) *sql.Stmt
 
 // Errors of Publish; compare with errors.Is.
 var (
-	// ErrNoTransaction means that Publish was called with a plain handle, or with a transaction that was begun
-	// before New: the event could be sent although the change it tells of is not.
+	// ErrNoTransaction means that Publish was called with a plain handle, or with a transaction that was begun before
+	// New: the event could be published although the change that it describes is not committed.
 	ErrNoTransaction = errors.New("events: Publish needs a transaction")
-	// ErrNoBus means that no bus was made for the handle, so nobody would send the event.
+	// ErrNoBus means that the handle has no bus, so the event would never be published.
 	ErrNoBus = errors.New("events: no bus was made for this database handle")
 )
 
-// transactionOf finds our transaction under tx.
-func transactionOf(tx *gorm.DB) (*transaction, error) {
+// transactionFrom returns the transaction of the plugin's pool under tx.
+func transactionFrom(tx *gorm.DB) (*transaction, error) {
 	p, ok := tx.Plugins[pluginName].(*plugin)
 	if !ok {
 		return nil, ErrNoBus

@@ -10,10 +10,12 @@ import (
 
 	"gorm.io/gorm"
 
+	"github.com/quadrille-dev/quadrille/pkg/events/internal/outbox"
+	"github.com/quadrille-dev/quadrille/pkg/events/internal/telemetry"
 	"github.com/quadrille-dev/quadrille/pkg/events/transport"
 )
 
-// PublishOption changes how one event is published.
+// PublishOption is an option of [Publish].
 type PublishOption func(*publication)
 
 type publication struct {
@@ -22,29 +24,28 @@ type publication struct {
 	sequence    string
 }
 
-// After schedules the event: it is published once d has passed. It may be late by Config.PollInterval. Until then
-// later events of its subject pass it; from then on it keeps the place that it was written in.
+// WithDelay schedules the event: it is published once d has passed, late by Relay.PollInterval at most. Until then, later
+// events with its subject are published before it. From then on it has the place in which it was written.
 func WithDelay(d time.Duration) PublishOption {
 	return func(p *publication) { t := p.now.Add(d); p.availableAt = &t }
 }
 
-// At schedules the event as After does: it is published once the clock shows t.
+// WithDeliverAt schedules the event as WithDelay does: it is published at t.
 func WithDeliverAt(t time.Time) PublishOption { return func(p *publication) { p.availableAt = &t } }
 
-// Sequence sets the version that the aggregate has with this event.
+// WithSequence sets the version that the aggregate has with this event.
 func WithSequence(n int64) PublishOption {
 	return func(p *publication) { p.sequence = strconv.FormatInt(n, 10) }
 }
 
-// Publish records eto in the outbox, inside tx. It reaches the broker after tx commits, at least once, and never
-// if tx rolls back. Correlation, causation, tenant and trace context are taken from ctx.
+// Publish writes eto to the outbox inside tx. The event is published at least once after tx has committed, and never if tx
+// is rolled back. Correlation, causation, tenant and trace context are taken from ctx.
 //
-// Events with the same subject leave in the order they were written. Two transactions that write about one
-// aggregate must therefore take turns, say by locking its row first: which of two unordered writes comes first is
-// nobody's to know.
+// Events with the same subject are published in the order in which they were written. Two transactions that write events
+// of one aggregate must exclude each other for that, for example by locking its row first.
 //
-// The error is ErrNoTransaction or ErrNoBus if tx is not a transaction of a handle that New was called with,
-// describes what is wrong with eto, or is the database's; the transaction should be rolled back.
+// Publish returns ErrNoTransaction or ErrNoBus if tx is not a transaction of a handle that New was called with, an error
+// that describes what is wrong with eto, or the database's error. After an error the transaction should be rolled back.
 func Publish(ctx context.Context, tx *gorm.DB, eto ETO, opts ...PublishOption) error {
 	if err := publish(ctx, tx, eto, opts); err != nil {
 		return fmt.Errorf("publish %s: %w", eto.EventType(), err)
@@ -53,7 +54,7 @@ func Publish(ctx context.Context, tx *gorm.DB, eto ETO, opts ...PublishOption) e
 }
 
 func publish(ctx context.Context, tx *gorm.DB, eto ETO, opts []PublishOption) (err error) {
-	t, err := transactionOf(tx)
+	t, err := transactionFrom(tx)
 	if err != nil {
 		return err
 	}
@@ -86,13 +87,13 @@ func publish(ctx context.Context, tx *gorm.DB, eto ETO, opts []PublishOption) (e
 	if cfg.SchemaBase != "" {
 		env.DataSchema = strings.TrimSuffix(cfg.SchemaBase, "/") + "/" + env.Type + ".json"
 	}
-	ctx, span := t.plugin.tracing.create(ctx, &env.Metadata)
-	defer func() { endSpan(span, errorType(err), err) }()
+	ctx, span := t.plugin.tracing.Create(ctx, &env.Metadata)
+	defer func() { telemetry.EndSpan(span, errorType(err), err) }()
 	body, err := json.Marshal(env)
 	if err != nil {
 		return err
 	}
-	if err := insertRow(ctx, t.plugin.sql, t, env.Metadata, declared.Mandatory, body, p.availableAt); err != nil {
+	if err := outbox.Insert(ctx, t, t.plugin.dialect, env.Metadata, declared.Mandatory, body, p.availableAt); err != nil {
 		return err
 	}
 	t.published = true

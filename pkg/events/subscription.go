@@ -8,8 +8,6 @@ import (
 	"time"
 
 	"gorm.io/gorm"
-
-	"github.com/quadrille-dev/quadrille/pkg/events/transport"
 )
 
 // Received is an event as its handler receives it.
@@ -25,23 +23,19 @@ type Subscription struct {
 	handler   string
 	eventType string
 	publisher string
-	problem   error // of the ETO, reported by New
+	problem   error // reported by New
 	workers   int
 	timeout   time.Duration
-
-	// prepare runs outside any transaction and returns what to do inside one.
-	prepare func(ctx context.Context, env transport.Envelope, attempt int) (apply func(ctx context.Context, tx *gorm.DB) error, err error)
-	// external means that prepare calls an outside party.
-	external bool
+	run       func(ctx context.Context, a *attempt) error
 }
 
-// SubscribeOption changes how a subscription is served.
+// SubscribeOption is an option of [Handle] and [HandleExternal].
 type SubscribeOption func(*Subscription)
 
-// Workers sets how many events the subscription handles at once in one instance. The default is Config.Workers.
+// WithWorkers sets how many events the subscription handles at once in one instance. The default is Handlers.Workers.
 func WithWorkers(n int) SubscribeOption { return func(s *Subscription) { s.workers = n } }
 
-// Timeout bounds one attempt of the reaction. The default is Config.HandlerTimeout.
+// WithTimeout bounds one attempt of the handler. The default is Handlers.Timeout.
 func WithTimeout(d time.Duration) SubscribeOption { return func(s *Subscription) { s.timeout = d } }
 
 // Handle subscribes a handler to the event T. h runs inside tx, in which the event's inbox record was inserted before:
@@ -49,9 +43,13 @@ func WithTimeout(d time.Duration) SubscribeOption { return func(s *Subscription)
 // outside party; [HandleExternal] is for that. Its error decides the outcome, see [Permanent], [RetryAfter] and
 // [Unavailable].
 func Handle[T ETO](name string, h func(ctx context.Context, tx *gorm.DB, e Received[T]) error, opts ...SubscribeOption) Subscription {
-	return newSubscription(name, h == nil, func(ctx context.Context, e Received[T]) (func(context.Context, *gorm.DB) error, error) {
-		return func(ctx context.Context, tx *gorm.DB) error { return h(ctx, tx, e) }, nil
-	}, opts)
+	return newSubscription[T](name, h == nil, opts, func(ctx context.Context, a *attempt) error {
+		e, err := decode[T](a)
+		if err != nil {
+			return err
+		}
+		return a.transaction(ctx, func(ctx context.Context, tx *gorm.DB) error { return h(ctx, tx, e) })
+	})
 }
 
 // HandleExternal subscribes to the event T a handler that calls an outside party. call runs first, outside any
@@ -64,34 +62,28 @@ func HandleExternal[T ETO, R any](
 	apply func(ctx context.Context, tx *gorm.DB, e Received[T], r R) error,
 	opts ...SubscribeOption,
 ) Subscription {
-	s := newSubscription(name, call == nil || apply == nil, func(ctx context.Context, e Received[T]) (func(context.Context, *gorm.DB) error, error) {
+	return newSubscription[T](name, call == nil || apply == nil, opts, func(ctx context.Context, a *attempt) error {
+		// The inbox record is inserted after the call, so a duplicate is looked for before it.
+		if consumed, err := a.consumed(ctx); err != nil || consumed {
+			return err
+		}
+		e, err := decode[T](a)
+		if err != nil {
+			return err
+		}
 		r, err := call(ctx, e)
 		if err != nil {
-			return nil, err
+			return err
 		}
-		return func(ctx context.Context, tx *gorm.DB) error { return apply(ctx, tx, e, r) }, nil
-	}, opts)
-	s.external = true
-	return s
+		return a.transaction(ctx, func(ctx context.Context, tx *gorm.DB) error { return apply(ctx, tx, e, r) })
+	})
 }
 
-func newSubscription[T ETO](
-	name string,
-	missing bool, // the handler is nil
-	prepare func(ctx context.Context, e Received[T]) (func(context.Context, *gorm.DB) error, error),
-	opts []SubscribeOption,
-) Subscription {
+func newSubscription[T ETO](name string, incomplete bool, opts []SubscribeOption, run func(context.Context, *attempt) error) Subscription {
 	var zero T
-	s := Subscription{handler: name, eventType: zero.EventType()}
-	if missing {
-		s.problem = errors.Join(s.problem, errors.New("no handler"))
-	}
-	s.prepare = func(ctx context.Context, env transport.Envelope, attempt int) (func(context.Context, *gorm.DB) error, error) {
-		e := Received[T]{Metadata: env.Metadata, Attempt: attempt}
-		if err := json.Unmarshal(env.Data, &e.Event); err != nil {
-			return nil, &undecodableError{fmt.Errorf("data is not a %T: %w", e.Event, err)}
-		}
-		return prepare(ctx, e)
+	s := Subscription{handler: name, eventType: zero.EventType(), run: run}
+	if incomplete {
+		s.problem = errors.New("no handler")
 	}
 	for _, o := range opts {
 		o(&s)
@@ -99,13 +91,16 @@ func newSubscription[T ETO](
 	return s
 }
 
+func decode[T ETO](a *attempt) (Received[T], error) {
+	e := Received[T]{Metadata: a.env.Metadata, Attempt: a.number}
+	if err := json.Unmarshal(a.env.Data, &e.Event); err != nil {
+		return e, &undecodableError{fmt.Errorf("data is not a %T: %w", e.Event, err)}
+	}
+	return e, nil
+}
+
 // Handler returns the name given to Handle or HandleExternal.
 func (s Subscription) Handler() string { return s.handler }
 
 // EventType returns the type of the event that the subscription handles.
 func (s Subscription) EventType() string { return s.eventType }
-
-type undecodableError struct{ err error }
-
-func (e *undecodableError) Error() string { return e.err.Error() }
-func (e *undecodableError) Unwrap() error { return e.err }

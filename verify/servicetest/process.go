@@ -18,6 +18,7 @@ import (
 
 	"github.com/quadrille-dev/quadrille/pkg/chassis"
 	"github.com/quadrille-dev/quadrille/pkg/events"
+	"github.com/quadrille-dev/quadrille/pkg/events/audit"
 	"github.com/quadrille-dev/quadrille/pkg/events/eventstest"
 	"github.com/quadrille-dev/quadrille/pkg/events/transport"
 	"github.com/quadrille-dev/quadrille/verify/testservers"
@@ -133,7 +134,7 @@ func (p *Process) CallOK(t *testing.T, method, path, body string, v any, headers
 type Audit[Entries any] struct {
 	Service string
 	At      time.Time
-	Events  events.AuditSnapshot
+	Events  audit.Snapshot
 	Entries Entries
 }
 

@@ -13,6 +13,7 @@ import (
 	"github.com/quadrille-dev/quadrille/pkg/chassis/database"
 	"github.com/quadrille-dev/quadrille/pkg/chassis/httpapi"
 	"github.com/quadrille-dev/quadrille/pkg/events"
+	"github.com/quadrille-dev/quadrille/pkg/events/audit"
 	"github.com/quadrille-dev/quadrille/pkg/events/eventstest"
 )
 
@@ -50,7 +51,7 @@ func TestServeBooks_ShowsOneSnapshotToOperators(t *testing.T) {
 	rec := do(router, http.MethodGet, "/ops/audit", "", "Authorization", "Bearer operators")
 	var books struct {
 		Service string
-		Events  *events.AuditSnapshot
+		Events  *audit.Snapshot
 		Entries map[string][]map[string]string
 	}
 	if err := json.Unmarshal(rec.Body.Bytes(), &books); err != nil || books.Service != "sample" || books.Events == nil {

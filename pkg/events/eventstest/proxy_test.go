@@ -16,10 +16,11 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-const patience = 30 * time.Second
+// timeout bounds each wait of a test.
+const timeout = 30 * time.Second
 
-// shouter answers every line in capitals, and hands out what it hears.
-func shouter(t *testing.T) (addr string, heard <-chan string) {
+// newServer starts a server that responds to each line with the line in capitals, and passes on what it receives.
+func newServer(t *testing.T) (addr string, received <-chan string) {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -52,7 +53,7 @@ func shouter(t *testing.T) (addr string, heard <-chan string) {
 type client struct {
 	net.Conn
 	t       *testing.T
-	answers chan string // closed when the connection ends
+	responses chan string // closed when the connection ends
 }
 
 func dial(t *testing.T, p *eventstest.Proxy) *client {
@@ -61,37 +62,37 @@ func dial(t *testing.T, p *eventstest.Proxy) *client {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return listen(t, conn)
+	return newClient(t, conn)
 }
 
-func listen(t *testing.T, conn net.Conn) *client {
+func newClient(t *testing.T, conn net.Conn) *client {
 	t.Helper()
 	t.Cleanup(func() { _ = conn.Close() })
 	c := &client{conn, t, make(chan string, 100)}
 	go func() {
-		defer close(c.answers)
+		defer close(c.responses)
 		for scanner := bufio.NewScanner(conn); scanner.Scan(); {
-			c.answers <- scanner.Text()
+			c.responses <- scanner.Text()
 		}
 	}()
 	return c
 }
 
-func (c *client) say(line string) {
+func (c *client) send(line string) {
 	c.t.Helper()
 	if _, err := io.WriteString(c, line+"\n"); err != nil {
 		c.t.Fatal(err)
 	}
 }
 
-// next is what the channel brings, or "" if it has ended.
+// next receives from the channel, and returns "" if it is closed.
 func next(t *testing.T, c <-chan string) string {
 	t.Helper()
 	select {
 	case s := <-c:
 		return s
-	case <-time.After(patience):
-		t.Fatal("waited in vain")
+	case <-time.After(timeout):
+		t.Fatal("timed out")
 		return ""
 	}
 }
@@ -100,55 +101,55 @@ func nothing(t *testing.T, c <-chan string) {
 	t.Helper()
 	select {
 	case s := <-c:
-		t.Errorf("%q came through", s)
+		t.Errorf("unexpected %q", s)
 	default:
 	}
 }
 
-func TestProxy_StallsEachDirectionByItself(t *testing.T) {
+func TestProxy_StallsEachDirection(t *testing.T) {
 	t.Parallel()
-	addr, heard := shouter(t)
+	addr, received := newServer(t)
 	p := eventstest.NewProxy(t, addr)
 	c := dial(t, p)
-	c.say("one")
-	if got := next(t, heard) + next(t, c.answers); got != "oneONE" {
+	c.send("one")
+	if got := next(t, received) + next(t, c.responses); got != "oneONE" {
 		t.Fatalf("got %q", got)
 	}
 	p.StallAnswers()
-	c.say("two")
-	if got := next(t, heard); got != "two" {
-		t.Errorf("the server heard %q", got)
+	c.send("two")
+	if got := next(t, received); got != "two" {
+		t.Errorf("the server received %q", got)
 	}
-	nothing(t, c.answers)
+	nothing(t, c.responses)
 	p.StallRequests()
-	c.say("three")
-	nothing(t, heard)
+	c.send("three")
+	nothing(t, received)
 	p.Restore()
-	if got := next(t, c.answers) + next(t, heard) + next(t, c.answers); got != "TWOthreeTHREE" {
+	if got := next(t, c.responses) + next(t, received) + next(t, c.responses); got != "TWOthreeTHREE" {
 		t.Errorf("after the stall: %q", got)
 	}
 }
 
-func TestProxy_LosesWhatCutFindsStalled(t *testing.T) {
+func TestProxy_CutLosesStalledBytes(t *testing.T) {
 	t.Parallel()
-	addr, heard := shouter(t)
+	addr, received := newServer(t)
 	p := eventstest.NewProxy(t, addr)
 	c := dial(t, p)
 	p.StallRequests()
-	c.say("lost")
+	c.send("lost")
 	p.Cut()
-	if got := next(t, c.answers); got != "" {
+	if got := next(t, c.responses); got != "" {
 		t.Errorf("got %q over a cut connection", got)
 	}
-	if conn, err := net.Dial("tcp", p.Addr()); err == nil { // or the reset has come already
-		if got := next(t, listen(t, conn).answers); got != "" {
+	if conn, err := net.Dial("tcp", p.Addr()); err == nil { // unless the reset has arrived already
+		if got := next(t, newClient(t, conn).responses); got != "" {
 			t.Errorf("got %q while cut", got)
 		}
 	}
 	p.Restore()
 	c = dial(t, p)
-	c.say("again")
-	if got := next(t, heard) + next(t, c.answers); got != "againAGAIN" {
+	c.send("again")
+	if got := next(t, received) + next(t, c.responses); got != "againAGAIN" {
 		t.Errorf("got %q", got)
 	}
 }

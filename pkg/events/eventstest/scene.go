@@ -39,10 +39,10 @@ func newScene(t *testing.T, stage Stage) *scene {
 // config is that of a service, as impatient as tests are.
 func (s *scene) config(service string) events.Config {
 	return events.Config{
-		Events: declared, Service: service, RetryDelays: ladder, PollInterval: 50 * time.Millisecond, LeaseTTL: time.Second,
-		PublishTimeout: 5 * time.Second, ShutdownTimeout: 10 * time.Second,
-		OnDeadLetter: func(context.Context, events.DeadLetter) {},
-		Logger:       slog.New(slog.NewTextHandler(s.t.Output(), nil)),
+		Events: declared, Service: service, RetryDelays: ladder, Relay: events.RelayConfig{PollInterval: 50 * time.Millisecond, LeaseTTL: time.Second, PublishTimeout: 5 * time.Second},
+		ShutdownTimeout: 10 * time.Second,
+		OnDeadLetter:    func(context.Context, events.DeadLetter) {},
+		Logger:          slog.New(slog.NewTextHandler(s.t.Output(), nil)),
 	}
 }
 

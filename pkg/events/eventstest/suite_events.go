@@ -199,7 +199,7 @@ func keyKeepsItsOrder(s *scene) {
 	senders := map[string]*actor{}
 	for _, name := range []string{"first", "second", "third"} {
 		cfg := s.config(senderService)
-		cfg.Instance, cfg.BatchSize = name, 20
+		cfg.Instance, cfg.Relay.BatchSize = name, 20
 		senders[name] = s.start(cfg)
 	}
 	leader := func() string {

@@ -45,7 +45,7 @@ func refusedIsParked(s *scene) {
 	s.announce(senderService)
 	s.Refuse(s.t, senderService, (noteRevised{}).EventType())
 	cfg := s.config(senderService)
-	cfg.MaxPublishAttempts = 2
+	cfg.Relay.MaxPublishAttempts = 2
 	sender := s.start(cfg)
 	s.send(sender,
 		noteSent{Note: "bad", Number: 1},

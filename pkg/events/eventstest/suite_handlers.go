@@ -223,7 +223,7 @@ func pauseSpendsNoAttempts(s *scene) {
 	})
 	s.announce(readerService, sub)
 	cfg := s.config(readerService)
-	cfg.PauseLimit = 50 * time.Millisecond
+	cfg.Handlers.PauseLimit = 50 * time.Millisecond
 	reader := s.start(cfg, sub)
 	sender := s.enter(senderService)
 	s.send(sender, notes(5, 5)...)

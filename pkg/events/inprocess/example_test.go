@@ -55,8 +55,8 @@ func run() error {
 		{cfg: events.Config{Service: "kitchen", Events: declared}, subscriptions: []events.Subscription{cook}},
 	}
 
-	// First all join, then the first bus runs.
-	hub := inprocess.NewBroker(inprocess.Config{})
+	// All services join before the first bus runs.
+	broker := inprocess.NewBroker(inprocess.Config{})
 	handles := map[string]*gorm.DB{}
 	var buses []*events.Bus
 	for _, s := range services {
@@ -71,12 +71,12 @@ func run() error {
 		if err != nil {
 			return err
 		}
-		bus, err := events.New(db, hub.Transport(), s.cfg, s.subscriptions...)
+		bus, err := events.New(db, broker.Transport(), s.cfg, s.subscriptions...)
 		if err != nil {
 			return err
 		}
 		buses = append(buses, bus)
-		if err := errors.Join(events.Migrate(ctx, db), hub.Join(ctx, db, topology)); err != nil {
+		if err := errors.Join(events.Migrate(ctx, db), broker.Join(ctx, db, topology)); err != nil {
 			return err
 		}
 	}

@@ -13,40 +13,49 @@ import (
 	"github.com/quadrille-dev/quadrille/pkg/events/transport"
 )
 
-// session is a connection with one channel in confirm mode. It ends with either of them.
+const (
+	// maxBatch is the number of messages that one call has in flight, maxInFlight that of all calls together.
+	maxBatch    = 256
+	maxInFlight = 1024
+)
+
+// errNoConfirm is the cause of a confirm that did not arrive within Config.ConfirmTimeout.
+var errNoConfirm = errors.New("the broker did not answer in time")
+
+// confirmChannel is a connection with one channel in confirm mode. It ends when either of them is closed.
 type confirmChannel struct {
 	*connection
 	ch       *amqp.Channel
-	done     chan struct{} // closed when the session has ended
-	closeErr error         // why; read it after done
+	done     chan struct{} // closed when the channel has ended
+	closeErr error         // why it ended; valid after done is closed
 
-	// slots bounds what is in flight to what returns can hold: amqp091 drops a return that finds no room.
+	// slots limits the messages in flight to the capacity of returns: amqp091-go drops a return if that is full.
 	slots   *semaphore.Weighted
 	returns chan amqp.Return
 
-	mu       sync.Mutex       // guards returned, and is held while returns is emptied into it
-	returned map[int64]string // by publish-number: what the broker says
+	mu       sync.Mutex       // guards returned, and is held while returns is read into it
+	returned map[int64]string // the broker's reason by publish-number
 
 	users     atomic.Int64
-	abandoned atomic.Bool // a caller left without an answer: its slots stay taken
-	retired   atomic.Bool // drop it when the last user leaves
+	abandoned atomic.Bool // a caller gave up waiting for a confirm: its slots stay taken
+	retired   atomic.Bool // the last user closes it
 }
 
-func openConfirmChannel(ctx context.Context, d *dialer) (*confirmChannel, error) {
-	l, err := d.dial(ctx, "publish")
+func openConfirmChannel(ctx context.Context, dial dialFunc) (*confirmChannel, error) {
+	conn, err := dial(ctx, "publish")
 	if err != nil {
 		return nil, err
 	}
-	ch, err := l.channel(ctx)
+	ch, err := conn.channel(ctx)
 	if err == nil {
-		err = l.call(ctx, writeGrace, func() error { return ch.Confirm(false) })
+		err = conn.call(ctx, writeGrace, func() error { return ch.Confirm(false) })
 	}
 	if err != nil {
-		l.drop()
+		conn.drop()
 		return nil, fmt.Errorf("rabbitmq: open channel for confirms: %w", err)
 	}
-	s := &confirmChannel{
-		connection: l, ch: ch, done: make(chan struct{}),
+	c := &confirmChannel{
+		connection: conn, ch: ch, done: make(chan struct{}),
 		slots:    semaphore.NewWeighted(maxInFlight),
 		returns:  ch.NotifyReturn(make(chan amqp.Return, maxInFlight)),
 		returned: map[int64]string{},
@@ -54,46 +63,48 @@ func openConfirmChannel(ctx context.Context, d *dialer) (*confirmChannel, error)
 	closed := ch.NotifyClose(make(chan *amqp.Error, 1))
 	go func() {
 		if err := <-closed; err != nil {
-			s.closeErr = err
+			c.closeErr = err
 		} else {
-			s.closeErr = amqp.ErrClosed
+			c.closeErr = amqp.ErrClosed
 		}
-		close(s.done)
-		s.close()
+		close(c.done)
+		c.close()
 	}()
-	return s, nil
+	return c, nil
 }
 
-func (s *confirmChannel) dead() bool { return s.ch.IsClosed() || s.conn.IsClosed() }
+// isClosed reports whether the channel or its connection is closed.
+func (c *confirmChannel) isClosed() bool { return c.ch.IsClosed() || c.conn.IsClosed() }
 
-func (s *confirmChannel) release() {
-	if s.users.Add(-1) == 0 && s.retired.Load() {
-		s.drop()
+// release ends a use of the channel.
+func (c *confirmChannel) release() {
+	if c.users.Add(-1) == 0 && c.retired.Load() {
+		c.drop()
 	}
 }
 
-// retire lets those finish who are in the session.
-func (s *confirmChannel) retire() {
-	s.retired.Store(true)
-	if s.users.Load() == 0 {
-		s.drop()
+// retire closes the channel once its users have released it.
+func (c *confirmChannel) retire() {
+	c.retired.Store(true)
+	if c.users.Load() == 0 {
+		c.drop()
 	}
 }
 
-// send publishes letters in order, maxBatch at most, and blocks until each has an outcome or ctx has ended.
-func (s *confirmChannel) send(ctx context.Context, letters []*message) {
-	n := int64(len(letters))
-	if err := s.slots.Acquire(ctx, n); err != nil {
-		fail(letters, unknown(context.Cause(ctx)))
+// send publishes maxBatch messages at most, in order, and blocks until each has an outcome or ctx has ended.
+func (c *confirmChannel) send(ctx context.Context, messages []*message) {
+	n := int64(len(messages))
+	if err := c.slots.Acquire(ctx, n); err != nil {
+		fail(messages, unknown(context.Cause(ctx)))
 		return
 	}
 	confirms := make([]*amqp.DeferredConfirmation, 0, n)
-	err := s.call(ctx, writeGrace, func() error {
-		for _, l := range letters {
+	err := c.call(ctx, writeGrace, func() error {
+		for _, m := range messages {
 			if ctx.Err() != nil {
 				return context.Cause(ctx)
 			}
-			confirm, err := s.ch.PublishWithDeferredConfirm(l.exchange, l.key, l.mandatory, false, l.publishing)
+			confirm, err := c.ch.PublishWithDeferredConfirm(m.exchange, m.key, m.mandatory, false, m.publishing)
 			if err != nil {
 				return err
 			}
@@ -101,17 +112,17 @@ func (s *confirmChannel) send(ctx context.Context, letters []*message) {
 		}
 		return nil
 	})
-	if unsent := letters[len(confirms):]; len(unsent) > 0 {
+	if unsent := messages[len(confirms):]; len(unsent) > 0 {
 		if ctx.Err() == nil {
-			if !s.ch.IsClosed() {
-				s.drop() // the failed write has left half a frame behind
+			if !c.ch.IsClosed() {
+				c.drop() // the failed write may have sent half a frame
 			}
-			err = s.cause(ctx)
+			err = c.cause(ctx)
 		}
 		fail(unsent, unknown(err))
 	}
 
-	answered := true
+	confirmed := true
 	for i, confirm := range confirms {
 		select {
 		case <-confirm.Done():
@@ -119,73 +130,79 @@ func (s *confirmChannel) send(ctx context.Context, letters []*message) {
 		}
 		select {
 		case <-confirm.Done():
-			letters[i].err = s.outcome(ctx, letters[i], confirm.Acked())
+			messages[i].err = c.outcome(ctx, messages[i], confirm.Acked())
 		default:
-			letters[i].err = unknown(context.Cause(ctx))
-			answered = false
+			messages[i].err = unknown(context.Cause(ctx))
+			confirmed = false
 		}
 	}
-	if answered {
-		s.slots.Release(n)
+	if confirmed {
+		c.slots.Release(n)
 	} else {
-		s.abandoned.Store(true)
+		c.abandoned.Store(true)
 	}
 }
 
-// outcome of a letter whose confirm is resolved. A channel that closes resolves them all as not acknowledged.
-func (s *confirmChannel) outcome(ctx context.Context, l *message, acked bool) error {
+// outcome returns the outcome of a message whose confirm is resolved. A channel that closes resolves all confirms as not
+// acknowledged.
+func (c *confirmChannel) outcome(ctx context.Context, m *message, acked bool) error {
 	switch {
-	case acked && l.mandatory:
-		if reason, returned := s.wasReturned(l.number); returned {
-			return fmt.Errorf("%w: %s from exchange %s, key %s", transport.ErrUnroutable, reason, l.exchange, l.key)
+	case acked && m.mandatory:
+		if reason, returned := c.wasReturned(m.number); returned {
+			return fmt.Errorf("%w: %s from exchange %s, key %s", transport.ErrUnroutable, reason, m.exchange, m.key)
 		}
 		return nil
 	case acked:
 		return nil
-	case s.ch.IsClosed():
-		return unknown(s.cause(ctx))
+	case c.ch.IsClosed():
+		return unknown(c.cause(ctx))
 	}
-	return fmt.Errorf("%w: nack from exchange %s, key %s: a queue is full or has failed", transport.ErrRejected, l.exchange, l.key)
+	return fmt.Errorf("%w: nack from exchange %s, key %s: a queue is full or has failed", transport.ErrRejected, m.exchange, m.key)
 }
 
-// wasReturned relies on the order in which amqp091's reader works: the return is in our channel before the confirm
-// is resolved. The lock makes receiving one and noting it a single step for concurrent callers.
-func (s *confirmChannel) wasReturned(number int64) (reason string, returned bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+// wasReturned reports whether the broker has returned a message. The reader of amqp091-go delivers a return before it
+// resolves the confirm. The lock makes receiving and storing a return one step for concurrent callers.
+func (c *confirmChannel) wasReturned(number int64) (reason string, returned bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	for {
 		select {
-		case r, open := <-s.returns:
+		case r, open := <-c.returns:
 			if open {
 				n, _ := r.Headers[headerNumber].(int64)
-				s.returned[n] = r.ReplyText
+				c.returned[n] = r.ReplyText
 				continue
 			}
 		default:
 		}
-		reason, returned = s.returned[number]
-		delete(s.returned, number)
+		reason, returned = c.returned[number]
+		delete(c.returned, number)
 		return reason, returned
 	}
 }
 
-// cause is why the session ended. Call it when it has, or is about to.
-func (s *confirmChannel) cause(ctx context.Context) error {
+// cause returns why the channel ended. It blocks until the channel has ended or ctx ends.
+func (c *confirmChannel) cause(ctx context.Context) error {
 	select {
-	case <-s.done:
-		return s.closeErr
+	case <-c.done:
+		return c.closeErr
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
 }
 
-var errNoAnswer = errors.New("the broker did not answer in time")
+// fail sets the same outcome for all messages.
+func fail(messages []*message, err error) {
+	for _, m := range messages {
+		m.err = err
+	}
+}
 
 func unknown(cause error) error {
 	return fmt.Errorf("rabbitmq: outcome unknown: %w", cause)
 }
 
-// blamesMessage reports whether err is the broker closing the channel or the connection over what was published.
+// isMessageFault reports whether the broker closed the channel or the connection because of a published message.
 func isMessageFault(err error) bool {
 	var e *amqp.Error
 	if !errors.As(err, &e) || !e.Server {
@@ -199,8 +216,8 @@ func isMessageFault(err error) bool {
 	return false
 }
 
-// blame is the outcome of a letter that the broker closed the channel over. The two that are about the exchange can
-// be mended there, so the letter waits.
+// classify returns the outcome of a message because of which the broker closed the channel. Two codes concern the exchange:
+// an operator can fix that, so the message is not rejected.
 func classify(err error) error {
 	var e *amqp.Error
 	errors.As(err, &e)

@@ -15,84 +15,85 @@ import (
 )
 
 const (
-	// callLimit is how long the broker may take to answer a request; it gives up by itself on a queue without a
-	// leader after half of it. A connection that is dead is found earlier, by its heartbeat.
-	callLimit = time.Minute
-	// callGrace and writeGrace are what a request, and a write, have left once nobody waits for them any more.
+	// callTimeout bounds a request to the broker, which itself gives up on a queue without a leader after half of that.
+	// The heartbeat finds a dead connection earlier.
+	callTimeout = time.Minute
+	// callGrace and writeGrace are the time that a request and a write have left once their context has ended.
 	callGrace  = 5 * time.Second
 	writeGrace = 500 * time.Millisecond
-	// closeLimit bounds the farewell to a broker that may not listen.
-	closeLimit = 2 * time.Second
-	// redialPause is how long a failed dial answers for the next ones, so that many callers make no storm.
+	// closeTimeout bounds the closing handshake.
+	closeTimeout = 2 * time.Second
+	// redialPause is how long the error of a failed dial is returned to later callers, so that they do not flood the
+	// broker.
 	redialPause = 200 * time.Millisecond
 )
 
-// dialer makes connections. It keeps none.
-type dialer struct {
-	urls []string
-	cfg  Config
+// dialFunc connects to the broker. purpose is part of the connection's name.
+type dialFunc func(ctx context.Context, purpose string) (*connection, error)
 
-	mu       sync.Mutex
-	failure  error
-	failedAt time.Time
+// newDialFunc returns a function that connects to one of the addresses, starting with a random one. It blocks for
+// Config.DialTimeout per address at most.
+func newDialFunc(urls []string, cfg Config) dialFunc {
+	var (
+		mu       sync.Mutex // guards what follows
+		failure  error
+		failedAt time.Time
+	)
+	return func(ctx context.Context, purpose string) (*connection, error) {
+		mu.Lock()
+		err, age := failure, time.Since(failedAt)
+		mu.Unlock()
+		if err != nil && age < redialPause {
+			return nil, err
+		}
+		conn, err := dialAny(ctx, urls, cfg, purpose)
+		if ctx.Err() == nil || err == nil {
+			mu.Lock()
+			failure, failedAt = err, time.Now()
+			mu.Unlock()
+		}
+		return conn, err
+	}
 }
 
-// dial connects to one of the addresses, beginning anywhere. It blocks for DialTimeout an address at most.
-func (d *dialer) dial(ctx context.Context, purpose string) (*connection, error) {
-	d.mu.Lock()
-	failure, age := d.failure, time.Since(d.failedAt)
-	d.mu.Unlock()
-	if failure != nil && age < redialPause {
-		return nil, failure
-	}
-
+func dialAny(ctx context.Context, urls []string, cfg Config, purpose string) (*connection, error) {
 	var errs []error
-	for i, offset := 0, rand.IntN(len(d.urls)); i < len(d.urls) && ctx.Err() == nil; i++ {
-		l, err := d.dialOne(ctx, d.urls[(i+offset)%len(d.urls)], purpose)
+	for i, offset := 0, rand.IntN(len(urls)); i < len(urls) && ctx.Err() == nil; i++ {
+		conn, err := dial(ctx, urls[(i+offset)%len(urls)], cfg, purpose)
 		if err == nil {
-			d.mu.Lock()
-			d.failure = nil
-			d.mu.Unlock()
-			return l, nil
+			return conn, nil
 		}
 		errs = append(errs, err)
 	}
-	if ctx.Err() != nil {
-		return nil, fmt.Errorf("rabbitmq: connect: %w", errors.Join(append(errs, ctx.Err())...))
-	}
-	failure = fmt.Errorf("rabbitmq: connect: %w", errors.Join(errs...))
-	d.mu.Lock()
-	d.failure, d.failedAt = failure, time.Now()
-	d.mu.Unlock()
-	return nil, failure
+	return nil, fmt.Errorf("rabbitmq: connect: %w", errors.Join(append(errs, ctx.Err())...))
 }
 
-func (d *dialer) dialOne(ctx context.Context, url, purpose string) (*connection, error) {
-	ctx, cancel := context.WithTimeout(ctx, d.cfg.DialTimeout)
+func dial(ctx context.Context, url string, cfg Config, purpose string) (*connection, error) {
+	ctx, cancel := context.WithTimeout(ctx, cfg.DialTimeout)
 	defer cancel()
 	properties := amqp.NewConnectionProperties()
-	properties.SetClientConnectionName(d.cfg.Name + " " + purpose)
+	properties.SetClientConnectionName(cfg.Name + " " + purpose)
 
-	l := &connection{}
+	c := &connection{}
 	var socket *boundedConn
 	unwatch := func() bool { return true }
 	config := amqp.Config{
-		Heartbeat:  d.cfg.Heartbeat,
+		Heartbeat:  cfg.Heartbeat,
 		Properties: properties,
 		Dial: func(network, address string) (net.Conn, error) {
 			conn, err := (&net.Dialer{}).DialContext(ctx, network, address)
 			if err != nil {
 				return nil, err
 			}
-			socket = &boundedConn{Conn: conn, timeout: d.cfg.WriteTimeout}
-			l.socket = socket
-			// amqp091 knows no context: closing the socket is what ends its handshake.
-			unwatch = context.AfterFunc(ctx, l.drop)
-			return l.socket, nil
+			socket = &boundedConn{Conn: conn, timeout: cfg.WriteTimeout}
+			c.socket = socket
+			// amqp091-go does not accept a context: closing the socket is the only way to end its handshake.
+			unwatch = context.AfterFunc(ctx, c.drop)
+			return c.socket, nil
 		},
 	}
-	if d.cfg.TLS != nil {
-		config.TLSClientConfig = d.cfg.TLS.Clone()
+	if cfg.TLS != nil {
+		config.TLSClientConfig = cfg.TLS.Clone()
 	}
 	conn, err := amqp.DialConfig(url, config)
 	if inTime := unwatch(); !inTime {
@@ -100,52 +101,52 @@ func (d *dialer) dialOne(ctx context.Context, url, purpose string) (*connection,
 	}
 	if err != nil {
 		if socket != nil {
-			l.drop()
+			c.drop()
 			if strings.HasPrefix(url, "amqp:") && socket.receivedNoAMQP() {
-				err = fmt.Errorf("%w: no broker answers in plain text there; for TLS the address begins with amqps://", err)
+				err = fmt.Errorf("%w: the server does not speak AMQP in plain text; for TLS the address begins with amqps://", err)
 			}
 		}
 		return nil, err
 	}
-	l.conn = conn
+	c.conn = conn
 	blocked := conn.NotifyBlocked(make(chan amqp.Blocking, 1))
 	go func() {
 		for b := range blocked {
-			l.blocked.Store(b.Active)
+			c.blocked.Store(b.Active)
 		}
 	}()
-	return l, nil
+	return c, nil
 }
 
-// link is a connection whose socket we hold, because closing that is the only thing that interrupts amqp091.
+// connection is an AMQP connection with its socket, since closing the socket is the only way to interrupt amqp091-go.
 type connection struct {
 	conn    *amqp.Connection
 	socket  net.Conn
-	blocked atomic.Bool // the broker has told us to stop publishing
+	blocked atomic.Bool // the broker has blocked publishers
 }
 
-// drop ends the connection without a word; whatever waits on it fails. It does not block and may be repeated.
-func (l *connection) drop() { _ = l.socket.Close() }
+// drop closes the socket; calls in progress fail. It does not block and may be called more than once.
+func (c *connection) drop() { _ = c.socket.Close() }
 
-// close ends the connection with a farewell. It may be repeated.
-func (l *connection) close() {
-	limit := time.AfterFunc(closeLimit, l.drop)
-	defer limit.Stop()
-	// An error says only that the broker did not hear us.
-	_ = l.conn.Close()
-	l.drop()
+// close closes the connection with AMQP's handshake. It may be called more than once.
+func (c *connection) close() {
+	timeout := time.AfterFunc(closeTimeout, c.drop)
+	defer timeout.Stop()
+	// An error means only that the handshake was not completed.
+	_ = c.conn.Close()
+	c.drop()
 }
 
-// call runs f, which talks to the broker and cannot be interrupted, and drops the connection under it if it takes
-// longer than callLimit, or than grace once ctx has ended.
-func (l *connection) call(ctx context.Context, grace time.Duration, f func() error) error {
+// call runs f, which calls the broker and cannot be interrupted. It drops the connection if f takes longer than
+// callTimeout, or longer than grace after ctx has ended.
+func (c *connection) call(ctx context.Context, grace time.Duration, f func() error) error {
 	done := make(chan struct{})
 	defer close(done)
 	go func() {
 		select {
 		case <-done:
 			return
-		case <-time.After(callLimit):
+		case <-time.After(callTimeout):
 		case <-ctx.Done():
 			select {
 			case <-done:
@@ -153,15 +154,15 @@ func (l *connection) call(ctx context.Context, grace time.Duration, f func() err
 			case <-time.After(grace):
 			}
 		}
-		l.drop()
+		c.drop()
 	}()
 	return f()
 }
 
 // channel opens a channel.
-func (l *connection) channel(ctx context.Context) (ch *amqp.Channel, err error) {
-	err = l.call(ctx, writeGrace, func() error {
-		ch, err = l.conn.Channel()
+func (c *connection) channel(ctx context.Context) (ch *amqp.Channel, err error) {
+	err = c.call(ctx, writeGrace, func() error {
+		ch, err = c.conn.Channel()
 		return err
 	})
 	if err != nil {
@@ -170,11 +171,11 @@ func (l *connection) channel(ctx context.Context) (ch *amqp.Channel, err error) 
 	return ch, nil
 }
 
-// boundedConn gives each write a deadline: a peer that reads nothing any more must not hold a writer for ever.
+// boundedConn sets a deadline for each write, so that a peer that no longer reads cannot block a writer for ever.
 type boundedConn struct {
 	net.Conn
 	timeout time.Duration
-	first   atomic.Int32 // the first byte heard, plus one
+	first   atomic.Int32 // the first byte received, plus one
 }
 
 func (c *boundedConn) Read(b []byte) (int, error) {
@@ -192,7 +193,7 @@ func (c *boundedConn) Write(b []byte) (int, error) {
 	return c.Conn.Write(b)
 }
 
-// heardNoAMQP says whether the peer has hung up without a word, or with an alert of TLS.
+// receivedNoAMQP reports whether the peer closed the connection without sending anything but a TLS alert.
 func (c *boundedConn) receivedNoAMQP() bool {
 	const tlsAlert = 21
 	first := c.first.Load()

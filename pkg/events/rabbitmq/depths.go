@@ -10,13 +10,13 @@ import (
 	"github.com/quadrille-dev/quadrille/pkg/events/transport"
 )
 
-// Depths counts what waits on the broker in every queue of the topologies: main queues, rungs and dead letters, by the
-// name of the queue. A message counts while it is ready to be delivered; one that a consumer holds unacknowledged does
-// not, so zero does not mean that nothing is under way.
+// Depths returns the number of messages in each queue of the topologies, by name: main queues, retry queues and dead
+// letters. It counts messages that are ready to be delivered. Messages that a consumer holds unacknowledged do not count,
+// so zero does not mean that no event is being handled.
 //
-// It blocks until the broker has answered for each queue in turn, or ctx ends. Queues that are missing, or that the
-// broker does not show, are named in an error that wraps transport.ErrTopology, and the answer has the others. With
-// any other error the answer is nil.
+// It blocks until the broker has responded for each queue in turn, or ctx ends. If queues are missing or not accessible, it
+// returns the others and an error that names those and wraps transport.ErrTopology. With any other error the result is
+// nil.
 func (t *Transport) Depths(ctx context.Context, topologies ...transport.Topology) (map[string]int, error) {
 	a, err := t.administer(ctx)
 	if err != nil {

@@ -9,19 +9,19 @@ import (
 	"github.com/quadrille-dev/quadrille/pkg/events/transport"
 )
 
-// Our headers. Those of the retry say what happened to a message before this delivery.
+// Headers. Those of retries describe the earlier attempts of a message.
 const (
-	headerAttempt       = "retry-attempt"         // deliveries so far that count; the next one's Attempt is one more
+	headerAttempt       = "retry-attempt"         // attempts so far that count; the Attempt of the next delivery is one more
 	headerFirstFailedAt = "retry-first-failed-at" // RFC 3339, UTC
 	headerLastError     = "retry-last-error"      // shortened to a KiB
 	headerRetryTrace    = "retry-traceparent"     // of the last attempt
 
-	headerDeadLetterReason = "dead-letter-reason" // an events.DeadReason
+	headerDeadLetterReason = "dead-letter-reason" // a transport.Reason
 	headerDeadLetterQueue  = "dead-letter-queue"  // the queue it came from
 	headerDeadLetteredAt   = "dead-lettered-at"   // RFC 3339, UTC
 
-	// headerNumber finds the message that the broker returns: a return has no tag, and message_id may be in flight
-	// twice.
+	// headerNumber identifies the message that the broker returns: a return has no delivery tag, and two messages in
+	// flight may have the same message_id.
 	headerNumber = "publish-number"
 
 	headerTraceParent = "traceparent"
@@ -34,7 +34,7 @@ const (
 	maxTraceHeader = 4 << 10
 )
 
-// letter is a message with its address on the way to the broker, and what became of it.
+// message is an AMQP message with its address and, after publishing, its outcome.
 type message struct {
 	exchange, key string
 	mandatory     bool
@@ -43,10 +43,10 @@ type message struct {
 	err           error
 }
 
-// letterOf addresses an event. The properties repeat the envelope for the broker's tools; what does not fit there
-// is shortened, the envelope has it whole.
+// newMessage addresses an event. The properties repeat the envelope's metadata for the broker's tools, shortened to what
+// AMQP allows.
 func newMessage(m transport.Message) *message {
-	l := &message{
+	msg := &message{
 		exchange:  ExchangeName(m.Publisher),
 		key:       m.Type,
 		mandatory: m.Mandatory,
@@ -64,10 +64,10 @@ func newMessage(m transport.Message) *message {
 	}
 	for name, value := range map[string]string{headerTraceParent: m.TraceParent, headerTraceState: m.TraceState} {
 		if value != "" && len(value) <= maxTraceHeader {
-			l.publishing.Headers[name] = value
+			msg.publishing.Headers[name] = value
 		}
 	}
-	return l
+	return msg
 }
 
 // cut shortens s to n bytes of valid UTF-8.

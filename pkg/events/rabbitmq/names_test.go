@@ -3,11 +3,19 @@ package rabbitmq
 import (
 	"testing"
 	"time"
+
+	"github.com/quadrille-dev/quadrille/pkg/events/transport"
 )
+
+func testQueue(retryDelays ...time.Duration) transport.Queue {
+	return transport.Queue{
+		Service: "inventory", Handler: "order-created", Publisher: "order", Type: "order.created.v1", RetryDelays: retryDelays,
+	}
+}
 
 func TestNames(t *testing.T) {
 	t.Parallel()
-	q := orderCreated()
+	q := testQueue()
 	for got, want := range map[string]string{
 		ExchangeName("order"):                    "order.events",
 		RetryExchangeName("inventory"):           "inventory.retry",
@@ -32,9 +40,9 @@ func TestNames(t *testing.T) {
 	}
 }
 
-func TestRungFor_TakesTheShortestThatIsLongEnough(t *testing.T) {
+func TestRetryQueueFor_ReturnsShortestSufficient(t *testing.T) {
 	t.Parallel()
-	q := orderCreated(time.Second, 5*time.Second, time.Minute)
+	q := testQueue(time.Second, 5*time.Second, time.Minute)
 	for delay, want := range map[time.Duration]time.Duration{
 		0:                time.Second,
 		time.Second:      time.Second,
@@ -46,7 +54,7 @@ func TestRungFor_TakesTheShortestThatIsLongEnough(t *testing.T) {
 			t.Errorf("%v: got %s", delay, got)
 		}
 	}
-	if got, ok := retryQueueFor(orderCreated(), time.Second); ok {
-		t.Errorf("without a ladder: got %s", got)
+	if got, ok := retryQueueFor(testQueue(), time.Second); ok {
+		t.Errorf("without retry delays: got %s", got)
 	}
 }

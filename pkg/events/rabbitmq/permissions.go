@@ -8,20 +8,19 @@ import (
 	"github.com/quadrille-dev/quadrille/pkg/events/transport"
 )
 
-// Permissions are what RabbitMQ lets a user do in a virtual host: regular expressions over the names of exchanges and
-// queues, from end to end. The zero value permits nothing but to connect, and to ask for what is known by its name,
-// which suffices for Check and Depths.
+// Permissions are the permissions of a RabbitMQ user in a virtual host: anchored regular expressions over the names of
+// exchanges and queues. The zero value permits to connect and to passively declare, which suffices for Check and Depths.
 //
-// They speak of families of names (every main queue of inventory), not of single reactions: a queue exists only if
-// whoever may configure has declared it, and so a new reaction needs no new permission.
+// The expressions match families of names (every main queue of inventory), not single handlers. A queue exists only if the
+// user with the configure permission has declared it, so a new handler needs no new permission.
 type Permissions struct {
 	Configure string `json:"configure"`
 	Write     string `json:"write"`
 	Read      string `json:"read"`
 }
 
-// ServicePermissions suffice for a service to publish its own events, to read its own queues, and to send what it
-// cannot handle to its own rungs and dead letters. It may declare and bind nothing.
+// ServicePermissions returns the permissions of a service: to publish its own events, to consume its own queues, and to
+// publish to its own retry queues and dead letters. It may declare and bind nothing.
 func ServicePermissions(service string) Permissions {
 	service = regexp.QuoteMeta(service)
 	return Permissions{
@@ -30,10 +29,10 @@ func ServicePermissions(service string) Permissions {
 	}
 }
 
-// TopologyPermissions suffice for Apply. They are more than they seem: to declare a queue that has a dead-letter
-// exchange, RabbitMQ asks for the right to read the queue and to write to the exchange, which for rungs is the default
-// one. So this user could consume and could put messages into queues, except that dead letters are closed to it, and
-// every events exchange. Nobody but the job that applies the topology should have its password.
+// TopologyPermissions returns the permissions that Apply needs. To declare a queue with a dead-letter exchange, RabbitMQ
+// requires the permission to read the queue and to write to that exchange, which for retry queues is the default one. This
+// user can therefore consume from and publish to queues, except dead letters and the events exchanges. Only the job that
+// declares the topology should have its password.
 func TopologyPermissions(all ...transport.Topology) Permissions {
 	services := anyService(all)
 	return Permissions{
@@ -43,15 +42,15 @@ func TopologyPermissions(all ...transport.Topology) Permissions {
 	}
 }
 
-// OperatorPermissions let a person look at dead letters, and take them out.
+// OperatorPermissions returns the permissions to read and remove dead letters.
 func OperatorPermissions(all ...transport.Topology) Permissions {
 	return Permissions{Read: whole(anyService(all) + `\.` + anyHandler + `\.dlq`)}
 }
 
-// anyReaction has no dot, so that it cannot reach into the rest of a name.
+// anyHandler has no dot, so that it cannot match the rest of a name.
 const anyHandler = `[a-z0-9-]+`
 
-// anyServiceOf matches the services, and those whose events they read.
+// anyService matches the services of the topologies and the publishers of their events.
 func anyService(all []transport.Topology) string {
 	var names []string
 	for _, t := range all {
@@ -64,5 +63,5 @@ func anyService(all []transport.Topology) string {
 	return "(" + strings.Join(slices.Compact(names), "|") + ")"
 }
 
-// whole anchors an expression, since RabbitMQ is content with a match anywhere.
+// whole anchors an expression, since RabbitMQ accepts a match anywhere in a name.
 func whole(expression string) string { return "^" + expression + "$" }

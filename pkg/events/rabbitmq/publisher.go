@@ -7,16 +7,11 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"golang.org/x/sync/semaphore"
 
 	"github.com/quadrille-dev/quadrille/pkg/events/transport"
-)
-
-// maxBatch is the most letters that one call has in flight; maxInFlight that of all calls together.
-const (
-	maxBatch    = 256
-	maxInFlight = 1024
 )
 
 var (
@@ -24,60 +19,61 @@ var (
 	errBlocked = errors.New("rabbitmq: the broker is low on memory or disk and has blocked publishers")
 )
 
-// publisher sends letters on one session that all callers share, and replaces it when it is lost.
+// publisher publishes messages on one confirm channel that all callers share, and replaces it when it is lost.
 type publisher struct {
-	dialer *dialer
-	number atomic.Int64
+	dial           dialFunc
+	confirmTimeout time.Duration
+	number         atomic.Int64
 
-	opening *semaphore.Weighted // held while looking at current and opening another; unlike a mutex, it knows contexts
+	opening *semaphore.Weighted // held while current is checked and replaced; unlike a mutex, it respects a context
 	mu      sync.Mutex          // guards what follows
 	current *confirmChannel
 	closed  bool
 }
 
-func newPublisher(d *dialer) *publisher {
-	return &publisher{dialer: d, opening: semaphore.NewWeighted(1)}
+func newPublisher(dial dialFunc, confirmTimeout time.Duration) *publisher {
+	return &publisher{dial: dial, confirmTimeout: confirmTimeout, opening: semaphore.NewWeighted(1)}
 }
 
-// publish sends letters in order and blocks until each has an outcome, which it leaves in the letter.
-func (p *publisher) publish(ctx context.Context, letters []*message) {
-	letters = slices.DeleteFunc(slices.Clone(letters), func(l *message) bool {
-		if len(l.exchange) > maxShortString || len(l.key) > maxShortString {
-			l.err = fmt.Errorf("%w: exchange or routing key longer than %d bytes", transport.ErrRejected, maxShortString)
+// publish sends messages in order and blocks until each has an outcome, which it stores in the message.
+func (p *publisher) publish(ctx context.Context, messages []*message) {
+	messages = slices.DeleteFunc(slices.Clone(messages), func(m *message) bool {
+		if len(m.exchange) > maxShortString || len(m.key) > maxShortString {
+			m.err = fmt.Errorf("%w: exchange or routing key longer than %d bytes", transport.ErrRejected, maxShortString)
 		}
-		return l.err != nil
+		return m.err != nil
 	})
-	for len(letters) > 0 {
-		batch := letters[:min(maxBatch, len(letters))]
+	for len(messages) > 0 {
+		batch := messages[:min(maxBatch, len(messages))]
 		if err := p.send(ctx, batch); err != nil {
-			fail(letters, err)
+			fail(messages, err)
 			return
 		}
-		letters = letters[len(batch):]
+		messages = messages[len(batch):]
 	}
 }
 
-// send answers an error if nothing was sent.
-func (p *publisher) send(ctx context.Context, letters []*message) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, p.dialer.cfg.ConfirmTimeout, errNoAnswer)
+// send returns an error if it sent nothing.
+func (p *publisher) send(ctx context.Context, messages []*message) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, p.confirmTimeout, errNoConfirm)
 	defer cancel()
-	s, err := p.acquire(ctx)
+	c, err := p.acquire(ctx)
 	if err != nil {
 		return err
 	}
-	for _, l := range letters {
-		if l.mandatory {
-			l.number = p.number.Add(1)
-			l.publishing.Headers[headerNumber] = l.number
+	for _, m := range messages {
+		if m.mandatory {
+			m.number = p.number.Add(1)
+			m.publishing.Headers[headerNumber] = m.number
 		}
 	}
-	s.send(ctx, letters)
-	s.release()
+	c.send(ctx, messages)
+	c.release()
 
 	var suspects []*message
-	for _, l := range letters {
-		if isMessageFault(l.err) {
-			suspects = append(suspects, l)
+	for _, m := range messages {
+		if isMessageFault(m.err) {
+			suspects = append(suspects, m)
 		}
 	}
 	if len(suspects) > 0 {
@@ -86,88 +82,83 @@ func (p *publisher) send(ctx context.Context, letters []*message) error {
 	return nil
 }
 
-// sendSingly finds out which letters the broker closes the channel over: alone on a session, there is no doubt.
-func (p *publisher) sendSingly(ctx context.Context, letters []*message) {
-	var s *confirmChannel
+// sendSingly finds the messages over which the broker closes the channel, by sending each of them alone.
+func (p *publisher) sendSingly(ctx context.Context, messages []*message) {
+	var c *confirmChannel
 	defer func() {
-		if s != nil {
-			s.close()
+		if c != nil {
+			c.close()
 		}
 	}()
 	unusable := map[string]error{}
-	for i, l := range letters {
-		if err := unusable[l.exchange]; err != nil {
-			l.err = err
+	for i, m := range messages {
+		if err := unusable[m.exchange]; err != nil {
+			m.err = err
 			continue
 		}
-		if s == nil || s.dead() {
+		if c == nil || c.isClosed() {
 			var err error
-			if s, err = openConfirmChannel(ctx, p.dialer); err != nil {
-				fail(letters[i:], err)
+			if c, err = openConfirmChannel(ctx, p.dial); err != nil {
+				fail(messages[i:], err)
 				return
 			}
 		}
-		l.err = nil
-		s.send(ctx, []*message{l})
-		if isMessageFault(l.err) {
-			l.err = classify(l.err)
-			if !errors.Is(l.err, transport.ErrRejected) {
-				unusable[l.exchange] = l.err
+		m.err = nil
+		c.send(ctx, []*message{m})
+		if isMessageFault(m.err) {
+			m.err = classify(m.err)
+			if !errors.Is(m.err, transport.ErrRejected) {
+				unusable[m.exchange] = m.err
 			}
 		}
 	}
 }
 
-func fail(letters []*message, err error) {
-	for _, l := range letters {
-		l.err = err
-	}
-}
-
-// enter answers the session, opened if need be; leave it after use. It fails at once if the broker is away.
+// acquire returns the current channel, or opens one. The caller releases it after use. It fails at once if the broker
+// cannot be reached.
 func (p *publisher) acquire(ctx context.Context) (*confirmChannel, error) {
 	if err := p.opening.Acquire(ctx, 1); err != nil {
 		return nil, fmt.Errorf("rabbitmq: wait for a connection: %w", context.Cause(ctx))
 	}
 	defer p.opening.Release(1)
 
-	s, err := p.usable()
-	if s != nil || err != nil {
-		return s, err
+	c, err := p.usable()
+	if c != nil || err != nil {
+		return c, err
 	}
-	if s, err = openConfirmChannel(ctx, p.dialer); err != nil {
+	if c, err = openConfirmChannel(ctx, p.dial); err != nil {
 		return nil, err
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.closed {
-		s.drop()
+		c.drop()
 		return nil, errClosed
 	}
-	p.current = s
-	s.users.Add(1)
-	return s, nil
+	p.current = c
+	c.users.Add(1)
+	return c, nil
 }
 
-// usable answers the current session if it may be used, nil if another must be opened.
+// usable returns the current channel, or nil if another one must be opened.
 func (p *publisher) usable() (*confirmChannel, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	s := p.current
+	c := p.current
 	switch {
 	case p.closed:
 		return nil, errClosed
-	case s == nil || s.dead():
+	case c == nil || c.isClosed():
 		return nil, nil
-	case s.blocked.Load():
-		// Kept: the broker will read what we sent when it recovers, and each new session would send it once more.
+	case c.blocked.Load():
+		// The channel is kept: the broker reads what was sent once it recovers. A new channel would send it once more.
 		return nil, errBlocked
-	case s.abandoned.Load():
-		s.retire()
+	case c.abandoned.Load():
+		c.retire()
 		return nil, nil
 	}
-	s.users.Add(1)
-	return s, nil
+	c.users.Add(1)
+	return c, nil
 }
 
 func (p *publisher) close() {

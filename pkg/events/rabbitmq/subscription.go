@@ -9,69 +9,78 @@ import (
 
 	amqp "github.com/rabbitmq/amqp091-go"
 
+	"github.com/quadrille-dev/quadrille/pkg/events/internal/retry"
 	"github.com/quadrille-dev/quadrille/pkg/events/transport"
 )
 
-// subscription is the life of a consumer on one channel. When it ends, what has not been acknowledged goes back to
-// the queue.
+// errRequeued ends a subscription that could not handle its deliveries.
+var errRequeued = errors.New("deliveries requeued")
+
+// subscription is one consumer on one channel. When it ends, the broker requeues what is not acknowledged.
 type subscription struct {
-	*supervisor
+	queue     transport.Queue
+	workers   int
+	handle    func(transport.Delivery) transport.Outcome
+	tag       string
+	publisher *publisher
+	warn      func(msg string, err error)
+
 	connection *connection
 	ch         *amqp.Channel
 	deliveries <-chan amqp.Delivery
-	cancelled  chan string // the broker took the consumer away
+	cancelled  chan string // the broker cancelled the consumer
 
 	life    context.Context // ends with the channel
 	endLife context.CancelCauseFunc
 
-	consuming context.Context // ends when Consume shall stop
-	stopping  atomic.Bool     // start no more deliveries
-	requeued  chan error
-	settled   atomic.Int64
+	consuming    context.Context // ends when Consume shall stop
+	stopping     atomic.Bool     // no more deliveries are handled
+	requeued     chan error
+	acknowledged atomic.Int64
 }
 
-func (s *supervisor) subscribe(ctx context.Context) (*subscription, error) {
-	l, ch, err := s.connection.channel(ctx)
-	if err != nil {
-		return nil, err
-	}
-	sub := &subscription{
-		supervisor: s, connection: l, ch: ch, consuming: ctx,
+func newSubscription(ctx context.Context, conn *connection, ch *amqp.Channel) *subscription {
+	s := &subscription{
+		connection: conn, ch: ch, consuming: ctx,
 		cancelled: ch.NotifyCancel(make(chan string, 1)),
 		requeued:  make(chan error, 1),
 	}
-	sub.life, sub.endLife = context.WithCancelCause(context.WithoutCancel(ctx))
+	s.life, s.endLife = context.WithCancelCause(context.WithoutCancel(ctx))
 	closed := ch.NotifyClose(make(chan *amqp.Error, 1))
 	go func() {
 		if err := <-closed; err != nil {
-			sub.endLife(err)
+			s.endLife(err)
 		} else {
-			sub.endLife(amqp.ErrClosed)
+			s.endLife(amqp.ErrClosed)
 		}
 	}()
+	return s
+}
 
-	err = l.call(ctx, writeGrace, func() error {
-		if err := ch.Qos(s.Workers, 0, false); err != nil {
+// start subscribes to the queue.
+func (s *subscription) start(ctx context.Context) error {
+	err := s.connection.call(ctx, writeGrace, func() error {
+		if err := s.ch.Qos(s.workers, 0, false); err != nil {
 			return err
 		}
 		var err error
-		sub.deliveries, err = ch.Consume(QueueName(s.Queue), s.tag, false, false, false, false, nil)
+		s.deliveries, err = s.ch.Consume(QueueName(s.queue), s.tag, false, false, false, false, nil)
 		return err
 	})
 	if err != nil {
-		sub.close()
-		return nil, fmt.Errorf("subscribe: %w", err)
+		s.close()
+		return fmt.Errorf("subscribe: %w", err)
 	}
-	return sub, nil
+	return nil
 }
 
-// run handles deliveries until the channel or the consumer is lost, one is given back, or ctx ends. It returns when
-// every running Handle has been settled.
+// run handles deliveries until the channel or the consumer is lost, a delivery is requeued, or ctx ends. It returns when
+// every running handler has returned and its outcome has been carried out.
 func (s *subscription) run(ctx context.Context) error {
 	defer s.close()
 	done := make(chan struct{})
 	var workers sync.WaitGroup
-	for range s.Workers {
+	for range s.workers {
 		workers.Go(s.work)
 	}
 	go func() {
@@ -93,17 +102,16 @@ func (s *subscription) run(ctx context.Context) error {
 	}
 }
 
-// work takes deliveries until there are no more. While stopping it only makes room for those that follow: they
-// stay unacknowledged.
+// work handles deliveries until there are no more. While stopping, it discards them: they stay unacknowledged.
 func (s *subscription) work() {
 	for d := range s.deliveries {
 		if !s.stopping.Load() {
-			s.handle(d)
+			s.process(d)
 		}
 	}
 }
 
-// stop ends the fetching. The channel stays open, so that what is running can be settled.
+// stop cancels the consumer. The channel stays open for the acknowledgements of running handlers.
 func (s *subscription) stop(ctx context.Context) {
 	s.stopping.Store(true)
 	if err := s.connection.call(ctx, callGrace, func() error { return s.ch.Cancel(s.tag, false) }); err != nil {
@@ -111,11 +119,11 @@ func (s *subscription) stop(ctx context.Context) {
 	}
 }
 
-// lost says why deliveries ended by themselves.
+// lost returns why the broker ended the deliveries.
 func (s *subscription) lost() error {
 	select {
-	case _, told := <-s.cancelled:
-		if told {
+	case _, ok := <-s.cancelled:
+		if ok {
 			return errors.New("the broker cancelled the consumer: its queue was deleted or has lost its node")
 		}
 	default:
@@ -125,47 +133,51 @@ func (s *subscription) lost() error {
 }
 
 func (s *subscription) close() {
-	// An error says that the channel is gone already.
+	// An error means that the channel is closed already.
 	_ = s.connection.call(s.consuming, callGrace, s.ch.Close)
 }
 
-func (s *subscription) handle(d amqp.Delivery) {
+// process handles one delivery and carries out the outcome.
+func (s *subscription) process(d amqp.Delivery) {
 	received := newDelivery(d)
-	verdict := s.Handle(received)
-	switch verdict.Action {
+	outcome := s.handle(received)
+	switch outcome.Action {
 	case transport.Requeue:
 		select {
-		case s.requeued <- verdict.Err:
+		case s.requeued <- outcome.Err:
 		default:
 		}
 		return
 	case transport.Retry, transport.DeadLetter:
-		if !s.move(d, received, verdict) {
+		if !s.move(d, received, outcome) {
 			return
 		}
 	}
-	// If it fails, the channel is lost: the delivery comes again and the inbox knows it.
+	// An error means that the channel is lost: the event is delivered again, and its inbox record exists.
 	if err := d.Ack(false); err == nil {
-		s.settled.Add(1)
+		s.acknowledged.Add(1)
 	}
 }
 
-// move publishes the delivery to where the verdict sends it, and reports whether the broker has confirmed that. It
-// keeps trying while the delivery is ours and nobody waits for the end of it.
-func (s *subscription) move(d amqp.Delivery, received transport.Delivery, v transport.Outcome) bool {
-	l := forwarded(s.Queue, d, received, v)
-	var pause backoff
+// move publishes the delivery to its retry queue or dead-letter queue and reports whether the broker has confirmed that.
+// It retries while the delivery belongs to this channel and Consume is not to stop.
+func (s *subscription) move(d amqp.Delivery, received transport.Delivery, outcome transport.Outcome) bool {
+	m := forwarded(s.queue, d, received, outcome)
+	either, cancel := context.WithCancel(s.life)
+	defer cancel()
+	defer context.AfterFunc(s.consuming, cancel)()
+	pause := retry.Backoff{First: firstPause, Max: maxPause}
 	for {
-		// Not bound to s.life: a caller that gives up costs everybody the publisher's connection.
-		s.publisher.publish(context.WithoutCancel(s.consuming), []*message{l})
-		if l.err == nil {
+		// Not bound to s.life: a caller that gives up ends the connection of all publishers.
+		s.publisher.publish(context.WithoutCancel(s.consuming), []*message{m})
+		if m.err == nil {
 			return true
 		}
-		s.logThrottled("cannot move a delivery to "+l.key, l.err)
+		s.warn("cannot move a delivery to "+m.key, m.err)
 		if s.consuming.Err() != nil || s.life.Err() != nil {
 			return false
 		}
-		pause.wait(s.consuming, s.life)
-		l.err = nil
+		_ = retry.Sleep(either, pause.Next())
+		m.err = nil
 	}
 }

@@ -14,12 +14,12 @@ import (
 	"github.com/quadrille-dev/quadrille/pkg/events/transport"
 )
 
-// deliveryLimit ends a message that takes its consumer down with it, again and again, in the dead letters. Every
-// lost connection and every restart counts too, for each delivery that was prefetched, so it is far above those.
+// deliveryLimit is the number of redeliveries after which the broker dead-letters a message that crashes its consumer
+// again and again. Lost connections and restarts count too, for each prefetched delivery, so it is far above those.
 const deliveryLimit = 200
 
-// unlimited stands for "no delivery limit" where a dropped message would be lost: RabbitMQ 4 reads an absent limit
-// as 20, and 3.x does not take the -1 that 4 has for it.
+// unlimited is the delivery limit of dead-letter queues, where a dropped message would be lost. The default of RabbitMQ 4
+// is 20, and 3.x does not accept -1, which means unlimited in 4.
 const unlimited = math.MaxInt32
 
 type exchange struct{ name, kind string }
@@ -31,7 +31,7 @@ type queue struct {
 
 type binding struct{ queue, key, exchange string }
 
-// layout is what a topology looks like on this broker.
+// layout is a topology in terms of RabbitMQ.
 type layout struct {
 	exchanges []exchange
 	queues    []queue
@@ -70,20 +70,20 @@ func newLayout(t transport.Topology) layout {
 			binding{main, bindingKey(q), publisher.name},
 		)
 		for _, delay := range slices.Compact(slices.Clone(q.RetryDelays)) {
-			rung := RetryQueueName(q, delay)
-			l.queues = append(l.queues, queue{rung, deadLettering(amqp.Table{
+			name := RetryQueueName(q, delay)
+			l.queues = append(l.queues, queue{name, deadLettering(amqp.Table{
 				"x-message-ttl":             milliseconds(delay),
 				"x-dead-letter-exchange":    amqp.DefaultExchange,
 				"x-dead-letter-routing-key": main,
 			})})
-			l.bindings = append(l.bindings, binding{rung, rung, retry})
+			l.bindings = append(l.bindings, binding{name, name, retry})
 		}
 	}
 	return l
 }
 
-// deadLettering completes the arguments of a queue whose dead-lettering must not lose anything: the broker keeps
-// the message until the target has confirmed it, which it offers for quorum queues that reject when they are full.
+// deadLettering adds the arguments of a queue that dead-letters at least once: the broker keeps a message until the target
+// has confirmed it. It requires a quorum queue that rejects messages when it is full.
 func deadLettering(args amqp.Table) amqp.Table {
 	args[amqp.QueueTypeArg] = amqp.QueueTypeQuorum
 	args["x-dead-letter-strategy"] = "at-least-once"
@@ -91,23 +91,23 @@ func deadLettering(args amqp.Table) amqp.Table {
 	return args
 }
 
-// milliseconds rounds up: not sooner than the ladder says.
+// milliseconds rounds up, so that a retry is not early.
 func milliseconds(d time.Duration) int64 {
 	return int64((d + time.Millisecond - 1) / time.Millisecond)
 }
 
-// Apply declares everything the topologies need on the broker at url, which is as in New. It is idempotent and
-// deletes nothing. What exists with other properties is reported by name, all of it, as far as the broker says
-// what differs; the rest is declared nevertheless.
-func Apply(ctx context.Context, url string, topologies ...transport.Topology) error {
-	t, err := New(url, Config{Name: "topology"})
+// Apply declares exchanges, queues and bindings of the topologies on the broker at address, which has the form that New
+// accepts. It is idempotent and deletes nothing. It reports by name everything that exists with other properties and
+// declares the rest nevertheless.
+func Apply(ctx context.Context, address string, topologies ...transport.Topology) error {
+	t, err := New(address, Config{Name: "topology"})
 	if err != nil {
 		return err
 	}
 	return t.Apply(ctx, topologies...)
 }
 
-// Apply is the function of the same name with the transport's own configuration.
+// Apply implements transport.Declarer. It is the function Apply with the transport's own configuration.
 func (t *Transport) Apply(ctx context.Context, topologies ...transport.Topology) error {
 	a, err := t.administer(ctx)
 	if err != nil {
@@ -140,10 +140,10 @@ func (t *Transport) Apply(ctx context.Context, topologies ...transport.Topology)
 	return nil
 }
 
-// briefly leaves one of the refusals of a user who may not declare: what one is told they are all told.
-func briefly(refused []error) []error {
+// briefly keeps one of several access errors, which are alike.
+func briefly(rejected []error) []error {
 	var rest, denied []error
-	for _, err := range refused {
+	for _, err := range rejected {
 		var e *amqp.Error
 		if errors.As(err, &e) && e.Code == amqp.AccessRefused {
 			denied = append(denied, err)
@@ -157,7 +157,7 @@ func briefly(refused []error) []error {
 	return append(rest, denied...)
 }
 
-// Check implements transport.Transport. It sees exchanges and queues; AMQP has no way to ask for bindings.
+// Check implements transport.Transport. It checks exchanges and queues; AMQP cannot query bindings.
 func (t *Transport) Check(ctx context.Context, topology transport.Topology) error {
 	a, err := t.administer(ctx)
 	if err != nil {
@@ -185,27 +185,27 @@ func (t *Transport) Check(ctx context.Context, topology transport.Topology) erro
 		for i, err := range a.rejected {
 			missing[i] = err.Error()
 		}
-		return fmt.Errorf("rabbitmq: %w (run `quadrille topology apply`): %s", transport.ErrTopology, strings.Join(missing, "; "))
+		return fmt.Errorf("rabbitmq: %w (set Config.DeclareTopology or declare events.NewTopology with rabbitmq.Apply): %s", transport.ErrTopology, strings.Join(missing, "; "))
 	}
 	return nil
 }
 
-// admin does one thing after the other on a connection of its own. The broker answers a refusal by closing the
-// channel, so the next one starts on a new channel.
+// admin runs requests one after another on a connection of its own. The broker closes the channel when it rejects a
+// request, so the next request opens a new one.
 type admin struct {
 	ctx        context.Context
 	connection *connection
 	ch         *amqp.Channel
-	rejected   []error // what the broker refused
-	err        error   // why nothing more can be done
+	rejected   []error // requests that the broker rejected
+	err        error   // why no more requests can be made
 }
 
 func (t *Transport) administer(ctx context.Context) (*admin, error) {
-	l, err := t.dialer.dial(ctx, "topology")
+	conn, err := t.dial(ctx, "topology")
 	if err != nil {
 		return nil, err
 	}
-	return &admin{ctx: ctx, connection: l}, nil
+	return &admin{ctx: ctx, connection: conn}, nil
 }
 
 func (a *admin) close() { a.connection.close() }

@@ -1,29 +1,29 @@
-// Package rabbitmq carries events over RabbitMQ, 3.10 or later and 4.x.
+// Package rabbitmq is the transport for RabbitMQ, 3.10 or later and 4.x.
 //
-// What it promises:
+// # Guarantees
 //
-//   - A message counts as published when the broker has confirmed it and not returned it. Everything else is an
-//     error; where the outcome is unknown (connection lost, no answer in time) the caller sends again, so the broker
-//     may have it twice.
-//   - A delivery is acknowledged after its verdict has been carried out, on the channel it came from. One to be
-//     retried, or dead, is published to its rung or dead-letter queue and confirmed there before that, so a crash in
-//     between duplicates it and never loses it.
-//   - Attempts are counted in the header retry-attempt, not by the broker: a delivery that a crash or a lost
-//     connection brings again has spent none.
+//   - A message counts as published when the broker has confirmed it and not returned it. If the outcome is unknown
+//     (connection lost, no confirm in time), the caller publishes again, so the broker may have the message twice.
+//   - A delivery is acknowledged after its outcome has been carried out, on the channel it came from. Before that, a
+//     retry or dead letter is published to its retry queue or dead-letter queue and confirmed there. A crash in between
+//     duplicates the delivery and never loses it.
+//   - Attempts are counted in the header retry-attempt, not by the broker: a redelivery after a crash or a lost
+//     connection does not count.
 //
-// What it does about failures:
+// # Failures
 //
-//   - It makes new connections and channels itself; amqp091-go's recovery stays off, since it reopens the same
-//     channel, and a late acknowledgement could then settle another message. Publishing and consuming have separate
-//     connections, so a broker that blocks publishers does not block acknowledgements.
-//   - Publish connects when it has to, fails at once if it cannot, and leaves the waiting to its caller. If the
-//     broker closes the channel over a message, what is unresolved is sent again one by one on a connection of its
-//     own, so that only the culprit is refused.
-//   - Each consumer is supervised by itself and resubscribes for ever, with growing pauses; what is wrong is logged,
-//     not more than once in ten seconds each.
-//   - A socket that takes no bytes fails by its write deadline, one that brings none by its heartbeat.
+//   - The transport makes new connections and channels itself. The recovery of amqp091-go stays off, since it reopens the
+//     same channel, where a late acknowledgement could acknowledge another message. Publishing and consuming have
+//     separate connections, so a broker that blocks publishers does not block acknowledgements.
+//   - Publish connects when necessary, fails at once if it cannot, and leaves retries to its caller. If the broker closes
+//     the channel because of a message, the unresolved messages are published again one by one on another connection, so
+//     that only the message at fault is rejected.
+//   - Each consumer is supervised separately and resubscribes for ever, with growing pauses. Its errors are logged at most
+//     once in ten seconds.
+//   - A socket that accepts no bytes fails by its write deadline, and one that delivers none by its heartbeat.
 //
-// The topology must exist before it is used: Apply declares it, Check names what is missing.
+// The topology must be declared before it is used, by Apply or by events.Config.DeclareTopology. Check reports what is
+// missing.
 package rabbitmq
 
 import (
@@ -35,6 +35,7 @@ import (
 	"log/slog"
 	"net/url"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -43,26 +44,27 @@ import (
 	"github.com/quadrille-dev/quadrille/pkg/events/transport"
 )
 
-// Config is how patient the transport is, and how it introduces itself. The zero value works.
+// Config configures the transport. The zero value works.
 type Config struct {
-	// Name shows in the broker's lists of connections and consumers: "inventory/7f3a". Default: "quadrille".
+	// Name appears in the broker's lists of connections and consumers: "inventory/7f3a". Default: the program's name.
 	Name string
-	// CAFile names a PEM file with the authorities that may vouch for the broker, instead of the system's. It is read
-	// by New, and goes with amqps addresses only.
+	// CAFile is a PEM file with the certificate authorities that the broker's certificate is verified with, instead of
+	// the system's. New reads it. It requires amqps addresses.
 	CAFile string
-	// TLS is for amqps addresses, for what CAFile does not say. Default: TLS 1.2 or later, the system's certificates or
-	// what the address's query names, the address's host as the broker's name.
+	// TLS configures amqps connections in more detail; CAFile overrides its RootCAs. Default: TLS 1.2 or later, the
+	// system's authorities or those in the address's query, the address's host as the server name.
 	TLS *tls.Config
 	// DialTimeout bounds the connection to one address, handshake included. Default: 10s.
 	DialTimeout time.Duration
-	// Heartbeat finds a dead peer within one and a half times its length, in whole seconds. Default: 10s.
+	// Heartbeat is the interval of heartbeats, in whole seconds. A dead peer is detected within one and a half of it.
+	// Default: 10s.
 	Heartbeat time.Duration
 	// WriteTimeout bounds one write to the socket. Default: 10s.
 	WriteTimeout time.Duration
-	// ConfirmTimeout bounds the wait for the confirms of one batch, retries and dead letters included; the context
-	// given to Publish may end it earlier. Default: 15s.
+	// ConfirmTimeout bounds the wait for the confirms of one batch, for retries and dead letters too. The context given
+	// to Publish may end it earlier. Default: 15s.
 	ConfirmTimeout time.Duration
-	// Logger receives what goes wrong with consumers. Default: slog.Default().
+	// Logger receives errors of consumers. Default: slog.Default().
 	Logger *slog.Logger
 }
 
@@ -87,7 +89,7 @@ func (c Config) withDefaults() (Config, error) {
 		}
 	}
 	if c.Name == "" {
-		c.Name = "quadrille"
+		c.Name = filepath.Base(os.Args[0])
 	}
 	if c.Logger == nil {
 		c.Logger = slog.Default()
@@ -95,17 +97,20 @@ func (c Config) withDefaults() (Config, error) {
 	return c, errors.Join(errs...)
 }
 
-// Transport is transport.Transport on RabbitMQ. Make it with New.
+// Transport implements transport.Transport on RabbitMQ. Make one with New. It is safe for concurrent use.
 type Transport struct {
 	cfg       Config
-	dialer    *dialer
+	dial      dialFunc
 	publisher *publisher
 }
 
-var _ transport.Transport = (*Transport)(nil)
+var (
+	_ transport.Transport = (*Transport)(nil)
+	_ transport.Declarer  = (*Transport)(nil)
+)
 
-// New checks its arguments, all of them, and does not connect. address is an AMQP URL, or several with commas
-// between for the nodes of a cluster, of which any that answers is used.
+// New makes a transport. It reports every mistake in its arguments at once and does not connect. address is an AMQP URL,
+// or several separated by commas for the nodes of a cluster, of which the transport uses any.
 func New(address string, cfg Config) (*Transport, error) {
 	cfg, err := cfg.withDefaults()
 	errs := []error{err}
@@ -115,7 +120,7 @@ func New(address string, cfg Config) (*Transport, error) {
 		if uri, err := amqp.ParseURI(urls[i]); err != nil {
 			errs = append(errs, fmt.Errorf("address %d: %w", i+1, withoutSecret(err)))
 		} else if cfg.CAFile != "" && uri.Scheme != "amqps" {
-			errs = append(errs, fmt.Errorf("address %d: a CA file goes with amqps, not %s", i+1, uri.Scheme))
+			errs = append(errs, fmt.Errorf("address %d: a CA file requires amqps, not %s", i+1, uri.Scheme))
 		}
 	}
 	if cfg.CAFile != "" {
@@ -125,11 +130,11 @@ func New(address string, cfg Config) (*Transport, error) {
 	if err := errors.Join(errs...); err != nil {
 		return nil, fmt.Errorf("rabbitmq: configuration: %w", err)
 	}
-	d := &dialer{urls: urls, cfg: cfg}
-	return &Transport{cfg: cfg, dialer: d, publisher: newPublisher(d)}, nil
+	dial := newDialFunc(urls, cfg)
+	return &Transport{cfg: cfg, dial: dial, publisher: newPublisher(dial, cfg.ConfirmTimeout)}, nil
 }
 
-// trusting is cfg, or a new one, with the authorities in file.
+// trusting returns a copy of cfg with the authorities in file.
 func trusting(file string, cfg *tls.Config) (*tls.Config, error) {
 	content, err := os.ReadFile(file)
 	if err != nil {
@@ -147,7 +152,7 @@ func trusting(file string, cfg *tls.Config) (*tls.Config, error) {
 	return cfg, nil
 }
 
-// withoutSecret takes the address, which may hold a password, out of an error.
+// withoutSecret removes the address, which may contain a password, from an error.
 func withoutSecret(err error) error {
 	var e *url.Error
 	if errors.As(err, &e) {
@@ -156,23 +161,37 @@ func withoutSecret(err error) error {
 	return err
 }
 
-// Publish implements transport.Transport. An exchange that does not exist is ErrUnroutable for every message to it,
-// mandatory or not; one that may not be written to is ErrTopology.
+// Publish implements transport.Transport. If the exchange does not exist, the outcome is ErrUnroutable for every message to
+// it, mandatory or not; if the user may not write to it, ErrTopology.
 func (t *Transport) Publish(ctx context.Context, msgs []transport.Message) []error {
-	letters := make([]*message, len(msgs))
+	messages := make([]*message, len(msgs))
 	for i, m := range msgs {
-		letters[i] = newMessage(m)
+		messages[i] = newMessage(m)
 	}
-	t.publisher.publish(ctx, letters)
-	errs := make([]error, len(letters))
-	for i, l := range letters {
-		errs[i] = l.err
+	t.publisher.publish(ctx, messages)
+	errs := make([]error, len(messages))
+	for i, m := range messages {
+		errs[i] = m.err
 	}
 	return errs
 }
 
-// Close implements transport.Transport. Publish fails from then on; Consume is ended by its context.
+// Close implements transport.Transport. Publish fails from then on. Consume is ended by its context.
 func (t *Transport) Close() error {
 	t.publisher.close()
 	return nil
+}
+
+// System implements transport.Names.
+func (t *Transport) System() string { return "rabbitmq" }
+
+// Destination implements transport.Names: exchange and routing key, as OpenTelemetry's conventions for RabbitMQ format
+// them.
+func (t *Transport) Destination(publisher, eventType string) string {
+	return ExchangeName(publisher) + ":" + eventType
+}
+
+// Source implements transport.Names: exchange, routing key and queue.
+func (t *Transport) Source(q transport.Queue) string {
+	return t.Destination(q.Publisher, q.Type) + ":" + QueueName(q)
 }

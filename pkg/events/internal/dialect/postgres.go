@@ -1,0 +1,150 @@
+package dialect
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// migrationLock is the key of the advisory lock that serializes migrations: an arbitrary constant.
+const migrationLock = 0x0e7e47500001
+
+var postgres = Dialect{
+	Insert: `
+		insert into outbox (event_id, type, subject, mandatory, body, created_at, available_at)
+		values ($1, $2, $3, $4, $5, $6, $7)`,
+
+	AcquireLease: `
+		insert into outbox_lease as l (name, holder, generation, expires_at)
+		values ($1, $2, 1, clock_timestamp() + $3 * interval '1 millisecond')
+		on conflict (name) do update
+			set holder = excluded.holder, generation = l.generation + 1, expires_at = excluded.expires_at
+			where l.expires_at < clock_timestamp()
+		returning generation`,
+
+	RenewLease: `
+		update outbox_lease set expires_at = clock_timestamp() + $4 * interval '1 millisecond'
+		where name = $1 and holder = $2 and generation = $3`,
+
+	ReleaseLease: `
+		update outbox_lease set expires_at = '-infinity' where name = $1 and holder = $2 and generation = $3`,
+
+	Promote: `
+		update outbox set created_at = greatest(created_at, available_at), available_at = null
+		where available_at <= $1`,
+
+	Due: `
+		(select id, subject, created_at, rejections, mandatory, body
+			from outbox o
+			where available_at is null and blocked_until is null and id <> all ($2)
+				and not exists (select from outbox h
+					where h.subject = o.subject and h.id < o.id and h.blocked_until is not null and h.available_at is null)
+			order by id limit $3)
+		union all
+		(select id, subject, created_at, rejections, mandatory, body
+			from outbox o
+			where available_at is null and blocked_until <= $1 and id <> all ($2)
+				and not exists (select from outbox h
+					where h.subject = o.subject and h.id < o.id and h.blocked_until is not null and h.available_at is null)
+			order by blocked_until limit $4)`,
+
+	Stats: `
+		with due as (
+			select created_at, parked_at, blocked_until is not null or exists (select from outbox h
+				where h.subject = o.subject and h.id < o.id and h.blocked_until is not null and h.available_at is null) as blocked
+			from outbox o where available_at is null)
+		select count(*) filter (where not blocked), count(*) filter (where blocked and parked_at is null),
+			count(*) filter (where parked_at is not null),
+			min(created_at) filter (where not blocked), min(created_at)
+		from due`,
+
+	Complete: completePostgres,
+	Block:    blockPostgres,
+
+	// The lock time-out bounds the wait for a concurrent duplicate. It stays in force for the rest of the transaction, so
+	// it bounds the handler's own row locks too.
+	InsertRecord: `
+		insert into inbox (handler, event_id, processed_at)
+		select $1, $2, $3 from (select set_config('lock_timeout', '5s', true)) as settings
+		on conflict do nothing`,
+
+	RecordExists: `select exists (select from inbox where handler = $1 and event_id = $2)`,
+
+	PurgeRecords: `
+		delete from inbox where (handler, event_id) in (
+			select handler, event_id from inbox where processed_at < $1 limit $2)`,
+
+	Time: func(t time.Time) any { return t },
+	IDs:  func(ids []int64) any { return ids },
+
+	Schema: func(statement string) string { return statement },
+	// A concurrent migration waits until the first one has finished, whatever the time-outs of its session are.
+	LockSchema: []string{
+		"select set_config('lock_timeout', '0', true), set_config('statement_timeout', '0', true)",
+		fmt.Sprintf("select pg_advisory_xact_lock(%d)", migrationLock),
+	},
+
+	// serialization_failure, deadlock_detected, lock_not_available.
+	Contention: func(err error) bool { return hasPostgresCode(err, "40001", "40P01", "55P03") },
+
+	// Connection exceptions, insufficient resources, operator intervention (shutdown), read-only after a fail-over.
+	unavailable: func(err error) (unavailable, known bool) {
+		var pg *pgconn.PgError
+		return hasPostgresCode(err, "08", "53", "57P", "25006"), errors.As(err, &pg)
+	},
+
+	// undefined_table, undefined_column, insufficient_privilege.
+	notMigrated: func(err error) bool { return hasPostgresCode(err, "42P01", "42703", "42501") },
+}
+
+// hasPostgresCode reports whether err is an error of the server with a code that has one of these prefixes.
+func hasPostgresCode(err error, prefixes ...string) bool {
+	var pg *pgconn.PgError
+	if !errors.As(err, &pg) {
+		return false
+	}
+	for _, prefix := range prefixes {
+		if strings.HasPrefix(pg.Code, prefix) {
+			return true
+		}
+	}
+	return false
+}
+
+func completePostgres(ctx context.Context, db *sql.DB, lease Lease, ids []int64, audit bool, now time.Time) (deleted int64, err error) {
+	query := `with gone as (delete from outbox where id = any ($1)
+		and exists (select from outbox_lease where name = $2 and holder = $3 and generation = $4)
+		returning id, event_id, type, subject, body, created_at)`
+	args := []any{ids, lease.Name, lease.Holder, lease.Generation}
+	if audit {
+		query += `, logged as (insert into event_log (id, event_id, type, subject, body, created_at, published_at)
+			select id, event_id, type, subject, body, created_at, $5 from gone on conflict do nothing)`
+		args = append(args, now)
+	}
+	err = db.QueryRowContext(ctx, query+` select count(*) from gone`, args...).Scan(&deleted)
+	return deleted, err
+}
+
+func blockPostgres(ctx context.Context, db *sql.DB, lease Lease, blocks []Block, now time.Time) error {
+	n := len(blocks)
+	ids, until, rejected, parked, causes := make([]int64, n), make([]time.Time, n), make([]bool, n), make([]bool, n), make([]string, n)
+	for i, b := range blocks {
+		ids[i], until[i], rejected[i], parked[i], causes[i] = b.ID, b.Until, b.Rejected, b.Parked, b.Cause
+	}
+	_, err := db.ExecContext(ctx, `
+		update outbox o set
+			blocked_until = case when b.parked then 'infinity' else b.until end,
+			parked_at  = case when b.parked then $9::timestamptz end,
+			rejections = o.rejections + case when b.rejected then 1 else 0 end,
+			last_error = b.cause
+		from unnest ($1::bigint[], $2::timestamptz[], $3::boolean[], $4::boolean[], $5::text[])
+			as b (id, until, rejected, parked, cause)
+		where o.id = b.id and exists (select from outbox_lease where name = $6 and holder = $7 and generation = $8)`,
+		ids, until, rejected, parked, causes, lease.Name, lease.Holder, lease.Generation, now)
+	return err
+}

@@ -1,0 +1,199 @@
+package inprocess_test
+
+import (
+	"database/sql"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+
+	"github.com/glebarez/sqlite"
+	"go.uber.org/goleak"
+	"gorm.io/driver/postgres"
+	"gorm.io/gorm"
+	"gorm.io/gorm/logger"
+
+	"github.com/quadrille-dev/quadrille/pkg/events/eventstest"
+	"github.com/quadrille-dev/quadrille/pkg/events/inprocess"
+	"github.com/quadrille-dev/quadrille/pkg/events/transport"
+	"github.com/quadrille-dev/quadrille/verify/testservers"
+)
+
+func TestMain(m *testing.M) {
+	if folder := os.Getenv(victimFolder); folder != "" {
+		fmt.Fprintln(os.Stderr, victim(folder))
+		os.Exit(1)
+	}
+	testservers.Main(m)
+	if err := goleak.Find(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+func TestConformance(t *testing.T) {
+	t.Run("SQLite", func(t *testing.T) { eventstest.Run(t, world{sqliteFiles}) })
+	t.Run("Postgres", func(t *testing.T) { eventstest.Run(t, world{postgresDatabases}) })
+}
+
+// kind is one kind of database. It creates databases and opens them, directly or through a link.
+type kind struct {
+	make func(t testing.TB) string
+	open func(t testing.TB, address string) gorm.Dialector
+	link func(t testing.TB, address string) (gorm.Dialector, eventstest.Link)
+}
+
+// world is a broker with a database of one kind for each service.
+type world struct{ kind kind }
+
+var (
+	sqliteFiles = kind{
+		make: func(t testing.TB) string {
+			return "file:" + filepath.Join(t.TempDir(), "service.db") +
+				"?_pragma=busy_timeout(5000)&_pragma=journal_mode(wal)&_pragma=synchronous(normal)&_txlock=immediate"
+		},
+		open: func(_ testing.TB, address string) gorm.Dialector { return sqlite.Open(address) },
+		link: func(t testing.TB, address string) (gorm.Dialector, eventstest.Link) {
+			plain, err := sql.Open(sqlite.DriverName, address)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer func() { _ = plain.Close() }()
+			l := newLink()
+			return &sqlite.Dialector{Conn: sql.OpenDB(&connector{plain.Driver(), address, l})}, l
+		},
+	}
+	postgresDatabases = kind{
+		make: testservers.Database,
+		open: func(_ testing.TB, address string) gorm.Dialector { return postgres.Open(address) },
+		link: func(t testing.TB, address string) (gorm.Dialector, eventstest.Link) {
+			u, err := url.Parse(address)
+			if err != nil {
+				t.Fatal(err)
+			}
+			proxy := eventstest.NewProxy(t, u.Host)
+			u.Host = proxy.Addr()
+			return postgres.Open(u.String()), proxy
+		},
+	}
+)
+
+func (w world) Stage(t *testing.T) eventstest.Stage {
+	broker := inprocess.NewBroker(inprocess.Config{Logger: slog.New(slog.NewTextHandler(t.Output(), nil))})
+	return &stage{t: t, kind: w.kind, broker: broker, databases: map[string]string{}, handles: map[string]*gorm.DB{}}
+}
+
+type stage struct {
+	t      *testing.T
+	kind   kind
+	broker *inprocess.Broker
+
+	mu        sync.Mutex
+	databases map[string]string
+	handles   map[string]*gorm.DB // of the broker
+}
+
+func (s *stage) Apply(t testing.TB, topologies ...transport.Topology) {
+	t.Helper()
+	for _, topology := range topologies {
+		if err := s.broker.Join(t.Context(), s.handle(topology.Service), topology); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func (s *stage) Process(t testing.TB, service string) eventstest.Process {
+	t.Helper()
+	dialector, link := s.kind.link(t, s.database(service))
+	tr := remote{s.broker.Transport(), newLink()}
+	t.Cleanup(func() { _ = tr.Close() })
+	return eventstest.Process{DB: open(t, dialector), Transport: tr, Database: link, Broker: tr.link}
+}
+
+func (s *stage) Observe(t testing.TB, service string) *gorm.DB {
+	t.Helper()
+	return open(t, s.kind.open(t, s.database(service)))
+}
+
+// Refuse subscribes a service whose database rejects every event.
+func (s *stage) Refuse(t testing.TB, publisher, eventType string) {
+	t.Helper()
+	q := transport.Queue{Service: "full", Handler: "rejects", Publisher: publisher, Type: eventType}
+	s.Apply(t, transport.Topology{Service: q.Service, Queues: []transport.Queue{q}})
+	if err := s.handle(q.Service).Exec("create unique index only_one on stored_inbox ((1))").Error; err != nil {
+		t.Fatal(err)
+	}
+	err := s.handle(q.Service).Exec(`insert into stored_inbox
+		(handler, event_id, type, subject, body, received_at, due_at, attempts, last_error, dead_letter_reason)
+		values ('rejects', '', '', '', '', '2026-01-01 00:00:00+00:00', '9999-01-01 00:00:00+00:00', 0, '', '')`).Error
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (s *stage) Depth(t testing.TB, q transport.Queue) int {
+	t.Helper()
+	queues, err := s.broker.Queues(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, state := range queues {
+		if state.Service == q.Service && state.Handler == q.Handler {
+			return state.Waiting
+		}
+	}
+	t.Fatalf("no queue %s", q)
+	return 0
+}
+
+func (s *stage) DeadLetters(t testing.TB, q transport.Queue) []eventstest.DeadLetter {
+	t.Helper()
+	found, err := s.broker.DeadLetters(t.Context(), q.Service, q.Handler)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var list []eventstest.DeadLetter
+	for _, d := range found {
+		list = append(list, eventstest.DeadLetter{Reason: d.Reason, Error: d.Error, Attempts: d.Attempts, Body: d.Body})
+	}
+	return list
+}
+
+func (s *stage) database(service string) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.databases[service] == "" {
+		s.databases[service] = s.kind.make(s.t)
+	}
+	return s.databases[service]
+}
+
+// handle returns the broker's handle on the database of a service, which no fault affects.
+func (s *stage) handle(service string) *gorm.DB {
+	address := s.database(service)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.handles[service] == nil {
+		s.handles[service] = open(s.t, s.kind.open(s.t, address))
+	}
+	return s.handles[service]
+}
+
+func open(t testing.TB, dialector gorm.Dialector) *gorm.DB {
+	t.Helper()
+	db, err := gorm.Open(dialector, &gorm.Config{SkipDefaultTransaction: true, Logger: logger.Discard})
+	if err != nil {
+		t.Fatal(fmt.Errorf("open: %w", err))
+	}
+	sqlDB, err := db.DB()
+	if err != nil {
+		t.Fatal(err)
+	}
+	sqlDB.SetMaxOpenConns(20)
+	sqlDB.SetMaxIdleConns(20)
+	t.Cleanup(func() { _ = sqlDB.Close() })
+	return db
+}

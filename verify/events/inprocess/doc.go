@@ -1,0 +1,2 @@
+// Package inprocess holds the tests of package pkg/events/inprocess on SQLite and Postgres.
+package inprocess

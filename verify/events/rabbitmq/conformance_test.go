@@ -1,0 +1,200 @@
+package rabbitmq_test
+
+import (
+	"fmt"
+	"log/slog"
+	"net/url"
+	"sync"
+	"testing"
+	"time"
+
+	amqp "github.com/rabbitmq/amqp091-go"
+	"gorm.io/driver/postgres"
+	"gorm.io/gorm"
+	"gorm.io/gorm/logger"
+
+	"github.com/quadrille-dev/quadrille/pkg/events/eventstest"
+	"github.com/quadrille-dev/quadrille/pkg/events/rabbitmq"
+	"github.com/quadrille-dev/quadrille/pkg/events/transport"
+	"github.com/quadrille-dev/quadrille/verify/testservers"
+)
+
+func TestConformance(t *testing.T) { eventstest.Run(t, world{}) }
+
+// world is RabbitMQ with Postgres, each behind a proxy. Each service connects to the broker as its own user, with the
+// permissions of [rabbitmq.ServicePermissions] and no more.
+type world struct{}
+
+func (world) Stage(t *testing.T) eventstest.Stage {
+	return &stage{t: t, broker: testservers.AMQP(t), databases: map[string]string{}}
+}
+
+// stage is a virtual host, and a database for each service.
+type stage struct {
+	t      *testing.T
+	broker string
+
+	mu        sync.Mutex
+	databases map[string]string
+	operator  *amqp.Connection
+}
+
+func (s *stage) Apply(t testing.TB, topologies ...transport.Topology) {
+	t.Helper()
+	admin := asUser(t, s.broker, rabbitmq.TopologyPermissions(topologies...))
+	if err := rabbitmq.Apply(t.Context(), admin, topologies...); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (s *stage) Process(t testing.TB, service string) eventstest.Process {
+	t.Helper()
+	database, databaseLink := through(t, s.database(service))
+	broker, brokerLink := through(t, asUser(t, s.broker, rabbitmq.ServicePermissions(service)))
+	tr, err := rabbitmq.New(broker, rabbitmq.Config{
+		Name: service, DialTimeout: 2 * time.Second, WriteTimeout: 2 * time.Second, ConfirmTimeout: 5 * time.Second,
+		Logger: slog.New(slog.NewTextHandler(t.Output(), nil)),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = tr.Close() })
+	return eventstest.Process{DB: open(t, database), Transport: tr, Database: databaseLink, Broker: brokerLink}
+}
+
+// asUser returns the address of the broker for a new user with these permissions.
+func asUser(t testing.TB, broker string, may rabbitmq.Permissions) string {
+	t.Helper()
+	return testservers.User(t, broker, may.Configure, may.Write, may.Read)
+}
+
+func (s *stage) Observe(t testing.TB, service string) *gorm.DB {
+	t.Helper()
+	return open(t, s.database(service))
+}
+
+// Refuse binds a full queue that rejects messages.
+func (s *stage) Refuse(t testing.TB, publisher, eventType string) {
+	t.Helper()
+	const name = "full"
+	ch := s.channel(t)
+	defer func() { _ = ch.Close() }()
+	args := amqp.Table{"x-max-length": int32(1), "x-overflow": "reject-publish"}
+	if _, err := ch.QueueDeclare(name, true, false, false, false, args); err != nil {
+		t.Fatal(err)
+	}
+	if err := ch.QueueBind(name, eventType, rabbitmq.ExchangeName(publisher), false, nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := ch.Confirm(false); err != nil {
+		t.Fatal(err)
+	}
+	filling, err := ch.PublishWithDeferredConfirm("", name, false, false, amqp.Publishing{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := filling.WaitContext(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (s *stage) Depth(t testing.TB, q transport.Queue) int {
+	t.Helper()
+	ch := s.channel(t)
+	defer func() { _ = ch.Close() }()
+	depth := countReady(t, ch, rabbitmq.QueueName(q))
+	for _, delay := range q.RetryDelays {
+		depth += countReady(t, ch, rabbitmq.RetryQueueName(q, delay))
+	}
+	return depth
+}
+
+// DeadLetters gets all dead letters and closes the channel, which requeues them.
+func (s *stage) DeadLetters(t testing.TB, q transport.Queue) []eventstest.DeadLetter {
+	t.Helper()
+	ch := s.channel(t)
+	defer func() { _ = ch.Close() }()
+	name := rabbitmq.DeadLetterQueueName(q)
+	if countReady(t, ch, name) == 0 {
+		return nil
+	}
+	var list []eventstest.DeadLetter
+	for {
+		d, ok, err := ch.Get(name, false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !ok {
+			return list
+		}
+		list = append(list, eventstest.DeadLetter{
+			Reason:   transport.Reason(fmt.Sprint(d.Headers["dead-letter-reason"])),
+			Error:    fmt.Sprint(d.Headers["retry-last-error"]),
+			Attempts: number(d.Headers["retry-attempt"]),
+			Body:     d.Body,
+		})
+	}
+}
+
+func (s *stage) database(service string) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.databases[service] == "" {
+		s.databases[service] = testservers.Database(s.t)
+	}
+	return s.databases[service]
+}
+
+// channel opens a channel on the operator's connection.
+func (s *stage) channel(t testing.TB) *amqp.Channel {
+	t.Helper()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.operator == nil {
+		conn, err := amqp.Dial(s.broker)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.operator = conn
+		s.t.Cleanup(func() { _ = conn.Close() })
+	}
+	ch, err := s.operator.Channel()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ch
+}
+
+// number converts an integer of any width.
+func number(v any) int {
+	var n int
+	_, _ = fmt.Sscan(fmt.Sprint(v), &n)
+	return n
+}
+
+// through starts a proxy for the server of an address and returns the address of the proxy.
+func through(t testing.TB, address string) (string, *eventstest.Proxy) {
+	t.Helper()
+	u, err := url.Parse(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	proxy := eventstest.NewProxy(t, u.Host)
+	u.Host = proxy.Addr()
+	return u.String(), proxy
+}
+
+func open(t testing.TB, address string) *gorm.DB {
+	t.Helper()
+	db, err := gorm.Open(postgres.Open(address), &gorm.Config{SkipDefaultTransaction: true, Logger: logger.Discard})
+	if err != nil {
+		t.Fatal(err)
+	}
+	sqlDB, err := db.DB()
+	if err != nil {
+		t.Fatal(err)
+	}
+	sqlDB.SetMaxOpenConns(20)
+	t.Cleanup(func() { _ = sqlDB.Close() })
+	return db
+}

@@ -1,0 +1,2 @@
+// Package rabbitmq holds the tests of package pkg/events/rabbitmq that need a broker.
+package rabbitmq
