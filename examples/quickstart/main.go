@@ -2,51 +2,59 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log"
+	"time"
 
 	"github.com/glebarez/sqlite"
+	"gorm.io/gorm"
+
 	"github.com/quadrille-dev/quadrille/pkg/events"
 	"github.com/quadrille-dev/quadrille/pkg/events/inprocess"
-	"gorm.io/gorm"
 )
 
 type Order struct {
 	ID        uint
-	Item      string
 	Confirmed bool
 }
 
-type OrderPlaced struct{ ID, Item string }
+type OrderPlaced struct{ OrderID uint }
 
 func (OrderPlaced) EventType() string { return "order.placed.v1" }
-func (e OrderPlaced) Subject() string { return e.ID } // events of one order keep their order
+func (e OrderPlaced) Subject() string { return fmt.Sprint(e.OrderID) }
+
+var config = events.Config{
+	Service:     "shop",
+	Events:      []events.Declaration{{ETO: OrderPlaced{}, Publisher: "shop", Mandatory: true}},
+	AutoMigrate: true,
+}
 
 func main() {
 	ctx, stop := context.WithCancel(context.Background())
-	db, err := gorm.Open(sqlite.Open("file:shop.db?_pragma=busy_timeout(5000)&_pragma=journal_mode(wal)&_txlock=immediate"))
-	check(err)
-	broker := inprocess.NewBroker(inprocess.Config{})
-	check(db.AutoMigrate(&Order{}))
-
-	cfg := events.Config{Service: "shop", Events: []events.Declaration{{ETO: OrderPlaced{}, Publisher: "shop", Mandatory: true}}}
-	confirm := events.Handle("confirm-order", func(ctx context.Context, tx *gorm.DB, e events.Received[OrderPlaced]) error {
-		defer stop()
-		fmt.Printf("order %s: confirmed %s\n", e.Event.ID, e.Event.Item)
-		return tx.Model(&Order{}).Where("id = ?", e.Event.ID).Update("confirmed", true).Error
+	confirm := events.Handle("confirm-order", func(_ context.Context, tx *gorm.DB, e events.Received[OrderPlaced]) error {
+		fmt.Println("order", e.Event.OrderID, "is confirmed")
+		stop() // the demonstration is over; Run finishes this handler first
+		return tx.Model(&Order{ID: e.Event.OrderID}).Update("confirmed", true).Error
 	})
-	topology, err := events.NewTopology(cfg, confirm)
-	check(errors.Join(err, events.Migrate(ctx, db), broker.Join(ctx, db, topology)))
-	bus, err := events.New(db, broker.Transport(), cfg, confirm)
-	check(err)
+	db := must(gorm.Open(sqlite.Open("file:shop.db?_pragma=busy_timeout(5000)&_pragma=journal_mode(wal)&_txlock=immediate")))
+	check(db.AutoMigrate(&Order{}))
+	broker := inprocess.NewBroker(inprocess.Config{})
+	check(broker.Join(ctx, db, must(events.NewTopology(config, confirm))))
+	bus := must(events.New(db, broker.Transport(), config, confirm))
+	ended := make(chan error)
+	go func() { ended <- bus.Run(ctx) }()
+	for bus.Ready(ctx) != nil { // until the tables and the queue exist
+		time.Sleep(10 * time.Millisecond)
+	}
 	check(db.Transaction(func(tx *gorm.DB) error {
-		order := Order{Item: "teapot"}
+		order := Order{}
 		check(tx.Create(&order).Error)
-		return events.Publish(ctx, tx, OrderPlaced{fmt.Sprint(order.ID), order.Item})
+		return events.Publish(ctx, tx, OrderPlaced{OrderID: order.ID}) // with the order, or not at all
 	}))
-	check(bus.Run(ctx))
+	check(<-ended)
 }
+
+func must[T any](v T, err error) T { check(err); return v }
 
 func check(err error) {
 	if err != nil {
