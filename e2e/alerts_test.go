@@ -17,26 +17,26 @@ import (
 	amqp "github.com/rabbitmq/amqp091-go"
 )
 
-// Every alert is made to fire by what it is there for, with nothing beside it but what its runbook names, and ends when
-// that is mended as the runbook says. Prometheus belongs to the compose file, so it is only there that this can be told.
+// Each alert fires when its cause occurs, together with no other alerts than its runbook names, and ends when the problem is
+// fixed as the runbook describes. Only compose runs Prometheus.
 //
-// First everything is as it is shipped. Then some alerts get a shorter patience, in a copy of the rules, and the order
-// service a shorter one as well.
-func TestAlerts_FireWhenCausedAndEndWhenMended(t *testing.T) {
+// The first step uses the alert rules as they are. Later steps use a copy with shorter durations.
+func TestAlerts_FireOnCauseAndEndOnFix(t *testing.T) {
+	long(t)
 	if os.Getenv("QUADRILLE_E2E") != "compose" {
-		return
+		t.Skip("only compose runs Prometheus")
 	}
 	o := observe(t)
 	o.awaitCalm(t)
 
-	step := func(what string, f func(t *testing.T)) {
+	step := func(name string, f func(t *testing.T)) {
 		t.Helper()
-		if !t.Run(what, f) {
-			t.FailNow() // what is still broken would be seen in the next one too
+		if !t.Run(name, f) {
+			t.FailNow() // the problem would affect the next step
 		}
 	}
-	step("a service is stopped for a minute", o.stopInventory)
-	o.hurry(t, map[string][2]string{
+	step("service is stopped for a minute", o.stopInventory)
+	o.shortenAlerts(t, map[string][2]string{
 		"OutboxStale":              {"> 30", "> 10"},
 		"DatabaseUnavailable":      {"for: 30s", "for: 10s"},
 		"ConsumerMissing":          {"for: 1m", "for: 20s"},
@@ -44,80 +44,81 @@ func TestAlerts_FireWhenCausedAndEndWhenMended(t *testing.T) {
 		"ReconciliationMismatch":   {"for: 1m", "for: 20s"},
 		"ReconciliationIncomplete": {"for: 5m", "for: 10s"},
 	})
-	step("the card processor is away", o.loseProcessor)
-	step("the broker is stopped", o.stopBroker)
-	step("the database is stopped", o.stopDatabase)
-	step("every panel of the dashboards has shown something", o.drawDashboards)
-	if report, err := shop.ledger(); err != nil {
-		t.Errorf("the ledger is off: %v\n%s", err, report)
+	step("card processor is unavailable", o.stopProcessor)
+	step("broker is stopped", o.stopBroker)
+	step("database is stopped", o.stopDatabase)
+	step("every dashboard panel has data", o.checkDashboards)
+	if report, err := stack.reconcile(); err != nil {
+		t.Errorf("reconciliation failed: %v\n%s", err, report)
 	}
 }
 
-// stopInventory: what fires is exactly what the runbook of ServiceDown names.
+// stopInventory wants exactly the alerts that the runbook of ServiceDown names.
 func (o *observers) stopInventory(t *testing.T) {
 	want := []string{"ServiceDown inventory"}
 	o.expected["ServiceDown"] = true
-	for _, c := range companions(t, "ServiceDown") {
-		if c.after <= time.Minute && (c.of == "any" || c.of == "inventory") {
+	for _, c := range relatedAlerts(t, "ServiceDown") {
+		if c.after <= time.Minute && (c.service == "any" || c.service == "inventory") {
 			want = append(want, c.alert)
 		}
 	}
-	sku := shop.stock(t, "metronome", 1)
+	sku := stack.addProduct(t, "metronome", 1)
 	o.compose(t, "stop", "inventory")
 	minute := time.After(time.Minute)
-	waits := shop.place(t, orderOf(sku, 1))
+	id := stack.place(t, newOrder(sku, 1))
 	o.await(t, "ServiceDown inventory")
-	var seen []string
-	for over := false; !over; {
+	var fired []string
+	for end := false; !end; {
 		select {
 		case <-minute:
-			over = true
+			end = true
 		case <-time.After(200 * time.Millisecond):
 		}
-		seen = append(seen, o.firing(t)...)
+		fired = append(fired, o.firing(t)...)
 	}
-	slices.Sort(seen)
-	if seen = slices.Compact(seen); !slices.Equal(seen, want) {
-		t.Errorf("within the minute %q fired, the runbook says %q", seen, want)
+	slices.Sort(fired)
+	if fired = slices.Compact(fired); !slices.Equal(fired, want) {
+		t.Errorf("%q fired within a minute, the runbook names %q", fired, want)
 	}
 	o.compose(t, "start", "inventory")
-	shop.await(t, waits, "completed")
+	stack.await(t, id, "completed")
 	o.awaitCalm(t)
 }
 
-// loseProcessor has orders wait for their payment, and while they wait, causes what has nothing to do with it.
-func (o *observers) loseProcessor(t *testing.T) {
+// stopProcessor makes orders wait for their payment. During that time it causes the alerts that do not depend on that.
+func (o *observers) stopProcessor(t *testing.T) {
 	for _, name := range []string{"ConsumerLag", "OrdersStalled", "EventsParked", "DeadLetters", "ConsumerMissing", "ReconciliationMismatch", "ReconciliationIncomplete"} {
-		o.cause(t, name)
+		o.expect(t, name)
 	}
-	impatient(t, "ORDER_STALLED_AFTER=10s")
-	sku := shop.stock(t, "tutu", 200)
-	away := shop.misbehave(t, shop.Processor, fault("", "unavailable", "", 0))
+	restartOrder(t, "ORDER_STALLED_AFTER=10s")
+	sku := stack.addProduct(t, "tutu", 200)
+	outage := stack.inject(t, stack.Processor, newFault("", "unavailable", "", 0))
 	waiting := placeAll(t, sku, 160)
 	o.await(t, "OrdersStalled payment")
 	const queue = "payment.payment-charge-requested.q"
 	o.await(t, "ConsumerLag "+queue)
 
-	// The queue takes no more: what payment has to say to it is refused, again and again, which takes two minutes.
+	// The queue is full: the broker rejects events for it until the relay parks them, which takes two minutes.
 	o.compose(t, "exec", "-T", "rabbitmq", "rabbitmqctl", "set_policy", "full", "^"+strings.ReplaceAll(queue, ".", "[.]")+"$",
 		`{"max-length": 10}`, "--apply-to", "queues")
-	waiting = append(waiting, shop.place(t, orderOf(sku, 1)))
-	mend := o.tamper(t, sku)
-	o.killLetter(t)
-	o.leaveQueue(t)
-	mend()
-	o.stopLedger(t)
+	waiting = append(waiting, stack.place(t, newOrder(sku, 1)))
+	restore := o.falsifyStock(t, sku)
+	o.createDeadLetter(t)
+	o.leaveOrphanQueue(t)
+	restore()
+	o.stopReconciliation(t)
 	o.await(t, "EventsParked payment")
 
 	o.compose(t, "exec", "-T", "rabbitmq", "rabbitmqctl", "clear_policy", "full")
-	o.sql(t, "payment", "update outbox set held_until = null, parked_at = null, refusals = 0 where parked_at is not null")
-	away.mend(t)
+	o.sql(t, "payment", "update outbox set blocked_until = null, parked_at = null, rejections = 0 where parked_at is not null")
+	outage.remove(t)
 	for _, id := range waiting {
-		shop.await(t, id, "completed")
+		stack.await(t, id, "completed")
 	}
 	o.awaitCalm(t)
 }
 
+// placeAll places n orders with eight concurrent customers.
 func placeAll(t *testing.T, sku string, n int) []string {
 	t.Helper()
 	ids := make([]string, n)
@@ -125,7 +126,7 @@ func placeAll(t *testing.T, sku string, n int) []string {
 	for i := range 8 {
 		all.Go(func() {
 			for j := i; j < n; j += 8 {
-				ids[j] = shop.place(t, orderOf(sku, 1))
+				ids[j] = stack.place(t, newOrder(sku, 1))
 			}
 		})
 	}
@@ -133,34 +134,34 @@ func placeAll(t *testing.T, sku string, n int) []string {
 	return ids
 }
 
-// killLetter publishes what is no event. It is replayed as its runbook says, which makes it a dead letter again, and then
-// dropped.
-func (o *observers) killLetter(t *testing.T) {
+// createDeadLetter publishes a message that is no event. It replays it as the runbook describes, which makes it a dead letter
+// again, and then drops it.
+func (o *observers) createDeadLetter(t *testing.T) {
 	t.Helper()
 	const queue = "inventory.order-created"
 	onBroker(t, func(ch *amqp.Channel) error {
 		return ch.PublishWithContext(t.Context(), "", queue+".q", true, false, amqp.Publishing{
-			DeliveryMode: amqp.Persistent, Body: []byte("this is no event"),
+			DeliveryMode: amqp.Persistent, Body: []byte("not an event"),
 		})
 	})
 	o.await(t, "DeadLetters "+queue+".dlq")
-	dead := func() string {
-		a := shop.must(t, http.StatusOK, http.MethodGet, shop.Inventory+"/metrics", nil)
-		return regexp.MustCompile(`events_dead_lettered_total{.*reaction="order-created".*reason="undecodable".*`).FindString(string(a.body))
+	deadLettered := func() string {
+		r := stack.must(t, http.StatusOK, http.MethodGet, stack.Inventory+"/metrics", nil)
+		return regexp.MustCompile(`events_dead_lettered_total{.*handler="order-created".*reason="undecodable".*`).FindString(string(r.body))
 	}
-	once := dead()
+	before := deadLettered()
 	o.compose(t, "exec", "-T", "rabbitmq", "rabbitmqctl", "set_parameter", "shovel", "replay", fmt.Sprintf(`{
 		"src-protocol": "amqp091", "src-uri": "amqp://", "src-queue": "%[1]s.dlq", "src-delete-after": "queue-length",
 		"dest-protocol": "amqp091", "dest-uri": "amqp://", "dest-queue": "%[1]s.q", "ack-mode": "on-confirm"}`, queue))
-	shop.eventually(t, "the letter comes back and dies again", func() bool { return dead() != once })
+	stack.eventually(t, "the message is dead-lettered again", func() bool { return deadLettered() != before })
 	o.compose(t, "exec", "-T", "rabbitmq", "rabbitmqctl", "purge_queue", queue+".dlq")
 	o.awaitEnd(t, "DeadLetters "+queue+".dlq")
 }
 
-// leaveQueue declares the queue of a reaction that no service has.
-func (o *observers) leaveQueue(t *testing.T) {
+// leaveOrphanQueue declares the queue of a handler that no service has.
+func (o *observers) leaveOrphanQueue(t *testing.T) {
 	t.Helper()
-	const queue = "shipping.old-reaction.q"
+	const queue = "shipping.old-handler.q"
 	onBroker(t, func(ch *amqp.Channel) error {
 		_, err := ch.QueueDeclare(queue, true, false, false, false, amqp.Table{amqp.QueueTypeArg: amqp.QueueTypeQuorum})
 		return err
@@ -170,83 +171,84 @@ func (o *observers) leaveQueue(t *testing.T) {
 	o.awaitEnd(t, "ConsumerMissing shipping "+queue)
 }
 
-// tamper writes down more than was supplied. What it answers waits until that is known, and undoes it.
-func (o *observers) tamper(t *testing.T, sku string) (mend func()) {
+// falsifyStock adds one to the received quantity of a product. restore waits until the reconciliation finds that, and undoes
+// it.
+func (o *observers) falsifyStock(t *testing.T, sku string) (restore func()) {
 	t.Helper()
-	supply := func(more int) {
+	add := func(more int) {
 		o.sql(t, "inventory", fmt.Sprintf("update products set received = received + %d where sku = '%s'", more, sku))
 	}
-	supply(1)
+	add(1)
 	return func() {
 		t.Helper()
 		o.await(t, "ReconciliationMismatch stock")
-		supply(-1)
+		add(-1)
 		o.awaitEnd(t, "ReconciliationMismatch stock")
 	}
 }
 
-func (o *observers) stopLedger(t *testing.T) {
+func (o *observers) stopReconciliation(t *testing.T) {
 	t.Helper()
-	o.compose(t, "stop", "ledger")
+	o.compose(t, "stop", "reconcile")
 	o.await(t, "ReconciliationIncomplete")
-	o.compose(t, "up", "--detach", "--no-build", "--no-deps", "--wait", "ledger")
+	o.compose(t, "up", "--detach", "--no-build", "--no-deps", "--wait", "reconcile")
 	o.awaitEnd(t, "ReconciliationIncomplete")
 }
 
 func (o *observers) stopBroker(t *testing.T) {
-	o.cause(t, "OutboxStale")
-	sku := shop.stock(t, "baton", 1)
+	o.expect(t, "OutboxStale")
+	sku := stack.addProduct(t, "baton", 1)
 	o.compose(t, "stop", "rabbitmq")
-	waits := shop.place(t, orderOf(sku, 1))
+	id := stack.place(t, newOrder(sku, 1))
 	o.await(t, "OutboxStale order")
 	o.compose(t, "start", "rabbitmq")
-	shop.await(t, waits, "completed")
+	stack.await(t, id, "completed")
 	o.awaitCalm(t)
 }
 
 func (o *observers) stopDatabase(t *testing.T) {
-	o.cause(t, "DatabaseUnavailable")
+	o.expect(t, "DatabaseUnavailable")
 	o.compose(t, "stop", "postgres")
-	for _, service := range []string{"order", "inventory", "payment", "shipping"} {
+	for _, service := range serviceNames {
 		o.await(t, "DatabaseUnavailable "+service)
 	}
 	o.compose(t, "start", "postgres")
-	if err := shop.awaitReady(context.Background()); err != nil {
+	if err := stack.awaitReady(context.Background()); err != nil {
 		t.Error(err)
 	}
 	o.awaitCalm(t)
 }
 
-// drawDashboards: after all this, and a failure that is retried, there is something to see in every panel.
-func (o *observers) drawDashboards(t *testing.T) {
-	sku := shop.stock(t, "mirror", 1)
-	hangs := shop.misbehave(t, shop.Processor, fault("confirm", "pause", "before", 0))
-	retried := shop.place(t, orderOf(sku, 1))
-	shop.eventually(t, "a charge has taken too long", func() bool {
-		return len(o.query(t, `events_retried_total{reaction="payment-charge-requested"} > 0`)) > 0
+// checkDashboards wants data in every panel, after the other steps and a handler that is retried.
+func (o *observers) checkDashboards(t *testing.T) {
+	sku := stack.addProduct(t, "mirror", 1)
+	charge := stack.inject(t, stack.Processor, newFault("confirm", "pause", "before", 0))
+	retried := stack.place(t, newOrder(sku, 1))
+	stack.eventually(t, "a charge is retried", func() bool {
+		return len(o.query(t, `events_retried_total{handler="payment-charge-requested"} > 0`)) > 0
 	})
-	hangs.mend(t)
-	shop.await(t, retried, "completed")
-	// That was the last one. Of what has happened once, a rate knows nothing yet.
-	shop.await(t, shop.place(t, orderOf(sku, 1)), "cancelled")
-	shop.eventually(t, "the cancellation is known", func() bool {
+	charge.remove(t)
+	stack.await(t, retried, "completed")
+	// That was the last unit. A rate needs two cancellations: one before the first sample, and one after it.
+	stack.await(t, stack.place(t, newOrder(sku, 1)), "cancelled")
+	stack.eventually(t, "the metrics have the cancellation", func() bool {
 		return len(o.query(t, `orders_duration_seconds_count{outcome="cancelled"}`)) > 0
 	})
-	shop.await(t, shop.place(t, orderOf(sku, 1)), "cancelled")
+	stack.await(t, stack.place(t, newOrder(sku, 1)), "cancelled")
 
 	panels := o.panels(t)
-	shop.eventually(t, "every panel has something to draw", func() bool {
-		panels = slices.DeleteFunc(panels, func(expr string) bool { return o.drawn(t, expr) })
+	stack.eventually(t, "every panel has data", func() bool {
+		panels = slices.DeleteFunc(panels, func(expr string) bool { return o.hasData(t, expr) })
 		return len(panels) == 0
 	}, func() string { return strings.Join(panels, "\n") })
 }
 
-// panels lists what all panels ask for, with Grafana's variables filled in.
+// panels returns the queries of all panels, with values for Grafana's variables.
 func (o *observers) panels(t *testing.T) (exprs []string) {
 	t.Helper()
 	files, err := filepath.Glob("../deploy/grafana/dashboards/*.json")
 	if err != nil || len(files) == 0 {
-		t.Fatal("no dashboards", err)
+		t.Fatal("there are no dashboards:", err)
 	}
 	fill := strings.NewReplacer("$__rate_interval", "20s", "$__range", "5m", "$service", ".*")
 	for _, file := range files {
@@ -277,10 +279,10 @@ func (o *observers) sql(t *testing.T, service, statement string) {
 	o.compose(t, "exec", "-T", "postgres", "psql", "-v", "ON_ERROR_STOP=1", "-U", "postgres", service, "-c", statement)
 }
 
-// onBroker does something as the user who may declare queues.
+// onBroker opens a channel as the user who may declare queues.
 func onBroker(t *testing.T, do func(ch *amqp.Channel) error) {
 	t.Helper()
-	conn, err := amqp.Dial(shop.Servers.Broker["topology"])
+	conn, err := amqp.Dial(stack.Servers.Broker["topology"])
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,41 +10,49 @@ import (
 	"github.com/google/uuid"
 )
 
-// A customer may change their mind at any moment. In each of these stories that moment is held still, by a switch of a
-// simulator or by a service that is away; both are for every order, so that nothing else may run meanwhile: these tests
-// are not parallel.
+// A customer may cancel an order at any moment. Each test below holds the order at one moment, with a fault of a simulator
+// or by stopping a service. Both act on every order, so that these tests are not parallel.
 
-// wantRequested cancels the order, which is only a request.
+// wantRequested cancels the order, and wants that to be a request without a result so far.
 func wantRequested(t *testing.T, id string) {
 	t.Helper()
-	a := shop.cancel(t, id)
+	r := stack.cancel(t, id)
 	var o orderView
-	a.decode(t, &o)
-	if a.status != http.StatusAccepted || o.State != "cancelling" || o.Reason != "customer" || !strings.Contains(o.Message, "not certain yet") {
-		t.Errorf("asked to cancel: %d %s", a.status, a.body)
+	r.decode(t, &o)
+	if r.status != http.StatusAccepted || o.State != "cancelling" || o.Reason != "customer" || !strings.Contains(o.Message, "not certain yet") {
+		t.Errorf("response to the cancel request: %d %s", r.status, r.body)
 	}
 }
 
-// wantCancelledByCustomer waits for the order's end, and for its stock to be back.
+// wantCancelledByCustomer waits until the order is cancelled and its stock is released.
 func wantCancelledByCustomer(t *testing.T, id, sku string, stock int) (o orderView) {
 	t.Helper()
-	if o = shop.await(t, id, "cancelled"); o.Reason != "customer" {
-		t.Errorf("order %s is cancelled because of %q", id, o.Reason)
+	if o = stack.await(t, id, "cancelled"); o.Reason != "customer" {
+		t.Errorf("order %s is cancelled with the reason %q", id, o.Reason)
 	}
 	assertStock(t, sku, stock)
-	if a := shop.cancel(t, id); a.status != http.StatusOK {
-		t.Errorf("asked again, when it is cancelled: %d %s", a.status, a.body)
+	if r := stack.cancel(t, id); r.status != http.StatusOK {
+		t.Errorf("response to a cancel request for a cancelled order: %d %s", r.status, r.body)
 	}
 	return o
 }
 
-func TestCancelledBeforeTheReservation_LeavesATombstone(t *testing.T) {
-	sku := shop.stock(t, "opera-glass", 3)
-	back := away(t, "inventory")
-	id := shop.place(t, orderOf(sku, 2))
+// wantTooLate wants the cancellation to be rejected with this explanation.
+func wantTooLate(t *testing.T, id, explanation string) {
+	t.Helper()
+	if r := stack.cancel(t, id); r.status != http.StatusConflict || !strings.Contains(string(r.body), explanation) ||
+		!strings.Contains(string(r.body), "too-late-to-cancel") {
+		t.Errorf("response to a cancel request for a parcel that is %s: %d %s", explanation, r.status, r.body)
+	}
+}
+
+func TestCancel_BeforeReservationLeavesTombstone(t *testing.T) {
+	sku := stack.addProduct(t, "opera-glass", 3)
+	restart := kill(t, "inventory")
+	id := stack.place(t, newOrder(sku, 2))
 	wantRequested(t, id)
-	shop.await(t, id, "cancelled")
-	back()
+	stack.await(t, id, "cancelled")
+	restart()
 
 	o := wantCancelledByCustomer(t, id, sku, 3)
 	if !strings.Contains(o.Message, "Nothing was charged") {
@@ -52,252 +60,208 @@ func TestCancelledBeforeTheReservation_LeavesATombstone(t *testing.T) {
 	}
 	assertMoney(t, id, 0, 0)
 	assertParcel(t, id, "")
-	shop.eventually(t, "inventory has heard of it", func() bool {
-		a, err := shop.do(http.MethodGet, shop.Inventory+"/api/v1/reservations/"+id, nil)
-		return err == nil && a.status == http.StatusOK
+	stack.eventually(t, "inventory knows the order", func() bool {
+		r, err := stack.do(http.MethodGet, stack.Inventory+"/api/v1/reservations/"+id, nil)
+		return err == nil && r.status == http.StatusOK
 	})
-	assertBooks(t, id)
+	assertReconciled(t, id)
 	assertTrace(t, id, "cancelled before the reservation")
 }
 
-func TestCancelledBeforeTheCharge_KeepsNothing(t *testing.T) {
-	sku := shop.stock(t, "opera-glass", 3)
-	back := away(t, "payment")
-	id := shop.place(t, orderOf(sku, 2))
-	shop.awaitState(t, id, "reserved")
+func TestCancel_BeforeChargeKeepsNoMoney(t *testing.T) {
+	sku := stack.addProduct(t, "opera-glass", 3)
+	restart := kill(t, "payment")
+	id := stack.place(t, newOrder(sku, 2))
+	stack.awaitState(t, id, "reserved")
 	wantRequested(t, id)
-	back()
+	restart()
 
 	o := wantCancelledByCustomer(t, id, sku, 3)
-	// Which of the events payment hears first is up to the broker: it never charges, or gives the money back.
+	// The broker decides which of the events payment consumes first: payment does not charge, or it refunds.
 	charged := 0
 	if strings.Contains(o.Message, "got your money back") {
 		charged = 1
 	}
 	assertMoney(t, id, charged, 0)
 	assertParcel(t, id, "")
-	assertBooks(t, id)
+	assertReconciled(t, id)
 	assertTrace(t, id, "cancelled before the charge")
 }
 
-func TestCancelledDuringTheCharge_GivesTheMoneyBack(t *testing.T) {
-	sku := shop.stock(t, "opera-glass", 3)
-	held := shop.misbehave(t, shop.Processor, fault("confirm", "pause", "before", 1))
-	id := shop.place(t, orderOf(sku, 2))
-	held.await(t)
+func TestCancel_DuringChargeRefunds(t *testing.T) {
+	sku := stack.addProduct(t, "opera-glass", 3)
+	charge := stack.inject(t, stack.Processor, newFault("confirm", "pause", "before", 1))
+	id := stack.place(t, newOrder(sku, 2))
+	charge.await(t)
 	wantRequested(t, id)
 	wantRequested(t, id)
 	awaitShipment(t, id, "cancelled")
-	held.mend(t)
+	charge.remove(t)
 
 	o := wantCancelledByCustomer(t, id, sku, 3)
-	if o.heard("order.cancel_requested") != 1 || o.heard("order.confirmed") != 0 || !strings.Contains(o.Message, "got your money back") {
+	if o.eventCount("order.cancel_requested") != 1 || o.eventCount("order.confirmed") != 0 || !strings.Contains(o.Message, "got your money back") {
 		t.Errorf("order %+v", o)
 	}
 	assertMoney(t, id, 1, 0)
 	assertParcel(t, id, "")
-	assertBooks(t, id)
+	assertReconciled(t, id)
 	assertTrace(t, id, "cancelled during the charge")
 }
 
-func TestCancelledDuringADeclinedCharge_IsDeclined(t *testing.T) {
-	sku := shop.stock(t, "opera-glass", 3)
-	held := shop.misbehave(t, shop.Processor, fault("confirm", "pause", "before", 1))
-	req := orderOf(sku, 2)
+func TestCancel_DuringDeclinedChargeIsDeclined(t *testing.T) {
+	sku := stack.addProduct(t, "opera-glass", 3)
+	charge := stack.inject(t, stack.Processor, newFault("confirm", "pause", "before", 1))
+	req := newOrder(sku, 2)
 	req.PaymentMethod = declined
-	id := shop.place(t, req)
-	held.await(t)
+	id := stack.place(t, req)
+	charge.await(t)
 	wantRequested(t, id)
 	awaitShipment(t, id, "cancelled")
-	held.mend(t)
+	charge.remove(t)
 
-	if o := shop.await(t, id, "cancelled"); o.Reason != "card_declined" {
+	if o := stack.await(t, id, "cancelled"); o.Reason != "card_declined" {
 		t.Errorf("reason %q", o.Reason)
 	}
 	assertMoney(t, id, 0, 0)
 	assertStock(t, sku, 3)
-	assertBooks(t, id)
+	assertReconciled(t, id)
 	assertTrace(t, id, "cancelled during a declined charge")
 }
 
-func TestCancelledDuringTheBooking_CancelsTheParcel(t *testing.T) {
-	sku := shop.stock(t, "opera-glass", 3)
-	shop.misbehave(t, shop.Carrier, fault("dispatch", "pause", "", 0))
-	held := shop.misbehave(t, shop.Carrier, fault("book", "pause", "before", 1))
-	id := shop.place(t, orderOf(sku, 2))
-	held.await(t)
+func TestCancel_DuringBookingCancelsShipment(t *testing.T) {
+	sku := stack.addProduct(t, "opera-glass", 3)
+	stack.inject(t, stack.Carrier, newFault("dispatch", "pause", "", 0))
+	booking := stack.inject(t, stack.Carrier, newFault("book", "pause", "before", 1))
+	id := stack.place(t, newOrder(sku, 2))
+	booking.await(t)
 	wantRequested(t, id)
 	awaitShipment(t, id, "booking_cancel")
-	held.mend(t)
+	booking.remove(t)
 
 	wantCancelledByCustomer(t, id, sku, 3)
 	assertMoney(t, id, 1, 0)
 	assertParcel(t, id, "cancelled")
-	assertBooks(t, id)
+	assertReconciled(t, id)
 	assertTrace(t, id, "cancelled during the booking")
 }
 
-func TestCancelledOnceBooked_CancelsTheParcelAndGivesTheMoneyBack(t *testing.T) {
-	sku := shop.stock(t, "opera-glass", 3)
-	held := shop.misbehave(t, shop.Carrier, fault("dispatch", "pause", "", 0))
-	id := shop.place(t, orderOf(sku, 2))
-	held.await(t)
-	shop.eventually(t, "the order knows of its parcel", func() bool {
-		o, ok := shop.orderState(t, id)
-		return ok && o.heard("shipment.created") == 1
-	})
+func TestCancel_AfterBookingCancelsAndRefunds(t *testing.T) {
+	sku := stack.addProduct(t, "opera-glass", 3)
+	dispatch := stack.inject(t, stack.Carrier, newFault("dispatch", "pause", "", 0))
+	id := stack.place(t, newOrder(sku, 2))
+	dispatch.await(t)
+	stack.awaitOrder(t, id, "has a shipment", func(o orderView) bool { return o.eventCount("shipment.created") == 1 })
 	wantRequested(t, id)
 
 	wantCancelledByCustomer(t, id, sku, 3)
 	assertMoney(t, id, 1, 0)
 	assertParcel(t, id, "cancelled")
-	assertBooks(t, id)
+	assertReconciled(t, id)
 	assertTrace(t, id, "cancelled once booked")
 }
 
-// The carrier is asked, and its answer is lost, is an error, or takes its time; the parcel is cancelled once.
-func TestCancellationInTrouble_EndsCancelled(t *testing.T) {
-	slow := fault("cancel", "delay", "before", 1)
-	slow.Delay = "1s"
-	for name, rule := range map[string]rule{
-		"its answer is lost":        fault("cancel", "drop", "after", 2),
-		"its connection is dropped": fault("cancel", "drop", "before", 2),
-		"the carrier fails":         fault("cancel", "error500", "", 2),
-		"the carrier is away":       fault("cancel", "unavailable", "", 3),
-		"it is slow":                slow,
-	} {
-		t.Run(name, func(t *testing.T) {
-			sku := shop.stock(t, "opera-glass", 1)
-			held := shop.misbehave(t, shop.Carrier, fault("dispatch", "pause", "", 0))
-			trouble := shop.misbehave(t, shop.Carrier, rule)
-			id := shop.place(t, orderOf(sku, 1))
-			held.await(t)
-			wantRequested(t, id)
-
-			wantCancelledByCustomer(t, id, sku, 1)
-			if trouble.fired(t) == 0 {
-				t.Error("the fault never happened")
-			}
-			assertMoney(t, id, 1, 0)
-			assertParcel(t, id, "cancelled")
-			assertBooks(t, id)
-			assertTrace(t, id, "cancelled once booked")
-		})
-	}
-}
-
-func TestCancelledTooLate_IsRefusedAndDelivered(t *testing.T) {
-	sku := shop.stock(t, "opera-glass", 3)
-	held := shop.misbehave(t, shop.Carrier, fault("deliver", "pause", "", 0))
-	id := shop.place(t, orderOf(sku, 2))
-	o := shop.awaitState(t, id, "shipped")
+func TestCancel_AfterDispatchIsRejected(t *testing.T) {
+	sku := stack.addProduct(t, "opera-glass", 3)
+	delivery := stack.inject(t, stack.Carrier, newFault("deliver", "pause", "", 0))
+	id := stack.place(t, newOrder(sku, 2))
+	o := stack.awaitState(t, id, "shipped")
 	if !strings.Contains(o.Message, "on its way") {
 		t.Errorf("message %q", o.Message)
 	}
 	wantTooLate(t, id, "dispatched")
-	held.mend(t)
-	shop.await(t, id, "completed")
+	delivery.remove(t)
+	stack.await(t, id, "completed")
 	wantTooLate(t, id, "delivered")
 
 	assertMoney(t, id, 1, 2*1999)
 	assertParcel(t, id, "delivered")
 	assertStock(t, sku, 1)
-	assertBooks(t, id)
+	assertReconciled(t, id)
 	assertTrace(t, id, "cancelled too late")
 }
 
-// The parcel has left, and nobody has heard of it yet. The wish is passed on, and the carrier says that it is too late.
-func TestCancelledAfterAHandOverThatNobodyHasHeardOf_IsDelivered(t *testing.T) {
-	sku := shop.stock(t, "opera-glass", 3)
-	delivery := shop.misbehave(t, shop.Carrier, fault("deliver", "pause", "", 0))
-	report := shop.misbehave(t, shop.Carrier, fault("webhook_dispatched", "pause", "before", 0))
-	id := shop.place(t, orderOf(sku, 2))
+// The parcel is dispatched, but the report is still on its way. The cancel request goes to the carrier, which rejects it.
+func TestCancel_AfterUnreportedDispatchIsDelivered(t *testing.T) {
+	sku := stack.addProduct(t, "opera-glass", 3)
+	delivery := stack.inject(t, stack.Carrier, newFault("deliver", "pause", "", 0))
+	report := stack.inject(t, stack.Carrier, newFault("webhook_dispatched", "pause", "before", 0))
+	id := stack.place(t, newOrder(sku, 2))
 	report.await(t)
-	shop.awaitState(t, id, "paid")
+	stack.awaitState(t, id, "paid")
 	wantRequested(t, id)
 
-	o := shop.awaitState(t, id, "shipped")
-	shop.eventually(t, "the refusal is heard", func() bool {
-		o, _ = shop.orderState(t, id)
-		return o.heard("shipment.cancel_refused") == 1
-	})
-	report.mend(t)
-	delivery.mend(t)
-	shop.await(t, id, "completed")
+	stack.awaitState(t, id, "shipped")
+	stack.awaitOrder(t, id, "has the rejection", func(o orderView) bool { return o.eventCount("shipment.cancel_refused") == 1 })
+	report.remove(t)
+	delivery.remove(t)
+	stack.await(t, id, "completed")
 	assertMoney(t, id, 1, 2*1999)
 	assertParcel(t, id, "delivered")
 	assertStock(t, sku, 1)
-	assertBooks(t, id)
-	assertTrace(t, id, "cancelled after the hand-over")
+	assertReconciled(t, id)
+	assertTrace(t, id, "cancelled after the dispatch")
 }
 
-func TestCancelledTwentyTimesAtOnce_IsAskedForOnce(t *testing.T) {
-	sku := shop.stock(t, "opera-glass", 1)
-	shop.misbehave(t, shop.Carrier, fault("dispatch", "pause", "", 0)) // else the parcel might be gone before the wish arrives
-	held := shop.misbehave(t, shop.Processor, fault("confirm", "pause", "before", 1))
-	id := shop.place(t, orderOf(sku, 1))
-	held.await(t)
+func TestCancel_ConcurrentRequestsAreOneRequest(t *testing.T) {
+	sku := stack.addProduct(t, "opera-glass", 1)
+	stack.inject(t, stack.Carrier, newFault("dispatch", "pause", "", 0)) // else the dispatch could come before the request
+	charge := stack.inject(t, stack.Processor, newFault("confirm", "pause", "before", 1))
+	id := stack.place(t, newOrder(sku, 1))
+	charge.await(t)
 
-	// A barrier: all at once, and the charge with them.
+	// A barrier: all requests and the charge at the same time.
 	var start, done sync.WaitGroup
 	start.Add(1)
 	for range 20 {
 		done.Go(func() {
 			start.Wait()
-			a, err := shop.do(http.MethodPost, shop.Order+"/api/v1/orders/"+id+"/cancel", nil)
-			if err != nil || a.status != http.StatusAccepted && a.status != http.StatusOK {
-				t.Errorf("%v: %d %s", err, a.status, a.body)
+			r, err := stack.do(http.MethodPost, stack.Order+"/api/v1/orders/"+id+"/cancel", nil)
+			if err != nil || r.status != http.StatusAccepted && r.status != http.StatusOK {
+				t.Errorf("%v: %d %s", err, r.status, r.body)
 			}
 		})
 	}
-	done.Go(func() { start.Wait(); held.mend(t) })
+	done.Go(func() { start.Wait(); charge.remove(t) })
 	start.Done()
 	done.Wait()
 
-	if o := shop.await(t, id, "cancelled"); o.heard("order.cancel_requested") != 1 {
+	if o := stack.await(t, id, "cancelled"); o.eventCount("order.cancel_requested") != 1 {
 		t.Errorf("order %+v", o)
 	}
 	assertMoney(t, id, 1, 0)
 	assertStock(t, sku, 1)
-	assertBooks(t, id)
-	assertTrace(t, id, "cancelled by twenty at once")
+	assertReconciled(t, id)
+	assertTrace(t, id, "cancelled by twenty requests at once")
 }
 
-func TestCancel_OfAnOrderThatIsNotThere(t *testing.T) {
-	shop.must(t, http.StatusNotFound, http.MethodPost, shop.Order+"/api/v1/orders/"+uuid.NewString()+"/cancel", nil)
+func TestCancel_UnknownOrder(t *testing.T) {
+	t.Parallel()
+	stack.must(t, http.StatusNotFound, http.MethodPost, stack.Order+"/api/v1/orders/"+uuid.NewString()+"/cancel", nil)
 }
 
-func wantTooLate(t *testing.T, id, because string) {
-	t.Helper()
-	if a := shop.cancel(t, id); a.status != http.StatusConflict || !strings.Contains(string(a.body), because) ||
-		!strings.Contains(string(a.body), "too-late-to-cancel") {
-		t.Errorf("asked to cancel when it is %s: %d %s", because, a.status, a.body)
-	}
-}
-
-// awaitShipment blocks until shipping has the order's shipment in the state.
+// awaitShipment blocks until the order's shipment is in the state.
 func awaitShipment(t *testing.T, id, state string) {
 	t.Helper()
-	shop.eventually(t, "the shipment is "+state, func() bool {
-		a, err := shop.do(http.MethodGet, shop.Shipping+"/api/v1/shipments/"+id, nil)
-		return err == nil && strings.Contains(string(a.body), `"state":"`+state+`"`)
+	stack.eventually(t, "the shipment is "+state, func() bool {
+		r, err := stack.do(http.MethodGet, stack.Shipping+"/api/v1/shipments/"+id, nil)
+		return err == nil && strings.Contains(string(r.body), `"state":"`+state+`"`)
 	})
 }
 
-// away ends a service without warning, until back or the end of the test.
-func away(t *testing.T, service string) (back func()) {
+// kill kills a service. restart, which is also called at the end of the test, starts it and waits until it is ready.
+func kill(t *testing.T, service string) (restart func()) {
 	t.Helper()
-	if err := shop.Kill(service); err != nil {
+	if err := stack.Kill(service); err != nil {
 		t.Fatal(err)
 	}
-	back = sync.OnceFunc(func() {
-		if err := shop.Start(service); err != nil {
+	restart = sync.OnceFunc(func() {
+		if err := stack.Start(service); err != nil {
 			t.Error(err)
 		}
-		if err := shop.awaitReady(context.Background()); err != nil {
+		if err := stack.awaitReady(context.Background()); err != nil {
 			t.Error(err)
 		}
 	})
-	t.Cleanup(back)
-	return back
+	t.Cleanup(restart)
+	return restart
 }

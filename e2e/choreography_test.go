@@ -1,8 +1,10 @@
 package e2e
 
 import (
+	"bytes"
 	"context"
 	"flag"
+	"fmt"
 	"net/http"
 	"os"
 	"os/exec"
@@ -19,28 +21,26 @@ import (
 	"github.com/quadrille-dev/quadrille/e2e/internal/otlp"
 )
 
-var update = flag.Bool("update", false, "write the span tree of docs/observability.md anew")
+var update = flag.Bool("update", false, "update the output that README.md and docs/observability.md show")
 
-// An order's spans as text: the test prints them, and docs/observability.md shows them. Its moments are held still, so
-// that the same happens each time; in which order two services hear of something, and which of them is the last that
-// another one waited for, is theirs. It is not parallel.
+// docs/observability.md shows the spans of one order as a tree. A paused dispatch makes the tree the same in each run, but
+// for the order of what two services do at the same time. The test is not parallel, because it injects a fault.
 func TestOneOrderIsOneTrace(t *testing.T) {
-	sku := shop.stock(t, "dance-shoes", 2)
-	held := shop.misbehave(t, shop.Carrier, fault("dispatch", "pause", "", 0))
-	id := shop.place(t, orderOf(sku, 2))
-	held.await(t)
-	shop.eventually(t, "the order knows of its payment and its parcel", func() bool {
-		o, ok := shop.orderState(t, id)
-		return ok && o.State == "paid" && o.heard("shipment.created") == 1
+	sku := stack.addProduct(t, "dance-shoes", 2)
+	dispatch := stack.inject(t, stack.Carrier, newFault("dispatch", "pause", "", 0))
+	id := stack.place(t, newOrder(sku, 2))
+	dispatch.await(t)
+	stack.awaitOrder(t, id, "is paid and has a shipment", func(o orderView) bool {
+		return o.State == "paid" && o.eventCount("shipment.created") == 1
 	})
-	held.mend(t)
-	shop.await(t, id, "completed")
-	assertBooks(t, id)
+	dispatch.remove(t)
+	stack.await(t, id, "completed")
+	assertReconciled(t, id)
 
 	tree := edges.Tree(assertTrace(t, id, "delivered"), spans.Span)
 	t.Log("\n" + tree)
-	if shop.Servers.Broker == nil {
-		return // the document shows RabbitMQ's names
+	if stack.Servers.Broker == nil {
+		return // the document shows the names of RabbitMQ
 	}
 	const document = "../docs/observability.md"
 	text, err := os.ReadFile(document)
@@ -50,22 +50,31 @@ func TestOneOrderIsOneTrace(t *testing.T) {
 	shown := regexp.MustCompile("(?s)(<!-- written by TestOneOrderIsOneTrace -->\n```text\n)(.*?)(```)")
 	found := shown.FindSubmatch(text)
 	if found == nil {
-		t.Fatalf("%s has no place for the tree", document)
+		t.Fatalf("%s has no place for the span tree", document)
 	}
 	if *update {
-		text = shown.ReplaceAll(text, []byte("${1}"+strings.ReplaceAll(tree, "$", "$$")+"${3}"))
-		if err := os.WriteFile(document, text, 0o644); err != nil {
-			t.Fatal(err)
-		}
+		replaceIn(t, document, found[2], []byte(tree))
 		return
 	}
-	if rowsOf(string(found[2])) != rowsOf(tree) {
-		t.Errorf("%s shows another tree; go test -run %s -update . writes it anew", document, t.Name())
+	if sortedRows(string(found[2])) != sortedRows(tree) {
+		t.Errorf("%s shows another tree; go test -run %s -update . updates it", document, t.Name())
 	}
 }
 
-// rowsOf are a tree's lines, sorted and without what they hang on.
-func rowsOf(tree string) string {
+// replaceIn replaces the first occurrence of a text in a file.
+func replaceIn(t *testing.T, path string, old, text []byte) {
+	t.Helper()
+	file, err := os.ReadFile(path)
+	if err == nil {
+		err = os.WriteFile(path, bytes.Replace(file, old, text, 1), 0o644)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// sortedRows returns the lines of a tree, sorted and without their indentation.
+func sortedRows(tree string) string {
 	var rows []string
 	for line := range strings.Lines(tree) {
 		rows = append(rows, strings.Join(strings.Fields(line), " "))
@@ -74,14 +83,14 @@ func rowsOf(tree string) string {
 	return strings.Join(rows, "\n")
 }
 
-// Every queue of the shop is in some story's table, and every story of the table is told by a test.
-func TestTableOfEdges_IsComplete(t *testing.T) {
+// Every queue occurs in a story of the table, and every story is asserted by a test.
+func TestEdgeTable_CoversQueuesAndStories(t *testing.T) {
 	t.Parallel()
-	table, err := edgesOf()
+	table, err := edgeTable()
 	if err != nil {
 		t.Fatal(err)
 	}
-	out, err := exec.CommandContext(t.Context(), shop.Quadrille, "topology", "show").Output()
+	out, err := exec.CommandContext(t.Context(), stack.Quadrille, "topology", "show").Output()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -89,7 +98,7 @@ func TestTableOfEdges_IsComplete(t *testing.T) {
 	for line := range strings.Lines(string(out)) {
 		fields := strings.Fields(line)
 		if queue := fields[len(fields)-1]; queue != "QUEUE" && !slices.Contains(known, queue) {
-			t.Errorf("no story tells of %s", queue)
+			t.Errorf("no story has an edge to %s", queue)
 		}
 	}
 	sources, err := filepath.Glob("*_test.go")
@@ -106,18 +115,18 @@ func TestTableOfEdges_IsComplete(t *testing.T) {
 	}
 	for story := range table {
 		if !strings.Contains(tests.String(), `"`+story+`"`) {
-			t.Errorf("no test tells the story %q", story)
+			t.Errorf("no test asserts the story %q", story)
 		}
 	}
 }
 
-// An attempt that fails at the processor goes to the ladder, and the next one says which it follows.
-func TestRetries_AreLinkedToTheAttemptBefore(t *testing.T) {
-	sku := shop.stock(t, "mask", 1)
-	shop.misbehave(t, shop.Processor, fault("create", "drop", "after", 2))
-	id := shop.place(t, orderOf(sku, 1))
-	shop.await(t, id, "completed")
-	assertBooks(t, id)
+// Each retry has a span link to the failed attempt before it.
+func TestRetry_LinksToPreviousAttempt(t *testing.T) {
+	sku := stack.addProduct(t, "mask", 1)
+	stack.inject(t, stack.Processor, newFault("create", "drop", "after", 2))
+	id := stack.place(t, newOrder(sku, 1))
+	stack.await(t, id, "completed")
+	assertReconciled(t, id)
 
 	attempts := 0
 	for _, s := range assertTrace(t, id, "delivered") {
@@ -137,19 +146,18 @@ func TestRetries_AreLinkedToTheAttemptBefore(t *testing.T) {
 	}
 }
 
-// A message that the broker has twice is one delivery more for everybody, and changes nothing: neither the order nor its
-// trace. It takes a broker.
-func TestMessageTwice_IsTakenOnce(t *testing.T) {
-	if shop.Servers.Broker == nil {
-		return
+// A message that is published twice is delivered twice to each consumer, and changes neither the order nor its trace.
+func TestDuplicateMessage_TakesEffectOnce(t *testing.T) {
+	if stack.Servers.Broker == nil {
+		t.Skip("the embedded stack has no broker to publish to")
 	}
 	t.Parallel()
-	sku := shop.stock(t, "mask", 1)
-	id := shop.place(t, orderOf(sku, 1))
-	shop.await(t, id, "completed")
+	sku := stack.addProduct(t, "mask", 1)
+	id := stack.place(t, newOrder(sku, 1))
+	stack.await(t, id, "completed")
 	publishAgain(t, "order.created.v1", id)
 
-	shop.eventually(t, "everybody has had it twice", func() bool {
+	stack.eventually(t, "each consumer has processed it twice", func() bool {
 		deliveries := map[string]int{}
 		for _, s := range assertTrace(t, id, "delivered") {
 			if strings.HasSuffix(edges.Queue(s), ".order-created.q") {
@@ -166,18 +174,18 @@ func TestMessageTwice_IsTakenOnce(t *testing.T) {
 	}
 	for name, times := range created {
 		if times != 1 {
-			t.Errorf("%s happened %d times", name, times)
+			t.Errorf("%s was created %d times", name, times)
 		}
 	}
 	assertMoney(t, id, 1, 1999)
 	assertStock(t, sku, 0)
-	assertBooks(t, id)
+	assertReconciled(t, id)
 }
 
-// publishAgain sends an event that the order service has published once more, as the service.
+// publishAgain publishes an event of the order service for a second time, with the credentials of the service.
 func publishAgain(t *testing.T, eventType, subject string) {
 	t.Helper()
-	db, err := pgx.Connect(t.Context(), shop.Servers.Database["order"])
+	db, err := pgx.Connect(t.Context(), stack.Servers.Database["order"])
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -187,7 +195,7 @@ func publishAgain(t *testing.T, eventType, subject string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	conn, err := dial(shop.Servers.Broker["order"])
+	conn, err := dial(stack.Servers.Broker["order"])
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -203,40 +211,40 @@ func publishAgain(t *testing.T, eventType, subject string) {
 		ContentType: "application/cloudevents+json", DeliveryMode: amqp.Persistent, MessageId: id, Type: eventType, Body: []byte(body),
 	})
 	if err != nil || !confirm.Wait() {
-		t.Fatal("not confirmed", err)
+		t.Fatal("the broker did not confirm the message:", err)
 	}
 }
 
-// What the catalogue tells is no order's: each change is a trace of its own.
-func TestCatalogue_IsToldToTheOrderService(t *testing.T) {
+// A change of the catalogue belongs to no order: it is a trace of its own.
+func TestCatalogue_ReachesOrderService(t *testing.T) {
 	t.Parallel()
-	sku := shop.stock(t, "programme", 1)
-	url := shop.Inventory + "/api/v1/products/" + sku
-	shop.must(t, http.StatusOK, http.MethodPut, url, map[string]any{"name": "programme", "price": money{2999, "EUR"}})
-	shop.must(t, http.StatusNoContent, http.MethodDelete, url, nil)
+	sku := stack.addProduct(t, "programme", 1)
+	url := stack.Inventory + "/api/v1/products/" + sku
+	stack.must(t, http.StatusOK, http.MethodPut, url, map[string]any{"name": "programme", "price": money{2999, "EUR"}})
+	stack.must(t, http.StatusNoContent, http.MethodDelete, url, nil)
 
-	table, err := edgesOf()
+	table, err := edgeTable()
 	if err != nil {
 		t.Fatal(err)
 	}
-	wrong := ""
-	shop.eventually(t, "the catalogue's traces have come", func() bool {
-		shop.flushSpans(t)
+	mismatch := ""
+	stack.eventually(t, "the traces of the catalogue are complete", func() bool {
+		stack.flushSpans(t)
 		var seen []string
-		wrong = ""
+		mismatch = ""
 		traces := map[string]bool{}
 		for _, s := range spans.With(edges.Subject, sku) {
 			if !traces[s.Trace] {
 				traces[s.Trace] = true
 				r := edges.Read(spans.Trace(s.Trace), spans.Span)
 				seen = append(seen, r.Edges...)
-				wrong += strings.Join(r.Flaws, "\n")
+				mismatch += strings.Join(r.Flaws, "\n")
 			}
 		}
 		if len(traces) != 3 {
-			wrong += "want three traces"
+			mismatch += fmt.Sprintf("%d traces, want 3\n", len(traces))
 		}
-		wrong += table["products"].Diff(seen)
-		return wrong == ""
-	}, func() string { return wrong })
+		mismatch += table["products"].Diff(seen)
+		return mismatch == ""
+	}, func() string { return mismatch })
 }

@@ -12,22 +12,22 @@ import (
 	"time"
 )
 
-// composeShop is what docker compose runs, on the ports of docker-compose.yml unless the environment says otherwise.
-func composeShop(ctx context.Context) (*Shop, func(), error) {
+// composeStack returns the stack that docker compose runs, on the ports of docker-compose.yml or of the environment.
+func composeStack(ctx context.Context) (*Stack, func(), error) {
 	dir, err := os.MkdirTemp("", "quadrille-e2e-")
 	if err != nil {
 		return nil, nil, err
 	}
 	stop := func() { _ = os.RemoveAll(dir) }
-	if err := build(ctx, dir, map[string]string{"quadrille": "cmd/quadrille"}); err != nil {
+	if err := build(ctx, dir, "cmd/quadrille"); err != nil {
 		return nil, stop, err
 	}
-	starved, err := watchMemory()
+	outOfMemory, err := watchMemory()
 	if err != nil {
 		return nil, stop, err
 	}
 	stop = func() {
-		starved()
+		outOfMemory()
 		_ = os.RemoveAll(dir)
 	}
 	url := func(name, def string) string {
@@ -36,7 +36,7 @@ func composeShop(ctx context.Context) (*Shop, func(), error) {
 		}
 		return def
 	}
-	// Everything but the spans' way to this machine is as docker-compose.yml has it.
+	// The services run as docker-compose.yml defines them, but send their spans to this suite.
 	compose := func(env []string, args ...string) ([]byte, error) {
 		args = append(append(composeFiles(), "-f", "testdata/compose.spans.yml"), args...)
 		cmd := exec.Command("docker", append([]string{"compose", "--project-directory", ".."}, args...)...)
@@ -54,11 +54,11 @@ func composeShop(ctx context.Context) (*Shop, func(), error) {
 	stop = func() {
 		cmd := exec.Command("docker", append(append([]string{"compose", "--project-directory", ".."}, composeFiles()...), up...)...)
 		if out, err := cmd.CombinedOutput(); err != nil {
-			fmt.Fprintf(os.Stderr, "e2e: the services still send their spans to a suite that is over: %v\n%s", err, out)
+			fmt.Fprintf(os.Stderr, "e2e: cannot restore the configuration of the services: %v\n%s", err, out)
 		}
 		_ = os.RemoveAll(dir)
 	}
-	s := &Shop{
+	s := &Stack{
 		Order:     url("ORDER_URL", "http://127.0.0.1:8081"),
 		Inventory: url("INVENTORY_URL", "http://127.0.0.1:8082"),
 		Payment:   url("PAYMENT_URL", "http://127.0.0.1:8083"),
@@ -76,11 +76,11 @@ func composeShop(ctx context.Context) (*Shop, func(), error) {
 		ServiceLogs: func() ([]byte, error) {
 			return compose(nil, append([]string{"logs", "--no-color"}, serviceNames...)...)
 		},
-		Starved:   starved,
-		Quadrille: filepath.Join(dir, "quadrille"),
+		OutOfMemory: outOfMemory,
+		Quadrille:   filepath.Join(dir, "quadrille"),
 	}
-	s.Standing = func(t *testing.T) *Standing {
-		do := func(args ...string) func(t *testing.T) {
+	s.OwnStack = func(t *testing.T) *OwnStack {
+		run := func(args ...string) func(t *testing.T) {
 			return func(t *testing.T) {
 				t.Helper()
 				if _, err := compose(nil, args...); err != nil {
@@ -88,20 +88,20 @@ func composeShop(ctx context.Context) (*Shop, func(), error) {
 				}
 			}
 		}
-		standing := &Standing{
-			Shop: s, Broker: container{"rabbitmq", compose}, Database: container{"postgres", compose}, Longest: time.Minute,
-			Open: do(append([]string{"up", "--detach", "--no-build", "--no-deps"}, serviceNames...)...),
-			Shut: do(append([]string{"stop"}, serviceNames...)...),
+		own := &OwnStack{
+			Stack: s, Broker: container{"rabbitmq", compose}, Database: container{"postgres", compose}, OutageDuration: time.Minute,
+			StartServices: run(append([]string{"up", "--detach", "--no-build", "--no-deps"}, serviceNames...)...),
+			StopServices:  run(append([]string{"stop"}, serviceNames...)...),
 		}
-		t.Cleanup(func() { // whatever happened, the others go on
-			standing.Database.Start(t)
-			standing.Broker.Start(t)
-			standing.Open(t)
+		t.Cleanup(func() { // other tests use the same stack
+			own.Database.Start(t)
+			own.Broker.Start(t)
+			own.StartServices(t)
 			if err := s.awaitReady(context.WithoutCancel(t.Context())); err != nil {
 				t.Error(err)
 			}
 		})
-		return standing
+		return own
 	}
 	return s, stop, nil
 }
@@ -128,8 +128,8 @@ func (c container) Start(t testing.TB) {
 	}
 }
 
-// receivingAddress is where to receive spans: on this machine only, or where its containers reach it. That is the address
-// of Docker's bridge, if it is one of this machine, and else the loopback, to which Docker in a virtual machine leads.
+// receivingAddress returns the address at which the suite receives spans. Containers reach it at the address of Docker's
+// bridge, or at the loopback address if Docker runs in a virtual machine.
 func receivingAddress() string {
 	if os.Getenv("QUADRILLE_E2E") == "compose" {
 		bridge, err := exec.Command("docker", "network", "inspect", "bridge", "--format", "{{(index .IPAM.Config 0).Gateway}}").Output()

@@ -1,11 +1,15 @@
-// Package e2e tells the shop's stories from outside: it speaks HTTP only, to services that run as compose runs
-// them, as processes on the test servers, or all in one process. It is all tests. Every request and every answer is held
-// against the OpenAPI document that the service serves (package apicheck). The tests of rights speak to the broker and the
-// databases, as somebody who has got hold of a service's password.
+// Package e2e tests a running stack from outside, over HTTP only. It contains nothing but tests.
 //
-// The suite receives the spans of the services and compares those of each order with testdata/edges.txt: see assertTrace.
+// The environment variable QUADRILLE_E2E selects the stack:
+//   - unset: the suite builds the programs and runs them as processes, on a Postgres and a RabbitMQ of package testservers;
+//   - embedded: it builds quadrille and runs the embedded stack, which is one process;
+//   - compose: it uses the stack that `make up` started. QUADRILLE_TLS=true means that deploy/tls/compose.yml is in use.
 //
-// With QUADRILLE_E2E=compose the suite talks to what `make up` started, with QUADRILLE_E2E=embedded to a shop in one
-// process that it builds and starts. Otherwise it builds the programs, starts them on a Postgres and a RabbitMQ of the
-// test harness, and ends them. QUADRILLE_TLS=on says that compose runs with deploy/tls/compose.yml.
+// Every request and response is checked against the OpenAPI document that the service serves (package apicheck). The tests
+// of permissions connect to the broker and to the databases with the credentials of each service.
+//
+// The suite receives the spans of the services. The trace of each order must have the edges that testdata/edges.txt lists
+// for its story; see assertTrace.
+//
+// With -short, tests that take minutes are skipped; see long.
 package e2e

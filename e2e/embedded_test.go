@@ -15,64 +15,65 @@ import (
 	"time"
 )
 
-// embeddedProcess is quadrille up as a process, on the same ports and in the same folder at every start.
+// embeddedProcess runs quadrille up, at every start on the same ports and in the same folder.
 type embeddedProcess struct {
 	program, dir string
 
 	mu      sync.Mutex
 	running *exec.Cmd
-	ports   []string // flags that name those of the first start
+	ports   []string // flags with the ports of the first start
 }
 
-// embeddedOpening is what quadrille up says once it is open.
-type embeddedOpening struct {
+// embeddedAddresses is what quadrille up prints when it is ready.
+type embeddedAddresses struct {
 	Order, Inventory, Payment, Shipping string
 	Processor, Carrier, Broker, Token   string
 	Addresses                           map[string]string
 }
 
-// start runs the program and returns once the shop is open.
-func (p *embeddedProcess) start(args []string, settings ...string) (o embeddedOpening, err error) {
+// start starts the program and blocks until it is ready.
+func (p *embeddedProcess) start(args []string, settings ...string) (a embeddedAddresses, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	log, err := os.OpenFile(filepath.Join(p.dir, "quadrille.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 	if err != nil {
-		return o, err
+		return a, err
 	}
 	defer log.Close()
 	args = append([]string{"up", "--json", "--free-ports", "--data", filepath.Join(p.dir, "data")}, args...)
 	cmd := exec.Command(p.program, append(args, p.ports...)...)
 	cmd.Env = append(append(os.Environ(),
-		"RETRY_DELAYS="+delays, "CARRIER_DISPATCH_DELAY=50ms", "CARRIER_DELIVERY_DELAY=50ms", "OPS_TOKEN=e2e-token",
-		"LOG_LEVEL=info", "LOG_FORMAT=json"), append(exporting(), settings...)...)
+		"RETRY_DELAYS="+retryDelays, "EVENTS_LEASE_TTL="+leaseTTL, "CARRIER_DISPATCH_DELAY=50ms", "CARRIER_DELIVERY_DELAY=50ms", "OPS_TOKEN=e2e-token",
+		"LOG_LEVEL=info", "LOG_FORMAT=json"), append(spanSettings(), settings...)...)
 	cmd.Stderr = log
 	out, err := cmd.StdoutPipe()
 	if err != nil {
-		return o, err
+		return a, err
 	}
 	if err := cmd.Start(); err != nil {
-		return o, err
+		return a, err
 	}
-	hangs := time.AfterFunc(patience, func() { _ = cmd.Process.Kill() })
+	timeout := time.AfterFunc(waitLimit, func() { _ = cmd.Process.Kill() })
 	line, err := bufio.NewReader(out).ReadBytes('\n')
-	hangs.Stop()
+	timeout.Stop()
 	if err == nil {
-		err = json.Unmarshal(line, &o)
+		err = json.Unmarshal(line, &a)
 	}
 	if err != nil {
 		err = errors.Join(err, cmd.Process.Kill(), cmd.Wait())
-		return o, fmt.Errorf("quadrille up did not open: %w (log: %s)", err, log.Name())
+		return a, fmt.Errorf("quadrille up is not ready: %w (log: %s)", err, log.Name())
 	}
 	p.running = cmd
 	if p.ports == nil {
-		for flag, address := range o.Addresses {
+		for flag, address := range a.Addresses {
 			p.ports = append(p.ports, "--"+flag, address)
 		}
 	}
-	return o, nil
+	return a, nil
 }
 
-func (p *embeddedProcess) end(signal os.Signal) error {
+// stop sends the signal and waits until the program ends.
+func (p *embeddedProcess) stop(signal os.Signal) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.running == nil {
@@ -89,31 +90,31 @@ func (p *embeddedProcess) end(signal os.Signal) error {
 	return err
 }
 
-// embeddedShop is all in one process, so that whoever is killed, everybody is. If it was a service, the others come
-// back at once; it stays away until it is started.
-func embeddedShop(ctx context.Context) (_ *Shop, stop func(), err error) {
+// embeddedStack starts a stack in one process. Kill kills the process, and so all services. If one service is to be killed,
+// the process starts again without it.
+func embeddedStack(ctx context.Context) (_ *Stack, stop func(), err error) {
 	dir, err := os.MkdirTemp("", "quadrille-e2e-")
 	if err != nil {
 		return nil, nil, err
 	}
 	p := &embeddedProcess{program: filepath.Join(dir, "quadrille"), dir: dir}
 	stop = func() {
-		if err := p.end(syscall.SIGTERM); err != nil {
+		if err := p.stop(syscall.SIGTERM); err != nil {
 			fmt.Fprintf(os.Stderr, "e2e: quadrille up did not stop cleanly: %v; its log is in %s\n", err, dir)
 		}
 	}
-	if err := build(ctx, dir, map[string]string{"quadrille": "cmd/quadrille"}); err != nil {
+	if err := build(ctx, dir, "cmd/quadrille"); err != nil {
 		return nil, stop, err
 	}
-	o, err := p.start(nil)
+	a, err := p.start(nil)
 	if err != nil {
 		return nil, stop, err
 	}
-	return &Shop{
-		Order: o.Order, Inventory: o.Inventory, Payment: o.Payment, Shipping: o.Shipping,
-		Processor: o.Processor, Carrier: o.Carrier, Broker: o.Broker, Token: o.Token, RetryLadder: delays,
+	return &Stack{
+		Order: a.Order, Inventory: a.Inventory, Payment: a.Payment, Shipping: a.Shipping,
+		Processor: a.Processor, Carrier: a.Carrier, Broker: a.Broker, Token: a.Token, RetryDelays: retryDelays,
 		Kill: func(name string) error {
-			err := p.end(syscall.SIGKILL)
+			err := p.stop(syscall.SIGKILL)
 			if slices.Contains(serviceNames, name) {
 				_, startErr := p.start([]string{"--without", name})
 				err = errors.Join(err, startErr)
@@ -121,12 +122,12 @@ func embeddedShop(ctx context.Context) (_ *Shop, stop func(), err error) {
 			return err
 		},
 		Start: func(string) error {
-			err := p.end(syscall.SIGTERM)
+			err := p.stop(syscall.SIGTERM)
 			_, startErr := p.start(nil)
 			return errors.Join(err, startErr)
 		},
 		Restart: func(_ string, settings ...string) error {
-			err := p.end(syscall.SIGTERM)
+			err := p.stop(syscall.SIGTERM)
 			_, startErr := p.start(nil, settings...)
 			return errors.Join(err, startErr)
 		},

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// rule is a switch of a simulator.
-type rule struct {
+// fault is a fault of a simulator.
+type fault struct {
 	Match struct {
 		Operation string `json:"operation,omitempty"`
 	} `json:"match"`
@@ -19,153 +19,187 @@ type rule struct {
 	Fired  int    `json:"fired,omitempty"`
 }
 
-func fault(operation, action, when string, times int) rule {
-	r := rule{Action: action, When: when, Times: times}
-	r.Match.Operation = operation
-	return r
+func newFault(operation, action, when string, times int) fault {
+	f := fault{Action: action, When: when, Times: times}
+	f.Match.Operation = operation
+	return f
 }
 
-// trouble is a fault that is switched on.
-type trouble struct {
-	shop     *Shop
-	switches string
-	id       string
+func newDelay(operation, delay string, times int) fault {
+	f := newFault(operation, "delay", "before", times)
+	f.Delay = delay
+	return f
 }
 
-// misbehave switches a fault on at a simulator, until mend or the end of the test.
-func (s *Shop) misbehave(t *testing.T, simulator string, r rule) trouble {
+// activeFault is a fault that a simulator has.
+type activeFault struct {
+	stack  *Stack
+	faults string // URL of the simulator's faults
+	id     string
+}
+
+// inject adds a fault to a simulator, until remove or the end of the test. A fault acts on every order, so that no other
+// test may run at the same time: tests that inject faults are not parallel.
+func (s *Stack) inject(t *testing.T, simulator string, f fault) activeFault {
 	t.Helper()
-	tr := trouble{shop: s, switches: simulator + "/ops/faults"}
-	s.must(t, http.StatusCreated, http.MethodPost, tr.switches, r).decode(t, &r)
-	tr.id = r.ID
-	t.Cleanup(func() { tr.mend(t) })
-	return tr
+	active := activeFault{stack: s, faults: simulator + "/ops/faults"}
+	s.must(t, http.StatusCreated, http.MethodPost, active.faults, f).decode(t, &f)
+	active.id = f.ID
+	t.Cleanup(func() { active.remove(t) })
+	return active
 }
 
-func (tr trouble) mend(t *testing.T) {
+func (f activeFault) remove(t *testing.T) {
 	t.Helper()
-	if _, err := tr.shop.do(http.MethodDelete, tr.switches+"/"+tr.id, nil); err != nil {
+	if _, err := f.stack.do(http.MethodDelete, f.faults+"/"+f.id, nil); err != nil {
 		t.Error(err)
 	}
 }
 
-// await blocks until the fault has happened.
-func (tr trouble) await(t *testing.T) {
+// await blocks until the fault has acted.
+func (f activeFault) await(t *testing.T) {
 	t.Helper()
-	tr.shop.eventually(t, "the fault happens", func() bool { return tr.fired(t) > 0 })
+	f.stack.eventually(t, "the fault acts", func() bool { return f.fired(t) > 0 })
 }
 
-// fired says how often the fault has happened.
-func (tr trouble) fired(t *testing.T) int {
+// fired returns how often the fault has acted.
+func (f activeFault) fired(t *testing.T) int {
 	t.Helper()
 	var all struct {
-		Rules []rule `json:"faults"`
+		Faults []fault `json:"faults"`
 	}
-	tr.shop.must(t, http.StatusOK, http.MethodGet, tr.switches, nil).decode(t, &all)
-	for _, r := range all.Rules {
-		if r.ID == tr.id {
-			return r.Fired
+	f.stack.must(t, http.StatusOK, http.MethodGet, f.faults, nil).decode(t, &all)
+	for _, known := range all.Faults {
+		if known.ID == f.id {
+			return known.Fired
 		}
 	}
 	return 0
 }
 
-// Whatever the processor or the carrier does wrong once, the order is completed, paid once and delivered once. The
-// faults are for every order, so nothing else may run meanwhile: these tests are not parallel.
-func TestMisbehavingOutsideWorld_PaysAndDeliversOnce(t *testing.T) {
-	slow := fault("confirm", "delay", "before", 1)
-	slow.Delay = "1s"
+func TestFault_OrderIsPaidAndDeliveredOnce(t *testing.T) {
 	for name, c := range map[string]struct {
 		simulator string
-		rule      rule
+		fault     fault
 	}{
-		"the intent's answer is lost":           {shop.Processor, fault("create", "drop", "after", 1)},
-		"the charge lands, its answer is lost":  {shop.Processor, fault("confirm", "drop", "after", 1)},
-		"the charge's connection is dropped":    {shop.Processor, fault("confirm", "drop", "before", 2)},
-		"the charge is slow":                    {shop.Processor, slow},
-		"the charge fails, 500 saved":           {shop.Processor, fault("confirm", "error500", "", 1)},
-		"the charge lands, 500 saved":           {shop.Processor, fault("confirm", "error500_after", "", 1)},
-		"the intent fails, 500 saved":           {shop.Processor, fault("create", "error500", "", 1)},
-		"the processor is unavailable":          {shop.Processor, fault("", "unavailable", "", 3)},
-		"the booking's answer is lost":          {shop.Carrier, fault("book", "drop", "after", 1)},
-		"the carrier is unavailable":            {shop.Carrier, fault("book", "unavailable", "", 3)},
-		"the hand-over is reported twice":       {shop.Carrier, fault("webhook_dispatched", "drop", "after", 1)},
-		"the delivery is reported at the third": {shop.Carrier, fault("webhook_delivered", "drop", "before", 2)},
+		"response to the intent is lost":            {stack.Processor, newFault("create", "drop", "after", 1)},
+		"response to the charge is lost":            {stack.Processor, newFault("confirm", "drop", "after", 1)},
+		"request to charge is lost":                 {stack.Processor, newFault("confirm", "drop", "before", 2)},
+		"charge is slow":                            {stack.Processor, newDelay("confirm", "1s", 1)},
+		"charge fails with status 500":              {stack.Processor, newFault("confirm", "error500", "", 1)},
+		"charge succeeds with status 500":           {stack.Processor, newFault("confirm", "error500_after", "", 1)},
+		"intent fails with status 500":              {stack.Processor, newFault("create", "error500", "", 1)},
+		"processor is unavailable":                  {stack.Processor, newFault("", "unavailable", "", 3)},
+		"response to the booking is lost":           {stack.Carrier, newFault("book", "drop", "after", 1)},
+		"carrier is unavailable":                    {stack.Carrier, newFault("book", "unavailable", "", 3)},
+		"dispatch is reported twice":                {stack.Carrier, newFault("webhook_dispatched", "drop", "after", 1)},
+		"delivery is reported at the third attempt": {stack.Carrier, newFault("webhook_delivered", "drop", "before", 2)},
 	} {
 		t.Run(name, func(t *testing.T) {
-			sku := shop.stock(t, "mask", 1)
-			trouble := shop.misbehave(t, c.simulator, c.rule)
-			id := shop.place(t, orderOf(sku, 1))
-			shop.await(t, id, "completed")
-			if trouble.fired(t) == 0 {
-				t.Error("the fault never happened")
-			}
+			sku := stack.addProduct(t, "mask", 1)
+			injected := stack.inject(t, c.simulator, c.fault)
+			id := stack.place(t, newOrder(sku, 1))
+			stack.await(t, id, "completed")
+			wantFired(t, injected)
 			assertMoney(t, id, 1, 1999)
 			assertParcel(t, id, "delivered")
-			assertBooks(t, id)
+			assertReconciled(t, id)
 			assertTrace(t, id, "delivered")
 		})
 	}
 }
 
-// A refund is owed: whatever goes wrong with it, it is tried until it has landed, and made once.
-func TestRefundInTrouble_LandsOnce(t *testing.T) {
-	slow := fault("refund", "delay", "before", 1)
-	slow.Delay = "1s"
-	for name, rule := range map[string]rule{
-		"its answer is lost":          fault("refund", "drop", "after", 2),
-		"its connection is dropped":   fault("refund", "drop", "before", 2),
-		"it fails, 500 saved":         fault("refund", "error500", "", 1),
-		"it lands, 500 saved":         fault("refund", "error500_after", "", 1),
-		"the processor is away":       fault("refund", "unavailable", "", 3),
-		"it is slow":                  slow,
-		"what was captured is hidden": fault("retrieve", "unavailable", "", 3),
+// A refund is retried until it succeeds, and made once.
+func TestFault_RefundIsMadeOnce(t *testing.T) {
+	for name, f := range map[string]fault{
+		"response is lost":                 newFault("refund", "drop", "after", 2),
+		"request is lost":                  newFault("refund", "drop", "before", 2),
+		"refund fails with status 500":     newFault("refund", "error500", "", 1),
+		"refund succeeds with status 500":  newFault("refund", "error500_after", "", 1),
+		"processor is unavailable":         newFault("refund", "unavailable", "", 3),
+		"refund is slow":                   newDelay("refund", "1s", 1),
+		"charge cannot be read beforehand": newFault("retrieve", "unavailable", "", 3),
 	} {
 		t.Run(name, func(t *testing.T) {
-			sku := shop.stock(t, "ticket", 1)
-			trouble := shop.misbehave(t, shop.Processor, rule)
-			req := orderOf(sku, 1)
-			req.ShippingAddress.Country = "AQ" // nothing is delivered there
-			id := shop.place(t, req)
-			shop.await(t, id, "cancelled")
-			if trouble.fired(t) == 0 {
-				t.Error("the fault never happened")
-			}
+			sku := stack.addProduct(t, "ticket", 1)
+			injected := stack.inject(t, stack.Processor, f)
+			req := newOrder(sku, 1)
+			req.ShippingAddress.Country = "AQ" // the carrier does not deliver there
+			id := stack.place(t, req)
+			stack.await(t, id, "cancelled")
+			wantFired(t, injected)
 			assertMoney(t, id, 1, 0)
 			assertStock(t, sku, 1)
-			assertBooks(t, id)
+			assertReconciled(t, id)
 			assertTrace(t, id, "undeliverable")
 		})
 	}
 }
 
-// An outage spends no attempts: the order waits, for more refusals than a ladder has rungs, and goes on when it is over.
-func TestOutsideWorldAway_IsWaitedFor(t *testing.T) {
-	for name, c := range map[string]struct {
-		simulator, waits string
-		rule             rule
-		refusals         int           // to wait for; what cannot connect is not counted,
-		lasts            time.Duration // but outlasts the ladder that processes are tested with
-	}{
-		"processor refuses connections": {shop.Processor, "reserved", fault("", "down", "", 0), 0, 12 * time.Second},
-		"processor answers 503":         {shop.Processor, "reserved", fault("", "unavailable", "", 0), 8, 0},
-		"charge hangs":                  {shop.Processor, "reserved", fault("confirm", "pause", "before", 0), 1, 0},
-		"carrier refuses connections":   {shop.Carrier, "paid", fault("", "down", "", 0), 0, 12 * time.Second},
-		"carrier answers 503":           {shop.Carrier, "paid", fault("", "unavailable", "", 0), 8, 0},
+// The carrier's response to a cancellation is lost, an error, or late. The shipment is cancelled once.
+func TestFault_CancellationIsMadeOnce(t *testing.T) {
+	for name, f := range map[string]fault{
+		"response is lost":       newFault("cancel", "drop", "after", 2),
+		"request is lost":        newFault("cancel", "drop", "before", 2),
+		"status is 500":          newFault("cancel", "error500", "", 2),
+		"carrier is unavailable": newFault("cancel", "unavailable", "", 3),
+		"response is slow":       newDelay("cancel", "1s", 1),
 	} {
 		t.Run(name, func(t *testing.T) {
-			sku := shop.stock(t, "rose", 1)
-			trouble := shop.misbehave(t, c.simulator, c.rule)
-			id, began := shop.place(t, orderOf(sku, 1)), time.Now()
-			shop.eventually(t, "the order waits as "+c.waits, func() bool {
-				o, ok := shop.orderState(t, id)
-				return ok && o.State == c.waits && trouble.fired(t) >= c.refusals && time.Since(began) >= c.lasts
+			sku := stack.addProduct(t, "opera-glass", 1)
+			dispatch := stack.inject(t, stack.Carrier, newFault("dispatch", "pause", "", 0))
+			injected := stack.inject(t, stack.Carrier, f)
+			id := stack.place(t, newOrder(sku, 1))
+			dispatch.await(t)
+			wantRequested(t, id)
+
+			wantCancelledByCustomer(t, id, sku, 1)
+			wantFired(t, injected)
+			assertMoney(t, id, 1, 0)
+			assertParcel(t, id, "cancelled")
+			assertReconciled(t, id)
+			assertTrace(t, id, "cancelled once booked")
+		})
+	}
+}
+
+func wantFired(t *testing.T, f activeFault) {
+	t.Helper()
+	if f.fired(t) == 0 {
+		t.Error("the fault has not acted")
+	}
+}
+
+// An outage uses up no attempts: the order waits for longer than all retry delays, and proceeds afterwards.
+func TestOutage_OrderWaitsAndCompletes(t *testing.T) {
+	for name, c := range map[string]struct {
+		simulator, waits string
+		fault            fault
+		rejections       int           // to wait for: more than there are retry delays
+		duration         time.Duration // of an outage whose rejections are not counted: longer than all retry delays of processes
+	}{
+		"processor refuses connections": {stack.Processor, "reserved", newFault("", "down", "", 0), 0, 12 * time.Second},
+		"processor returns 503":         {stack.Processor, "reserved", newFault("", "unavailable", "", 0), 8, 0},
+		"charge has no response":        {stack.Processor, "reserved", newFault("confirm", "pause", "before", 0), 1, 0},
+		"carrier refuses connections":   {stack.Carrier, "paid", newFault("", "down", "", 0), 0, 12 * time.Second},
+		"carrier returns 503":           {stack.Carrier, "paid", newFault("", "unavailable", "", 0), 8, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if c.rejections != 1 {
+				long(t)
+			}
+			sku := stack.addProduct(t, "rose", 1)
+			outage := stack.inject(t, c.simulator, c.fault)
+			id, began := stack.place(t, newOrder(sku, 1)), time.Now()
+			stack.eventually(t, "the order waits as "+c.waits, func() bool {
+				o, ok := stack.orderState(t, id)
+				return ok && o.State == c.waits && outage.fired(t) >= c.rejections && time.Since(began) >= c.duration
 			})
-			trouble.mend(t)
-			shop.await(t, id, "completed")
+			outage.remove(t)
+			stack.await(t, id, "completed")
 			assertMoney(t, id, 1, 1999)
 			assertParcel(t, id, "delivered")
-			assertBooks(t, id)
+			assertReconciled(t, id)
 			assertTrace(t, id, "delivered")
 		})
 	}

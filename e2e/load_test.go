@@ -7,21 +7,21 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
-	"strings"
 	"testing"
 )
 
-// load is quadrille load as users run it, against the shop.
-func (s *Shop) load(t *testing.T, args ...string) *exec.Cmd {
-	cmd := exec.CommandContext(t.Context(), s.Quadrille, append([]string{"load", "--wait", patience.String()}, args...)...)
+// load returns quadrille load against the stack.
+func (s *Stack) load(t *testing.T, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(t.Context(), s.Quadrille, append([]string{"load", "--wait", waitLimit.String()}, args...)...)
 	cmd.Env = append(os.Environ(),
 		"ORDER_URL="+s.Order, "INVENTORY_URL="+s.Inventory, "PAYMENT_URL="+s.Payment, "SHIPPING_URL="+s.Shipping,
-		"PROCESSOR_OPS_URL="+s.Processor, "CARRIER_OPS_URL="+s.Carrier, "OPS_TOKEN="+s.Token, "RETRY_DELAYS="+s.RetryLadder)
+		"PROCESSOR_OPS_URL="+s.Processor, "CARRIER_OPS_URL="+s.Carrier, "OPS_TOKEN="+s.Token, "RETRY_DELAYS="+s.RetryDelays)
 	return cmd
 }
 
-func TestLoad_EveryStoryEndsAsItShouldAndTheBooksAreClean(t *testing.T) {
-	cmd := shop.load(t, "--rate", "20", "--for", "5s", "--json",
+func TestLoad_EveryStoryEndsAsExpected(t *testing.T) {
+	long(t)
+	cmd := stack.load(t, "--rate", "20", "--for", "5s", "--json",
 		"--mix", "happy=60,declined=10,out_of_stock=10,undeliverable=10,cancelled=10")
 	var errOut bytes.Buffer
 	cmd.Stderr = &errOut
@@ -40,7 +40,7 @@ func TestLoad_EveryStoryEndsAsItShouldAndTheBooksAreClean(t *testing.T) {
 			Accepted, Ended latency
 			Outcomes        map[string]int
 		}
-		Ledger struct {
+		Reconciliation struct {
 			Clean   bool
 			Checked struct{ Orders map[string]int }
 		}
@@ -49,50 +49,48 @@ func TestLoad_EveryStoryEndsAsItShouldAndTheBooksAreClean(t *testing.T) {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	if got.Status != 0 || got.Offered.Orders != 100 || got.Accepted.Orders != 100 || got.Ended.Orders != 100 || got.Dropped+len(got.Wrong) > 0 {
-		t.Errorf("not everybody came to their end\n%s", out)
+		t.Errorf("not all 100 orders ended as expected\n%s", out)
 	}
-	if n := got.Ledger.Checked.Orders; !got.Ledger.Clean || n["completed"]+n["cancelled"] != 100 {
-		t.Errorf("the ledger has something else\n%s", out)
+	if n := got.Reconciliation.Checked.Orders; !got.Reconciliation.Clean || n["completed"]+n["cancelled"] != 100 {
+		t.Errorf("the reconciliation is not clean or has other orders\n%s", out)
 	}
 	orders := map[string]int{"happy": 60, "declined": 10, "out-of-stock": 10, "undeliverable": 10, "cancelled": 10}
 	for _, s := range got.Stories {
 		if s.Orders != orders[s.Story] || s.Accepted.Count != s.Orders || s.Ended.Count != s.Orders {
-			t.Errorf("%s: %+v", s.Story, s)
+			t.Errorf("story %s: %+v, want %d orders", s.Story, s, orders[s.Story])
 		}
 		delete(orders, s.Story)
 	}
 	if len(orders) > 0 {
-		t.Errorf("nothing is told of %v\n%s", orders, out)
+		t.Errorf("the stories %v are missing\n%s", orders, out)
 	}
 }
 
-// Whoever sends the customers may be killed; the shop does not mind.
-func TestLoad_KilledHalfWayLeavesTheShopInOrder(t *testing.T) {
-	before := shop.newest(t, 1)
-	cmd := shop.load(t, "--rate", "20", "--for", "10m")
+// The load generator is killed. The stack completes its orders.
+func TestLoad_KilledGeneratorLeavesNoFindings(t *testing.T) {
+	long(t)
+	before := stack.newestOrders(t, 1)
+	cmd := stack.load(t, "--rate", "20", "--for", "10m")
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	shop.eventually(t, "customers come", func() bool {
-		now := shop.newest(t, 31)
+	stack.eventually(t, "31 orders are placed", func() bool {
+		now := stack.newestOrders(t, 31)
 		return len(now) == 31 && (len(before) == 0 || now[30] > before[0]) // ids grow with time
 	})
 	if err := cmd.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
 	_ = cmd.Wait() // killed
-	if !strings.Contains(out.String(), "The shelf is being filled.") {
-		t.Errorf("it said %s", &out)
-	}
-	if report, err := shop.ledger(); err != nil {
-		t.Errorf("the ledger is off: %v\n%s", err, report)
+	if report, err := stack.reconcile(); err != nil {
+		t.Errorf("reconciliation failed: %v\n%s\noutput of quadrille load:\n%s", err, report, &out)
 	}
 }
 
-// newest are the ids of so many orders.
-func (s *Shop) newest(t *testing.T, n int) (ids []string) {
+// newestOrders returns the ids of the n newest orders.
+func (s *Stack) newestOrders(t *testing.T, n int) (ids []string) {
 	t.Helper()
 	var list struct{ Items []struct{ ID string } }
 	s.must(t, http.StatusOK, http.MethodGet, fmt.Sprintf("%s/api/v1/orders?limit=%d", s.Order, n), nil).decode(t, &list)

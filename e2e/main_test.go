@@ -2,76 +2,109 @@ package e2e
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 )
 
-// shop is the running shop that all tests share. Each test uses products and customers of its own.
-var shop *Shop
+// stack is the running stack that all tests share. Each test uses products and customers of its own.
+var stack *Stack
+
+// long skips the test in short mode. It is for tests that take a minute or more, or that repeat a shorter one at scale.
+func long(t *testing.T) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("takes long: make test-all runs it")
+	}
+}
 
 func TestMain(m *testing.M) { os.Exit(run(m)) }
 
+// run returns the exit status of the suite.
 func run(m *testing.M) (code int) {
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
-	defer cancel()
-	start := startProcesses
-	switch os.Getenv("QUADRILLE_E2E") {
-	case "compose":
-		start = composeShop
-	case "embedded":
-		start = embeddedShop
-	}
-	endReceiving, err := receiveSpans()
+	stop, err := startStack()
+	defer func() {
+		stop()
+		if code == 0 && stack.Logs != "" {
+			_ = os.RemoveAll(stack.Logs) // needed only to analyze a failure
+		}
+	}()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "e2e:", err)
 		return 1
 	}
-	defer endReceiving()
-	s, stop, err := start(ctx)
-	defer func() {
-		if stop != nil {
-			stop()
+	if code = m.Run(); code == 0 {
+		err = stack.checkAtEnd()
+	} else {
+		err = stack.contracts.err() // the tests have reported everything else
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "e2e:", err)
+		return 1
+	}
+	return code
+}
+
+// startStack sets stack to a stack whose services are ready. It must be stopped also if there is an error.
+func startStack() (stop func(), err error) {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
+	defer cancel()
+	start := processStack
+	switch mode := os.Getenv("QUADRILLE_E2E"); mode {
+	case "":
+	case "compose":
+		start = composeStack
+	case "embedded":
+		start = embeddedStack
+	default:
+		return func() {}, fmt.Errorf("QUADRILLE_E2E is %q: use compose, embedded, or leave it unset", mode)
+	}
+	if v := os.Getenv("QUADRILLE_TLS"); v != "" {
+		if _, err := strconv.ParseBool(v); err != nil {
+			return func() {}, fmt.Errorf("QUADRILLE_TLS is %q: use true or false", v)
 		}
-		if code == 0 && s.Logs != "" {
-			_ = os.RemoveAll(s.Logs) // of interest only if something went wrong
+	}
+	stopReceiving, err := receiveSpans()
+	if err != nil {
+		return func() {}, err
+	}
+	s, stopStack, err := start(ctx)
+	stop = func() {
+		if stopStack != nil {
+			stopStack()
 		}
-	}()
+		stopReceiving()
+	}
 	if err == nil {
 		err = s.awaitReady(ctx)
 	}
 	if err == nil {
-		err = s.readPromises(ctx)
+		err = s.loadContracts(ctx)
 	}
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "e2e:", err)
-		return 1
+	stack = s
+	return stop, err
+}
+
+// checkAtEnd checks what must hold whatever the tests did.
+func (s *Stack) checkAtEnd() error {
+	var errs []error
+	if err := s.contracts.err(); err != nil {
+		errs = append(errs, fmt.Errorf("a service violated its OpenAPI document: %w", err))
 	}
-	shop = s
-	code = m.Run()
-	if err := shop.promises.err(); err != nil {
-		fmt.Fprintf(os.Stderr, "e2e: a service did not keep to its OpenAPI document: %v\n", err)
-		code = 1
+	if leaks := s.leaks(); len(leaks) > 0 {
+		errs = append(errs, fmt.Errorf("private data was found:\n%s", strings.Join(leaks, "\n")))
 	}
-	if code != 0 {
-		return code
+	if report, err := s.reconcile(); err != nil {
+		errs = append(errs, fmt.Errorf("reconciliation failed: %w\n%s\n(logs: %s)", err, report, s.Logs))
 	}
-	// Whatever the stories did, nobody has told what is private, and the books of everybody agree.
-	if told := shop.told(); len(told) > 0 {
-		fmt.Fprintf(os.Stderr, "e2e: what is private was told:\n%s\n", strings.Join(told, "\n"))
-		return 1
-	}
-	if report, err := shop.ledger(); err != nil {
-		fmt.Fprintf(os.Stderr, "e2e: the ledger is off: %v\n%s\n(logs: %s)\n", err, report, shop.Logs)
-		return 1
-	}
-	if shop.Starved != nil {
-		if services := shop.Starved(); len(services) > 0 {
-			fmt.Fprintf(os.Stderr, "e2e: %v took more memory than they may (make memory)\n", services)
-			return 1
+	if s.OutOfMemory != nil {
+		if services := s.OutOfMemory(); len(services) > 0 {
+			errs = append(errs, fmt.Errorf("%v exceeded their memory limits (make memory)", services))
 		}
 	}
-	return 0
+	return errors.Join(errs...)
 }

@@ -8,21 +8,21 @@ import (
 	"strings"
 )
 
-// watchMemory has Docker tell of every container that lost a process because it took more memory than it may. Ended, it
-// answers which.
+// watchMemory watches Docker's events for containers that exceed their memory limits. end stops that and returns the names
+// of their services.
 func watchMemory() (end func() []string, err error) {
-	var told bytes.Buffer
+	var names bytes.Buffer
 	events := exec.Command("docker", "events", "--filter", "event=oom", "--filter", "label=com.docker.compose.project=quadrille",
 		"--format", `{{index .Actor.Attributes "com.docker.compose.service"}}`)
-	events.Stdout = &told
+	events.Stdout = &names
 	if err := events.Start(); err != nil {
 		return nil, err
 	}
 	return func() []string {
-		_ = events.Process.Kill() // it may have ended with the engine
+		_ = events.Process.Kill() // the command ends by itself if the engine stops
 		_ = events.Wait()         // killed
 		services := map[string]bool{}
-		for _, service := range strings.Fields(told.String()) {
+		for _, service := range strings.Fields(names.String()) {
 			services[service] = true
 		}
 		return slices.Sorted(maps.Keys(services))

@@ -15,7 +15,7 @@ import (
 )
 
 // documentedMetric is a row of the table in docs/observability.md.
-type documentedMetric struct{ name, kind, from string }
+type documentedMetric struct{ name, kind, server string }
 
 func documentedMetrics(t *testing.T) (all []documentedMetric) {
 	t.Helper()
@@ -33,60 +33,62 @@ func documentedMetrics(t *testing.T) (all []documentedMetric) {
 	return all
 }
 
-// scrape answers what is served at /metrics: types by name, of those that are ours to document.
+// scrape returns the types of the metrics at /metrics by name, without those of Go and of processes.
 func scrape(t *testing.T, url string) map[string]string {
 	t.Helper()
-	a := shop.must(t, http.StatusOK, http.MethodGet, url+"/metrics", nil)
+	r := stack.must(t, http.StatusOK, http.MethodGet, url+"/metrics", nil)
 	types := map[string]string{}
-	for _, m := range regexp.MustCompile(`(?m)^# TYPE (\w+) (\w+)$`).FindAllSubmatch(a.body, -1) {
+	for _, m := range regexp.MustCompile(`(?m)^# TYPE (\w+) (\w+)$`).FindAllSubmatch(r.body, -1) {
 		name := string(m[1])
-		ours := func(prefix string) bool { return strings.HasPrefix(name, prefix) }
-		if slices.ContainsFunc([]string{"messaging_", "events_", "orders_", "quadrille_"}, ours) {
+		documented := func(prefix string) bool { return strings.HasPrefix(name, prefix) }
+		if slices.ContainsFunc([]string{"messaging_", "events_", "orders_", "quadrille_"}, documented) {
 			types[name] = string(m[2])
 		}
 	}
 	return types
 }
 
-// Who is said to serve a metric does so, and nobody serves one that the documentation does not have.
-func TestMetrics_AreThoseOfTheDocumentation(t *testing.T) {
+// Each service serves the metrics that docs/observability.md lists for it, and no others.
+func TestMetrics_MatchDocumentation(t *testing.T) {
 	t.Parallel()
-	sku := shop.stock(t, "tiara", 1)
-	shop.await(t, shop.place(t, orderOf(sku, 1)), "completed")
+	sku := stack.addProduct(t, "tiara", 1)
+	stack.await(t, stack.place(t, newOrder(sku, 1)), "completed")
 
 	servers := map[string]string{
-		"order": shop.Order, "inventory": shop.Inventory, "payment": shop.Payment, "shipping": shop.Shipping, "ledger": watchingLedger(t),
+		"order": stack.Order, "inventory": stack.Inventory, "payment": stack.Payment, "shipping": stack.Shipping,
+		"reconcile": startReconciliation(t),
 	}
 	documented := documentedMetrics(t)
 	for server, url := range servers {
 		served := scrape(t, url)
 		for _, m := range documented {
-			if m.from != server && (m.from != "services" || server == "ledger") {
+			if m.server != server && (m.server != "services" || server == "reconcile") {
 				continue
 			}
 			if served[m.name] != m.kind {
-				t.Errorf("%s does not serve %s as a %s, but as %q", server, m.name, m.kind, served[m.name])
+				t.Errorf("%s should serve %s as a %s, not as %q", server, m.name, m.kind, served[m.name])
 			}
 		}
 		for name := range served {
 			if !slices.ContainsFunc(documented, func(m documentedMetric) bool { return m.name == name }) {
-				t.Errorf("%s serves %s, which docs/observability.md does not have", server, name)
+				t.Errorf("%s serves %s, which docs/observability.md does not list", server, name)
 			}
 		}
 	}
 }
 
-// watchingLedger starts a ledger that checks for ever, until the end of the test, and answers where. It has checked once.
-func watchingLedger(t *testing.T) (url string) {
+// startReconciliation runs quadrille reconcile as a service until the end of the test. It blocks until the first check is
+// done, and returns the URL.
+func startReconciliation(t *testing.T) (url string) {
 	t.Helper()
 	ports, err := freePorts(1)
 	if err != nil {
 		t.Fatal(err)
 	}
 	address := fmt.Sprintf("127.0.0.1:%d", ports[0])
-	cmd := exec.CommandContext(t.Context(), shop.Quadrille, "ledger", "--every", "1s", "--listen", address)
+	cmd := exec.CommandContext(t.Context(), stack.Quadrille, "reconcile", "--every", "1s", "--listen", address)
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
-	cmd.Env = shop.ledgerEnvironment()
+	cmd.Env = stack.reconcileEnv()
 	var log bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &log, &log
 	if err := cmd.Start(); err != nil {
@@ -94,16 +96,16 @@ func watchingLedger(t *testing.T) (url string) {
 	}
 	t.Cleanup(func() {
 		if err := cmd.Wait(); t.Failed() {
-			t.Logf("the ledger ended with %v:\n%s", err, log.Bytes())
+			t.Logf("quadrille reconcile ended with %v:\n%s", err, log.Bytes())
 		}
 	})
 	url = "http://" + address
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), waitLimit)
 	defer cancel()
 	if err := awaitOK(ctx, url+"/livez"); err != nil {
 		t.Fatal(err)
 	}
-	shop.eventually(t, "the ledger has checked", func() bool {
+	stack.eventually(t, "the first check is done", func() bool {
 		return scrape(t, url)["quadrille_reconcile_last_check_timestamp_seconds"] != ""
 	})
 	return url

@@ -10,7 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
+	"slices"
 	"sync"
 	"syscall"
 	"testing"
@@ -19,7 +19,7 @@ import (
 	"github.com/quadrille-dev/quadrille/verify/testservers"
 )
 
-// process is one program of the shop.
+// process is one program of a stack of processes.
 type process struct {
 	name    string
 	path    string
@@ -29,12 +29,12 @@ type process struct {
 	running *exec.Cmd
 }
 
-// start runs the program with its own settings and these.
+// start starts the program with its own settings and these.
 func (p *process) start(settings ...string) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.running != nil {
-		return fmt.Errorf("start %s: it runs", p.name)
+		return fmt.Errorf("start %s: already running", p.name)
 	}
 	log, err := os.OpenFile(p.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 	if err != nil {
@@ -51,14 +51,15 @@ func (p *process) start(settings ...string) error {
 	return nil
 }
 
-func (p *process) end(signal os.Signal) error {
+// stop sends the signal and waits until the program ends. An error means that it did not end cleanly.
+func (p *process) stop(signal os.Signal) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.running == nil {
 		return nil
 	}
 	if err := p.running.Process.Signal(signal); err != nil {
-		return fmt.Errorf("end %s: %w", p.name, err)
+		return fmt.Errorf("stop %s: %w", p.name, err)
 	}
 	err := p.running.Wait()
 	p.running = nil
@@ -68,11 +69,14 @@ func (p *process) end(signal os.Signal) error {
 	return err
 }
 
-// delays is the ladder of the shops that the suite starts.
-const delays = "100ms,200ms,500ms,1s,2s,5s"
+// retryDelays are shorter than the defaults, so that retries take little time.
+const retryDelays = "100ms,200ms,500ms,1s,2s,5s"
 
-// startProcesses builds the shop's programs and runs them on the harness's servers. Ladder and delays are short.
-func startProcesses(ctx context.Context) (_ *Shop, stop func(), err error) {
+// leaseTTL is shorter than the default, because a killed service relays events again only when its old lease has expired.
+const leaseTTL = "2s"
+
+// processStack builds all programs and starts them on servers of package testservers.
+func processStack(ctx context.Context) (_ *Stack, stop func(), err error) {
 	var cleanups []func()
 	stop = func() {
 		for i := len(cleanups) - 1; i >= 0; i-- {
@@ -83,12 +87,11 @@ func startProcesses(ctx context.Context) (_ *Shop, stop func(), err error) {
 	if err != nil {
 		return nil, stop, err
 	}
-	programs := map[string]string{
-		"order": "services/order/cmd/order", "inventory": "services/inventory/cmd/inventory",
-		"payment": "services/payment/cmd/payment", "shipping": "services/shipping/cmd/shipping",
-		"simulators": "simulators/cmd/simulators", "quadrille": "cmd/quadrille",
+	programs := []string{"simulators/cmd/simulators", "cmd/quadrille"}
+	for _, service := range serviceNames {
+		programs = append(programs, "services/"+service+"/cmd/"+service)
 	}
-	if err := build(ctx, dir, programs); err != nil {
+	if err := build(ctx, dir, programs...); err != nil {
 		return nil, stop, err
 	}
 
@@ -100,32 +103,32 @@ func startProcesses(ctx context.Context) (_ *Shop, stop func(), err error) {
 	if err := applyTopology(ctx, filepath.Join(dir, "quadrille"), servers); err != nil {
 		return nil, stop, err
 	}
-	s, processes, err := processShop(dir, dir, servers)
+	s, processes, err := newProcessStack(dir, dir, servers)
 	if err != nil {
 		return nil, stop, err
 	}
-	s.Standing = newStanding
+	s.OwnStack = newOwnStack
 	cleanups = append(cleanups, func() {
-		if err := endAll(processes); err != nil {
+		if err := stopAll(processes); err != nil {
 			fmt.Fprintln(os.Stderr, "e2e:", err)
 		}
 	})
 	return s, stop, startAll(processes)
 }
 
-// applyTopology declares exchanges and queues, and waits for the broker if need be.
+// applyTopology declares exchanges and queues. It waits until the broker is reachable.
 func applyTopology(ctx context.Context, program string, servers Servers) error {
 	apply := exec.CommandContext(ctx, program, "topology", "apply")
-	apply.Env = append(os.Environ(), "AMQP_URL="+servers.Broker["topology"], "RETRY_DELAYS="+delays)
+	apply.Env = append(os.Environ(), "AMQP_URL="+servers.Broker["topology"], "RETRY_DELAYS="+retryDelays)
 	if out, err := apply.CombinedOutput(); err != nil {
 		return fmt.Errorf("topology apply: %w\n%s", err, out)
 	}
 	return nil
 }
 
-// processShop is a shop of the programs in dir, none of which runs yet, on free ports and on these servers. Logs and the
-// simulators' books go to the folder logs.
-func processShop(dir, logs string, servers Servers) (*Shop, map[string]*process, error) {
+// newProcessStack returns a stack of the programs in dir, on free ports and on these servers. No process is started. Logs and
+// the simulators' journals go to the folder logs.
+func newProcessStack(dir, logs string, servers Servers) (*Stack, map[string]*process, error) {
 	ports, err := freePorts(8)
 	if err != nil {
 		return nil, nil, err
@@ -139,14 +142,15 @@ func processShop(dir, logs string, servers Servers) (*Shop, map[string]*process,
 		"shipping":  {"HTTP_ADDR=" + at(3), "CARRIER_URL=http://" + at(5), "CARRIER_WEBHOOK_SECRET=" + secret},
 		"simulators": {
 			"PROCESSOR_ADDR=" + at(4), "CARRIER_ADDR=" + at(5), "PROCESSOR_OPS_ADDR=" + at(6), "CARRIER_OPS_ADDR=" + at(7),
-			"DATA_DIR=" + filepath.Join(logs, "books"), "PROCESSOR_KEY=" + key, "CARRIER_WEBHOOK_SECRET=" + secret,
+			"DATA_DIR=" + filepath.Join(logs, "journals"), "PROCESSOR_KEY=" + key, "CARRIER_WEBHOOK_SECRET=" + secret,
 			"CARRIER_WEBHOOK_URL=http://" + at(3) + "/webhooks/carrier",
 			"CARRIER_DISPATCH_DELAY=50ms", "CARRIER_DELIVERY_DELAY=50ms",
 		},
 	}
 	for _, service := range serviceNames {
-		env[service] = append(env[service], "RETRY_DELAYS="+delays, "EVENTS_AUDIT=true")
-		env[service] = append(append(env[service], servers.addresses(service)...), exporting()...)
+		env[service] = slices.Concat(env[service], servers.settings(service), spanSettings(), []string{
+			"RETRY_DELAYS=" + retryDelays, "EVENTS_AUDIT=true", "EVENTS_LEASE_TTL=" + leaseTTL,
+		})
 	}
 	processes := map[string]*process{}
 	for name, vars := range env {
@@ -156,19 +160,20 @@ func processShop(dir, logs string, servers Servers) (*Shop, map[string]*process,
 		}
 	}
 	http := func(i int) string { return "http://" + at(i) }
-	return &Shop{
+	return &Stack{
 		Order: http(0), Inventory: http(1), Payment: http(2), Shipping: http(3), Processor: http(6), Carrier: http(7), Token: token,
-		Servers: servers, RetryLadder: delays,
-		Kill:  func(name string) error { return processes[name].end(syscall.SIGKILL) },
+		Servers: servers, RetryDelays: retryDelays,
+		Kill:  func(name string) error { return processes[name].stop(syscall.SIGKILL) },
 		Start: func(name string) error { return processes[name].start() },
 		Restart: func(name string, env ...string) error {
-			return errors.Join(processes[name].end(syscall.SIGTERM), processes[name].start(env...))
+			return errors.Join(processes[name].stop(syscall.SIGTERM), processes[name].start(env...))
 		},
-		Logs: logs, ServiceLogs: func() ([]byte, error) {
+		Logs: logs,
+		ServiceLogs: func() ([]byte, error) {
 			var all []byte
 			for _, service := range serviceNames {
 				log, err := os.ReadFile(processes[service].log)
-				if err != nil && !os.IsNotExist(err) { // it has not been started yet
+				if err != nil && !os.IsNotExist(err) { // the service was not started yet
 					return nil, err
 				}
 				all = append(all, log...)
@@ -187,8 +192,8 @@ func startAll(processes map[string]*process) error {
 	return errors.Join(errs...)
 }
 
-// endAll ends all at once, as an orchestrator would: the books stay until the services are gone.
-func endAll(processes map[string]*process) error {
+// stopAll stops all processes at the same time, as an orchestrator does.
+func stopAll(processes map[string]*process) error {
 	var (
 		all  sync.WaitGroup
 		mu   sync.Mutex
@@ -196,7 +201,7 @@ func endAll(processes map[string]*process) error {
 	)
 	for p := range maps.Values(processes) {
 		all.Go(func() {
-			if err := p.end(syscall.SIGTERM); err != nil {
+			if err := p.stop(syscall.SIGTERM); err != nil {
 				mu.Lock()
 				defer mu.Unlock()
 				errs = append(errs, fmt.Errorf("%s did not stop cleanly: %w; its log is %s", p.name, err, p.log))
@@ -207,22 +212,23 @@ func endAll(processes map[string]*process) error {
 	return errors.Join(errs...)
 }
 
-func build(ctx context.Context, dir string, programs map[string]string) error {
+// build builds the programs of these packages into dir.
+func build(ctx context.Context, dir string, packages ...string) error {
 	ctx, cancel := context.WithTimeout(ctx, 4*time.Minute)
 	defer cancel()
-	for name, path := range programs {
-		cmd := exec.CommandContext(ctx, "go", "build", "-o", filepath.Join(dir, name), "./"+path)
-		cmd.Dir = ".."
-		var out bytes.Buffer
-		cmd.Stdout, cmd.Stderr = &out, &out
-		if err := cmd.Run(); err != nil {
-			return fmt.Errorf("build %s: %w\n%s", path, err, strings.TrimSpace(out.String()))
-		}
+	args := []string{"build", "-o", dir}
+	for _, path := range packages {
+		args = append(args, "./"+path)
+	}
+	cmd := exec.CommandContext(ctx, "go", args...)
+	cmd.Dir = ".."
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("build %v: %w\n%s", packages, err, bytes.TrimSpace(out))
 	}
 	return nil
 }
 
-// suiteTB lends the harness, which cleans up after a test, the life of the whole suite.
+// suiteTB lets package testservers clean up at the end of the suite instead of a test.
 type suiteTB struct {
 	testing.TB
 	cleanup func(func())
@@ -237,11 +243,11 @@ func (s *suiteTB) Errorf(f string, a ...any) { s.Logf(f, a...) }
 func (s *suiteTB) Fatalf(f string, a ...any) { panic(fmt.Sprintf(f, a...)) }
 func (s *suiteTB) Fatal(a ...any)            { panic(fmt.Sprint(a...)) }
 
-// freePorts finds ports that nobody listens on. All are held until all are known, so that they differ.
+// freePorts returns distinct ports that are not in use. It keeps all of them open until it has found the last one.
 func freePorts(n int) (ports []int, err error) {
-	var held []net.Listener
+	var listeners []net.Listener
 	defer func() {
-		for _, l := range held {
+		for _, l := range listeners {
 			err = errors.Join(err, l.Close())
 		}
 	}()
@@ -250,7 +256,7 @@ func freePorts(n int) (ports []int, err error) {
 		if err != nil {
 			return nil, err
 		}
-		held = append(held, l)
+		listeners = append(listeners, l)
 		ports = append(ports, l.Addr().(*net.TCPAddr).Port)
 	}
 	return ports, nil

@@ -14,9 +14,9 @@ import (
 	"time"
 )
 
-// observers are what the alerts need of the compose profile observability, with a folder of rules of their own.
+// observers are the services of the compose profile observability that alerts need, with a copy of the alert rules.
 type observers struct {
-	rules    string // folder, mounted in the place of deploy/prometheus
+	rules    string // folder that is mounted instead of deploy/prometheus
 	override string // compose file
 	began    time.Time
 	expected map[string]bool // alerts that may fire
@@ -24,8 +24,8 @@ type observers struct {
 
 const prometheusURL = "http://127.0.0.1:9090"
 
-// observe starts Prometheus with the shipped rules, and the ledger beside it, until the end of the test. It returns when
-// both know the shop.
+// observe starts Prometheus, with the alert rules of deploy/, and the reconciliation, until the end of the test. It blocks
+// until Prometheus has scraped all services and the reconciliation has checked the stack.
 func observe(t *testing.T) *observers {
 	t.Helper()
 	dir := t.TempDir()
@@ -36,7 +36,7 @@ func observe(t *testing.T) *observers {
 	if err := os.CopyFS(o.rules, os.DirFS("../deploy/prometheus")); err != nil {
 		t.Fatal(err)
 	}
-	// Prometheus runs as somebody else.
+	// Prometheus runs as another user.
 	for _, folder := range []string{filepath.Dir(dir), dir, o.rules} {
 		if err := os.Chmod(folder, 0o755); err != nil {
 			t.Fatal(err)
@@ -46,15 +46,15 @@ func observe(t *testing.T) *observers {
 	if err := os.WriteFile(o.override, []byte(override), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { o.compose(t, "rm", "--stop", "--force", "--volumes", "prometheus", "ledger") })
-	o.compose(t, "up", "--detach", "--no-build", "--no-deps", "--wait", "prometheus", "ledger")
-	shop.eventually(t, "everybody has been asked", func() bool {
+	t.Cleanup(func() { o.compose(t, "rm", "--stop", "--force", "--volumes", "prometheus", "reconcile") })
+	o.compose(t, "up", "--detach", "--no-build", "--no-deps", "--wait", "prometheus", "reconcile")
+	stack.eventually(t, "all services are scraped and checked", func() bool {
 		return len(o.query(t, "up == 1")) == 6 && len(o.query(t, "quadrille_reconcile_not_checked == 0")) == 1
 	}, func() string { return fmt.Sprint(o.query(t, "up"), o.query(t, "quadrille_reconcile_not_checked")) })
 	return o
 }
 
-// compose runs docker compose with the profile and answers what it printed.
+// compose runs docker compose with the profile and returns its output.
 func (o *observers) compose(t *testing.T, args ...string) string {
 	t.Helper()
 	cmd := exec.Command("docker", append([]string{
@@ -68,8 +68,8 @@ func (o *observers) compose(t *testing.T, args ...string) string {
 	return string(out)
 }
 
-// hurry makes alerts less patient than they are shipped: in a copy of the rules it replaces one text by another.
-func (o *observers) hurry(t *testing.T, changes map[string][2]string) {
+// shortenAlerts replaces texts of alert rules, such as their durations, and reloads the rules.
+func (o *observers) shortenAlerts(t *testing.T, changes map[string][2]string) {
 	t.Helper()
 	path := filepath.Join(o.rules, "alerts.yml")
 	text, err := os.ReadFile(path)
@@ -80,7 +80,7 @@ func (o *observers) hurry(t *testing.T, changes map[string][2]string) {
 	for name, change := range changes {
 		i := slices.IndexFunc(rules, func(rule string) bool { return strings.HasPrefix(rule, name+"\n") })
 		if i < 0 || !strings.Contains(rules[i], change[0]) {
-			t.Fatalf("there is no alert %s with %q", name, change[0])
+			t.Fatalf("no rule of the alert %s contains %q", name, change[0])
 		}
 		rules[i] = strings.ReplaceAll(rules[i], change[0], change[1])
 	}
@@ -89,10 +89,10 @@ func (o *observers) hurry(t *testing.T, changes map[string][2]string) {
 		t.Fatal(err)
 	}
 	o.compose(t, "kill", "--signal", "HUP", "prometheus")
-	shop.eventually(t, "the rules are read again", func() bool { return o.loaded(t) != before })
+	stack.eventually(t, "the rules are reloaded", func() bool { return o.loaded(t) != before })
 }
 
-// loaded is what rules Prometheus has.
+// loaded returns the rules that Prometheus uses.
 func (o *observers) loaded(t *testing.T) string {
 	t.Helper()
 	var data struct {
@@ -107,11 +107,11 @@ func (o *observers) loaded(t *testing.T) string {
 	return fmt.Sprint(data.Groups)
 }
 
-// ask calls Prometheus' HTTP API.
+// ask calls the HTTP API of Prometheus.
 func (o *observers) ask(t *testing.T, path string, parameters url.Values, into any) {
 	t.Helper()
-	a := shop.must(t, http.StatusOK, http.MethodGet, prometheusURL+"/api/v1/"+path+"?"+parameters.Encode(), nil)
-	a.decode(t, &struct{ Data any }{into})
+	r := stack.must(t, http.StatusOK, http.MethodGet, prometheusURL+"/api/v1/"+path+"?"+parameters.Encode(), nil)
+	r.decode(t, &struct{ Data any }{into})
 }
 
 type sample struct {
@@ -120,7 +120,7 @@ type sample struct {
 	Values [][2]any
 }
 
-// query answers an expression's value now.
+// query returns the present value of an expression.
 func (o *observers) query(t *testing.T, expr string) []sample {
 	t.Helper()
 	var data struct{ Result []sample }
@@ -128,8 +128,8 @@ func (o *observers) query(t *testing.T, expr string) []sample {
 	return data.Result
 }
 
-// drawn says whether an expression had a value at any moment since the beginning.
-func (o *observers) drawn(t *testing.T, expr string) bool {
+// hasData reports whether an expression had a value at any time since the start of the test.
+func (o *observers) hasData(t *testing.T, expr string) bool {
 	t.Helper()
 	var data struct{ Result []sample }
 	o.ask(t, "query_range", url.Values{
@@ -149,7 +149,7 @@ type alert struct {
 	Labels, Annotations map[string]string
 }
 
-// String is the alert's name and what it is about.
+// String returns the alert's name and its distinguishing labels.
 func (a alert) String() string {
 	s := a.Labels["alertname"]
 	for _, label := range []string{"service", "queue", "waiting_on", "kind"} {
@@ -160,7 +160,7 @@ func (a alert) String() string {
 	return s
 }
 
-// firing lists what fires, and complains of what is not expected.
+// firing returns the alerts that fire, and fails the test if one of them is not expected.
 func (o *observers) firing(t *testing.T) (firing []string) {
 	t.Helper()
 	var data struct{ Alerts []alert }
@@ -172,11 +172,11 @@ func (o *observers) firing(t *testing.T) (firing []string) {
 		firing = append(firing, a.String())
 		if name := a.Labels["alertname"]; !o.expected[name] {
 			o.expected[name] = true // once is enough
-			t.Errorf("%s fires, which no runbook has led to expect: %s", a, a.Annotations["summary"])
+			t.Errorf("%s fires, which no runbook names: %s", a, a.Annotations["summary"])
 		}
 		for _, text := range a.Annotations {
 			if strings.Contains(text, "<error") || strings.Contains(text, "<no value>") {
-				t.Errorf("%s says %q", a, text)
+				t.Errorf("%s has the annotation %q", a, text)
 			}
 		}
 	}
@@ -184,73 +184,74 @@ func (o *observers) firing(t *testing.T) (firing []string) {
 	return firing
 }
 
-// cause lets an alert fire, and what its runbook says may fire with it.
-func (o *observers) cause(t *testing.T, name string) {
+// expect permits an alert to fire, and the related alerts that its runbook names.
+func (o *observers) expect(t *testing.T, name string) {
 	t.Helper()
 	o.expected[name] = true
-	for _, c := range companions(t, name) {
+	for _, c := range relatedAlerts(t, name) {
 		o.expected[c.alert] = true
 	}
 }
 
-// await blocks until this alert fires.
-func (o *observers) await(t *testing.T, what string) {
+// await blocks until the alert fires.
+func (o *observers) await(t *testing.T, alert string) {
 	t.Helper()
 	var firing []string
 	since := time.Now()
-	shop.eventually(t, what+" fires", func() bool {
+	stack.eventually(t, alert+" fires", func() bool {
 		firing = o.firing(t)
-		return slices.Contains(firing, what)
+		return slices.Contains(firing, alert)
 	}, func() string { return fmt.Sprint(firing) })
-	t.Logf("%s fires, after %v", what, time.Since(since).Round(time.Second))
+	t.Logf("%s fires after %v", alert, time.Since(since).Round(time.Second))
 }
 
-// awaitEnd blocks until this alert does not fire any more.
-func (o *observers) awaitEnd(t *testing.T, what string) {
+// awaitEnd blocks until the alert does not fire any more.
+func (o *observers) awaitEnd(t *testing.T, alert string) {
 	t.Helper()
 	since := time.Now()
-	shop.eventually(t, what+" ends", func() bool { return !slices.Contains(o.firing(t), what) })
-	t.Logf("%s ends, after %v", what, time.Since(since).Round(time.Second))
+	stack.eventually(t, alert+" ends", func() bool { return !slices.Contains(o.firing(t), alert) })
+	t.Logf("%s ends after %v", alert, time.Since(since).Round(time.Second))
 }
 
-// awaitCalm blocks until nothing fires and nothing is about to.
+// awaitCalm blocks until no alert is firing or pending.
 func (o *observers) awaitCalm(t *testing.T) {
 	t.Helper()
 	var data struct{ Alerts []alert }
 	since := time.Now()
-	shop.eventually(t, "nothing fires", func() bool {
+	stack.eventually(t, "no alert is firing or pending", func() bool {
 		o.firing(t)
 		o.ask(t, "alerts", nil, &data)
 		return len(data.Alerts) == 0
 	}, func() string { return fmt.Sprint(data.Alerts) })
-	t.Logf("nothing fires, after %v", time.Since(since).Round(time.Second))
+	t.Logf("no alert is firing or pending after %v", time.Since(since).Round(time.Second))
 	clear(o.expected)
 }
 
-// companion is an alert that may fire with another one, as its runbook says.
-type companion struct {
-	alert string
-	after time.Duration
-	of    string // which service must be down; "any"
+// relatedAlert is an alert that may fire together with another one.
+type relatedAlert struct {
+	alert   string
+	after   time.Duration
+	service string // that is down, or "any"
 }
 
-func companions(t *testing.T, name string) (all []companion) {
+// relatedAlerts returns the alerts that the runbook of an alert names.
+func relatedAlerts(t *testing.T, name string) (all []relatedAlert) {
 	t.Helper()
 	file := strings.ToLower(regexp.MustCompile(`(\w)([A-Z])`).ReplaceAllString(name, "$1-$2")) + ".md"
 	text, err := os.ReadFile(filepath.Join("..", "docs", "runbooks", file))
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, table, _ := strings.Cut(string(text), "## What else fires")
+	_, table, _ := strings.Cut(string(text), "## Related alerts")
 	for _, row := range regexp.MustCompile(`(?m)^\| ([A-Z]\w+) \| (\d+[sm]) \| (\w+) `).FindAllStringSubmatch(table, -1) {
 		after, err := time.ParseDuration(row[2])
 		if err != nil {
 			t.Fatal(err)
 		}
-		all = append(all, companion{row[1], after, row[3]})
+		all = append(all, relatedAlert{row[1], after, row[3]})
 	}
 	if len(all) == 0 {
-		t.Fatalf("%s names no other alert", file)
+		t.Fatalf("%s names no related alerts", file)
 	}
 	return all
 }

@@ -1,11 +1,11 @@
 package e2e
 
 import (
+	"bytes"
 	"encoding/json"
 	"io/fs"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -15,7 +15,7 @@ import (
 	"github.com/google/uuid"
 )
 
-// The first curl of the README does what the README says: it answers as printed there, and the order is completed.
+// The first curl of the README has the response that the README shows, and its order is completed.
 func TestReadme_FirstOrder(t *testing.T) {
 	t.Parallel()
 	readme, err := os.ReadFile("../README.md")
@@ -24,33 +24,34 @@ func TestReadme_FirstOrder(t *testing.T) {
 	}
 	found := regexp.MustCompile("(?s)```sh\ncurl -s localhost:8081(\\S+).*?-d '(.*?)'\n```\n\n```json\n(.*?)\n```").FindSubmatch(readme)
 	if found == nil {
-		t.Fatal("the README has no such curl any more")
+		t.Fatal("the README has no curl with an order and its response")
 	}
 	var body any
 	if err := json.Unmarshal(found[2], &body); err != nil {
-		t.Fatalf("the README's order: %v", err)
+		t.Fatalf("invalid JSON in the README: %v", err)
 	}
-	var a answer
-	shop.eventually(t, "the seeded products are known", func() bool {
-		a, err = shop.do(http.MethodPost, shop.Order+string(found[1]), body, "Idempotency-Key", uuid.NewString())
-		return err == nil && a.status == http.StatusAccepted
+	var r response
+	stack.eventually(t, "the seeded products are known", func() bool {
+		r, err = stack.do(http.MethodPost, stack.Order+string(found[1]), body, "Idempotency-Key", uuid.NewString())
+		return err == nil && r.status == http.StatusAccepted
 	})
-	if got, want := timeless(string(a.body)), timeless(string(found[3])); got != want {
-		t.Errorf("the README promises\n%s\nbut it is\n%s", want, got)
+	if got, want := withoutTimes(string(r.body)), withoutTimes(string(found[3])); got != want && *update {
+		replaceIn(t, "../README.md", found[3], bytes.TrimSpace(r.body))
+	} else if got != want {
+		t.Errorf("the README shows the response\n%s\nbut it is\n%s", want, got)
 	}
 	var o orderView
-	a.decode(t, &o)
-	shop.await(t, o.ID, "completed")
+	r.decode(t, &o)
+	stack.await(t, o.ID, "completed")
 
 	for _, test := range regexp.MustCompile("`(Test\\w+)[`/…]").FindAllStringSubmatch(string(readme), -1) {
 		if !testExists(t, test[1]) {
-			t.Errorf("the README names %s, which does not exist", test[1])
+			t.Errorf("the README names %s, but there is no such test", test[1])
 		}
 	}
 }
 
-// What the README shows of the demo is what it prints, row by row, except for the times, and for the order of what two
-// services do at once.
+// The README shows what the demo prints, except for the times, and for the order of what two services do at the same time.
 func TestReadme_Demo(t *testing.T) {
 	readme, err := os.ReadFile("../README.md")
 	if err != nil {
@@ -58,29 +59,30 @@ func TestReadme_Demo(t *testing.T) {
 	}
 	found := regexp.MustCompile("(?s)```console\n(  \\+0.000s.*?)\n```").FindSubmatch(readme)
 	if found == nil {
-		t.Fatal("the README shows nothing of the demo any more")
+		t.Fatal("the README has no output of the demo")
 	}
-	cmd := exec.CommandContext(t.Context(), shop.Quadrille, "demo", "--story", "undeliverable", "--wait", patience.String(),
-		"--against", "http://127.0.0.1", "--order-url", shop.Order, "--inventory-url", shop.Inventory, "--payment-url", shop.Payment,
-		"--shipping-url", shop.Shipping, "--processor-url", shop.Processor, "--carrier-url", shop.Carrier)
-	cmd.Env = append(os.Environ(), "OPS_TOKEN="+shop.Token, "RETRY_DELAYS="+shop.RetryLadder, "COLUMNS=100")
+	cmd := stack.demo(t, "--story", "undeliverable")
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		t.Errorf("%v\n%s", err, out)
 	}
-	printed := regexp.MustCompile(`(?s)  \+0\.000s.*on\s+the\s+shelf`).Find(out) // the moral is not for the README
+	printed := regexp.MustCompile(`(?s)  \+0\.000s.*✓.*?(on\s+the\s+shelf|in\s+stock)`).Find(out) // without the takeaway
 	want, got := demoRows(found[1]), demoRows(printed)
-	// An order that hears of the failure before it hears of the payment, which comes from another service, is not confirmed.
+	// The order is confirmed only if it consumes the payment before the failure, which another service publishes.
 	confirmed := func(row string) bool { return strings.Contains(row, " order.confirmed ") }
 	if !slices.ContainsFunc(got, confirmed) {
 		want = slices.DeleteFunc(want, confirmed)
+	}
+	if *update && !slices.Equal(got, want) {
+		replaceIn(t, "../README.md", found[1], printed)
+		return
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("the README shows\n%s\nbut the demo prints\n%s\n\n%s", strings.Join(want, "\n"), strings.Join(got, "\n"), out)
 	}
 }
 
-// demoRows are an order's events, states and sums without their times, sorted. What goes on below a row belongs to it.
+// demoRows returns the rows of the demo's output without their times, sorted. A wrapped row is joined.
 func demoRows(text []byte) (rows []string) {
 	offset := regexp.MustCompile(`^\+\d+\.\d+s`)
 	begins := regexp.MustCompile(`^[+→✓]`)
@@ -98,12 +100,12 @@ func demoRows(text []byte) (rows []string) {
 	return rows
 }
 
-// timeless blanks out what differs from one order to the next.
-func timeless(s string) string {
+// withoutTimes replaces ids and times, which differ from order to order.
+func withoutTimes(s string) string {
 	return regexp.MustCompile(`"(id|placedAt|at)":"[^"]*"`).ReplaceAllString(strings.TrimSpace(s), `"$1":"…"`)
 }
 
-// testExists looks for a test whose name begins like this.
+// testExists reports whether there is a test whose name begins with name.
 func testExists(t *testing.T, name string) (found bool) {
 	t.Helper()
 	err := filepath.WalkDir("..", func(path string, d fs.DirEntry, err error) error {

@@ -13,15 +13,15 @@ import (
 	"github.com/quadrille-dev/quadrille/e2e/httpfile"
 )
 
-// Each requests.http can be clicked through from top to bottom, and is answered as it says.
-func TestRequests_AreAnsweredAsTheySay(t *testing.T) {
+// The requests of each requests.http, sent from top to bottom, have the responses that the file expects.
+func TestRequestFiles_HaveExpectedResponses(t *testing.T) {
 	t.Parallel()
-	// What the files say is where make up opens the shop.
-	here := map[string]string{
-		"http://localhost:8081": shop.Order, "http://localhost:8082": shop.Inventory,
-		"http://localhost:8083": shop.Payment, "http://localhost:8084": shop.Shipping, "let-me-see": shop.Token,
+	// The files contain the addresses and the token of make up.
+	values := map[string]string{
+		"http://localhost:8081": stack.Order, "http://localhost:8082": stack.Inventory,
+		"http://localhost:8083": stack.Payment, "http://localhost:8084": stack.Shipping, "let-me-see": stack.Token,
 	}
-	for _, service := range []string{"order", "inventory", "payment", "shipping"} {
+	for _, service := range serviceNames {
 		t.Run(service, func(t *testing.T) {
 			t.Parallel()
 			path := filepath.Join("..", "services", service, "requests.http")
@@ -34,16 +34,16 @@ func TestRequests_AreAnsweredAsTheySay(t *testing.T) {
 				t.Fatalf("%s: %v", path, err)
 			}
 			for name, value := range file.Variables {
-				if file.Variables[name] = here[value]; file.Variables[name] == "" {
-					t.Fatalf("%s: %s is %q, which is nothing that make up opens", path, name, value)
+				if file.Variables[name] = values[value]; file.Variables[name] == "" {
+					t.Fatalf("%s: %s is %q, which is not an address of make up", path, name, value)
 				}
 			}
 			awaitCatalogue(t)
-			earlier := map[string]httpfile.Exchange{}
+			previous := map[string]httpfile.Exchange{}
 			for _, r := range file.Requests {
-				x := sendAsWritten(t, file, r, earlier)
+				x := sendRequest(t, file, r, previous)
 				if r.Name != "" {
-					earlier[r.Name] = x
+					previous[r.Name] = x
 				}
 				if t.Failed() {
 					t.Fatalf("%s:%d: %s", path, r.Line, r.Title)
@@ -53,11 +53,11 @@ func TestRequests_AreAnsweredAsTheySay(t *testing.T) {
 	}
 }
 
-// sendAsWritten sends a request until it is answered as it expects, which must be the first time unless it says otherwise.
-func sendAsWritten(t *testing.T, file httpfile.File, r httpfile.Request, earlier map[string]httpfile.Exchange) httpfile.Exchange {
+// sendRequest sends a request and checks the response. It repeats requests that expect a field to have a value eventually.
+func sendRequest(t *testing.T, file httpfile.File, r httpfile.Request, previous map[string]httpfile.Exchange) httpfile.Exchange {
 	t.Helper()
 	fill := func(text string) string {
-		filled, err := file.Fill(text, earlier, uuid.NewString)
+		filled, err := file.Fill(text, previous, uuid.NewString)
 		if err != nil {
 			t.Fatalf("line %d: %v", r.Line, err)
 		}
@@ -70,37 +70,37 @@ func sendAsWritten(t *testing.T, file httpfile.File, r httpfile.Request, earlier
 		header = append(header, h[0], fill(h[1]))
 		x.RequestHeader.Set(h[0], header[len(header)-1])
 	}
-	var a answer
+	var got response
 	send := func() bool {
 		var err error
-		if a, err = shop.send(r.Method, url, body, header...); err != nil {
+		if got, err = stack.send(r.Method, url, body, header...); err != nil {
 			t.Fatal(err)
 		}
-		x.Header, x.Body = a.kept(t).header, a.body
-		return r.Expect.Met(a.status, a.body)
+		x.Header, x.Body = got.conforming(t).header, got.body
+		return r.Expect.Matches(got.status, got.body)
 	}
 	if r.Expect.Field == "" {
 		if !send() {
-			t.Errorf("%s %s: status %d, expects %v: %s", r.Method, url, a.status, r.Expect.Statuses, a.body)
+			t.Errorf("%s %s: status %d, want %v: %s", r.Method, url, got.status, r.Expect.Statuses, got.body)
 		}
 		return x
 	}
-	shop.eventually(t, fmt.Sprintf("%s %s is answered %v with %s %s", r.Method, url, r.Expect.Statuses, r.Expect.Field, r.Expect.Value),
-		send, func() string { return fmt.Sprintf("%d %s", a.status, a.body) })
+	stack.eventually(t, fmt.Sprintf("%s %s has the status %v and %s is %s", r.Method, url, r.Expect.Statuses, r.Expect.Field, r.Expect.Value),
+		send, func() string { return fmt.Sprintf("%d %s", got.status, got.body) })
 	return x
 }
 
-// awaitCatalogue waits until the products that the shop opens with can be ordered: the order service then refuses an
-// order for all of them only because of one that does not exist.
+// awaitCatalogue blocks until the order service knows the seeded products: it then rejects an order for all of them and an
+// unknown product only because of the unknown one.
 func awaitCatalogue(t *testing.T) {
 	t.Helper()
-	probe := orderOf("no-such-product", 1)
+	probe := newOrder("no-such-product", 1)
 	for _, sku := range []string{"dance-shoes", "fan", "gloves", "score", "violin"} {
 		probe.Items = append(probe.Items, item{sku, 1})
 	}
-	shop.eventually(t, "the seeded products are known", func() bool {
-		a, err := shop.do(http.MethodPost, shop.Order+"/api/v1/orders", probe, "Idempotency-Key", uuid.NewString())
-		return err == nil && a.status == http.StatusUnprocessableEntity && !bytes.Contains(a.body, []byte("items[1]")) &&
-			!bytes.Contains(a.body, []byte("items[5]"))
+	stack.eventually(t, "the seeded products are known", func() bool {
+		r, err := stack.do(http.MethodPost, stack.Order+"/api/v1/orders", probe, "Idempotency-Key", uuid.NewString())
+		return err == nil && r.status == http.StatusUnprocessableEntity && !bytes.Contains(r.body, []byte("items[1]")) &&
+			!bytes.Contains(r.body, []byte("items[5]"))
 	})
 }

@@ -15,26 +15,27 @@ import (
 	"github.com/quadrille-dev/quadrille/verify/testservers"
 )
 
-// Servers are the shop's broker and databases, by who connects to them.
+// Servers are the URLs of the stack's broker and databases.
 type Servers struct {
-	Broker   map[string]string // user → amqp URL
-	Database map[string]string // role → URL of its service's database
-	CAFile   string            // who vouches for them, if they speak TLS
-	Foreign  map[string]string // addresses that must not let anybody in → what they say
+	Broker   map[string]string // URL of the broker by user
+	Database map[string]string // URL of the service's database by role
+	CAFile   string            // certificate authority; empty without TLS
+	Invalid  map[string]string // error message by URL with which no connection may succeed
 }
 
-// serviceNames have a user on the broker, a database, and two roles.
+// Each service has a user of the broker, a database, and two roles.
 var serviceNames = []string{"order", "inventory", "payment", "shipping"}
 
-// addresses are the settings by which a service connects.
-func (s Servers) addresses(service string) []string {
+// settings returns the environment with which a service connects.
+func (s Servers) settings(service string) []string {
 	return []string{
 		"AMQP_URL=" + s.Broker[service], "DATABASE_URL=" + s.Database[service], "MIGRATE_DATABASE_URL=" + s.Database[service+"_owner"],
 	}
 }
 
-// processServers gives servers of the harness the rights of deploy/: in the virtual host everybody may do what
-// definitions.json says. The Postgres must be nobody else's, since roles are known in all databases of a server.
+// processServers prepares servers with the permissions of deploy/: the users of definitions.json in the virtual host, and
+// the databases and roles of service.sql. The database server must be used by this stack only, because roles belong to all
+// databases of a server.
 func processServers(t testing.TB, vhost, server string) (s Servers, err error) {
 	s.Broker, s.Database = map[string]string{}, map[string]string{}
 	file, err := os.ReadFile("../deploy/rabbitmq/definitions.json")
@@ -52,7 +53,7 @@ func processServers(t testing.TB, vhost, server string) (s Servers, err error) {
 	}
 
 	for _, service := range serviceNames {
-		if err := makeDatabase(t.Context(), server, service); err != nil {
+		if err := createDatabase(t.Context(), server, service); err != nil {
 			return s, fmt.Errorf("database of %s: %w", service, err)
 		}
 		for _, role := range []string{service, service + "_owner"} {
@@ -66,20 +67,20 @@ func processServers(t testing.TB, vhost, server string) (s Servers, err error) {
 		return s, err
 	}
 	wrong.User = url.UserPassword(wrong.User.Username(), "guessed")
-	s.Foreign = map[string]string{wrong.String(): "username or password not allowed"}
+	s.Invalid = map[string]string{wrong.String(): "username or password not allowed"}
 	return s, nil
 }
 
-// makeDatabase does what deploy/postgres/init.sh does for one service, without psql.
-func makeDatabase(ctx context.Context, server, service string) error {
-	rights, err := os.ReadFile("../deploy/postgres/service.sql")
+// createDatabase does for one service what deploy/postgres/init.sh does with psql.
+func createDatabase(ctx context.Context, server, service string) error {
+	permissions, err := os.ReadFile("../deploy/postgres/service.sql")
 	if err != nil {
 		return err
 	}
 	statements := strings.NewReplacer(
 		`:"DBNAME"`, `"`+service+`"`, `:"service"`, `"`+service+`"`, `:"owner"`, `"`+service+`_owner"`,
 		`:'password'`, `'quadrille'`, `:'owner_password'`, `'quadrille'`,
-	).Replace(string(rights))
+	).Replace(string(permissions))
 	if err := execute(ctx, server, `create database "`+service+`"`); err != nil {
 		return err
 	}
@@ -108,7 +109,7 @@ func databaseURL(server, role, database string) (string, error) {
 	return u.String(), nil
 }
 
-// inDatabase is the same server and role, and another database.
+// inDatabase returns the URL with another database.
 func inDatabase(address, name string) (string, error) {
 	u, err := url.Parse(address)
 	if err != nil {
@@ -118,10 +119,10 @@ func inDatabase(address, name string) (string, error) {
 	return u.String(), nil
 }
 
-// overTLS says whether compose runs with deploy/tls/compose.yml.
-func overTLS() bool { return os.Getenv("QUADRILLE_TLS") == "on" }
+// overTLS reports whether compose runs with deploy/tls/compose.yml.
+func overTLS() bool { return os.Getenv("QUADRILLE_TLS") == "true" }
 
-// composeFiles are options of docker compose.
+// composeFiles returns the options of docker compose that select its files.
 func composeFiles() []string {
 	files := []string{"-f", "../docker-compose.yml"}
 	if overTLS() {
@@ -130,17 +131,17 @@ func composeFiles() []string {
 	return files
 }
 
-// composeServers are those of docker-compose.yml, with the passwords of .env.example or of the environment.
+// composeServers returns the servers of docker-compose.yml, with the passwords of .env.example or of the environment.
 func composeServers() Servers {
 	s := Servers{Broker: map[string]string{}, Database: map[string]string{}}
-	password := func(server, who string) string {
-		return cmp.Or(os.Getenv(server+"_PASSWORD_"+strings.ToUpper(who)), "quadrille")
+	password := func(server, user string) string {
+		return cmp.Or(os.Getenv(server+"_PASSWORD_"+strings.ToUpper(user)), "quadrille")
 	}
 	broker := func(user, password string) string { return "amqp://" + user + ":" + password + "@localhost:5672/" }
 	database := func(role, password, name string) string {
 		return "postgres://" + role + ":" + password + "@localhost:5432/" + name
 	}
-	s.Foreign = map[string]string{
+	s.Invalid = map[string]string{
 		broker("guest", "guest"):            "username or password not allowed",
 		broker("order", "guessed"):          "username or password not allowed",
 		database("order", "guess", "order"): "password authentication failed",
@@ -152,9 +153,9 @@ func composeServers() Servers {
 		database = func(role, password, name string) string {
 			return plainDatabase(role, password, name) + "?sslmode=verify-full&sslrootcert=" + s.CAFile
 		}
-		s.Foreign = map[string]string{
+		s.Invalid = map[string]string{
 			plain("order", password("RABBITMQ", "order")): "connection re",
-			// The certificates are for the name, and not for the address.
+			// The certificates are valid for the name, not for the address.
 			strings.Replace(broker("order", password("RABBITMQ", "order")), "localhost", "127.0.0.1", 1):            "cannot validate certificate",
 			strings.Replace(database("order", password("POSTGRES", "order"), "order"), "localhost", "127.0.0.1", 1): "cannot validate certificate",
 			plainDatabase("order", password("POSTGRES", "order"), "order") + "?sslmode=disable":                     "no encryption",

@@ -14,7 +14,7 @@ import (
 	"github.com/goccy/go-yaml"
 )
 
-// composeService is what the tests look at of a service in docker-compose.yml.
+// composeService has the fields of a service in docker-compose.yml that the tests check.
 type composeService struct {
 	Build    any      `yaml:"build"`
 	Profiles []string `yaml:"profiles"`
@@ -47,7 +47,7 @@ func composeServices(t *testing.T) map[string]composeService {
 	return file.Services
 }
 
-// memory is the service's limit in bytes, or zero.
+// memory returns the service's limit in bytes, or zero.
 func (s composeService) memory(t *testing.T) int64 {
 	t.Helper()
 	limit := s.MemLimit
@@ -57,11 +57,11 @@ func (s composeService) memory(t *testing.T) int64 {
 	if limit == "" {
 		return 0
 	}
-	return bytesOf(t, limit)
+	return parseSize(t, limit)
 }
 
-// bytesOf reads sizes as Docker, Go and RabbitMQ write them: 64m, 56MiB and 1g are powers of two.
-func bytesOf(t *testing.T, size string) int64 {
+// parseSize parses sizes in the formats of Docker, Go and RabbitMQ: 64m, 56MiB and 1g are powers of two.
+func parseSize(t *testing.T, size string) int64 {
 	t.Helper()
 	size = strings.TrimSuffix(strings.TrimSuffix(strings.ToLower(size), "b"), "i")
 	if strings.HasSuffix(size, "m") || strings.HasSuffix(size, "g") || strings.HasSuffix(size, "k") {
@@ -69,18 +69,18 @@ func bytesOf(t *testing.T, size string) int64 {
 	}
 	n, err := humanize.ParseBytes(size)
 	if err != nil {
-		t.Fatalf("%q is no size: %v", size, err)
+		t.Fatalf("invalid size %q: %v", size, err)
 	}
 	return int64(n)
 }
 
-func TestCompose_TheShopFitsIntoAGibibyte(t *testing.T) {
+func TestCompose_MemoryLimits(t *testing.T) {
 	t.Parallel()
 	var together int64
 	for name, service := range composeServices(t) {
 		limit := service.memory(t)
 		if limit < 16<<20 {
-			t.Errorf("%s may take %d bytes", name, limit)
+			t.Errorf("%s has a limit of %d bytes", name, limit)
 		}
 		if len(service.Profiles) == 0 {
 			together += limit
@@ -88,27 +88,27 @@ func TestCompose_TheShopFitsIntoAGibibyte(t *testing.T) {
 		if service.Build == nil {
 			continue
 		}
-		// A Go program that does not know its limit collects too late, or, near it, all the time.
+		// Without GOMEMLIMIT, the garbage collector starts too late. With one near the limit, it runs all the time.
 		goal, _ := service.Environment["GOMEMLIMIT"].(string)
 		if goal == "" {
 			t.Errorf("%s has no GOMEMLIMIT", name)
-		} else if part := float64(bytesOf(t, goal)) / float64(limit); part > 0.95 {
-			t.Errorf("%s: GOMEMLIMIT is %.2f of what it may take", name, part)
+		} else if part := float64(parseSize(t, goal)) / float64(limit); part > 0.95 {
+			t.Errorf("%s: GOMEMLIMIT is %.2f of its limit", name, part)
 		}
 	}
 	if together >= 1<<30 {
-		t.Errorf("all services without a profile may take %d MiB together", together>>20)
+		t.Errorf("the limits of all services without a profile add up to %d MiB", together>>20)
 	}
 	readme, err := os.ReadFile(filepath.Join("..", "..", "README.md"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	if says := fmt.Sprintf("may take %d MiB", together>>20); !strings.Contains(string(readme), says) {
-		t.Errorf("the README does not say that they %s", says)
+		t.Errorf("the README does not contain %q", says)
 	}
 }
 
-func TestCompose_TheBrokerKnowsWhatItMayTake(t *testing.T) {
+func TestCompose_BrokerMemory(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile(filepath.Join("..", "..", "deploy", "rabbitmq", "rabbitmq.conf"))
 	if err != nil {
@@ -121,11 +121,11 @@ func TestCompose_TheBrokerKnowsWhatItMayTake(t *testing.T) {
 		}
 	}
 	limit := composeServices(t)["rabbitmq"].memory(t)
-	if mark := bytesOf(t, settings["vm_memory_high_watermark.absolute"]); mark < limit/2 || mark > limit*9/10 {
-		t.Errorf("publishers are held back at %d bytes of %d", mark, limit)
+	if mark := parseSize(t, settings["vm_memory_high_watermark.absolute"]); mark < limit/2 || mark > limit*9/10 {
+		t.Errorf("publishers are blocked at %d bytes of %d", mark, limit)
 	}
 	wal, err := strconv.ParseInt(settings["raft.wal_max_size_bytes"], 10, 64)
 	if err != nil || 4*wal > limit {
-		t.Errorf("the queues' log may have %d bytes in memory, of %d: %v", wal, limit, err)
+		t.Errorf("the write-ahead log has a limit of %d bytes, of %d: %v", wal, limit, err)
 	}
 }

@@ -11,21 +11,22 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
 
-// demoProcess is quadrille demo as users run it, with a folder of its own for temporary files.
+// demoProcess is quadrille demo in a process of its own, with its own folder for temporary files.
 type demoProcess struct {
 	cmd       *exec.Cmd
 	out       *bufio.Reader
 	reader    io.Closer // of what it prints
 	errOut    *bytes.Buffer
 	temporary string
-	ended     <-chan struct{} // once neither the demo nor any process that it started is left
+	ended     <-chan struct{} // closed when the demo and every process that it started have ended
 }
 
-// build makes the program: the tests' own one is it only if its environment says so, which the demo's shop does not see.
+// build builds the program. The test program would need an environment variable, which the demo's stack does not get.
 func build(t *testing.T) (program string) {
 	t.Helper()
 	program = filepath.Join(t.TempDir(), "quadrille")
@@ -38,7 +39,7 @@ func build(t *testing.T) (program string) {
 func startDemo(t *testing.T, program string, environ []string, args ...string) *demoProcess {
 	t.Helper()
 	p := &demoProcess{errOut: &bytes.Buffer{}, temporary: t.TempDir()}
-	// All of them inherit the end of a pipe, which closes with the last one.
+	// All processes inherit the end of a pipe, which closes with the last one.
 	alive, inherited, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
@@ -67,13 +68,13 @@ func startDemo(t *testing.T, program string, environ []string, args ...string) *
 	return p
 }
 
-// reads blocks until the demo prints a line with these words.
-func (p *demoProcess) reads(t *testing.T, words string) {
+// awaitLine blocks until the demo prints a line with this text.
+func (p *demoProcess) awaitLine(t *testing.T, words string) {
 	t.Helper()
 	for {
 		line, err := p.out.ReadString('\n')
 		if err != nil {
-			t.Fatalf("it ended before it said %q: %v", words, err)
+			t.Fatalf("it ended before it printed %q: %v", words, err)
 		}
 		if strings.Contains(line, words) {
 			return
@@ -106,58 +107,58 @@ func (p *demoProcess) files(t *testing.T) []string {
 	return files
 }
 
-func TestDemo_LeavesNothingBehindHoweverItEnds(t *testing.T) {
+func TestDemo_CleansUp(t *testing.T) {
 	t.Parallel()
 	program := build(t)
 	for name, end := range map[string]func(t *testing.T, p *demoProcess){
-		"nobody reads on": func(t *testing.T, p *demoProcess) {
-			p.reads(t, "Quadrille")
+		"its output is closed": func(t *testing.T, p *demoProcess) {
+			p.awaitLine(t, "Quadrille")
 			p.reader.Close()
 		},
 		"it is killed": func(t *testing.T, p *demoProcess) {
-			p.reads(t, "does not answer")
+			p.awaitLine(t, "does not respond")
 			p.signal(t, os.Kill)
 		},
 		"its terminal is closed": func(t *testing.T, p *demoProcess) {
-			p.reads(t, "does not answer")
+			p.awaitLine(t, "does not respond")
 			p.signal(t, syscall.SIGHUP)
 		},
-		"Ctrl-C while the shop opens": func(t *testing.T, p *demoProcess) {
+		"Ctrl-C while the stack starts": func(t *testing.T, p *demoProcess) {
 			until(t, "the demo has a folder", func() bool { return len(p.files(t)) > 0 })
 			p.signal(t, os.Interrupt)
 		},
-		"Ctrl-C again and again": func(t *testing.T, p *demoProcess) {
-			p.reads(t, "does not answer")
-			until(t, "the demo and its shop have ended", func() bool {
-				_ = p.cmd.Process.Signal(os.Interrupt) // until it is gone
+		"Ctrl-C repeatedly": func(t *testing.T, p *demoProcess) {
+			p.awaitLine(t, "does not respond")
+			until(t, "the demo and its stack have ended", func() bool {
+				_ = p.cmd.Process.Signal(os.Interrupt) // until it has ended
 				return p.gone()
 			})
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			// Long enough to be ended in the first story.
-			p := startDemo(t, program, nil, "--story", "cancelled,too-late,processor-away,twice,killed")
+			// Stories that take long enough to end the demo in the first one.
+			p := startDemo(t, program, nil, "--story", "cancelled,too-late,processor-down,twice,killed")
 			end(t, p)
 			if p.cmd.Wait() == nil {
-				t.Error("its status says that all is well")
+				t.Error("exit status 0")
 			}
-			until(t, "the demo and its shop have ended", p.gone)
+			until(t, "the demo and its stack have ended", p.gone)
 			if left := p.files(t); len(left) > 0 {
 				t.Errorf("left behind: %v", left)
 			}
-			said := p.errOut.String()
-			if strings.Contains(said, "EOF") || strings.Contains(said, "pipe") {
-				t.Errorf("it says %q", said)
+			output := p.errOut.String()
+			if strings.Contains(output, "EOF") || strings.Contains(output, "pipe") {
+				t.Errorf("unexpected error: %q", output)
 			}
-			if strings.HasPrefix(name, "Ctrl-C while") && !strings.Contains(said, "stopped") {
-				t.Errorf("it does not say that it was stopped: %q", said)
+			if strings.HasPrefix(name, "Ctrl-C while") && !strings.Contains(output, "stopped") {
+				t.Errorf("missing \"stopped\": %q", output)
 			}
 		})
 	}
 }
 
-func TestDemo_ItsShopDoesNotObeyTheEnvironment(t *testing.T) {
+func TestDemo_CleanEnvironment(t *testing.T) {
 	t.Parallel()
 	p := startDemo(t, build(t), []string{
 		"ORDER_PAYMENT_DEADLINE=1ms", "RETRY_DELAYS=soon", "EVENTS_AUDIT=false", "OPS_TOKEN=secret", "CARRIER_DISPATCH_DELAY=1h",
@@ -172,7 +173,7 @@ func TestDemo_ItsShopDoesNotObeyTheEnvironment(t *testing.T) {
 	}
 }
 
-func TestDemoEnviron_HasTheSystemTheLogsAndTheDemosOwn(t *testing.T) {
+func TestDemoEnviron(t *testing.T) {
 	t.Parallel()
 	theirs := map[string]string{
 		"PATH": "/bin", "TMPDIR": "", "LOG_LEVEL": "debug", "RETRY_DELAYS": "1h", "EVENTS_AUDIT": "false", "OPS_TOKEN": "secret",
@@ -182,14 +183,18 @@ func TestDemoEnviron_HasTheSystemTheLogsAndTheDemosOwn(t *testing.T) {
 		return value, set
 	}
 	own := []string{"EVENTS_AUDIT=true", "CARRIER_DELIVERY_DELAY=1s", "CARRIER_DISPATCH_DELAY=1s", "LOG_LEVEL=debug", "PATH=/bin"}
-	for ladder, want := range map[string][]string{
-		"":      slices.Concat(own, []string{"TMPDIR="}),
-		"1s,2s": slices.Concat(own, []string{"RETRY_DELAYS=1s,2s", "TMPDIR="}),
+	for delays, want := range map[time.Duration][]string{
+		0:           slices.Concat(own, []string{"TMPDIR="}),
+		time.Second: slices.Concat(own, []string{"RETRY_DELAYS=1s,2s", "TMPDIR="}),
 	} {
-		got := demoEnviron(lookup, ladder)
+		var all []time.Duration
+		if delays > 0 {
+			all = []time.Duration{delays, 2 * delays}
+		}
+		got := demoEnviron(lookup, all)
 		slices.Sort(got)
 		if diff := cmp.Diff(want, got); diff != "" {
-			t.Errorf("with the ladder %q (-want +got):\n%s", ladder, diff)
+			t.Errorf("with the delays %v (-want +got):\n%s", all, diff)
 		}
 	}
 }

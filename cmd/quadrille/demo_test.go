@@ -8,25 +8,25 @@ import (
 	"github.com/spf13/pflag"
 )
 
-func TestDemo_IsUsedWrongly(t *testing.T) {
+func TestDemo_WrongUsage(t *testing.T) {
 	t.Setenv("OPS_TOKEN", "")
 	for name, c := range map[string]struct {
 		args []string
 		says string
 	}{
-		"a story that there is not": {[]string{"--story", "sad"}, "happy, out-of-stock"},
-		"an address, but no host":   {[]string{"--order-url", "http://127.0.0.1:1"}, "--against"},
-		"a token, but no host":      {[]string{"--token", "x"}, "--against"},
-		"a host that is none":       {[]string{"--against", "127.0.0.1", "--token", "x"}, "--against"},
-		"a host with a port":        {[]string{"--against", "http://127.0.0.1:8081", "--token", "x"}, "without a port"},
-		"a service's URL that is none": {
+		"an unknown story":        {[]string{"--story", "sad"}, "happy, out-of-stock"},
+		"an address, but no host": {[]string{"--order-url", "http://127.0.0.1:1"}, "--against"},
+		"a token, but no host":    {[]string{"--token", "x"}, "--against"},
+		"an invalid host":         {[]string{"--against", "127.0.0.1", "--token", "x"}, "--against"},
+		"a host with a port":      {[]string{"--against", "http://127.0.0.1:8081", "--token", "x"}, "without a port"},
+		"an invalid URL": {
 			[]string{"--against", "http://127.0.0.1", "--payment-url", "somewhere", "--token", "x"}, "--payment-url",
 		},
-		"no token":         {[]string{"--against", "http://127.0.0.1"}, "OPS_TOKEN"},
-		"no patience":      {[]string{"--wait", "0s"}, "--wait"},
-		"a word too many":  {[]string{"happy"}, "happy"},
-		"an unknown flag":  {[]string{"--fast"}, "--fast"},
-		"half of a ladder": {[]string{"--retry-ladder", "1s,soon"}, "ladder"},
+		"no token":               {[]string{"--against", "http://127.0.0.1"}, "OPS_TOKEN"},
+		"no timeout":             {[]string{"--wait", "0s"}, "--wait"},
+		"an argument":            {[]string{"happy"}, "happy"},
+		"an unknown flag":        {[]string{"--fast"}, "--fast"},
+		"an invalid retry delay": {[]string{"--retry-delays", "1s,soon"}, "retry-delays"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var out, errOut bytes.Buffer
@@ -34,19 +34,19 @@ func TestDemo_IsUsedWrongly(t *testing.T) {
 				t.Errorf("status %d, want 2", status)
 			}
 			if !strings.Contains(errOut.String(), c.says) {
-				t.Errorf("%q is not said: %s", c.says, errOut.String())
+				t.Errorf("missing %q: %s", c.says, errOut.String())
 			}
 			if out.Len() > 0 {
-				t.Errorf("something was played: %s", out.String())
+				t.Errorf("a story ran: %s", out.String())
 			}
 		})
 	}
 }
 
-func TestDemo_FindsAShopByItsHost(t *testing.T) {
+func TestDemo_Against(t *testing.T) {
 	t.Setenv("OPS_TOKEN", "")
-	for _, p := range partyFlags {
-		t.Setenv(p.variable, "")
+	for _, u := range urlFlags {
+		t.Setenv(u.variable, "")
 	}
 	var out, errOut bytes.Buffer
 	status := run(t.Context(), []string{"demo", "--against", "http://[::1]", "--order-url", "http://127.0.0.1:1", "--token", "x", "--json"}, &out, &errOut)
@@ -55,9 +55,9 @@ func TestDemo_FindsAShopByItsHost(t *testing.T) {
 	}
 
 	flags := pflag.NewFlagSet("demo", pflag.ContinueOnError)
-	o := demoOptions{against: "https://shop.example", token: "x", urls: shopFlags(flags)}
-	shop, err := o.shop(func(string) bool { return false })
-	if err != nil || shop.Order != "https://shop.example:8081" || shop.Carrier != "https://shop.example:8094" {
-		t.Errorf("%+v, %v", shop, err)
+	o := demoOptions{against: "https://stack.example", token: "x", urls: addURLFlags(flags)}
+	stack, err := o.existingStack(func(string) bool { return false })
+	if err != nil || stack.Order != "https://stack.example:8081" || stack.Carrier != "https://stack.example:8094" {
+		t.Errorf("%+v, %v", stack, err)
 	}
 }

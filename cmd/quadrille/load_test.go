@@ -15,25 +15,25 @@ import (
 	"github.com/quadrille-dev/quadrille/verify/stackclient"
 )
 
-func TestLoad_IsUsedWrongly(t *testing.T) {
+func TestLoad_WrongUsage(t *testing.T) {
 	t.Setenv("OPS_TOKEN", "")
 	for name, c := range map[string]struct {
 		args []string
 		says string
 	}{
-		"a share of nothing":          {[]string{"--mix", "happy=0"}, "--mix: happy=0"},
-		"a story that there is not":   {[]string{"--mix", "happy=1,sad=1"}, "happy, declined, out-of-stock"},
-		"a negative rate":             {[]string{"--rate", "-1"}, "--rate must"},
-		"no number":                   {[]string{"--rate", "NaN"}, "--rate must"},
-		"a rate beyond bounds":        {[]string{"--rate", "1e9"}, "at most 1000"},
-		"more orders than are bound":  {[]string{"--rate", "500", "--for", "10m"}, "300000 orders are more than 100000"},
-		"no time":                     {[]string{"--for", "0s"}, "--for must"},
-		"nobody may come in":          {[]string{"--in-flight", "0"}, "--in-flight must"},
-		"no patience":                 {[]string{"--wait", "-1s"}, "--wait must"},
-		"no token":                    {nil, "--ledger=false"},
-		"a service's URL that is off": {[]string{"--order-url", "somewhere", "--token", "x"}, "--order-url"},
-		"half of a ladder":            {[]string{"--retry-ladder", "1s,soon", "--token", "x"}, "ladder"},
-		"a word too many":             {[]string{"now"}, "now"},
+		"a share of zero":         {[]string{"--mix", "happy=0"}, "--mix: happy=0"},
+		"an unknown story":        {[]string{"--mix", "happy=1,sad=1"}, "happy, declined, out-of-stock"},
+		"a negative rate":         {[]string{"--rate", "-1"}, "--rate must"},
+		"not a number":            {[]string{"--rate", "NaN"}, "--rate must"},
+		"a rate that is too high": {[]string{"--rate", "1e9"}, "at most 1000"},
+		"too many orders":         {[]string{"--rate", "500", "--for", "10m"}, "300000 orders are more than 100000"},
+		"no time":                 {[]string{"--for", "0s"}, "--for must"},
+		"no open orders":          {[]string{"--in-flight", "0"}, "--in-flight must"},
+		"no timeout":              {[]string{"--wait", "-1s"}, "--wait must"},
+		"no token":                {nil, "--reconcile=false"},
+		"an invalid URL":          {[]string{"--order-url", "somewhere", "--token", "x"}, "--order-url"},
+		"an invalid retry delay":  {[]string{"--retry-delays", "1s,soon", "--token", "x"}, "retry-delays"},
+		"an argument":             {[]string{"now"}, "now"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			status, out, errOut := runQuadrille(t, append([]string{"load"}, c.args...)...)
@@ -44,47 +44,47 @@ func TestLoad_IsUsedWrongly(t *testing.T) {
 	}
 }
 
-func TestLoad_NeedsAShop(t *testing.T) {
+func TestLoad_UnreachableStack(t *testing.T) {
 	t.Parallel()
-	nobody, err := net.Listen("tcp", "127.0.0.1:0")
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	address := "http://" + nobody.Addr().String()
-	if err := nobody.Close(); err != nil {
+	address := "http://" + listener.Addr().String()
+	if err := listener.Close(); err != nil {
 		t.Fatal(err)
 	}
-	status, out, errOut := runQuadrille(t, "load", "--ledger=false", "--order-url", address, "--json")
-	if status != 3 || out != "" || !strings.Contains(errOut, "no shop there") {
+	status, out, errOut := runQuadrille(t, "load", "--reconcile=false", "--order-url", address, "--json")
+	if status != 3 || out != "" || !strings.Contains(errOut, "cannot reach the stack") {
 		t.Errorf("status %d\n%s%s", status, out, errOut)
 	}
 }
 
 type loadOutcome struct {
 	Status          int
-	EndedEarly      bool
+	StoppedEarly    bool
 	Abandoned       int
 	Dropped         int
 	Offered         struct{ Orders int }
 	Accepted, Ended struct{ Orders int }
 	Wrong, Errors   []any
-	Shelf           string
-	Ledger          *struct{ Clean bool }
+	Stock           string
+	Reconciliation  *struct{ Clean bool }
 }
 
-// loadFlags leads to the shop.
+// loadFlags returns the flags of quadrille load for the stack.
 func (p *upProcess) loadFlags() []string {
-	flags := []string{"--token", p.Token, "--wait", upPatience.String()}
-	urls := booksOf(stackclient.Shop{
+	flags := []string{"--token", p.Token, "--wait", upTimeout.String()}
+	urls := snapshotURLs(stackclient.Stack{
 		Order: p.Order, Inventory: p.Inventory, Payment: p.Payment, Shipping: p.Shipping, Processor: p.Processor, Carrier: p.Carrier,
 	})
-	for _, party := range partyFlags {
-		flags = append(flags, "--"+party.flag, urls[party.party])
+	for _, u := range urlFlags {
+		flags = append(flags, "--"+u.flag, urls[u.source])
 	}
 	return flags
 }
 
-func TestLoad_EndsWithAVerdict(t *testing.T) {
+func TestLoad_Summary(t *testing.T) {
 	t.Parallel()
 	up := startUp(t, t.TempDir())
 	flags := append([]string{"load", "--rate", "20", "--for", "2s"}, up.loadFlags()...)
@@ -93,27 +93,27 @@ func TestLoad_EndsWithAVerdict(t *testing.T) {
 	if err := json.Unmarshal([]byte(out), &got); err != nil {
 		t.Fatalf("%v\n%s%s", err, out, errOut)
 	}
-	if status != 0 || got.Status != 0 || got.Accepted.Orders != 40 || got.Ended.Orders != 40 || len(got.Wrong) > 0 || !got.Ledger.Clean || errOut != "" {
+	if status != 0 || got.Status != 0 || got.Accepted.Orders != 40 || got.Ended.Orders != 40 || len(got.Wrong) > 0 || !got.Reconciliation.Clean || errOut != "" {
 		t.Errorf("status %d\n%s%s", status, out, errOut)
 	}
 
-	// For people, and with nobody to tell it to.
-	status, out, errOut = runQuadrille(t, append(flags, "--ledger=false", "--mix", "declined=1")...)
+	// As text, and with an output that fails.
+	status, out, errOut = runQuadrille(t, append(flags, "--reconcile=false", "--mix", "declined=1")...)
 	if status != 0 || !strings.Contains(out, "40 cancelled: card_declined") || !strings.Contains(errOut, "40 ended · 0 open") {
 		t.Errorf("status %d\n%s%s", status, out, errOut)
 	}
-	var nobody bytes.Buffer
-	if status := run(t.Context(), append(flags, "--for", "100ms"), fullDisk{}, &nobody); status != 3 || !strings.Contains(nobody.String(), "no space") {
-		t.Errorf("status %d\n%s", status, &nobody)
+	var failed bytes.Buffer
+	if status := run(t.Context(), append(flags, "--for", "100ms"), fullDisk{}, &failed); status != 3 || !strings.Contains(failed.String(), "no space") {
+		t.Errorf("status %d\n%s", status, &failed)
 	}
 }
 
-// The first signal lets nobody else in, the second one does not wait for anybody, and kill -9 says nothing. None of them
-// does any harm to the shop.
-func TestLoad_CanBeStoppedAtAnyMoment(t *testing.T) {
+// The first signal ends the placing of orders, the second one ends the waiting, and kill -9 ends everything. The stack stays
+// consistent.
+func TestLoad_Stopped(t *testing.T) {
 	t.Parallel()
 	up := startUp(t, t.TempDir())
-	release := up.holdParcels(t) // so that happy orders do not end
+	release := up.pauseDeliveries(t) // so that happy orders do not end
 	start := func() (*exec.Cmd, *bytes.Buffer) {
 		cmd := exec.Command(os.Args[0], append([]string{"load", "--rate", "20", "--in-flight", "30", "--for", "10m", "--mix", "happy=1", "--json"}, up.loadFlags()...)...)
 		cmd.Env = append(os.Environ(), "TEST_IS_QUADRILLE=yes")
@@ -124,7 +124,7 @@ func TestLoad_CanBeStoppedAtAnyMoment(t *testing.T) {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { _ = cmd.Process.Kill() }) // it may have ended
-		until(t, "in full swing", func() bool {
+		until(t, "orders are placed", func() bool {
 			now := up.newest(t, 21)
 			return len(now) == 21 && (len(before) == 0 || now[20] > before[0]) // ids grow with time
 		})
@@ -143,16 +143,16 @@ func TestLoad_CanBeStoppedAtAnyMoment(t *testing.T) {
 			t.Fatalf("%v\n%s", err, out)
 		}
 		if o.Status != cmd.ProcessState.ExitCode() {
-			t.Errorf("it says status %d and ends with %d", o.Status, cmd.ProcessState.ExitCode())
+			t.Errorf("status %d in the summary, exit status %d", o.Status, cmd.ProcessState.ExitCode())
 		}
 		return o
 	}
 
 	cmd, out := start()
 	signal(cmd, syscall.SIGINT)
-	signal(cmd, syscall.SIGTERM) // two of a kind might be taken for one
-	if o := outcome(cmd, out); o.Status != 3 || o.Abandoned == 0 || !o.EndedEarly || len(o.Wrong) > 0 || o.Ledger != nil {
-		t.Errorf("stopped at once: %.2000s", out)
+	signal(cmd, syscall.SIGTERM) // two equal signals may be merged
+	if o := outcome(cmd, out); o.Status != 3 || o.Abandoned == 0 || !o.StoppedEarly || len(o.Wrong) > 0 || o.Reconciliation != nil {
+		t.Errorf("stopped twice: %.2000s", out)
 	}
 
 	cmd, _ = start()
@@ -162,18 +162,18 @@ func TestLoad_CanBeStoppedAtAnyMoment(t *testing.T) {
 	cmd, out = start()
 	signal(cmd, syscall.SIGINT)
 	release()
-	if o := outcome(cmd, out); o.Status != 0 || !o.EndedEarly || o.Ended.Orders+o.Dropped != o.Offered.Orders || o.Ledger == nil || !o.Ledger.Clean {
-		t.Errorf("stopped in order: %.2000s", out)
+	if o := outcome(cmd, out); o.Status != 0 || !o.StoppedEarly || o.Ended.Orders+o.Dropped != o.Offered.Orders || o.Reconciliation == nil || !o.Reconciliation.Clean {
+		t.Errorf("stopped once: %.2000s", out)
 	}
-	up.ledger(t)
+	up.reconcile(t)
 }
 
-// newest are the ids of so many orders.
+// newest returns the ids of the newest orders.
 func (p *upProcess) newest(t *testing.T, n int) (ids []string) {
 	t.Helper()
 	var list struct{ Items []struct{ ID string } }
-	status, answer, err := ask(t.Context(), http.MethodGet, fmt.Sprintf("%s/api/v1/orders?limit=%d", p.Order, n), "")
-	if err != nil || status != http.StatusOK || json.Unmarshal(answer, &list) != nil {
+	status, body, err := send(t.Context(), http.MethodGet, fmt.Sprintf("%s/api/v1/orders?limit=%d", p.Order, n), "")
+	if err != nil || status != http.StatusOK || json.Unmarshal(body, &list) != nil {
 		t.Fatalf("orders: %d %v", status, err)
 	}
 	for _, o := range list.Items {
@@ -182,36 +182,36 @@ func (p *upProcess) newest(t *testing.T, n int) (ids []string) {
 	return ids
 }
 
-// orders is how many there are in the books.
+// orders returns the number of orders in the audit snapshot.
 func (p *upProcess) orders(t *testing.T) int {
 	t.Helper()
-	var book struct {
+	var snapshot struct {
 		Entries struct{ Orders []json.RawMessage }
 	}
-	status, answer, err := ask(t.Context(), http.MethodGet, p.Order+"/ops/audit", "", "Authorization", "Bearer "+p.Token)
+	status, body, err := send(t.Context(), http.MethodGet, p.Order+"/ops/audit", "", "Authorization", "Bearer "+p.Token)
 	if err != nil || status != http.StatusOK {
-		t.Fatalf("books: %d %v", status, err)
+		t.Fatalf("audit snapshot: %d %v", status, err)
 	}
-	if err := json.Unmarshal(answer, &book); err != nil {
+	if err := json.Unmarshal(body, &snapshot); err != nil {
 		t.Fatal(err)
 	}
-	return len(book.Entries.Orders)
+	return len(snapshot.Entries.Orders)
 }
 
-// holdParcels lets the carrier deliver nothing until release is called.
-func (p *upProcess) holdParcels(t *testing.T) (release func()) {
+// pauseDeliveries makes the carrier deliver nothing until release is called.
+func (p *upProcess) pauseDeliveries(t *testing.T) (release func()) {
 	t.Helper()
-	switches, token := p.Carrier+"/ops/faults", []string{"Authorization", "Bearer " + p.Token}
-	hold := `{"match":{"operation":"deliver"},"action":"pause"}`
-	status, answer, err := ask(t.Context(), http.MethodPost, switches, hold, token...)
-	var rule struct{ ID string }
-	if err != nil || status != http.StatusCreated || json.Unmarshal(answer, &rule) != nil {
-		t.Fatalf("%v: %d %s", err, status, answer)
+	faults, token := p.Carrier+"/ops/faults", []string{"Authorization", "Bearer " + p.Token}
+	pause := `{"match":{"operation":"deliver"},"action":"pause"}`
+	status, body, err := send(t.Context(), http.MethodPost, faults, pause, token...)
+	var fault struct{ ID string }
+	if err != nil || status != http.StatusCreated || json.Unmarshal(body, &fault) != nil {
+		t.Fatalf("%v: %d %s", err, status, body)
 	}
 	return func() {
 		t.Helper()
-		if status, answer, err := ask(t.Context(), http.MethodDelete, switches+"/"+rule.ID, "", token...); err != nil || status != http.StatusNoContent {
-			t.Fatalf("%v: %d %s", err, status, answer)
+		if status, body, err := send(t.Context(), http.MethodDelete, faults+"/"+fault.ID, "", token...); err != nil || status != http.StatusNoContent {
+			t.Fatalf("%v: %d %s", err, status, body)
 		}
 	}
 }

@@ -1,5 +1,5 @@
-// Command quadrille opens the shop in one process, plays stories on it, lets many customers come to it, declares what the
-// services need on a broker, and checks their books.
+// Command quadrille runs the whole stack in one process, plays a demonstration, declares the topology on a broker, and opens
+// the packages under verify/ to the command line: reconciliation and load tests.
 package main
 
 import (
@@ -15,25 +15,30 @@ import (
 )
 
 func main() {
-	ends := []os.Signal{os.Interrupt, syscall.SIGTERM}
-	if !signal.Ignored(syscall.SIGHUP) { // as nohup has it
-		ends = append(ends, syscall.SIGHUP)
+	signals := []os.Signal{os.Interrupt, syscall.SIGTERM}
+	if !signal.Ignored(syscall.SIGHUP) { // nohup ignores it
+		signals = append(signals, syscall.SIGHUP)
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), ends...)
-	// Once the first signal has been seen, the next one has its default effect.
+	ctx, stop := signal.NotifyContext(context.Background(), signals...)
+	// The first signal ends the context. A second one has its default effect.
 	context.AfterFunc(ctx, stop)
 	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
 }
 
-// run executes a command line and answers the exit status: 0 if all is well, 1 if the command fails, 2 if it was used
-// wrongly, or what the command itself says with an exitError.
+// Exit statuses. A command may choose others with an exitError.
+const (
+	statusFailed     = 1
+	statusWrongUsage = 2
+)
+
+// run executes a command line and returns the exit status.
 func run(ctx context.Context, args []string, out, errOut io.Writer) int {
 	root := command()
 	root.SetArgs(args)
 	root.SetOut(out)
 	root.SetErr(errOut)
-	failed := 2 // until a command begins, only its use can be wrong
-	root.PersistentPreRun = func(*cobra.Command, []string) { failed = 1 }
+	status := statusWrongUsage // of errors before a command starts
+	root.PersistentPreRun = func(*cobra.Command, []string) { status = statusFailed }
 
 	err := root.ExecuteContext(ctx)
 	if err == nil {
@@ -41,15 +46,15 @@ func run(ctx context.Context, args []string, out, errOut io.Writer) int {
 	}
 	var exit *exitError
 	if errors.As(err, &exit) {
-		failed = exit.status
+		status = exit.status
 	}
 	if exit == nil || exit.err != nil {
 		fmt.Fprintln(errOut, "quadrille:", err)
 	}
-	return failed
+	return status
 }
 
-// exitError ends the process with a status. Without an err everything has been said.
+// exitError ends the process with a status. If err is nil, nothing is printed.
 type exitError struct {
 	status int
 	err    error
@@ -64,16 +69,18 @@ func (e *exitError) Error() string {
 
 func (e *exitError) Unwrap() error { return e.err }
 
-// wrongUsage is what people can mend by reading --help.
-func wrongUsage(format string, args ...any) error { return &exitError{2, fmt.Errorf(format, args...)} }
+// wrongUsage returns an error about flags, arguments or settings.
+func wrongUsage(format string, args ...any) error {
+	return &exitError{statusWrongUsage, fmt.Errorf(format, args...)}
+}
 
 func command() *cobra.Command {
 	root := &cobra.Command{
 		Use:           "quadrille",
-		Short:         "Run and check the Quadrille shop",
+		Short:         "Run, demonstrate and verify the Quadrille stack",
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(upCommand(), demoCommand(), topologyCommand(), ledgerCommand(), loadCommand())
+	root.AddCommand(upCommand(), demoCommand(), topologyCommand(), reconcileCommand(), loadCommand())
 	return root
 }

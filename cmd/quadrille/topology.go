@@ -10,30 +10,30 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/quadrille-dev/quadrille/services/topology"
 	"github.com/quadrille-dev/quadrille/pkg/events/rabbitmq"
-	"github.com/quadrille-dev/quadrille/pkg/events/transport"
 )
 
 func topologyCommand() *cobra.Command {
-	var ladder string
-	cmd := &cobra.Command{Use: "topology", Short: "Exchanges, queues and bindings on RabbitMQ"}
-	cmd.PersistentFlags().StringVar(&ladder, "retry-ladder", os.Getenv("RETRY_DELAYS"),
-		"delays between the attempts of a reaction, separated by commas; all services must use the same (RETRY_DELAYS)")
+	cmd := &cobra.Command{Use: "topology", Short: "Show or declare the exchanges, queues and users on RabbitMQ"}
+	addRetryDelays(cmd.PersistentFlags())
+	cmd.AddCommand(topologyApplyCommand(), topologyShowCommand(), topologyDefinitionsCommand())
+	return cmd
+}
 
+func topologyApplyCommand() *cobra.Command {
 	var (
 		url, ca string
 		wait    time.Duration
 	)
-	apply := &cobra.Command{
+	cmd := &cobra.Command{
 		Use:   "apply",
-		Short: "Declare what is missing; change nothing that exists",
+		Short: "Declare the exchanges, queues and bindings that are missing; change none that exist",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if url == "" {
-				return errors.New("which broker? Give --amqp-url or AMQP_URL")
+				return errors.New("missing broker: set --amqp-url or AMQP_URL")
 			}
-			all, err := parseTopologies(ladder)
+			all, err := parseTopologies(cmd.Flags())
 			if err != nil {
 				return err
 			}
@@ -55,16 +55,19 @@ func topologyCommand() *cobra.Command {
 			return nil
 		},
 	}
-	apply.Flags().StringVar(&url, "amqp-url", os.Getenv("AMQP_URL"), "the broker (AMQP_URL)")
-	apply.Flags().StringVar(&ca, "amqp-ca-file", os.Getenv("AMQP_CA_FILE"), caFileUsage)
-	apply.Flags().DurationVar(&wait, "wait", 2*time.Minute, "how long to wait for the broker")
+	cmd.Flags().StringVar(&url, "amqp-url", os.Getenv("AMQP_URL"), "URL of the broker (AMQP_URL)")
+	cmd.Flags().StringVar(&ca, "amqp-ca-file", os.Getenv("AMQP_CA_FILE"), caFileUsage)
+	cmd.Flags().DurationVar(&wait, "wait", 2*time.Minute, "how long to wait for the broker")
+	return cmd
+}
 
-	show := &cobra.Command{
+func topologyShowCommand() *cobra.Command {
+	return &cobra.Command{
 		Use:   "show",
-		Short: "List who subscribes to what; asks no broker",
+		Short: "List the subscriptions of all services, without a broker",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			all, err := parseTopologies(ladder)
+			all, err := parseTopologies(cmd.Flags())
 			if err != nil {
 				return err
 			}
@@ -78,17 +81,4 @@ func topologyCommand() *cobra.Command {
 			return w.Flush()
 		},
 	}
-	cmd.AddCommand(apply, show, definitionsCommand())
-	return cmd
-}
-
-const caFileUsage = "authorities that may vouch for an amqps:// broker, in PEM, instead of the system's (AMQP_CA_FILE)"
-
-// parseTopologies reads the ladder; an empty one is the library's default.
-func parseTopologies(ladder string) ([]transport.Topology, error) {
-	delays, err := parseLadder(ladder)
-	if err != nil {
-		return nil, err
-	}
-	return topology.All(delays)
 }

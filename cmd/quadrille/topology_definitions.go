@@ -12,21 +12,21 @@ import (
 
 //go:generate sh -c "go run . topology definitions >../../deploy/rabbitmq/definitions.json"
 
-// developmentPassword is everybody's, until somebody says otherwise.
+// developmentPassword is the password of every user for which the environment has none.
 const developmentPassword = "quadrille"
 
-const definitionsHelp = `Write users, and the least that each of them needs, in the format that RabbitMQ imports: at its start with
-load_definitions, and at any time with rabbitmqctl import_definitions. Asks no broker.
+const definitionsHelp = `Print the broker's users, each with the least permissions that it needs, in the format that RabbitMQ imports: at startup
+with load_definitions, and at any time with rabbitmqctl import_definitions. The command does not connect to a broker.
 
-The password of a user is read from RABBITMQ_PASSWORD_ and its name: RABBITMQ_PASSWORD_ORDER, _INVENTORY, _PAYMENT,
-_SHIPPING, _TOPOLOGY, _MONITOR, _OPERATOR. Only hashes are written, which keep a password secret if it cannot be guessed.
-Whoever has none gets the one for development, "` + developmentPassword + `".`
+The password of a user comes from RABBITMQ_PASSWORD_ and the user's name: RABBITMQ_PASSWORD_ORDER, _INVENTORY, _PAYMENT,
+_SHIPPING, _TOPOLOGY, _MONITOR, _OPERATOR. Users without one get the development password, "` + developmentPassword + `".
+The output contains only hashes of the passwords, which protect a password that cannot be guessed.`
 
-func definitionsCommand() *cobra.Command {
+func topologyDefinitionsCommand() *cobra.Command {
 	var vhost string
 	cmd := &cobra.Command{
 		Use:   "definitions",
-		Short: "Write the users of the broker and their permissions, as JSON",
+		Short: "Print the users of the broker and their permissions, as JSON",
 		Long:  definitionsHelp,
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -34,20 +34,20 @@ func definitionsCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			var known []string
-			definitions := topology.DefinitionsOf(all, vhost, func(user string) string {
+			var guessable []string
+			definitions := topology.NewDefinitions(all, vhost, func(user string) string {
 				if password := os.Getenv("RABBITMQ_PASSWORD_" + strings.ToUpper(user)); password != "" {
 					return password
 				}
-				known = append(known, user)
+				guessable = append(guessable, user)
 				return developmentPassword
 			})
 			out, err := definitions.JSON()
 			if err != nil {
 				return err
 			}
-			if len(known) > 0 {
-				fmt.Fprintf(cmd.ErrOrStderr(), "quadrille: the password is the one for development: %s\n", strings.Join(known, ", "))
+			if len(guessable) > 0 {
+				fmt.Fprintf(cmd.ErrOrStderr(), "quadrille: these users have the development password: %s\n", strings.Join(guessable, ", "))
 			}
 			_, err = cmd.OutOrStdout().Write(out)
 			return err

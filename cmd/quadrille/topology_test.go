@@ -7,20 +7,22 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/quadrille-dev/quadrille/contracts"
 	"github.com/quadrille-dev/quadrille/pkg/events/rabbitmq"
+	"github.com/quadrille-dev/quadrille/services/topology"
 	"github.com/quadrille-dev/quadrille/verify/testservers"
 )
 
-// TestMain lets the tests' own program be quadrille, so that a test can kill it.
+// TestMain makes the test program quadrille itself if a test starts it so.
 func TestMain(m *testing.M) {
 	if os.Getenv("TEST_IS_QUADRILLE") != "" {
 		main()
 	}
-	// A shop that runs on this machine is not the one under test.
+	// The settings of a stack on this machine must not affect the tests.
 	for _, name := range []string{"AMQP_URL", "AMQP_CA_FILE", "BROKER_OPS_URL", "OPS_TOKEN", "RETRY_DELAYS"} {
 		os.Unsetenv(name)
 	}
@@ -42,15 +44,15 @@ func quadrille(t *testing.T, args ...string) (string, error) {
 	return out.String(), err
 }
 
-func TestTopologyApply_DeclaresWhatEveryServiceNeedsAndMayBeRepeated(t *testing.T) {
+func TestTopologyApply(t *testing.T) {
 	t.Parallel()
 	url := testservers.AMQP(t)
 	for range 2 {
-		if out, err := quadrille(t, "topology", "apply", "--amqp-url", url, "--retry-ladder", "100ms,1s"); err != nil {
+		if out, err := quadrille(t, "topology", "apply", "--amqp-url", url, "--retry-delays", "100ms,1s"); err != nil {
 			t.Fatalf("%v\n%s", err, out)
 		}
 	}
-	all, err := parseTopologies("100ms,1s")
+	all, err := topology.All([]time.Duration{100 * time.Millisecond, time.Second})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -59,23 +61,23 @@ func TestTopologyApply_DeclaresWhatEveryServiceNeedsAndMayBeRepeated(t *testing.
 		t.Fatal(err)
 	}
 	defer transport.Close()
-	for _, topology := range all {
-		if err := transport.Check(t.Context(), topology); err != nil {
-			t.Errorf("%s: %v", topology.Service, err)
+	for _, service := range all {
+		if err := transport.Check(t.Context(), service); err != nil {
+			t.Errorf("%s: %v", service.Service, err)
 		}
 	}
-	// Another ladder on the same broker adds rungs and leaves the queues alone.
-	if _, err := quadrille(t, "topology", "apply", "--amqp-url", url, "--retry-ladder", "100ms,2s"); err != nil {
+	// Other retry delays on the same broker add retry queues, and do not change the handlers' queues.
+	if _, err := quadrille(t, "topology", "apply", "--amqp-url", url, "--retry-delays", "100ms,2s"); err != nil {
 		t.Error(err)
 	}
 }
 
-func TestTopologyApply_SaysWhatIsWrong(t *testing.T) {
+func TestTopologyApply_Errors(t *testing.T) {
 	t.Parallel()
 	for says, args := range map[string][]string{
-		"which broker":           {"topology", "apply", "--amqp-url", ""},
-		"soon":                   {"topology", "apply", "--amqp-url", "amqp://localhost", "--retry-ladder", "1s,soon"},
-		"shorter than":           {"topology", "apply", "--amqp-url", "amqp://localhost", "--retry-ladder", "5s,1s"},
+		"missing broker":         {"topology", "apply", "--amqp-url", ""},
+		"soon":                   {"topology", "apply", "--amqp-url", "amqp://localhost", "--retry-delays", "1s,soon"},
+		"shorter than":           {"topology", "apply", "--amqp-url", "amqp://localhost", "--retry-delays", "5s,1s"},
 		"127.0.0.1:1":            {"topology", "apply", "--amqp-url", "amqp://127.0.0.1:1", "--wait", "10ms"},
 		"unknown command":        {"toplogy"},
 		"unknown flag":           {"topology", "show", "--colour"},
@@ -83,12 +85,12 @@ func TestTopologyApply_SaysWhatIsWrong(t *testing.T) {
 	} {
 		_, err := quadrille(t, args...)
 		if err == nil || !strings.Contains(err.Error(), says) {
-			t.Errorf("quadrille %v: %v does not say %q", args, err, says)
+			t.Errorf("quadrille %v: %v does not contain %q", args, err, says)
 		}
 	}
 }
 
-func TestTopologyDefinitions_AreTheFileThatTheBrokerLoads(t *testing.T) {
+func TestTopologyDefinitions_FileIsUpToDate(t *testing.T) {
 	t.Parallel()
 	file, err := os.ReadFile("../../deploy/rabbitmq/definitions.json")
 	if err != nil {
@@ -96,11 +98,11 @@ func TestTopologyDefinitions_AreTheFileThatTheBrokerLoads(t *testing.T) {
 	}
 	out, err := quadrille(t, "topology", "definitions")
 	if diff := cmp.Diff(string(file), out); err != nil || diff != "" {
-		t.Errorf("%v; make generate brings the file up to date (-file +now):\n%s", err, diff)
+		t.Errorf("%v; run make generate (-file +current):\n%s", err, diff)
 	}
 }
 
-func TestTopologyDefinitions_TakePasswordsFromTheEnvironmentAndHideThem(t *testing.T) {
+func TestTopologyDefinitions_Passwords(t *testing.T) {
 	t.Setenv("RABBITMQ_PASSWORD_ORDER", "hunter2")
 	before, err := os.ReadFile("../../deploy/rabbitmq/definitions.json")
 	if err != nil {
@@ -108,7 +110,7 @@ func TestTopologyDefinitions_TakePasswordsFromTheEnvironmentAndHideThem(t *testi
 	}
 	var notes bytes.Buffer
 	cmd := command()
-	cmd.SetArgs([]string{"topology", "definitions", "--vhost", "shop"})
+	cmd.SetArgs([]string{"topology", "definitions", "--vhost", "stack"})
 	var out bytes.Buffer
 	cmd.SetOut(&out)
 	cmd.SetErr(&notes)
@@ -128,18 +130,18 @@ func TestTopologyDefinitions_TakePasswordsFromTheEnvironmentAndHideThem(t *testi
 	}
 	for i, user := range is.Users {
 		if changed := user.Hash != was.Users[i].Hash; changed != (user.Name == "order") {
-			t.Errorf("%s: a new password is %v", user.Name, changed)
+			t.Errorf("%s: password changed: %v", user.Name, changed)
 		}
 	}
-	if is.Permissions[0].VHost != "shop" {
+	if is.Permissions[0].VHost != "stack" {
 		t.Errorf("the permissions are for %s", is.Permissions[0].VHost)
 	}
 	if strings.Contains(out.String(), "hunter2") || strings.Contains(notes.String(), "order") || !strings.Contains(notes.String(), "payment") {
-		t.Errorf("it says %q", notes.String())
+		t.Errorf("notes: %q", notes.String())
 	}
 }
 
-func TestTopologyApply_TrustsTheAuthorityItIsGiven(t *testing.T) {
+func TestTopologyApply_CAFile(t *testing.T) {
 	t.Parallel()
 	authority := testservers.NewAuthority(t)
 	url := authority.AMQP(t, testservers.AMQP(t))
@@ -149,37 +151,37 @@ func TestTopologyApply_TrustsTheAuthorityItIsGiven(t *testing.T) {
 	stranger := testservers.NewAuthority(t).File()
 	for says, file := range map[string]string{"unknown authority": stranger, "no such file": stranger + ".missing"} {
 		if _, err := quadrille(t, "topology", "apply", "--amqp-url", url, "--amqp-ca-file", file); err == nil || !strings.Contains(err.Error(), says) {
-			t.Errorf("%v does not say %q", err, says)
+			t.Errorf("%v does not contain %q", err, says)
 		}
 	}
 }
 
-// A required event that nobody subscribes to would wait in its outbox for ever; a subscription to an event that
-// nobody publishes would wait for nothing.
-func TestTopology_EveryMandatoryEventHasAReaderAndEverySubscriptionAnEvent(t *testing.T) {
+// A mandatory event without a subscription would stay in its outbox. A subscription to an event that is not published would
+// wait forever.
+func TestTopology_EventsAndSubscriptionsMatch(t *testing.T) {
 	t.Parallel()
-	all, err := parseTopologies("")
+	all, err := topology.All(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	read := map[string]bool{}
+	subscribed := map[string]bool{}
 	published := map[string]string{}
 	for _, declared := range contracts.Events {
 		e := declared.ETO
 		published[e.EventType()] = declared.Publisher
 	}
-	for _, topology := range all {
-		for _, q := range topology.Queues {
-			read[q.Type] = true
+	for _, service := range all {
+		for _, q := range service.Queues {
+			subscribed[q.Type] = true
 			if published[q.Type] != q.Publisher {
-				t.Errorf("%s reads %s from %s, which does not publish it", q, q.Type, q.Publisher)
+				t.Errorf("%s subscribes to %s of %s, which does not publish it", q, q.Type, q.Publisher)
 			}
 		}
 	}
 	for _, declared := range contracts.Events {
 		e := declared.ETO
-		if declared.Mandatory && !read[e.EventType()] {
-			t.Errorf("nobody reads %s", e.EventType())
+		if declared.Mandatory && !subscribed[e.EventType()] {
+			t.Errorf("%s has no subscription", e.EventType())
 		}
 	}
 	out, err := quadrille(t, "topology", "show")

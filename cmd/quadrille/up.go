@@ -19,19 +19,19 @@ import (
 	"github.com/quadrille-dev/quadrille/pkg/chassis/telemetry"
 )
 
-const upHelp = `Open the whole shop in this one process: the four services on SQLite files, an in-process broker between them, and
-simulators of a card processor and a carrier. It needs nothing but a folder and ports on this machine.
+const upHelp = `Run the whole stack in this process: the four services on SQLite files, a broker in the process, and simulators of a card
+processor and a carrier. The command needs a folder and free ports, and no server.
 
-It runs until Ctrl-C, which lets what is under way finish. Its data stays: the next start in the same folder goes on
-where this one ended, however it ended.
+It runs until Ctrl-C, and then finishes what is in progress. It keeps its data: the next start in the same folder continues,
+even after a kill.
 
 The services' settings come from the environment: ORDER_PAYMENT_DEADLINE, ORDER_STALLED_AFTER, RETRY_DELAYS,
 CARRIER_DISPATCH_DELAY and CARRIER_DELIVERY_DELAY (1s each), OPS_TOKEN (` + embedded.DefaultToken + `), EVENTS_AUDIT (true),
-LOG_LEVEL (warn), LOG_FORMAT (text), and so on.`
+LOG_LEVEL (warn), LOG_FORMAT (text), and the others of docs/configuration.md.`
 
 var services = []string{"order", "inventory", "payment", "shipping"}
 
-// defaultAddresses are the ports that the shop has everywhere.
+// defaultAddresses returns the ports that the stack has in compose as well.
 func defaultAddresses() embedded.Addresses {
 	return embedded.Addresses{
 		Order: "127.0.0.1:8081", Inventory: "127.0.0.1:8082", Payment: "127.0.0.1:8083", Shipping: "127.0.0.1:8084",
@@ -52,7 +52,7 @@ func upCommand() *cobra.Command {
 	)
 	cmd := &cobra.Command{
 		Use:   "up",
-		Short: "Open the whole shop in one process, without any server",
+		Short: "Run the whole stack in one process, without any server",
 		Long:  upHelp,
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -72,44 +72,45 @@ func upCommand() *cobra.Command {
 				}
 			}
 			out := cmd.OutOrStdout()
-			tell := func(chosen embedded.Addresses, token string) {
+			onReady := func(chosen embedded.Addresses, token string) {
+				d := embedded.NewDescription(chosen, dir, token)
 				switch {
 				case asJSON:
-					_ = json.NewEncoder(out).Encode(describe(chosen, dir, token)) // nobody to tell if it fails
+					_ = json.NewEncoder(out).Encode(d) // the reader may have closed the pipe
 				case !quiet:
-					greet(out, describe(chosen, dir, token))
+					printWelcome(out, d)
 				}
 			}
 			ctx := cmd.Context()
 			if temporary != "" {
 				var end func()
-				ctx, end = whileStdinIsOpen(ctx, cmd.InOrStdin(), temporary)
+				ctx, end = embedded.UntilEOF(ctx, cmd.InOrStdin(), temporary)
 				defer end()
 			}
-			err := up(ctx, embedded.Config{Dir: dir, Addresses: at, Without: without}, tell, cmd.ErrOrStderr())
+			err := up(ctx, embedded.Config{Dir: dir, Addresses: at, Without: without}, onReady, cmd.ErrOrStderr())
 			if err == nil && !asJSON && !quiet {
-				fmt.Fprintln(out, "\nThe shop is closed. What was under way goes on at the next start.")
+				fmt.Fprintln(out, "\nThe stack has stopped. The next start continues with its data.")
 			}
 			return err
 		},
 	}
 	f := cmd.Flags()
 	f.SortFlags = false
-	f.StringVar(&dir, "data", ".quadrille", "folder of all data; it is made if it is not there")
-	f.BoolVar(&freePorts, "free-ports", false, "take any free ports, except where an address is given")
+	f.StringVar(&dir, "data", ".quadrille", "folder of all data; created if it does not exist")
+	f.BoolVar(&freePorts, "free-ports", false, "use any free port for each address that is not set")
 	for _, n := range at.Each() {
-		f.StringVar(n.Address, n.Name+"-addr", *n.Address, "where the "+strings.Replace(n.Name, "-ops", "'s operators' side", 1)+" listens")
+		f.StringVar(n.Address, n.Name+"-addr", *n.Address, "address of the "+strings.Replace(n.Name, "-ops", "'s /ops endpoints", 1))
 	}
-	f.StringSliceVar(&without, "without", nil, "leave a service closed, as if it were down; what it should hear waits for it")
-	f.BoolVar(&asJSON, "json", false, "once the shop is open, print its URLs as one line of JSON and nothing else")
+	f.StringSliceVar(&without, "without", nil, "do not start this service, as if it were down; may be repeated")
+	f.BoolVar(&asJSON, "json", false, "print only the URLs, as one line of JSON, when the stack is ready")
 	f.BoolVar(&quiet, "quiet", false, "print nothing")
-	f.StringVar(&temporary, temporaryFlag, "", "for quadrille demo: close once the standard input closes, and delete this folder")
-	_ = f.MarkHidden(temporaryFlag) // which is there
+	f.StringVar(&temporary, embedded.TemporaryFlag, "", "for quadrille demo: stop when the standard input closes, and delete this folder")
+	_ = f.MarkHidden(embedded.TemporaryFlag) // fails only for an unknown flag
 	return cmd
 }
 
-// up runs the shop with the process' environment until ctx ends. It logs to logs.
-func up(ctx context.Context, cfg embedded.Config, tell func(chosen embedded.Addresses, token string), logs io.Writer) error {
+// up runs the stack with the process's environment until ctx ends. It writes its logs to logs.
+func up(ctx context.Context, cfg embedded.Config, onReady func(chosen embedded.Addresses, token string), logs io.Writer) error {
 	level := slog.LevelWarn
 	if name := os.Getenv("LOG_LEVEL"); name != "" {
 		if err := level.UnmarshalText([]byte(name)); err != nil {
@@ -130,55 +131,27 @@ func up(ctx context.Context, cfg embedded.Config, tell func(chosen embedded.Addr
 		token = embedded.DefaultToken
 	}
 	cfg.Environ = os.Environ()
-	cfg.OnReady = func(chosen embedded.Addresses) { tell(chosen, token) }
+	cfg.OnReady = func(chosen embedded.Addresses) { onReady(chosen, token) }
 	err = embedded.Run(ctx, cfg)
 	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
-		err = nil // stopped before it was open
+		err = nil // stopped before it was ready
 	}
 	flushCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
 	if flushErr := flush(flushCtx); flushErr != nil {
-		slog.Warn("telemetry was not delivered completely", "error", flushErr)
+		slog.Warn("cannot deliver all telemetry", "error", flushErr)
 	}
 	return err
 }
 
-// description is what programs want to know about a running shop. Processor, carrier and broker are their operators'
-// sides, where books, switches and queues are.
-type description struct {
-	Order     string `json:"order"`
-	Inventory string `json:"inventory"`
-	Payment   string `json:"payment"`
-	Shipping  string `json:"shipping"`
-	Processor string `json:"processor"`
-	Carrier   string `json:"carrier"`
-	Broker    string `json:"broker"`
-	Token     string `json:"token"`
-	Data      string `json:"data"`
-
-	Addresses map[string]string `json:"addresses"` // by the names of the flags, to be given to the next start
-}
-
-func describe(at embedded.Addresses, dir, token string) description {
-	d := description{
-		Order: "http://" + at.Order, Inventory: "http://" + at.Inventory, Payment: "http://" + at.Payment, Shipping: "http://" + at.Shipping,
-		Processor: "http://" + at.ProcessorOps, Carrier: "http://" + at.CarrierOps, Broker: "http://" + at.Broker, Token: token, Data: dir,
-		Addresses: map[string]string{},
-	}
-	for _, n := range at.Each() {
-		d.Addresses[n.Name+"-addr"] = *n.Address
-	}
-	return d
-}
-
-// greet says where the shop is, and what to try first.
-func greet(out io.Writer, d description) {
-	// A token of one's own stays out of terminals and histories; the ledger reads the same variable.
-	token, tokenFlag := "that of OPS_TOKEN", ""
+// printWelcome prints the addresses, and what to try first.
+func printWelcome(out io.Writer, d embedded.Description) {
+	// A token of the user's own stays out of terminals and histories; reconcile reads the same variable.
+	token, tokenFlag := "the value of OPS_TOKEN", ""
 	if d.Token == embedded.DefaultToken {
 		token, tokenFlag = d.Token, " --token "+d.Token
 	}
-	fmt.Fprintf(out, `The shop is open, and keeps its books in %[9]s. Ctrl-C closes it.
+	fmt.Fprintf(out, `The stack is ready. Its data is in %[9]s. Ctrl-C stops it.
 
   order      %[1]s/api/v1/orders
   inventory  %[2]s/api/v1/products
@@ -187,35 +160,35 @@ func greet(out io.Writer, d description) {
   simulators %[5]s/ops/audit (card processor), %[6]s/ops/audit (carrier)
   operators' token: %[10]s
 
-Order something:
+Place an order:
 
   curl -s %[1]s/api/v1/orders \
     -H 'Content-Type: application/json' -H 'Idempotency-Key: my-first-order' \
     -d '{"customerId": "ada", "items": [{"sku": "dance-shoes", "quantity": 1}], "paymentMethod": "pm_card_visa",
          "shippingAddress": {"name": "Ada", "street": "1 Ball Street", "city": "Vienna", "postalCode": "1010", "country": "AT"}}'
 
-See what became of it, and of the stock:
+See its state, and the stock:
 
   curl -s '%[1]s/api/v1/orders?customerId=ada'
   curl -s %[2]s/api/v1/products/dance-shoes
 
-Send the same order twice, kill this process in the middle and start it again: nothing happens twice. To prove it:
+Send the same request twice. Kill this process in the middle, and start it again. Nothing happens twice. Verify it:
 
-  quadrille ledger%[8]s%[7]s
-`, d.Order, d.Inventory, d.Payment, d.Shipping, d.Processor, d.Carrier, ledgerFlags(d), tokenFlag, d.Data, token)
+  quadrille reconcile%[8]s%[7]s
+`, d.Order, d.Inventory, d.Payment, d.Shipping, d.Processor, d.Carrier, reconcileFlags(d), tokenFlag, d.Data, token)
 }
 
-// ledgerFlags are what the ledger has to be told about a shop that is not where it looks by itself.
-func ledgerFlags(d description) string {
+// reconcileFlags returns the flags of quadrille reconcile for this stack, except for those that have the right default.
+func reconcileFlags(d embedded.Description) string {
 	var flags strings.Builder
 	fmt.Fprintf(&flags, " --broker-url %s", d.Broker)
-	at := map[string]string{
+	urls := map[string]string{
 		"order-url": d.Order, "inventory-url": d.Inventory, "payment-url": d.Payment, "shipping-url": d.Shipping,
 		"processor-url": d.Processor, "carrier-url": d.Carrier,
 	}
-	for _, p := range partyFlags {
-		if at[p.flag] != p.address {
-			fmt.Fprintf(&flags, " --%s %s", p.flag, at[p.flag])
+	for _, u := range urlFlags {
+		if urls[u.flag] != u.url {
+			fmt.Fprintf(&flags, " --%s %s", u.flag, urls[u.flag])
 		}
 	}
 	return flags.String()

@@ -22,18 +22,20 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+
+	"github.com/quadrille-dev/quadrille/cmd/quadrille/internal/embedded"
 )
 
-const upPatience = 2 * time.Minute
+const upTimeout = 2 * time.Minute
 
 // upProcess is quadrille up in a process of its own.
 type upProcess struct {
-	description
+	embedded.Description
 	cmd *exec.Cmd
 	log *bytes.Buffer
 }
 
-// startUp returns once the shop is open. It ends with the test.
+// startUp starts a stack for the test, and returns when it is ready.
 func startUp(t *testing.T, dir string, args ...string) *upProcess {
 	t.Helper()
 	p := &upProcess{log: &bytes.Buffer{}}
@@ -51,15 +53,15 @@ func startUp(t *testing.T, dir string, args ...string) *upProcess {
 	t.Cleanup(func() { p.kill() })
 	line, err := bufio.NewReader(out).ReadBytes('\n')
 	if err != nil {
-		t.Fatalf("quadrille up did not open: %v, %v\n%s", err, p.cmd.Wait(), p.log)
+		t.Fatalf("quadrille up did not start: %v, %v\n%s", err, p.cmd.Wait(), p.log)
 	}
-	if err := json.Unmarshal(line, &p.description); err != nil {
-		t.Fatalf("quadrille up said %q: %v", line, err)
+	if err := json.Unmarshal(line, &p.Description); err != nil {
+		t.Fatalf("quadrille up printed %q: %v", line, err)
 	}
 	return p
 }
 
-// again starts the shop on the same ports, in the same folder.
+// again starts the stack on the same ports, in the same folder.
 func (p *upProcess) again(t *testing.T, args ...string) *upProcess {
 	t.Helper()
 	for flag, address := range p.Addresses {
@@ -73,29 +75,29 @@ func (p *upProcess) kill() {
 	_ = p.cmd.Wait()
 }
 
-// stop ends the shop as Ctrl-C does.
+// stop stops the stack as Ctrl-C does.
 func (p *upProcess) stop(t *testing.T) {
 	t.Helper()
 	if err := p.cmd.Process.Signal(os.Interrupt); err != nil {
 		t.Fatal(err)
 	}
 	if err := p.cmd.Wait(); err != nil {
-		t.Errorf("the shop did not close in order: %v\n%s", err, p.log)
+		t.Errorf("the stack did not stop cleanly: %v\n%s", err, p.log)
 	}
 }
 
-// ledger waits until nothing is under way, and checks all books.
-func (p *upProcess) ledger(t *testing.T) {
+// reconcile waits until nothing is under way, and checks everything.
+func (p *upProcess) reconcile(t *testing.T) {
 	t.Helper()
-	args := append(strings.Fields(ledgerFlags(p.description)), "--token", p.Token, "--settled", "--wait", upPatience.String(), "--confirm", "1s")
+	args := append(strings.Fields(reconcileFlags(p.Description)), "--token", p.Token, "--settled", "--wait", upTimeout.String(), "--confirm", "1s")
 	var out bytes.Buffer
-	if status := run(t.Context(), append([]string{"ledger"}, args...), &out, &out); status != 0 {
-		t.Errorf("the ledger's status is %d:\n%s", status, &out)
+	if status := run(t.Context(), append([]string{"reconcile"}, args...), &out, &out); status != 0 {
+		t.Errorf("reconcile: status %d:\n%s", status, &out)
 	}
 }
 
-// ask sends a request and answers status and body; an error is a shop that is away.
-func ask(ctx context.Context, method, url, body string, header ...string) (int, []byte, error) {
+// send sends a request, and returns the status and the body. An error means that the stack is unavailable.
+func send(ctx context.Context, method, url, body string, header ...string) (int, []byte, error) {
 	request, err := http.NewRequestWithContext(ctx, method, url, strings.NewReader(body))
 	if err != nil {
 		return 0, nil, err
@@ -109,29 +111,28 @@ func ask(ctx context.Context, method, url, body string, header ...string) (int, 
 		return 0, nil, err
 	}
 	defer response.Body.Close()
-	answer, err := io.ReadAll(response.Body)
-	return response.StatusCode, answer, err
+	content, err := io.ReadAll(response.Body)
+	return response.StatusCode, content, err
 }
 
 func until(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), upPatience)
+	ctx, cancel := context.WithTimeout(t.Context(), upTimeout)
 	defer cancel()
 	for !ok() {
 		select {
 		case <-time.After(10 * time.Millisecond):
 		case <-ctx.Done():
-			t.Fatalf("waited in vain: %s", what)
+			t.Fatalf("timeout: %s", what)
 		}
 	}
 }
 
-// The greeting's three curls do what it says, the first one at once, and its ledger is clean.
-func TestUp_TheCurlsThatItPrintsWork(t *testing.T) {
+func TestUp_PrintedCommandsWork(t *testing.T) {
 	t.Parallel()
 	p := startUp(t, t.TempDir())
 	var text bytes.Buffer
-	greet(&text, p.description)
+	printWelcome(&text, p.Description)
 
 	type curl struct{ method, url, body string }
 	var curls []curl
@@ -145,23 +146,23 @@ func TestUp_TheCurlsThatItPrintsWork(t *testing.T) {
 	if len(curls) != 3 {
 		t.Fatalf("%d curls in\n%s", len(curls), &text)
 	}
-	status, answer, err := ask(t.Context(), curls[0].method, curls[0].url, curls[0].body, "Idempotency-Key", "my-first-order")
+	status, body, err := send(t.Context(), curls[0].method, curls[0].url, curls[0].body, "Idempotency-Key", "my-first-order")
 	if err != nil || status != http.StatusAccepted {
-		t.Fatalf("the first order: %d %v %s", status, err, answer)
+		t.Fatalf("the first order: %d %v %s", status, err, body)
 	}
 	until(t, "the order is completed", func() bool {
-		status, answer, err = ask(t.Context(), curls[1].method, curls[1].url, "")
-		return err == nil && status == http.StatusOK && bytes.Contains(answer, []byte(`"state":"completed"`))
+		status, body, err = send(t.Context(), curls[1].method, curls[1].url, "")
+		return err == nil && status == http.StatusOK && bytes.Contains(body, []byte(`"state":"completed"`))
 	})
-	status, answer, err = ask(t.Context(), curls[2].method, curls[2].url, "")
-	if err != nil || status != http.StatusOK || !bytes.Contains(answer, []byte(`"onHand":999`)) {
-		t.Errorf("the stock: %d %v %s", status, err, answer)
+	status, body, err = send(t.Context(), curls[2].method, curls[2].url, "")
+	if err != nil || status != http.StatusOK || !bytes.Contains(body, []byte(`"onHand":999`)) {
+		t.Errorf("the stock: %d %v %s", status, err, body)
 	}
-	p.ledger(t)
+	p.reconcile(t)
 	p.stop(t)
 }
 
-func TestUp_SaysWhatIsWrong(t *testing.T) {
+func TestUp_Errors(t *testing.T) {
 	t.Parallel()
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -179,9 +180,9 @@ func TestUp_SaysWhatIsWrong(t *testing.T) {
 		status int
 		args   []string
 	}{
-		{"order: somebody listens on " + at + " already", 1, []string{"--order-addr", at}},
-		{"carrier-ops: somebody listens on " + at + " already", 1, []string{"--carrier-ops-addr", at}},
-		{"is in use by another shop", 1, []string{"--data", inUse.Data}},
+		{"order: address " + at + " is in use", 1, []string{"--order-addr", at}},
+		{"carrier-ops: address " + at + " is in use", 1, []string{"--carrier-ops-addr", at}},
+		{"is in use by another process", 1, []string{"--data", inUse.Data}},
 		{"not a directory", 1, []string{"--data", file}},
 		{"missing port", 1, []string{"--order-addr", "localhost"}},
 		{"the services are order, inventory", 2, []string{"--without", "cheese"}},
@@ -191,37 +192,37 @@ func TestUp_SaysWhatIsWrong(t *testing.T) {
 		var out bytes.Buffer
 		args := append([]string{"up", "--free-ports", "--data", t.TempDir()}, test.args...)
 		if status := run(t.Context(), args, io.Discard, &out); status != test.status || !strings.Contains(out.String(), test.says) {
-			t.Errorf("quadrille up %v: status %d, want %d, and %q does not say %q", test.args, status, test.status, &out, test.says)
+			t.Errorf("quadrille up %v: status %d, want %d, and %q does not contain %q", test.args, status, test.status, &out, test.says)
 		}
 	}
 }
 
-// A service that is closed misses nothing: what it should hear is there when it opens, also after the process is killed.
-func TestUp_WhatAClosedServiceShouldHearWaitsForIt(t *testing.T) {
+// A service that is not started misses no event, even if the process is killed.
+func TestUp_EventsWaitForAService(t *testing.T) {
 	t.Parallel()
 	p := startUp(t, t.TempDir(), "--without", "payment")
-	shop := &client{t: t, up: p}
-	order := shop.place("fan", "pm_card_visa")
-	until(t, "the order is reserved", func() bool { return shop.state(order) == "reserved" })
+	customer := &client{t: t, up: p}
+	order := customer.place("fan", "pm_card_visa")
+	until(t, "the order is reserved", func() bool { return customer.state(order) == "reserved" })
 	p.kill()
 	p = p.again(t)
-	until(t, "the order is completed", func() bool { return shop.state(order) == "completed" })
-	p.ledger(t)
+	until(t, "the order is completed", func() bool { return customer.state(order) == "completed" })
+	p.reconcile(t)
 }
 
-// The carrier's reports wait, too, whoever answers meanwhile where shipping listened.
-func TestUp_ReportsWaitForAClosedShipping(t *testing.T) {
+// The reports of the carrier wait as well, even if another program listens at the address of shipping.
+func TestUp_CarrierReportsWaitForShipping(t *testing.T) {
 	t.Parallel()
 	p := startUp(t, t.TempDir())
-	shop := &client{t: t, up: p}
+	customer := &client{t: t, up: p}
 	hold := `{"match":{"operation":"webhook_dispatched"},"action":"pause"}`
-	if status, body, err := ask(t.Context(), http.MethodPost, p.Carrier+"/ops/faults", hold, "Authorization", "Bearer "+p.Token); err != nil || status != http.StatusCreated {
+	if status, body, err := send(t.Context(), http.MethodPost, p.Carrier+"/ops/faults", hold, "Authorization", "Bearer "+p.Token); err != nil || status != http.StatusCreated {
 		t.Fatalf("%v: %d %s", err, status, body)
 	}
-	order := shop.place("fan", "pm_card_visa")
-	until(t, "the parcel has been handed over", func() bool {
-		_, books, err := ask(t.Context(), http.MethodGet, p.Carrier+"/ops/audit", "", "Authorization", "Bearer "+p.Token)
-		return err == nil && strings.Contains(string(books), `"state":"d`) // dispatched or delivered
+	order := customer.place("fan", "pm_card_visa")
+	until(t, "the parcel is dispatched", func() bool {
+		_, snapshot, err := send(t.Context(), http.MethodGet, p.Carrier+"/ops/audit", "", "Authorization", "Bearer "+p.Token)
+		return err == nil && strings.Contains(string(snapshot), `"state":"d`) // dispatched or delivered
 	})
 	p.kill()
 
@@ -229,41 +230,41 @@ func TestUp_ReportsWaitForAClosedShipping(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	somebody := &http.Server{Handler: http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("somebody else was told") })}
-	go func() { _ = somebody.Serve(listener) }()
+	stranger := &http.Server{Handler: http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("another program received a report") })}
+	go func() { _ = stranger.Serve(listener) }()
 	p = p.again(t, "--without", "shipping")
-	shop.up = p
-	other := shop.place("gloves", "pm_card_visa")
-	until(t, "another order is paid", func() bool { return shop.state(other) == "paid" })
+	customer.up = p
+	other := customer.place("gloves", "pm_card_visa")
+	until(t, "another order is paid", func() bool { return customer.state(other) == "paid" })
 	p.kill()
-	if err := somebody.Close(); err != nil {
+	if err := stranger.Close(); err != nil {
 		t.Error(err)
 	}
 	p = p.again(t)
-	shop.up = p
+	customer.up = p
 	for _, id := range []string{order, other} {
-		until(t, "the order is completed", func() bool { return shop.state(id) == "completed" })
+		until(t, "the order is completed", func() bool { return customer.state(id) == "completed" })
 	}
-	p.ledger(t)
+	p.reconcile(t)
 }
 
-// Killing the process at any moment loses nothing and doubles nothing. Customers repeat what was not answered, under the
-// same key.
-func TestUp_KilledAgainAndAgain_LosesAndDoublesNothing(t *testing.T) {
+// Nothing is lost and nothing happens twice if the process is killed at any time. Customers repeat requests without a
+// response, with the same key.
+func TestUp_KilledRepeatedly(t *testing.T) {
 	t.Parallel()
 	p := startUp(t, t.TempDir())
 	ordering, done := context.WithCancel(t.Context())
 	var customers sync.WaitGroup
 	var mu sync.Mutex
 	var orders []string
-	shop := &client{t: t, up: p}
+	customer := &client{t: t, up: p}
 	for range 4 {
 		customers.Go(func() {
 			for ordering.Err() == nil {
 				story := rand.IntN(4)
-				id := shop.place([]string{"fan", "fan", "chandelier", "gloves"}[story], []string{"pm_card_visa", "pm_card_chargeDeclined", "pm_card_visa", "pm_card_visa"}[story])
+				id := customer.place([]string{"fan", "fan", "chandelier", "gloves"}[story], []string{"pm_card_visa", "pm_card_chargeDeclined", "pm_card_visa", "pm_card_visa"}[story])
 				if story == 3 {
-					shop.cancel(id)
+					customer.cancel(id)
 				}
 				mu.Lock()
 				orders = append(orders, id)
@@ -272,7 +273,7 @@ func TestUp_KilledAgainAndAgain_LosesAndDoublesNothing(t *testing.T) {
 		})
 	}
 	for range 20 {
-		time.Sleep(time.Duration(rand.IntN(300)) * time.Millisecond) // any moment is to be hit, not a certain one
+		time.Sleep(time.Duration(rand.IntN(300)) * time.Millisecond) // a random time
 		p.kill()
 		p = p.again(t)
 	}
@@ -281,19 +282,19 @@ func TestUp_KilledAgainAndAgain_LosesAndDoublesNothing(t *testing.T) {
 
 	for _, id := range orders {
 		until(t, "order "+id+" ends", func() bool {
-			state := shop.state(id)
+			state := customer.state(id)
 			return state == "completed" || state == "cancelled"
 		})
 	}
 	if placed := p.orders(t); placed != len(orders) {
-		t.Errorf("%d orders were taken, %d are in the books", len(orders), placed)
+		t.Errorf("%d orders were accepted, the snapshot has %d", len(orders), placed)
 	}
 	t.Logf("%d orders", len(orders))
-	p.ledger(t)
+	p.reconcile(t)
 	p.stop(t)
 }
 
-// client is a customer who asks again until there is an answer. The shop may be away, and come back at the same place.
+// client is a customer who repeats requests until there is a response. The stack may be restarted at the same addresses.
 type client struct {
 	t  *testing.T
 	up *upProcess
@@ -303,42 +304,42 @@ func (c *client) place(sku, method string) (id string) {
 	body := fmt.Sprintf(`{"customerId":"ada","items":[{"sku":%q,"quantity":1}],"paymentMethod":%q,
 		"shippingAddress":{"name":"Ada","street":"1 Ball Street","city":"Vienna","postalCode":"1010","country":"AT"}}`, sku, method)
 	var o struct{ ID string }
-	c.insist(http.MethodPost, "/api/v1/orders", body, http.StatusAccepted, &o)
+	c.sendWithRetries(http.MethodPost, "/api/v1/orders", body, http.StatusAccepted, &o)
 	return o.ID
 }
 
 func (c *client) cancel(id string) {
-	c.insist(http.MethodPost, "/api/v1/orders/"+id+"/cancel", "", 0, nil)
+	c.sendWithRetries(http.MethodPost, "/api/v1/orders/"+id+"/cancel", "", 0, nil)
 }
 
 func (c *client) state(id string) string {
 	var o struct{ State string }
-	c.insist(http.MethodGet, "/api/v1/orders/"+id, "", http.StatusOK, &o)
+	c.sendWithRetries(http.MethodGet, "/api/v1/orders/"+id, "", http.StatusOK, &o)
 	return o.State
 }
 
-// insist asks until it is answered with less than 500. Zero wants any such status.
-func (c *client) insist(method, path, body string, want int, into any) {
+// sendWithRetries repeats a request until the status is below 500. If want is zero, any such status is expected.
+func (c *client) sendWithRetries(method, path, body string, want int, into any) {
 	key := uuid.NewString()
-	deadline := time.Now().Add(upPatience)
+	deadline := time.Now().Add(upTimeout)
 	for {
-		status, answer, err := ask(context.Background(), method, c.up.Order+path, body, "Idempotency-Key", key)
+		status, response, err := send(context.Background(), method, c.up.Order+path, body, "Idempotency-Key", key)
 		if err == nil && status < 500 && status != http.StatusConflict || status == http.StatusConflict && want == 0 {
 			if want != 0 && status != want {
-				c.t.Errorf("%s %s: %d %s", method, path, status, answer)
+				c.t.Errorf("%s %s: %d %s", method, path, status, response)
 			} else if into != nil {
-				if err := json.Unmarshal(answer, into); err != nil {
+				if err := json.Unmarshal(response, into); err != nil {
 					c.t.Error(err)
 				}
 			}
 			return
 		}
 		if time.Now().After(deadline) {
-			c.t.Errorf("%s %s: no answer: %d %v", method, path, status, err)
+			c.t.Errorf("%s %s: no response: %d %v", method, path, status, err)
 			return
 		}
 		if errors.Is(err, syscall.ECONNREFUSED) {
-			time.Sleep(5 * time.Millisecond) // nobody is there to be waited for
+			time.Sleep(5 * time.Millisecond) // the stack is not running
 		}
 	}
 }

@@ -1,7 +1,7 @@
-// Package apicheck holds HTTP exchanges against an OpenAPI 3.1 document. It is stricter than a client has to be: what the
-// document does not mention, be it a path, a status, a header, a parameter or a field, is a violation.
+// Package apicheck checks HTTP exchanges against an OpenAPI 3.1 document. It is stricter than a client has to be: a path,
+// status, header, parameter or field that the document does not describe is a violation.
 //
-// Schemas are compiled once, as JSON Schema 2020-12 with formats asserted, so that checking costs microseconds.
+// Schemas are compiled once, as JSON Schema 2020-12 with assertion of formats, so that a check takes microseconds.
 package apicheck
 
 import (
@@ -23,12 +23,12 @@ type Contract struct {
 
 type (
 	operation struct {
-		id, method string
-		path       []string // segments; {name} stands for any
-		parameters []parameter
-		secrets    []string // headers that let one in
-		body       *body    // nil if there is none
-		answers    map[int]*answer
+		id, method  string
+		path        []string // segments; {name} matches any
+		parameters  []parameter
+		credentials []string // headers with credentials
+		body        *body    // nil if there is none
+		responses   map[int]*response
 	}
 	parameter struct {
 		name, in string
@@ -39,18 +39,18 @@ type (
 		required bool
 		types    map[string]*jsonschema.Schema // by media type
 	}
-	answer struct {
+	response struct {
 		headers map[string]parameter // by canonical name
 		types   map[string]*jsonschema.Schema
 	}
-	// value is what text in a header, path or query stands for.
+	// value is the type of a text in a header, path or query.
 	value struct {
 		schema *jsonschema.Schema
 		number bool
 	}
 )
 
-// New compiles a document in JSON. The error names what is not as OpenAPI or JSON Schema would have it.
+// New compiles a JSON document. The error names what is invalid in OpenAPI or JSON Schema, or too general to check against.
 func New(document []byte) (*Contract, error) {
 	root, err := jsonschema.UnmarshalJSON(bytes.NewReader(document))
 	if err != nil {
@@ -73,14 +73,14 @@ func New(document []byte) (*Contract, error) {
 		return nil, r.err
 	}
 	if len(c.operations) == 0 {
-		return nil, fmt.Errorf("%q describes nothing", c.title)
+		return nil, fmt.Errorf("%q describes no operations", c.title)
 	}
 	return c, nil
 }
 
 const documentURL = "openapi.json"
 
-// reader walks through a document by JSON pointers. The first error stays.
+// reader reads a document by JSON pointers. It keeps the first error.
 type reader struct {
 	root     any
 	compiler *jsonschema.Compiler
@@ -90,7 +90,7 @@ type reader struct {
 func (r *reader) operation(path, method string) *operation {
 	at := "/paths/" + escape(path) + "/" + method
 	op := &operation{
-		id: r.text(at + "/operationId"), method: strings.ToUpper(method), path: segments(path), answers: map[int]*answer{},
+		id: r.text(at + "/operationId"), method: strings.ToUpper(method), path: segments(path), responses: map[int]*response{},
 	}
 	for _, i := range r.keys(at + "/parameters") {
 		p := r.follow(at + "/parameters/" + i)
@@ -102,7 +102,7 @@ func (r *reader) operation(path, method string) *operation {
 			if scheme := "/components/securitySchemes/" + name; r.text(scheme+"/type") == "apiKey" {
 				header = r.text(scheme + "/name")
 			}
-			op.secrets = append(op.secrets, header)
+			op.credentials = append(op.credentials, header)
 		}
 	}
 	if r.get(at+"/requestBody") != nil {
@@ -112,13 +112,13 @@ func (r *reader) operation(path, method string) *operation {
 	for _, code := range r.keys(at + "/responses") {
 		status, err := strconv.Atoi(code)
 		if err != nil {
-			r.fail("%s: %q is no status; default and 4XX would let anything pass", at, code)
+			r.fail("%s: %q is not a status; default and 4XX are too general", at, code)
 		}
 		a := r.follow(at + "/responses/" + code)
-		op.answers[status] = &answer{headers: map[string]parameter{}, types: r.content(a)}
+		op.responses[status] = &response{headers: map[string]parameter{}, types: r.content(a)}
 		for _, name := range r.keys(a + "/headers") {
 			h := r.follow(a + "/headers/" + name)
-			op.answers[status].headers[canonical(name)] = parameter{name, "header", r.is(h + "/required"), r.value(h + "/schema")}
+			op.responses[status].headers[canonical(name)] = parameter{name, "header", r.is(h + "/required"), r.value(h + "/schema")}
 		}
 	}
 	return op
@@ -145,12 +145,12 @@ func (r *reader) value(at string) value {
 	return value{r.schema(at), kind == "integer" || kind == "number"}
 }
 
-// follow answers where the reference at a place leads, or the place itself.
+// follow returns the target of the reference at a location, or the location itself if there is no reference.
 func (r *reader) follow(at string) string {
 	if ref, ok := r.get(at + "/$ref").(string); ok {
 		at = strings.TrimPrefix(ref, "#")
 		if r.get(at) == nil {
-			r.fail("%s leads nowhere", ref)
+			r.fail("the reference %s has no target", ref)
 		}
 	}
 	return at
@@ -182,7 +182,7 @@ func (r *reader) text(at string) string {
 
 func (r *reader) is(at string) bool { return r.get(at) == true }
 
-// keys lists what is in a map, sorted, or the indices of a list.
+// keys returns the sorted keys of a map, or the indices of a list.
 func (r *reader) keys(at string) (keys []string) {
 	switch v := r.get(at).(type) {
 	case map[string]any:

@@ -36,7 +36,7 @@ func compile(t *testing.T, document []byte) *Contract {
 	return c
 }
 
-// lint is the judgement of a library that knows OpenAPI.
+// lint validates a document with an OpenAPI library.
 func lint(t *testing.T, document []byte) error {
 	t.Helper()
 	doc, err := openapi3.NewLoader().LoadFromData(document)
@@ -44,12 +44,12 @@ func lint(t *testing.T, document []byte) error {
 		return err
 	}
 	if !doc.IsOpenAPI31OrLater() {
-		return fmt.Errorf("it is for OpenAPI %s", doc.OpenAPI)
+		return fmt.Errorf("the version is OpenAPI %s", doc.OpenAPI)
 	}
 	return doc.Validate(t.Context(), openapi3.EnableExamplesValidation(), openapi3.EnableSchemaFormatValidation())
 }
 
-func TestDocuments_AreGoodOpenAPI(t *testing.T) {
+func TestDocuments_AreValidOpenAPI(t *testing.T) {
 	t.Parallel()
 	for name, document := range documents {
 		if err := lint(t, document); err != nil {
@@ -65,29 +65,29 @@ func TestDocuments_AreGoodOpenAPI(t *testing.T) {
 	}
 }
 
-// What would pass a linter that does not look.
-func TestDocuments_BadOnesAreFound(t *testing.T) {
+// lint finds the mistakes that are easy to make.
+func TestLint_FindsMistakes(t *testing.T) {
 	t.Parallel()
 	for _, change := range [][2]string{
 		{"operationId: getOrder\n", "operationId: listOrders\n"},
 		{"operationId: getOrder\n", "operationID: getOrder\n"},
 		{"schema: { $ref: \"#/components/schemas/Order\" }", "schema: { $ref: \"#/components/schemas/Odrer\" }"},
-		{"enum: [pending, reserved,", "enum: [pendign, reserved,"}, // the example is not of the schema
+		{"enum: [pending, reserved,", "enum: [pendign, reserved,"}, // the example does not match the schema
 		{"type: object", "type: objekt"},
 		{"openapi: 3.1.1", "openapi: 3.0.3"},
 	} {
 		bad := bytes.Replace(openapi.Order, []byte(change[0]), []byte(change[1]), 1)
 		if bytes.Equal(bad, openapi.Order) {
-			t.Fatalf("nothing to replace: %q", change[0])
+			t.Fatalf("the document lacks %q", change[0])
 		}
 		if err := lint(t, bad); err == nil {
-			t.Errorf("%q passes", change[1])
+			t.Errorf("lint accepts %q", change[1])
 		}
 	}
 }
 
-// Every example is as the schema beside it says, formats included.
-func TestDocuments_ExamplesAreTrueToTheirSchemas(t *testing.T) {
+// Every example matches the schema beside it, formats included.
+func TestDocuments_ExamplesMatchSchemas(t *testing.T) {
 	t.Parallel()
 	for name, document := range documents {
 		root, err := jsonschema.UnmarshalJSON(bytes.NewReader(asJSON(t, document)))
@@ -121,19 +121,19 @@ func TestDocuments_ExamplesAreTrueToTheirSchemas(t *testing.T) {
 	}
 }
 
-// The documents stand alone, so they repeat each other. They do so word for word.
-func TestDocuments_SayTheSameOfWhatTheyShare(t *testing.T) {
+// Each document is complete in itself, so that they repeat some parts. These must be equal.
+func TestDocuments_SharedPartsAreEqual(t *testing.T) {
 	t.Parallel()
-	type where struct {
+	type part struct {
 		document string
-		said     any
+		content  any
 	}
-	first := map[string]where{}
-	compare := func(document, at string, said any) {
-		if was, ok := first[at]; !ok {
-			first[at] = where{document, said}
-		} else if diff := cmp.Diff(was.said, said); diff != "" {
-			t.Errorf("%s of %s and %s differ:\n%s", at, was.document, document, diff)
+	first := map[string]part{}
+	compare := func(document, at string, content any) {
+		if other, ok := first[at]; !ok {
+			first[at] = part{document, content}
+		} else if diff := cmp.Diff(other.content, content); diff != "" {
+			t.Errorf("%s of %s and %s differ:\n%s", at, other.document, document, diff)
 		}
 	}
 	for name, document := range documents {
@@ -143,13 +143,13 @@ func TestDocuments_SayTheSameOfWhatTheyShare(t *testing.T) {
 		}
 		r := &reader{root: root}
 		for _, path := range r.keys("/paths") {
-			if !strings.HasPrefix(path, "/ops/") { // each has books of its own
+			if !strings.HasPrefix(path, "/ops/") { // audit snapshots differ
 				compare(name, "/paths"+path, r.get("/paths/"+escape(path)))
 			}
 		}
 		for _, kind := range r.keys("/components") {
 			for _, key := range r.keys("/components/" + kind) {
-				if key != "IdempotencyKey" { // required by one, welcome to the other
+				if key != "IdempotencyKey" { // required by one service, optional for the other
 					compare(name, "/components/"+kind+"/"+key, r.get("/components/"+kind+"/"+key))
 				}
 			}

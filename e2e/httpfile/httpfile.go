@@ -1,20 +1,21 @@
-// Package httpfile reads files of HTTP requests as the REST Client of VS Code sends them, and fills in their variables.
+// Package httpfile reads files of HTTP requests in the format of REST Client for VS Code, and fills in their variables.
 //
-// It knows what the repository's files use: requests that are separated by "### title", variables of the file
-// ("@host = http://localhost:8081"), names ("# @name place"), parts of earlier exchanges
-// ("{{place.response.body.$.id}}", "{{place.request.headers.Idempotency-Key}}") and {{$guid}}. One thing is its own, a
-// comment that editors ignore: what the request expects.
+// It supports what the repository's files use: requests separated by "### title", variables of the file
+// ("@host = http://localhost:8081"), names ("# @name place"), parts of previous exchanges
+// ("{{place.response.body.$.id}}", "{{place.request.headers.Idempotency-Key}}") and {{$guid}}. In addition, a comment states
+// the expected response:
 //
 //	# expect 202
 //	# expect 202 or 409
 //	# expect 200, state completed in the end
 //
-// The last means that the request is worth repeating until the field of the answer has this value.
+// The last form means that the request is to be repeated until the field of the response has this value.
 package httpfile
 
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"regexp"
@@ -23,30 +24,30 @@ import (
 	"strings"
 )
 
-// File is what a file holds.
+// File is a parsed file.
 type File struct {
 	Variables map[string]string
 	Requests  []Request
 }
 
-// Request is one request, before its variables are filled in.
+// Request is a request with placeholders for variables.
 type Request struct {
 	Title, Name string
-	Line        int // of its title
+	Line        int // of the title
 	Expect      Expectation
 	Method, URL string
 	Header      [][2]string
 	Body        string
 }
 
-// Expectation is what a request expects to be answered.
+// Expectation is the response that a request expects.
 type Expectation struct {
 	Statuses []int
-	// Field of the answer has Value in the end. Empty if any answer will do.
+	// Field of the response has Value in the end. Empty if any response is accepted.
 	Field, Value string
 }
 
-// Exchange is a request as it was sent, and what came back.
+// Exchange is a request with its variables filled in, and its response.
 type Exchange struct {
 	RequestHeader, Header http.Header
 	RequestBody, Body     []byte
@@ -56,11 +57,11 @@ var (
 	variable    = regexp.MustCompile(`^@(\w+)\s*=\s*(.*)$`)
 	named       = regexp.MustCompile(`^(?:#|//)\s*@name\s+(\w+)$`)
 	expectation = regexp.MustCompile(`^# expect (\d{3})(?: or (\d{3}))?(?:, (\w+) (\S+) in the end)?$`)
-	opening     = regexp.MustCompile(`^(GET|POST|PUT|DELETE|PATCH|HEAD|OPTIONS) (\S+)$`)
+	requestLine = regexp.MustCompile(`^(GET|POST|PUT|DELETE|PATCH|HEAD|OPTIONS) (\S+)$`)
 	header      = regexp.MustCompile(`^([A-Za-z0-9-]+):\s*(.*)$`)
 )
 
-// Parse reads a file. Every request must have a title and say what it expects.
+// Parse parses a file. Every request must have a title and an expectation.
 func Parse(text string) (File, error) {
 	f := File{Variables: map[string]string{}}
 	var r *Request
@@ -86,7 +87,7 @@ func Parse(text string) (File, error) {
 		case r != nil && r.Method == "" && strings.HasPrefix(line, "# expect"):
 			e := match(expectation)
 			if e == nil {
-				return fail("an expectation is not understood")
+				return fail("invalid expectation")
 			}
 			for _, s := range e[1:3] {
 				if status, err := strconv.Atoi(s); err == nil {
@@ -95,12 +96,12 @@ func Parse(text string) (File, error) {
 			}
 			r.Expect.Field, r.Expect.Value = e[3], e[4]
 		case strings.HasPrefix(line, "#"):
-		case r != nil && r.Method == "" && match(opening) != nil:
-			r.Method, r.URL = match(opening)[1], match(opening)[2]
+		case r != nil && r.Method == "" && match(requestLine) != nil:
+			r.Method, r.URL = match(requestLine)[1], match(requestLine)[2]
 		case r != nil && r.Method != "" && match(header) != nil:
 			r.Header = append(r.Header, [2]string(match(header)[1:]))
 		default:
-			return fail("this is not understood")
+			return fail("invalid line")
 		}
 	}
 	for i := range f.Requests {
@@ -111,16 +112,16 @@ func Parse(text string) (File, error) {
 		}
 	}
 	if len(f.Requests) == 0 {
-		return File{}, fmt.Errorf("there are no requests")
+		return File{}, errors.New("there are no requests")
 	}
 	return f, nil
 }
 
 var placeholder = regexp.MustCompile(`\{\{(.+?)\}\}`)
 
-// Fill puts values in the place of the variables of a text: the file's, those of earlier exchanges by the names of their
-// requests, and a new guid wherever one is asked for.
-func (f File) Fill(text string, earlier map[string]Exchange, guid func() string) (string, error) {
+// Fill replaces the variables of a text: those of the file, those of previous exchanges by the names of their requests, and
+// $guid by the result of guid.
+func (f File) Fill(text string, previous map[string]Exchange, guid func() string) (string, error) {
 	var failed error
 	filled := placeholder.ReplaceAllStringFunc(text, func(found string) string {
 		name := strings.TrimSpace(found[2 : len(found)-2])
@@ -130,7 +131,7 @@ func (f File) Fill(text string, earlier map[string]Exchange, guid func() string)
 		if value, ok := f.Variables[name]; ok {
 			return value
 		}
-		value, err := lookUp(name, earlier)
+		value, err := lookUp(name, previous)
 		if err != nil && failed == nil {
 			failed = fmt.Errorf("%s: %w", found, err)
 		}
@@ -139,12 +140,12 @@ func (f File) Fill(text string, earlier map[string]Exchange, guid func() string)
 	return filled, failed
 }
 
-// lookUp finds place.response.body.$.id and its like.
-func lookUp(name string, earlier map[string]Exchange) (string, error) {
+// lookUp returns the value of a name such as place.response.body.$.id.
+func lookUp(name string, previous map[string]Exchange) (string, error) {
 	parts := strings.SplitN(name, ".", 4)
-	x, ok := earlier[parts[0]]
+	x, ok := previous[parts[0]]
 	if !ok || len(parts) < 4 {
-		return "", fmt.Errorf("there is no such variable, and no earlier request of this name")
+		return "", errors.New("there is no such variable, and no previous request with this name")
 	}
 	headers, body := x.Header, x.Body
 	if parts[1] == "request" {
@@ -154,7 +155,7 @@ func lookUp(name string, earlier map[string]Exchange) (string, error) {
 		if value := headers.Get(parts[3]); value != "" {
 			return value, nil
 		}
-		return "", fmt.Errorf("there is no such header")
+		return "", errors.New("there is no such header")
 	}
 	if value, ok := Field(body, strings.TrimPrefix(parts[3], "$.")); ok {
 		return value, nil
@@ -162,7 +163,7 @@ func lookUp(name string, earlier map[string]Exchange) (string, error) {
 	return "", fmt.Errorf("there is no such field in %s", body)
 }
 
-// Field finds a field of a JSON object, given as a.b, as text.
+// Field returns a field of a JSON object as text. The path of a nested field is a.b.
 func Field(body []byte, path string) (string, bool) {
 	decoder := json.NewDecoder(bytes.NewReader(body))
 	decoder.UseNumber()
@@ -179,8 +180,8 @@ func Field(body []byte, path string) (string, bool) {
 	return fmt.Sprint(v), true
 }
 
-// Met says whether an answer is what was expected.
-func (e Expectation) Met(status int, body []byte) bool {
+// Matches reports whether a response is as expected.
+func (e Expectation) Matches(status int, body []byte) bool {
 	if !slices.Contains(e.Statuses, status) {
 		return false
 	}

@@ -36,7 +36,7 @@ DELETE {{host}}/orders/{{place.response.body.$.id}}
 Authorization: Bearer {{token}}
 `
 
-func TestParse_ReadsWhatTheEditorSends(t *testing.T) {
+func TestParse(t *testing.T) {
 	t.Parallel()
 	got, err := Parse(sample)
 	if err != nil {
@@ -67,7 +67,7 @@ func TestParse_ReadsWhatTheEditorSends(t *testing.T) {
 	}
 }
 
-func TestParse_RefusesWhatItDoesNotUnderstand(t *testing.T) {
+func TestParse_RejectsInvalidFiles(t *testing.T) {
 	t.Parallel()
 	for _, text := range []string{
 		"", "@host = x\n", "GET /\n", "### a\nGET http://x\n", "### a\n# expect 2\nGET http://x\n", "### a\n# expect 200, soon\nGET http://x\n",
@@ -75,15 +75,15 @@ func TestParse_RefusesWhatItDoesNotUnderstand(t *testing.T) {
 		"### a\n# expect 200\nGET http://x\nnot a header\n", "### a\n# expect 200\n@late = 1\nGET http://x\n",
 	} {
 		if _, err := Parse(text); err == nil {
-			t.Errorf("%q passes", text)
+			t.Errorf("%q is accepted", text)
 		}
 	}
 }
 
-func TestFill_KnowsTheFileAndWhatCameBefore(t *testing.T) {
+func TestFile_Fill(t *testing.T) {
 	t.Parallel()
 	f := File{Variables: map[string]string{"host": "http://h"}}
-	earlier := map[string]Exchange{"place": {
+	previous := map[string]Exchange{"place": {
 		RequestHeader: http.Header{"Idempotency-Key": {"k-1"}}, RequestBody: []byte(`{"sku":"fan"}`),
 		Header: http.Header{"Location": {"/orders/7"}}, Body: []byte(`{"id":"7","total":{"amount":12345678901234567890}}`),
 	}}
@@ -99,18 +99,18 @@ func TestFill_KnowsTheFileAndWhatCameBefore(t *testing.T) {
 		"{\"plain\": {\"json\": {}}}":                 "{\"plain\": {\"json\": {}}}",
 		"{{host}}{{place.response.headers.Location}}": "http://h/orders/7",
 	} {
-		if got, err := f.Fill(text, earlier, guid); err != nil || got != want {
+		if got, err := f.Fill(text, previous, guid); err != nil || got != want {
 			t.Errorf("%s: %q (%v), want %q", text, got, err, want)
 		}
 	}
-	for _, text := range []string{"{{nobody}}", "{{other.response.body.$.id}}", "{{place.response.body.$.none}}", "{{place.response.headers.None}}", "{{place}}"} {
-		if _, err := f.Fill(text, earlier, guid); err == nil || !strings.Contains(err.Error(), text) {
+	for _, text := range []string{"{{unknown}}", "{{other.response.body.$.id}}", "{{place.response.body.$.none}}", "{{place.response.headers.None}}", "{{place}}"} {
+		if _, err := f.Fill(text, previous, guid); err == nil || !strings.Contains(err.Error(), text) {
 			t.Errorf("%s: %v", text, err)
 		}
 	}
 }
 
-func TestMet_LooksAtStatusAndField(t *testing.T) {
+func TestExpectation_Matches(t *testing.T) {
 	t.Parallel()
 	e := Expectation{[]int{200, 202}, "state", "paid"}
 	for _, c := range []struct {
@@ -125,11 +125,11 @@ func TestMet_LooksAtStatusAndField(t *testing.T) {
 		{200, `{}`, false},
 		{200, ``, false},
 	} {
-		if got := e.Met(c.status, []byte(c.body)); got != c.want {
+		if got := e.Matches(c.status, []byte(c.body)); got != c.want {
 			t.Errorf("%d %s: %t", c.status, c.body, got)
 		}
 	}
-	if !(Expectation{Statuses: []int{204}}).Met(204, nil) {
-		t.Error("a status alone is not enough")
+	if !(Expectation{Statuses: []int{204}}).Matches(204, nil) {
+		t.Error("an expectation without a field does not match")
 	}
 }

@@ -11,15 +11,15 @@ import (
 	"github.com/quadrille-dev/quadrille/pkg/events/transport"
 )
 
-// Who connects to the broker beside the services.
+// The users of the broker beside the services.
 const (
-	Declarer = "topology" // the job that declares everything
-	Monitor  = "monitor"  // sees how much waits where, in the management UI and through the ledger
-	Operator = "operator" // a person who also looks at dead letters
+	TopologyUser = "topology" // the job that declares the topology
+	MonitorUser  = "monitor"  // reads the sizes of queues, in the management UI and for the reconciliation
+	OperatorUser = "operator" // a person who also handles dead letters
 )
 
-// Definitions are users, and what they may do in one virtual host, in the format that RabbitMQ imports. Nobody
-// administers the broker from outside: that is what rabbitmqctl on its own machine is for.
+// Definitions are users and their permissions in one virtual host, in the format that RabbitMQ imports. There is no
+// administrator among them: use rabbitmqctl on the broker's machine.
 type Definitions struct {
 	VHosts      []vhost      `json:"vhosts"`
 	Users       []user       `json:"users"`
@@ -43,28 +43,28 @@ type permission struct {
 	rabbitmq.Permissions
 }
 
-// DefinitionsOf gives every service, and those beside them, a user of its own, whose password is password(name), with
-// the least that suffices. The same arguments give the same definitions.
-func DefinitionsOf(all []transport.Topology, inVHost string, password func(user string) string) Definitions {
+// NewDefinitions returns a user for every service, and the users beside them, each with the least permissions that it needs
+// and the password password(name). The same arguments give the same definitions.
+func NewDefinitions(all []transport.Topology, inVHost string, password func(user string) string) Definitions {
 	d := Definitions{VHosts: []vhost{{inVHost}}}
-	add := func(name string, may rabbitmq.Permissions, tags ...string) {
+	add := func(name string, permissions rabbitmq.Permissions, tags ...string) {
 		d.Users = append(d.Users, user{
 			Name: name, PasswordHash: hash(name, password(name)), HashingAlgorithm: "rabbit_password_hashing_sha256",
 			Tags: append([]string{}, tags...),
 		})
-		d.Permissions = append(d.Permissions, permission{name, inVHost, may})
+		d.Permissions = append(d.Permissions, permission{name, inVHost, permissions})
 	}
 	for _, t := range all {
 		add(t.Service, rabbitmq.ServicePermissions(t.Service))
 	}
-	add(Declarer, rabbitmq.TopologyPermissions(all...))
-	// The tag lets both into the management UI, to look at everything and to change nothing.
-	add(Monitor, rabbitmq.Permissions{}, "monitoring")
-	add(Operator, rabbitmq.OperatorPermissions(all...), "monitoring")
+	add(TopologyUser, rabbitmq.TopologyPermissions(all...))
+	// The tag lets both read everything in the management UI, and change nothing.
+	add(MonitorUser, rabbitmq.Permissions{}, "monitoring")
+	add(OperatorUser, rabbitmq.OperatorPermissions(all...), "monitoring")
 	return d
 }
 
-// JSON is what goes into the file.
+// JSON returns the content of the file.
 func (d Definitions) JSON() ([]byte, error) {
 	var out bytes.Buffer
 	encoder := json.NewEncoder(&out)
@@ -76,8 +76,8 @@ func (d Definitions) JSON() ([]byte, error) {
 	return out.Bytes(), nil
 }
 
-// hash is RabbitMQ's: four bytes of salt, and SHA-256 of salt and password. The salt is taken from user and password,
-// so that the file changes only if they do. One round of SHA-256 makes no guessable password safe, whatever the salt.
+// hash returns RabbitMQ's password hash: four bytes of salt, and SHA-256 of salt and password. The salt depends on user and
+// password only, so that the file changes only if they do. One round of SHA-256 protects no guessable password, with any salt.
 func hash(user, password string) string {
 	salt := sha256.Sum256([]byte(user + "\x00" + password))
 	return salted(salt[:4], password)

@@ -1,4 +1,4 @@
-// Package topology knows all services of the shop, and what each needs on a broker.
+// Package topology lists the topology of all services: what each needs on a broker.
 package topology
 
 import (
@@ -14,8 +14,8 @@ import (
 	"github.com/quadrille-dev/quadrille/services/shipping"
 )
 
-// All derives what every service needs from its table of subscriptions. A nil ladder is the library's default.
-func All(ladder []time.Duration) ([]transport.Topology, error) {
+// All derives the topology of every service from its subscriptions. Without retry delays, the library's default applies.
+func All(retryDelays []time.Duration) ([]transport.Topology, error) {
 	var (
 		all  []transport.Topology
 		errs []error
@@ -29,7 +29,7 @@ func All(ladder []time.Duration) ([]transport.Topology, error) {
 		{"payment", payment.Subscriptions(nil)},
 		{"shipping", shipping.Subscriptions(nil)},
 	} {
-		t, err := events.NewTopology(events.Config{Events: events.Declarations(contracts.Events), Service: s.service, RetryDelays: ladder}, s.subscriptions...)
+		t, err := events.NewTopology(events.Config{Events: events.Declarations(contracts.Events), Service: s.service, RetryDelays: retryDelays}, s.subscriptions...)
 		all, errs = append(all, t), append(errs, err)
 	}
 	return all, errors.Join(errs...)

@@ -18,91 +18,91 @@ import (
 	"github.com/quadrille-dev/quadrille/verify/stackclient"
 )
 
-// order is one customer's, and what is known of it.
+// order is one order, and what is known of it.
 type order struct {
-	story *story
-	sku   string
-	key   string // for idempotency
-	group *group
-	due   time.Time
-	waits int // for the customer to be done, and for the end of the order
+	story   *story
+	sku     string
+	key     string // for idempotency
+	group   *group
+	due     time.Time
+	pending int // of two: the customer's requests, and the end of the order
 
-	id       string
-	accepted time.Duration // since due; zero: it was not
-	outcome  string        // once it has ended
-	ended    time.Duration
-	refused  bool   // its cancellation came too late
-	failure  string // why the customer could not do as they meant to
+	id             string
+	accepted       time.Duration // since due; zero if it was not
+	outcome        string        // once it has ended
+	ended          time.Duration
+	cancelRejected bool   // the cancellation came too late
+	failure        string // why the customer's requests failed
 }
 
-// crowd is all customers of a run. What changes is guarded by mu.
-type crowd struct {
-	cfg    Config
-	run    string // its name
-	client *stackclient.Client
-	shelf  *shelf
-	deal   func() *story
+// generator places the orders of a run.
+type generator struct {
+	cfg       Config
+	run       string // the name of the run
+	client    *stackclient.Client
+	stock     *stock
+	nextStory func() *story
 
 	customers sync.WaitGroup
-	moved     chan struct{} // has something when an order has ended
+	ended     chan struct{} // receives a value when an order has ended
 
 	mu       sync.Mutex
 	orders   []*order
 	groups   []*group
-	now      counts
+	current  counts
 	late     Late
 	failures map[string]*Failure
-	looks    looks
+	polls    polls
 }
 
-func newCrowd(cfg Config, run string, client *stackclient.Client, shelf *shelf) *crowd {
-	return &crowd{
-		cfg: cfg, run: run, client: client, shelf: shelf, deal: cfg.Mix.deal(),
-		moved: make(chan struct{}, 1), failures: map[string]*Failure{},
+func newGenerator(cfg Config, run string, client *stackclient.Client, shelf *stock) *generator {
+	return &generator{
+		cfg: cfg, run: run, client: client, stock: shelf, nextStory: cfg.Mix.sequence(),
+		ended: make(chan struct{}, 1), failures: map[string]*Failure{},
 	}
 }
 
-// tooLate is how long after its time a customer may come without being counted as late.
-const tooLate = 10 * time.Millisecond
+// lateAfter is the delay from which an order counts as late.
+const lateAfter = 10 * time.Millisecond
 
-// come lets a customer in, who was to come when it was due, and does not wait for them.
-func (c *crowd) come(ctx context.Context, due time.Time) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if behind := time.Since(due); behind > tooLate {
-		c.late.Orders++
-		c.late.MaxSeconds = max(c.late.MaxSeconds, behind.Seconds())
+// arrive starts the order that is due at this time. It does not block.
+func (g *generator) arrive(ctx context.Context, due time.Time) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if behind := time.Since(due); behind > lateAfter {
+		g.late.Orders++
+		g.late.MaxSeconds = max(g.late.MaxSeconds, behind.Seconds())
 	}
-	story := c.deal()
-	c.now.arrived++
-	if c.now.open >= c.cfg.InFlight {
-		c.now.dropped++
+	story := g.nextStory()
+	g.current.arrived++
+	if g.current.open >= g.cfg.InFlight {
+		g.current.dropped++
 		return
 	}
-	n := len(c.orders)
+	n := len(g.orders)
 	if n%stackclient.OrdersPage == 0 {
-		c.groups = append(c.groups, &group{
-			customer: fmt.Sprintf("load-%s-%d", c.run, len(c.groups)), open: map[string]*order{},
+		g.groups = append(g.groups, &group{
+			customer: fmt.Sprintf("load-%s-%d", g.run, len(g.groups)), open: map[string]*order{},
 		})
 	}
 	o := &order{
-		story: story, sku: c.shelf.skus[n%len(c.shelf.skus)], key: uuid.NewString(), group: c.groups[len(c.groups)-1],
-		due: due, waits: 2,
+		story: story, sku: g.stock.skus[n%len(g.stock.skus)], key: uuid.NewString(), group: g.groups[len(g.groups)-1],
+		due: due, pending: 2,
 	}
-	if story.empty {
-		o.sku = c.shelf.empty
+	if story.outOfStock {
+		o.sku = g.stock.outOfStock
 	}
-	c.orders = append(c.orders, o)
-	c.now.open++
-	c.customers.Go(func() { c.live(ctx, o) })
+	g.orders = append(g.orders, o)
+	g.current.open++
+	g.customers.Go(func() { g.runCustomer(ctx, o) })
 }
 
-// live is what a customer does.
-func (c *crowd) live(ctx context.Context, o *order) {
-	defer c.settle(o)
-	if err := c.place(ctx, o); err != nil {
-		c.fail(ctx, o, "not accepted", err)
-		c.settle(o)
+// runCustomer sends the requests of one order.
+func (g *generator) runCustomer(ctx context.Context, o *order) {
+	defer g.complete(o)
+	if err := g.place(ctx, o); err != nil {
+		g.recordFailure(ctx, o, "not accepted", err)
+		g.complete(o)
 		return
 	}
 	if !o.story.cancels {
@@ -111,118 +111,117 @@ func (c *crowd) live(ctx context.Context, o *order) {
 	if stackclient.Sleep(ctx, rand.N(time.Second)) != nil {
 		return
 	}
-	if err := c.cancel(ctx, o); err != nil {
-		c.fail(ctx, o, "its cancellation was not answered", err)
+	if err := g.cancel(ctx, o); err != nil {
+		g.recordFailure(ctx, o, "no response to the cancellation", err)
 	}
 }
 
-func (c *crowd) place(ctx context.Context, o *order) error {
-	req := stackclient.GoodOrder(o.group.customer, stackclient.Item{SKU: o.sku, Quantity: 1})
+func (g *generator) place(ctx context.Context, o *order) error {
+	req := stackclient.ValidOrder(o.group.customer, stackclient.Item{SKU: o.sku, Quantity: 1})
 	if o.story.change != nil {
 		o.story.change(&req)
 	}
-	a, err := c.insist(ctx, "order", stackclient.Passing, func() (stackclient.Answer, error) {
-		return c.client.Place(ctx, req, o.key)
+	resp, err := g.sendWithRetries(ctx, "order", stackclient.ShouldRetry, func() (stackclient.Response, error) {
+		return g.client.Place(ctx, req, o.key)
 	})
 	if err != nil {
 		return err
 	}
 	took := time.Since(o.due)
 	var accepted stackclient.Order
-	if a.Status != http.StatusAccepted || json.Unmarshal(a.Body, &accepted) != nil || accepted.ID == "" {
-		err := &stackclient.StatusError{Call: "POST /orders", Answer: a}
-		c.failed("order", a, err)
+	if resp.Status != http.StatusAccepted || json.Unmarshal(resp.Body, &accepted) != nil || accepted.ID == "" {
+		err := &stackclient.StatusError{Call: "POST /orders", Response: resp}
+		g.countFailure("order", resp, err)
 		return err
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	g.mu.Lock()
+	defer g.mu.Unlock()
 	o.id, o.accepted = accepted.ID, took
 	o.group.open[o.id] = o
-	c.now.accepted++
+	g.current.accepted++
 	return nil
 }
 
-func (c *crowd) cancel(ctx context.Context, o *order) error {
-	again := func(a stackclient.Answer, err error) bool { return err != nil || a.Status >= 500 }
-	a, err := c.insist(ctx, "cancel", again, func() (stackclient.Answer, error) { return c.client.Cancel(ctx, o.id) })
+func (g *generator) cancel(ctx context.Context, o *order) error {
+	retry := func(resp stackclient.Response, err error) bool { return err != nil || resp.Status >= 500 }
+	resp, err := g.sendWithRetries(ctx, "cancel", retry, func() (stackclient.Response, error) { return g.client.Cancel(ctx, o.id) })
 	if err != nil {
 		return err
 	}
-	switch a.Status {
+	switch resp.Status {
 	case http.StatusAccepted, http.StatusOK:
 		return nil
 	case http.StatusConflict:
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		o.refused = true
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		o.cancelRejected = true
 		return nil
 	default:
-		err := &stackclient.StatusError{Call: "POST /orders/" + o.id + "/cancel", Answer: a}
-		c.failed("cancel", a, err)
+		err := &stackclient.StatusError{Call: "POST /orders/" + o.id + "/cancel", Response: resp}
+		g.countFailure("cancel", resp, err)
 		return err
 	}
 }
 
-// insist sends a request until there is an answer that another one would not change, or patience is at its end. The
-// tries that failed are counted. The pauses grow up to ten seconds: a shop that is too slow must not be kept so by those
-// who ask again.
-func (c *crowd) insist(
-	ctx context.Context, what string, again func(stackclient.Answer, error) bool, send func() (stackclient.Answer, error),
-) (stackclient.Answer, error) {
-	deadline := time.Now().Add(c.cfg.Patience)
+// sendWithRetries repeats a request until a further one would not change the response, at most for Config.Timeout. It counts
+// the attempts that failed. The pauses grow up to ten seconds, so that the retries do not keep a slow stack slow.
+func (g *generator) sendWithRetries(
+	ctx context.Context, what string, retry func(stackclient.Response, error) bool, send func() (stackclient.Response, error),
+) (stackclient.Response, error) {
+	deadline := time.Now().Add(g.cfg.Timeout)
 	for pause := 100 * time.Millisecond; ; pause = min(2*pause, 10*time.Second) {
-		a, err := send()
+		resp, err := send()
 		if ctx.Err() != nil {
-			return a, ctx.Err()
+			return resp, ctx.Err()
 		}
-		if !again(a, err) {
-			return a, err
+		if !retry(resp, err) {
+			return resp, err
 		}
-		c.failed(what, a, err)
+		g.countFailure(what, resp, err)
 		if time.Now().After(deadline) {
 			if err == nil {
-				err = &stackclient.StatusError{Call: what, Answer: a}
+				err = &stackclient.StatusError{Call: what, Response: resp}
 			}
-			return a, fmt.Errorf("given up after %v: %w", c.cfg.Patience, err)
+			return resp, fmt.Errorf("no success after %v: %w", g.cfg.Timeout, err)
 		}
 		if err := stackclient.Sleep(ctx, pause/2+rand.N(pause/2)); err != nil {
-			return a, err
+			return resp, err
 		}
 	}
 }
 
-// settle is called twice for each order; then it is open no more.
-func (c *crowd) settle(o *order) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if o.waits--; o.waits > 0 {
+// complete is called twice for each order. After the second call, the order is not open any more.
+func (g *generator) complete(o *order) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if o.pending--; o.pending > 0 {
 		return
 	}
-	c.now.open--
+	g.current.open--
 	select {
-	case c.moved <- struct{}{}:
-	default: // it is told already
+	case g.ended <- struct{}{}:
+	default: // drain has not received the previous one yet
 	}
 }
 
-func (c *crowd) fail(ctx context.Context, o *order, what string, err error) {
+func (g *generator) recordFailure(ctx context.Context, o *order, what string, err error) {
 	if ctx.Err() != nil {
-		return // nobody waits for it any more
+		return // the run was stopped
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	g.mu.Lock()
+	defer g.mu.Unlock()
 	o.failure = fmt.Sprintf("%s: %v", what, err)
 }
 
-// drain blocks until no order is open, none has ended for as long as patience lasts, or ctx has ended.
-func (c *crowd) drain(ctx context.Context) {
-	patience := time.NewTimer(c.cfg.Patience)
-	defer patience.Stop()
-	for c.counts().open > 0 {
+// drain blocks until no order is open, no order has ended for Config.Timeout, or ctx has ended.
+func (g *generator) drain(ctx context.Context) {
+	timeout := time.NewTimer(g.cfg.Timeout)
+	defer timeout.Stop()
+	for g.counts().open > 0 {
 		select {
-		case <-c.moved:
-			patience.Reset(c.cfg.Patience)
-		case <-patience.C:
+		case <-g.ended:
+			timeout.Reset(g.cfg.Timeout)
+		case <-timeout.C:
 			return
 		case <-ctx.Done():
 			return
@@ -230,47 +229,47 @@ func (c *crowd) drain(ctx context.Context) {
 	}
 }
 
-// Failure is one way in which requests failed.
+// Failure is one kind of failed requests.
 type Failure struct {
 	Kind    string `json:"kind"`
 	Count   int    `json:"count"`
 	Example string `json:"example"`
 }
 
-// failed counts a request that had no answer, or a bad one.
-func (c *crowd) failed(what string, a stackclient.Answer, err error) {
-	kind := what + ": " + kindOf(a, err)
+// countFailure counts a request without a response, or with one that does not help.
+func (g *generator) countFailure(what string, resp stackclient.Response, err error) {
+	kind := what + ": " + failureKind(resp, err)
 	if err == nil {
-		err = &stackclient.StatusError{Call: what, Answer: a}
+		err = &stackclient.StatusError{Call: what, Response: resp}
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.now.failed++
-	f := c.failures[kind]
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.current.failed++
+	f := g.failures[kind]
 	if f == nil {
 		f = &Failure{Kind: kind, Example: err.Error()}
-		c.failures[kind] = f
+		g.failures[kind] = f
 	}
 	f.Count++
 }
 
-func kindOf(a stackclient.Answer, err error) string {
+func failureKind(resp stackclient.Response, err error) string {
 	var (
 		network net.Error
 		status  *stackclient.StatusError
 	)
 	switch {
 	case errors.As(err, &status):
-		return fmt.Sprintf("%d %s", status.Answer.Status, http.StatusText(status.Answer.Status))
+		return fmt.Sprintf("%d %s", status.Response.Status, http.StatusText(status.Response.Status))
 	case err == nil:
-		return fmt.Sprintf("%d %s", a.Status, http.StatusText(a.Status))
+		return fmt.Sprintf("%d %s", resp.Status, http.StatusText(resp.Status))
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return "connection refused"
 	case errors.As(err, &network) && network.Timeout():
-		return "no answer in time"
+		return "timeout"
 	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		return "connection lost"
 	default:
-		return "no answer"
+		return "no response"
 	}
 }

@@ -1,12 +1,11 @@
-// Package load lets customers come to a running shop at a rate, and says how the shop did.
+// Package load places orders on a running stack at a constant rate, follows each order to its end, and measures.
 //
-// It promises an open loop: customers come by the clock, whether or not those before them have been served, and what
-// they waited is counted from the moment when they were to come. A slow shop, or a machine too slow to send in time,
-// makes for long waits, never for fewer customers. It is bounded all the same: in its rate, in how many orders there are
-// in all, and in how many are open at a time; whoever comes beyond that is turned away, and counted. Everything goes
-// through HTTP, to products of its own, and nothing is broken on purpose, so that it can be played on any shop, and be
-// killed at any moment.
+// It is an open loop: requests are sent at fixed times, whether or not earlier ones have a response, and a latency is measured
+// from the time at which its request was due. So a slow stack, or a slow machine that generates the load, causes long
+// latencies, never fewer requests. The rate, the number of orders, and the number of open orders are bounded; orders beyond
+// the last bound are not sent, and counted. Everything goes through HTTP, to products that the run creates, and no fault is
+// injected. So a run can be made on any stack, and be killed at any time.
 //
-// The way of a run: mix.go deals stories.go out to the customers of schedule.go; customer.go is what each of them does,
-// follow.go finds out how their orders end; summary.go sums up, text.go and progress.go show it.
+// The files: schedule.go has the times of the orders, and mix.go and stories.go their stories. customer.go places and cancels
+// them, and poll.go finds out how they end. summary.go summarizes a run; text.go and progress.go print it.
 package load

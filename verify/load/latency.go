@@ -1,13 +1,13 @@
 package load
 
 import (
-	"math"
 	"slices"
 	"time"
+
+	"github.com/montanaflynn/stats"
 )
 
-// Latency tells how long something took, in seconds. The percentiles are exact: a run is small enough to remember every
-// single one.
+// Latency has the percentiles of a number of durations, in seconds. They are exact (nearest rank).
 type Latency struct {
 	Count int     `json:"count"`
 	P50   float64 `json:"p50"`
@@ -16,19 +16,18 @@ type Latency struct {
 	Max   float64 `json:"max"`
 }
 
-func latencyOf(all []time.Duration) Latency {
-	if len(all) == 0 {
+func newLatency(durations []time.Duration) Latency {
+	if len(durations) == 0 {
 		return Latency{}
 	}
-	slices.Sort(all)
-	return Latency{
-		Count: len(all), P50: percentile(all, 50).Seconds(), P90: percentile(all, 90).Seconds(),
-		P99: percentile(all, 99).Seconds(), Max: all[len(all)-1].Seconds(),
+	seconds := make(stats.Float64Data, len(durations))
+	for i, d := range durations {
+		seconds[i] = d.Seconds()
 	}
-}
-
-// percentile is the shortest of the sorted durations that p percent of them do not exceed.
-func percentile(sorted []time.Duration, p float64) time.Duration {
-	rank := int(math.Ceil(p / 100 * float64(len(sorted))))
-	return sorted[max(rank, 1)-1]
+	slices.Sort(seconds)
+	percentile := func(p float64) float64 {
+		n, _ := stats.PercentileNearestRank(seconds, p) // it fails only without data
+		return n
+	}
+	return Latency{Count: len(seconds), P50: percentile(50), P90: percentile(90), P99: percentile(99), Max: seconds[len(seconds)-1]}
 }

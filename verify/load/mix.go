@@ -7,21 +7,21 @@ import (
 	"strings"
 )
 
-// Share is how many of the customers live a story, in relation to the other shares.
+// Share is the proportion of a story.
 type Share struct {
 	Story  string `json:"story"`
 	Weight int    `json:"weight"`
 }
 
-// Mix is what the customers do. No story is in it twice, and no weight is below one.
+// Mix has the proportions of the stories. Each story is in it once at most, and no weight is below one.
 type Mix []Share
 
-// DefaultMix is that of a shop that has mostly pleased customers.
+// DefaultMix has mostly completed orders.
 const DefaultMix = "happy=70,declined=10,out-of-stock=10,undeliverable=5,cancelled=5"
 
 const maxWeight = 1000
 
-// ParseMix reads a mix such as DefaultMix. Out_of_stock, as orders call it, is out-of-stock.
+// ParseMix parses a mix such as DefaultMix. It accepts out_of_stock, the reason of such orders, for out-of-stock.
 func ParseMix(text string) (Mix, error) {
 	var mix Mix
 	for part := range strings.SplitSeq(text, ",") {
@@ -30,22 +30,22 @@ func ParseMix(text string) (Mix, error) {
 			return nil, fmt.Errorf("%q is not a share such as happy=70", part)
 		}
 		name = strings.ReplaceAll(name, "_", "-")
-		if storyNamed(name) == nil {
-			return nil, fmt.Errorf("no story is called %q; there are %s", name, strings.Join(Names(), ", "))
+		if findStory(name) == nil {
+			return nil, fmt.Errorf("unknown story %q; the stories are %s", name, strings.Join(Names(), ", "))
 		}
 		if slices.ContainsFunc(mix, func(s Share) bool { return s.Story == name }) {
-			return nil, fmt.Errorf("%s is there twice", name)
+			return nil, fmt.Errorf("%s occurs twice", name)
 		}
 		n, err := strconv.Atoi(weight)
 		if err != nil || n < 1 || n > maxWeight {
-			return nil, fmt.Errorf("%s=%s: a share is a whole number from 1 to %d; leave out what should not happen", name, weight, maxWeight)
+			return nil, fmt.Errorf("%s=%s: a share is a whole number from 1 to %d; leave out a story that should not occur", name, weight, maxWeight)
 		}
 		mix = append(mix, Share{name, n})
 	}
 	return mix, nil
 }
 
-// String is the mix as ParseMix reads it.
+// String returns the mix in the format of ParseMix.
 func (m Mix) String() string {
 	var parts []string
 	for _, s := range m {
@@ -54,9 +54,9 @@ func (m Mix) String() string {
 	return strings.Join(parts, ",")
 }
 
-// deal answers the stories of one customer after the other: each story as evenly spread as its share allows, so that
-// every run of the same mix is the same.
-func (m Mix) deal() func() *story {
+// sequence returns a function that returns the story of one order after the other. Each story is spread as evenly as its
+// share permits, and every run of the same mix has the same sequence.
+func (m Mix) sequence() func() *story {
 	total := 0
 	credit := make([]int, len(m))
 	for _, s := range m {
@@ -70,6 +70,6 @@ func (m Mix) deal() func() *story {
 			}
 		}
 		credit[next] -= total
-		return storyNamed(m[next].Story)
+		return findStory(m[next].Story)
 	}
 }

@@ -26,7 +26,7 @@ func TestParseMix(t *testing.T) {
 		"happy=-1":                 "from 1 to 1000",
 		"happy=1001":               "from 1 to 1000",
 		"happy=half":               "from 1 to 1000",
-		"sad=1":                    "there are happy, declined",
+		"sad=1":                    "the stories are happy, declined",
 		"happy=1,":                 "is not a share",
 		"happy=1,happy=2":          "twice",
 		"out_of_stock=1,sad=1":     "sad",
@@ -38,13 +38,13 @@ func TestParseMix(t *testing.T) {
 	}
 }
 
-func TestDeal_SpreadsEveryStoryEvenly(t *testing.T) {
+func TestMix_Sequence(t *testing.T) {
 	t.Parallel()
 	mix, err := ParseMix(DefaultMix)
 	if err != nil {
 		t.Fatal(err)
 	}
-	next := mix.deal()
+	next := mix.sequence()
 	for range 3 { // each hundred is the same
 		told := map[string]int{}
 		for i := range 100 {

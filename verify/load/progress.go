@@ -5,23 +5,26 @@ import (
 	"io"
 	"sync"
 	"time"
+
+	"github.com/charmbracelet/x/ansi"
+	"github.com/dustin/go-humanize/english"
 )
 
-// counts are how many orders there are of each kind, at a moment.
+// counts are the numbers of orders at one time.
 type counts struct {
 	arrived, dropped, accepted, ended, open, failed int
 }
 
-func (c *crowd) counts() counts {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.now
+func (g *generator) counts() counts {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.current
 }
 
-// Progress is how a run stands.
+// Progress is the progress of a run.
 type Progress struct {
-	Doing    string        // what is being done while no customers come, if it is more than to wait
-	Since    time.Duration // the first customer
+	Phase    string        // what the run does before and after the orders are placed
+	Since    time.Duration // the first order was due
 	Arrived  int
 	Dropped  int
 	Accepted int
@@ -30,37 +33,37 @@ type Progress struct {
 	Failed   int // requests
 }
 
-// String is a line about it.
+// String returns a line of text.
 func (p Progress) String() string {
-	if p.Doing != "" {
-		return p.Doing
+	if p.Phase != "" {
+		return p.Phase
 	}
-	line := fmt.Sprintf("%5.1f s  %d came · %d accepted · %d ended · %d open", p.Since.Seconds(), p.Arrived, p.Accepted, p.Ended, p.Open)
+	line := fmt.Sprintf("%5.1f s  %d due · %d accepted · %d ended · %d open", p.Since.Seconds(), p.Arrived, p.Accepted, p.Ended, p.Open)
 	if p.Dropped > 0 {
-		line += fmt.Sprintf(" · %d turned away", p.Dropped)
+		line += fmt.Sprintf(" · %d not sent", p.Dropped)
 	}
 	if p.Failed > 0 {
-		line += " · " + plural(p.Failed, "failed request", "failed requests")
+		line += " · " + english.Plural(p.Failed, "failed request", "")
 	}
 	return line
 }
 
-// watch tells the progress of a run, at an interval and at once when something else begins.
-type watch struct {
-	tell func(Progress)
-	quit chan struct{}
-	done sync.WaitGroup
+// progressReporter reports the progress of a run, at an interval and when a phase begins.
+type progressReporter struct {
+	report func(Progress)
+	quit   chan struct{}
+	done   sync.WaitGroup
 
-	mu    sync.Mutex
-	start time.Time
-	crowd *crowd
-	doing string
+	mu        sync.Mutex
+	start     time.Time
+	generator *generator
+	current   string
 }
 
-func newWatch(cfg Config) *watch {
-	w := &watch{tell: cfg.Progress, quit: make(chan struct{})}
-	if w.tell == nil {
-		w.tell = func(Progress) {}
+func newProgressReporter(cfg Config) *progressReporter {
+	w := &progressReporter{report: cfg.Progress, quit: make(chan struct{})}
+	if w.report == nil {
+		w.report = func(Progress) {}
 		return w
 	}
 	w.done.Go(func() {
@@ -69,7 +72,7 @@ func newWatch(cfg Config) *watch {
 		for {
 			select {
 			case <-ticker.C:
-				w.now(false)
+				w.reportNow(false)
 			case <-w.quit:
 				return
 			}
@@ -78,52 +81,51 @@ func newWatch(cfg Config) *watch {
 	return w
 }
 
-func (w *watch) stop() {
+func (w *progressReporter) stop() {
 	close(w.quit)
 	w.done.Wait()
 }
 
-// stage says what is being done from now on.
-func (w *watch) stage(doing string) {
+// phase begins a phase.
+func (w *progressReporter) phase(doing string) {
 	w.mu.Lock()
-	w.doing = doing
+	w.current = doing
 	w.mu.Unlock()
-	w.now(true)
+	w.reportNow(true)
 }
 
-// arrivals says that customers come from now on.
-func (w *watch) arrivals(start time.Time, c *crowd) {
+// arrivals begins the phase in which orders are placed.
+func (w *progressReporter) arrivals(start time.Time, g *generator) {
 	w.mu.Lock()
-	w.start, w.crowd, w.doing = start, c, ""
+	w.start, w.generator, w.current = start, g, ""
 	w.mu.Unlock()
-	w.now(true)
+	w.reportNow(true)
 }
 
-func (w *watch) now(news bool) {
+func (w *progressReporter) reportNow(changed bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	p := Progress{Doing: w.doing}
-	if w.doing != "" && !news {
-		return // it has been said
+	p := Progress{Phase: w.current}
+	if w.current != "" && !changed {
+		return // it has been reported
 	}
-	if w.crowd != nil {
-		n := w.crowd.counts()
+	if w.generator != nil {
+		n := w.generator.counts()
 		p.Since = time.Since(w.start)
 		p.Arrived, p.Dropped, p.Accepted, p.Ended, p.Open, p.Failed = n.arrived, n.dropped, n.accepted, n.ended, n.open, n.failed
 	}
-	w.tell(p)
+	w.report(p)
 }
 
-// NewProgress writes progress to out: on a screen of this width a line that is written over again and again, else a line
-// each time. What is written last is wiped away by clear.
-func NewProgress(out io.Writer, width int, redraw bool) (tell func(Progress), clear func()) {
+// NewProgress returns a function that writes progress to out, and a function that erases the last line. With redraw, each line
+// overwrites the previous one and is at most as wide as the screen.
+func NewProgress(out io.Writer, width int, redraw bool) (report func(Progress), erase func()) {
 	if !redraw {
 		return func(p Progress) { fmt.Fprintln(out, p) }, func() {}
 	}
-	const wipe = "\r\x1b[K"
-	tell = func(p Progress) {
-		line := []rune(p.String())
-		fmt.Fprint(out, wipe+string(line[:min(len(line), width-1)]))
+	const eraseLine = "\r" + ansi.EraseLineRight
+	report = func(p Progress) {
+		fmt.Fprint(out, eraseLine+ansi.Truncate(p.String(), width-1, ""))
 	}
-	return tell, func() { fmt.Fprint(out, wipe) }
+	return report, func() { fmt.Fprint(out, eraseLine) }
 }

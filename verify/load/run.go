@@ -13,42 +13,42 @@ import (
 	"github.com/quadrille-dev/quadrille/verify/stackclient"
 )
 
-// What a run may ask for.
+// The limits of a run.
 const (
-	MaxRate     = 1000 // orders a second
+	MaxRate     = 1000 // orders per second
 	MaxOrders   = 100_000
 	MaxInFlight = 10_000
 )
 
-// Config says who comes where, how often and for how long. Check it first.
+// Config configures a run. Check it first.
 type Config struct {
-	Shop stackclient.Shop
-	Rate float64 // orders a second
-	For  time.Duration
-	Mix  Mix
-	// InFlight is how many orders may be open at a time, from the moment when the customer comes until the order has
-	// ended. Whoever comes beyond that is turned away and counted.
+	Stack stackclient.Stack
+	Rate  float64 // orders per second
+	For   time.Duration
+	Mix   Mix
+	// InFlight is the highest number of open orders. An order is open from the time at which it is due until it has ended.
+	// Further orders are not sent, but counted.
 	InFlight int
-	// Patience is how long a customer repeats a request that is not answered, and how long Run waits for the next order
-	// to end once nobody comes any more.
-	Patience time.Duration
-	// Enough ends the arrivals early. Nil: never.
-	Enough <-chan struct{}
-	// Ledger checks the books of these orders, once nothing about them is under way. Nil: nobody does.
-	Ledger func(ctx context.Context, orders []string) (reconcile.Report, error)
-	// Progress is called at this interval, and when a stage begins, from one goroutine at a time. Nil: never.
+	// Timeout is how long a request is repeated, and how long Run waits for the next order to end after the last one was
+	// placed.
+	Timeout time.Duration
+	// Stop, if set, ends the placing of orders early when it is closed.
+	Stop <-chan struct{}
+	// Reconcile, if set, checks these orders at the end, as soon as nothing about them is under way.
+	Reconcile func(ctx context.Context, orders []string) (reconcile.Report, error)
+	// Progress, if set, is called at this interval and when a phase begins, by one goroutine at a time.
 	Progress func(Progress)
 	Interval time.Duration
 
-	way http.RoundTripper // to the shop; default: the network
+	transport http.RoundTripper // default: the network
 }
 
-// Check says what is wrong with the rate and its like, and names the flag of quadrille load.
+// Check returns an error if the configuration is invalid. The error names the flag of quadrille load.
 func (c Config) Check() error {
 	orders := c.Rate * c.For.Seconds()
 	switch {
 	case !(c.Rate > 0 && c.Rate <= MaxRate):
-		return fmt.Errorf("--rate must be above 0 and at most %d orders a second", MaxRate)
+		return fmt.Errorf("--rate must be above 0 and at most %d orders per second", MaxRate)
 	case c.For <= 0:
 		return errors.New("--for must be positive")
 	case orders > MaxOrders:
@@ -57,55 +57,55 @@ func (c Config) Check() error {
 		return errors.New("--mix needs a story")
 	case c.InFlight < 1 || c.InFlight > MaxInFlight:
 		return fmt.Errorf("--in-flight must be from 1 to %d", MaxInFlight)
-	case c.Patience <= 0:
+	case c.Timeout <= 0:
 		return errors.New("--wait must be positive")
 	}
 	return nil
 }
 
-// Run fills the shelf, lets customers come, waits until all orders have ended, and has the ledger check what they left
-// behind. It blocks until then; Config.Enough ends the arrivals, the end of ctx ends everything. Its error is that no
-// customer came: the shop is not there, or it was enough before. Everything else is in the summary.
+// Run creates the products, places the orders, waits until all have ended, and verifies the outcomes. It blocks until then.
+// Config.Stop ends the placing of orders, and the end of ctx ends everything. Run returns an error if no order was placed,
+// because the stack is not reachable or the run was stopped before. The summary has everything else.
 func Run(ctx context.Context, cfg Config) (Summary, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	client := stackclient.New(cfg.Shop)
-	if cfg.way != nil {
-		client = stackclient.NewVia(cfg.Shop, cfg.way)
+	client := stackclient.New(cfg.Stack)
+	if cfg.transport != nil {
+		client = stackclient.NewWithTransport(cfg.Stack, cfg.transport)
 	}
 	defer client.Close()
-	plan := planned(cfg.Rate, cfg.For)
-	watch := newWatch(cfg)
-	defer watch.stop()
+	schedule := newSchedule(cfg.Rate, cfg.For)
+	progress := newProgressReporter(cfg)
+	defer progress.stop()
 
-	watch.stage("The shelf is being filled.")
+	progress.phase("Creating products.")
 	if err := client.CheckServices(ctx); err != nil {
 		return Summary{}, err
 	}
-	if cfg.Ledger != nil {
+	if cfg.Reconcile != nil {
 		if err := client.CheckSimulators(ctx); err != nil {
 			return Summary{}, err
 		}
 	}
 	run := uuid.NewString()[:8]
-	shelf, err := fill(ctx, client, run, plan.n, cfg.Patience)
+	stock, err := createStock(ctx, client, run, schedule.n, cfg.Timeout)
 	if err != nil {
 		return Summary{}, err
 	}
 
 	select {
-	case <-cfg.Enough:
-		return Summary{}, errors.Join(errNobodyCame, shelf.clear(ctx))
+	case <-cfg.Stop:
+		return Summary{}, errors.Join(errNoOrders, stock.delete(ctx))
 	default:
 	}
 
-	c := newCrowd(cfg, run, client, shelf)
-	arriving, closeDoor := context.WithCancel(ctx)
-	defer closeDoor()
+	g := newGenerator(cfg, run, client, stock)
+	arriving, stopArriving := context.WithCancel(ctx)
+	defer stopArriving()
 	go func() {
 		select {
-		case <-cfg.Enough:
-			closeDoor()
+		case <-cfg.Stop:
+			stopArriving()
 		case <-arriving.Done():
 		}
 	}()
@@ -113,62 +113,62 @@ func Run(ctx context.Context, cfg Config) (Summary, error) {
 	defer stopFollowing()
 	followed := make(chan struct{})
 	go func() {
-		c.follow(following)
+		g.pollUntilDone(following)
 		close(followed)
 	}()
 
 	start := time.Now()
-	watch.arrivals(start, c)
-	came := plan.run(arriving, start, func(due time.Time) { c.come(following, due) })
+	progress.arrivals(start, g)
+	placed := schedule.run(arriving, start, func(due time.Time) { g.arrive(following, due) })
 	closed := time.Now()
-	closeDoor()
-	if came == plan.n {
-		closed = start.Add(cfg.For) // when the next one would have come
+	stopArriving()
+	if placed == schedule.n {
+		closed = start.Add(cfg.For) // when the next one would be due
 	}
-	watch.stage("")
-	c.drain(ctx)
+	progress.phase("")
+	g.drain(ctx)
 	stopFollowing()
-	c.customers.Wait()
+	g.customers.Wait()
 	<-followed
-	if came == 0 {
-		return Summary{}, errNobodyCame
+	if placed == 0 {
+		return Summary{}, errNoOrders
 	}
 
-	s := c.summary(start, closed, came, ctx.Err() != nil)
-	s.EndedEarly = came < plan.n
-	watch.stage("")
-	if cfg.Ledger != nil {
-		watch.stage("The ledger reads the books.")
+	s := g.summary(start, closed, placed, ctx.Err() != nil)
+	s.StoppedEarly = placed < schedule.n
+	progress.phase("")
+	if cfg.Reconcile != nil {
+		progress.phase("Reconciling.")
 	}
-	c.prove(ctx, &s)
+	g.verify(ctx, &s)
 	s.Status = s.status()
 	return s, nil
 }
 
-var errNobodyCame = errors.New("stopped before the first customer came")
+var errNoOrders = errors.New("stopped before the first order")
 
-// prove compares the books, and what is left on the shelf, with what the customers know.
-func (c *crowd) prove(ctx context.Context, s *Summary) {
-	if ids := c.ids(); c.cfg.Ledger != nil && len(ids) > 0 {
-		report, err := c.cfg.Ledger(ctx, ids)
+// verify reconciles the orders, and compares the stock with their outcomes.
+func (g *generator) verify(ctx context.Context, s *Summary) {
+	if ids := g.ids(); g.cfg.Reconcile != nil && len(ids) > 0 {
+		report, err := g.cfg.Reconcile(ctx, ids)
 		switch {
 		case ctx.Err() != nil:
-			s.LedgerError = "it was stopped"
+			s.ReconciliationError = "stopped"
 		case err != nil:
-			s.LedgerError = err.Error()
+			s.ReconciliationError = err.Error()
 		default:
-			s.Ledger = &report
+			s.Reconciliation = &report
 		}
 	}
-	sold, known := c.sold()
+	sold, known := g.sold()
 	if !known {
-		return // some orders may still take something, and the summary names them
+		return // open orders may still change the stock; the summary has them
 	}
-	err := c.shelf.check(ctx, sold, c.cfg.Patience)
+	err := g.stock.check(ctx, sold, g.cfg.Timeout)
 	if err == nil {
-		err = c.shelf.clear(ctx)
+		err = g.stock.delete(ctx)
 	}
 	if err != nil && ctx.Err() == nil {
-		s.Shelf = err.Error()
+		s.Stock = err.Error()
 	}
 }

@@ -13,11 +13,12 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	domain "github.com/quadrille-dev/quadrille/services/order"
 	"github.com/quadrille-dev/quadrille/verify/reconcile"
 	"github.com/quadrille-dev/quadrille/verify/stackclient"
 )
 
-// inVirtualTime runs the load in a bubble whose clock goes on only when everybody sleeps.
+// inVirtualTime runs the load with a clock that advances only while all goroutines sleep.
 func inVirtualTime(t *testing.T, test func(t *testing.T)) {
 	t.Helper()
 	t.Parallel()
@@ -36,12 +37,12 @@ func mustRun(t *testing.T, ctx context.Context, cfg Config) Summary {
 	return s
 }
 
-func TestRun_TellsHowEveryStoryWent(t *testing.T) {
+func TestRun_Stories(t *testing.T) {
 	inVirtualTime(t, func(t *testing.T) {
-		shop := &fakeShop{}
-		cfg := calm(shop)
+		stack := &fakeStack{}
+		cfg := calm(stack)
 		var asked []string
-		cfg.Ledger = func(_ context.Context, orders []string) (reconcile.Report, error) {
+		cfg.Reconcile = func(_ context.Context, orders []string) (reconcile.Report, error) {
 			asked = orders
 			return reconcile.Report{Clean: true}, nil
 		}
@@ -67,52 +68,52 @@ func TestRun_TellsHowEveryStoryWent(t *testing.T) {
 		if s.Status != 0 || s.Offered.PerSecond != 50 || s.Accepted.Orders != 500 || s.Ended.Orders != 500 || s.Late.Orders+s.Dropped != 0 {
 			t.Errorf("%+v", s)
 		}
-		if len(asked) != 500 || shop.deleted != breadth+1 {
-			t.Errorf("the ledger was asked for %d orders, %d products were taken away", len(asked), shop.deleted)
+		if len(asked) != 500 || stack.deleted != productCount+1 {
+			t.Errorf("%d orders were reconciled, %d products deleted", len(asked), stack.deleted)
 		}
-		if s.fellBehind() {
-			t.Errorf("the shop keeps up: %+v", s.Ended)
+		if s.saturated() {
+			t.Errorf("the stack keeps up: %+v", s.Ended)
 		}
 	})
 }
 
-func TestRun_ASlowShopMakesForLongWaitsNotForFewerCustomers(t *testing.T) {
+func TestRun_SlowStack(t *testing.T) {
 	inVirtualTime(t, func(t *testing.T) {
-		shop := &fakeShop{answers: func(r *http.Request) (*http.Response, error) {
+		stack := &fakeStack{answers: func(r *http.Request) (*http.Response, error) {
 			if placing(r) {
 				return wait(r, 3*time.Second)
 			}
 			return nil, nil
 		}}
-		s := mustRun(t, t.Context(), calm(shop))
-		orders := shop.came[len(shop.came)-500:]
+		s := mustRun(t, t.Context(), calm(stack))
+		orders := stack.came[len(stack.came)-500:]
 		for i, at := range orders {
 			off := at.Sub(orders[0].Add(time.Duration(i) * 20 * time.Millisecond))
 			if off.Abs() > time.Microsecond {
-				t.Fatalf("customer %d came %v off", i, off)
+				t.Fatalf("order %d: %v off", i, off)
 			}
 		}
 		if s.All.Accepted.P50 != 3 || s.All.Accepted.Max != 3 || s.Dropped != 0 {
-			t.Errorf("everybody waits for three seconds: %+v", s.All.Accepted)
+			t.Errorf("every order takes three seconds: %+v", s.All.Accepted)
 		}
 	})
 }
 
-// A shop that stands still for two seconds is felt by everybody who comes meanwhile.
-func TestRun_CountsWhatAStandstillCosts(t *testing.T) {
+// A stack that pauses for two seconds delays every order of that time.
+func TestRun_Pause(t *testing.T) {
 	inVirtualTime(t, func(t *testing.T) {
 		var until time.Time
-		shop := &fakeShop{}
-		shop.answers = func(r *http.Request) (*http.Response, error) {
-			shop.mu.Lock()
-			if len(shop.orders) == 250 && until.IsZero() {
+		stack := &fakeStack{}
+		stack.answers = func(r *http.Request) (*http.Response, error) {
+			stack.mu.Lock()
+			if len(stack.orders) == 250 && until.IsZero() {
 				until = time.Now().Add(2 * time.Second)
 			}
 			stands := time.Until(until)
-			shop.mu.Unlock()
+			stack.mu.Unlock()
 			return wait(r, stands)
 		}
-		cfg := calm(shop)
+		cfg := calm(stack)
 		cfg.Mix = Mix{{"happy", 1}}
 		s := mustRun(t, t.Context(), cfg)
 		if got := s.All.Accepted; got.P50 > 0.001 || got.P90 < 0.9 || got.P90 > 1.1 || got.Max < 1.9 || got.Max > 2 {
@@ -121,20 +122,20 @@ func TestRun_CountsWhatAStandstillCosts(t *testing.T) {
 	})
 }
 
-// Whoever sends customers may be busy itself. What that costs them is theirs to wait.
-func TestCome_CountsWhatTheSenderIsLate(t *testing.T) {
+// A delay of the generator is part of the latency.
+func TestArrive_Late(t *testing.T) {
 	inVirtualTime(t, func(t *testing.T) {
-		shop := &fakeShop{}
-		cfg := calm(shop)
-		client := stackclient.NewVia(cfg.Shop, shop)
-		shelf, err := fill(t.Context(), client, "run", 10, time.Second)
+		stack := &fakeStack{}
+		cfg := calm(stack)
+		client := stackclient.NewWithTransport(cfg.Stack, stack)
+		shelf, err := createStock(t.Context(), client, "run", 10, time.Second)
 		if err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(time.Second)
-		c := newCrowd(cfg, "run", client, shelf)
-		for _, late := range []time.Duration{0, tooLate, 70 * time.Millisecond, 30 * time.Millisecond} {
-			c.come(t.Context(), time.Now().Add(-late))
+		c := newGenerator(cfg, "run", client, shelf)
+		for _, late := range []time.Duration{0, lateAfter, 70 * time.Millisecond, 30 * time.Millisecond} {
+			c.arrive(t.Context(), time.Now().Add(-late))
 		}
 		c.customers.Wait()
 		s := c.summary(time.Now(), time.Now(), 4, true)
@@ -144,16 +145,16 @@ func TestCome_CountsWhatTheSenderIsLate(t *testing.T) {
 	})
 }
 
-func TestRun_TurnsAwayWhoComesWhileTooManyOrdersAreOpen(t *testing.T) {
+func TestRun_InFlight(t *testing.T) {
 	inVirtualTime(t, func(t *testing.T) {
 		var most atomic.Int64
-		cfg := calm(&fakeShop{})
+		cfg := calm(&fakeStack{})
 		cfg.InFlight, cfg.Interval = 100, 5*time.Millisecond
 		cfg.Progress = func(p Progress) { most.Store(max(most.Load(), int64(p.Open))) }
 		s := mustRun(t, t.Context(), cfg)
 		// In ten seconds three times a hundred: each waits four.
 		if s.Offered.Orders != 500 || s.Dropped < 200 || s.All.Orders+s.Dropped != 500 || most.Load() != 100 {
-			t.Errorf("%d turned away, %d let in, at most %d open", s.Dropped, s.All.Orders, most.Load())
+			t.Errorf("%d not sent, %d sent, at most %d open", s.Dropped, s.All.Orders, most.Load())
 		}
 		if s.Status != 0 {
 			t.Errorf("nothing went wrong: %+v", s)
@@ -161,12 +162,12 @@ func TestRun_TurnsAwayWhoComesWhileTooManyOrdersAreOpen(t *testing.T) {
 	})
 }
 
-func TestRun_SaysWhatWentOtherwise(t *testing.T) {
+func TestRun_UnexpectedOutcomes(t *testing.T) {
 	inVirtualTime(t, func(t *testing.T) {
-		shop := &fakeShop{ends: func(req stackclient.OrderRequest) (o stackclient.Order, said bool) {
-			return stackclient.Order{State: stackclient.Completed}, req.PaymentMethod == stackclient.Declines
+		stack := &fakeStack{ends: func(req stackclient.OrderRequest) (o stackclient.Order, said bool) {
+			return stackclient.Order{State: domain.Completed}, req.PaymentMethod == stackclient.CardDeclined
 		}}
-		cfg := calm(shop)
+		cfg := calm(stack)
 		cfg.For = time.Second
 		s := mustRun(t, t.Context(), cfg)
 		if s.Status != 1 || len(s.Wrong) != 5 || s.Wrong[0].Story != "declined" || s.Wrong[0].Found != "completed" || s.Stories[1].Wrong != 5 {
@@ -175,16 +176,16 @@ func TestRun_SaysWhatWentOtherwise(t *testing.T) {
 	})
 }
 
-func TestRun_BelievesARefusalToCancel(t *testing.T) {
+func TestRun_CancelRejected(t *testing.T) {
 	inVirtualTime(t, func(t *testing.T) {
-		shop := &fakeShop{lives: 4 * time.Second} // too late at once
-		cfg := calm(shop)
+		stack := &fakeStack{lives: 4 * time.Second} // too late at once
+		cfg := calm(stack)
 		cfg.Mix, cfg.For = Mix{{"cancelled", 1}}, time.Second
 		if s := mustRun(t, t.Context(), cfg); s.Status != 0 || s.All.Outcomes["completed"] != 50 {
 			t.Errorf("%+v", s)
 		}
-		shop.ends = func(stackclient.OrderRequest) (stackclient.Order, bool) {
-			return stackclient.Order{State: stackclient.Cancelled, Reason: "customer"}, true
+		stack.ends = func(stackclient.OrderRequest) (stackclient.Order, bool) {
+			return stackclient.Order{State: "cancelled", Reason: "customer"}, true
 		}
 		if s := mustRun(t, t.Context(), cfg); s.Status != 1 || !strings.Contains(s.Wrong[0].Found, "too late") {
 			t.Errorf("%+v", s)
@@ -192,13 +193,14 @@ func TestRun_BelievesARefusalToCancel(t *testing.T) {
 	})
 }
 
-// Answers are lost, connections refused and services away. Customers ask again, and each has one order.
-func TestRun_RepeatsWhatHadNoAnswer(t *testing.T) {
+// Responses are lost, connections are refused and services are unavailable. Customers repeat requests, and each has one
+// order.
+func TestRun_RetriesRequests(t *testing.T) {
 	inVirtualTime(t, func(t *testing.T) {
 		var mu sync.Mutex
 		tries := map[string]int{} // by key
-		shop := &fakeShop{}
-		shop.answers = func(r *http.Request) (*http.Response, error) {
+		stack := &fakeStack{}
+		stack.answers = func(r *http.Request) (*http.Response, error) {
 			if !placing(r) || r.ContentLength > 400 { // the probe of the shelf
 				return nil, nil
 			}
@@ -214,16 +216,16 @@ func TestRun_RepeatsWhatHadNoAnswer(t *testing.T) {
 			}
 			return nil, nil
 		}
-		shop.lost = func(r *http.Request) bool {
+		stack.lost = func(r *http.Request) bool {
 			mu.Lock()
 			defer mu.Unlock()
 			return tries[r.Header.Get("Idempotency-Key")] == 3
 		}
-		cfg := calm(shop)
+		cfg := calm(stack)
 		cfg.Mix, cfg.For = Mix{{"happy", 1}}, 2*time.Second
 		s := mustRun(t, t.Context(), cfg)
-		if s.Status != 0 || s.Ended.Orders != 100 || len(shop.orders) != 100 {
-			t.Errorf("status %d, %d ended, %d placed: %+v", s.Status, s.Ended.Orders, len(shop.orders), s.Wrong)
+		if s.Status != 0 || s.Ended.Orders != 100 || len(stack.orders) != 100 {
+			t.Errorf("status %d, %d ended, %d placed: %+v", s.Status, s.Ended.Orders, len(stack.orders), s.Wrong)
 		}
 		kinds := map[string]bool{}
 		for _, f := range s.Errors {
@@ -240,64 +242,64 @@ func TestRun_RepeatsWhatHadNoAnswer(t *testing.T) {
 	})
 }
 
-func TestRun_NamesWhatWasNeverAcceptedOrDidNotEnd(t *testing.T) {
+func TestRun_Timeout(t *testing.T) {
 	inVirtualTime(t, func(t *testing.T) {
-		shop := &fakeShop{lives: time.Hour}
-		shop.answers = func(r *http.Request) (*http.Response, error) {
-			shop.mu.Lock()
-			defer shop.mu.Unlock()
-			if placing(r) && len(shop.orders) == 3 {
+		stack := &fakeStack{lives: time.Hour}
+		stack.answers = func(r *http.Request) (*http.Response, error) {
+			stack.mu.Lock()
+			defer stack.mu.Unlock()
+			if placing(r) && len(stack.orders) == 3 {
 				return answer(r, http.StatusUnprocessableEntity, map[string]string{"detail": "no"}), nil
 			}
 			return nil, nil
 		}
-		cfg := calm(shop)
-		cfg.Mix, cfg.Rate, cfg.For, cfg.Patience = Mix{{"happy", 1}}, 1, 5*time.Second, 20*time.Second
+		cfg := calm(stack)
+		cfg.Mix, cfg.Rate, cfg.For, cfg.Timeout = Mix{{"happy", 1}}, 1, 5*time.Second, 20*time.Second
 		began := time.Now()
 		s := mustRun(t, t.Context(), cfg)
 		if s.Status != 1 || s.All.Outcomes[notEnded] != 3 || s.All.Outcomes[notAccepted] != 2 || len(s.Wrong) != 5 {
 			t.Errorf("%+v", s)
 		}
 		if !strings.Contains(s.Wrong[4].Found, "422") {
-			t.Errorf("it says why: %+v", s.Wrong[4])
+			t.Errorf("reason: %+v", s.Wrong[4])
 		}
 		if took := time.Since(began); took > time.Minute {
-			t.Errorf("patience came to its end after %v", took)
+			t.Errorf("timeout after %v", took)
 		}
 	})
 }
 
-func TestRun_IsEnoughHalfWay(t *testing.T) {
+func TestRun_Stop(t *testing.T) {
 	inVirtualTime(t, func(t *testing.T) {
-		cfg := calm(&fakeShop{})
+		cfg := calm(&fakeStack{})
 		enough := make(chan struct{})
 		time.AfterFunc(5*time.Second, func() { close(enough) })
-		cfg.Enough = enough
+		cfg.Stop = enough
 		s := mustRun(t, t.Context(), cfg)
-		if s.Status != 0 || !s.EndedEarly || s.Offered.Orders < 240 || s.Offered.Orders > 251 || s.Ended.Orders != s.Offered.Orders || s.Ledger == nil {
+		if s.Status != 0 || !s.StoppedEarly || s.Offered.Orders < 240 || s.Offered.Orders > 251 || s.Ended.Orders != s.Offered.Orders || s.Reconciliation == nil {
 			t.Errorf("what was open should have ended: %+v", s)
 		}
 	})
 }
 
-func TestRun_IsStoppedAtOnce(t *testing.T) {
+func TestRun_ContextEnds(t *testing.T) {
 	inVirtualTime(t, func(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 		defer cancel()
-		cfg := calm(&fakeShop{})
-		cfg.Ledger = func(ctx context.Context, _ []string) (reconcile.Report, error) { return reconcile.Report{}, ctx.Err() }
+		cfg := calm(&fakeStack{})
+		cfg.Reconcile = func(ctx context.Context, _ []string) (reconcile.Report, error) { return reconcile.Report{}, ctx.Err() }
 		began := time.Now()
 		s := mustRun(t, ctx, cfg)
 		if time.Since(began) != 5*time.Second {
 			t.Errorf("it took %v", time.Since(began))
 		}
-		if s.Status != 3 || s.Abandoned == 0 || s.Abandoned+s.Ended.Orders != s.Offered.Orders || len(s.Wrong) != 0 || s.LedgerError == "" {
+		if s.Status != 3 || s.Abandoned == 0 || s.Abandoned+s.Ended.Orders != s.Offered.Orders || len(s.Wrong) != 0 || s.ReconciliationError == "" {
 			t.Errorf("%+v", s)
 		}
 	})
 }
 
-func TestRun_HasTheLastWordFromTheShelfAndTheLedger(t *testing.T) {
+func TestRun_Verification(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		onHand int // as the shelf says, if not 0
@@ -312,41 +314,41 @@ func TestRun_HasTheLastWordFromTheShelfAndTheLedger(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			inVirtualTime(t, func(t *testing.T) {
-				shop := &fakeShop{answers: func(r *http.Request) (*http.Response, error) {
+				stack := &fakeStack{answers: func(r *http.Request) (*http.Response, error) {
 					if c.onHand > 0 && r.Method == http.MethodGet && strings.Contains(r.URL.Path, "/products/") {
 						return answer(r, http.StatusOK, stackclient.Product{OnHand: c.onHand}), nil
 					}
 					return nil, nil
 				}}
-				cfg := calm(shop)
+				cfg := calm(stack)
 				cfg.For = time.Second
-				cfg.Ledger = func(context.Context, []string) (reconcile.Report, error) { return c.report, c.err }
+				cfg.Reconcile = func(context.Context, []string) (reconcile.Report, error) { return c.report, c.err }
 				s := mustRun(t, t.Context(), cfg)
-				if s.Status != c.status || (s.Shelf != "") != (c.onHand > 0) {
-					t.Errorf("status %d, shelf %q", s.Status, s.Shelf)
+				if s.Status != c.status || (s.Stock != "") != (c.onHand > 0) {
+					t.Errorf("status %d, shelf %q", s.Status, s.Stock)
 				}
 			})
 		})
 	}
 }
 
-func TestRun_NeedsAShop(t *testing.T) {
+func TestRun_UnreachableStack(t *testing.T) {
 	inVirtualTime(t, func(t *testing.T) {
-		cfg := calm(&fakeShop{answers: func(*http.Request) (*http.Response, error) { return nil, errRefused }})
-		if _, err := Run(t.Context(), cfg); err == nil || !strings.Contains(err.Error(), "no shop there") {
+		cfg := calm(&fakeStack{answers: func(*http.Request) (*http.Response, error) { return nil, errRefused }})
+		if _, err := Run(t.Context(), cfg); err == nil || !strings.Contains(err.Error(), "cannot reach the stack") {
 			t.Errorf("%v", err)
 		}
-		cfg = calm(&fakeShop{})
+		cfg = calm(&fakeStack{})
 		enough := make(chan struct{})
 		close(enough)
-		cfg.Enough = enough
-		if _, err := Run(t.Context(), cfg); !errors.Is(err, errNobodyCame) {
+		cfg.Stop = enough
+		if _, err := Run(t.Context(), cfg); !errors.Is(err, errNoOrders) {
 			t.Errorf("%v", err)
 		}
 	})
 }
 
-func TestConfig_IsRefusedWithTheFlagThatIsWrong(t *testing.T) {
+func TestConfig_Check(t *testing.T) {
 	t.Parallel()
 	for says, change := range map[string]func(*Config){
 		"--rate must":      func(c *Config) { c.Rate = 0 },
@@ -354,10 +356,10 @@ func TestConfig_IsRefusedWithTheFlagThatIsWrong(t *testing.T) {
 		"--for must":       func(c *Config) { c.For = 0 },
 		"more than 100000": func(c *Config) { c.For = time.Hour },
 		"--in-flight must": func(c *Config) { c.InFlight = 0 },
-		"--wait must":      func(c *Config) { c.Patience = 0 },
+		"--wait must":      func(c *Config) { c.Timeout = 0 },
 		"--mix":            func(c *Config) { c.Mix = nil },
 	} {
-		cfg := calm(&fakeShop{})
+		cfg := calm(&fakeStack{})
 		if err := cfg.Check(); err != nil {
 			t.Fatal(err)
 		}

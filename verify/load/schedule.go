@@ -6,25 +6,25 @@ import (
 	"time"
 )
 
-// schedule says when customers come.
+// schedule has the times at which orders are due.
 type schedule struct {
 	rate float64 // per second
 	n    int
 }
 
-// planned is a schedule of at least one customer.
-func planned(rate float64, length time.Duration) schedule {
+// newSchedule returns a schedule of at least one order.
+func newSchedule(rate float64, length time.Duration) schedule {
 	return schedule{rate, max(1, int(math.Round(rate*length.Seconds())))}
 }
 
-// after is when the i-th customer comes, counted from the first, who is number 0.
+// after returns when the i-th order is due after the first one, which has the number 0.
 func (s schedule) after(i int) time.Duration {
 	return time.Duration(float64(i) / s.rate * float64(time.Second))
 }
 
-// run calls come for one customer after the other, when each is due, and blocks until all have come or ctx has ended. It
-// answers how many came. Whatever makes it late, it catches up: nobody is left out, and due stays what it was.
-func (s schedule) run(ctx context.Context, start time.Time, come func(due time.Time)) int {
+// run calls arrive for one order after the other, each when it is due, and blocks until the last one or the end of ctx. It
+// returns the number of calls. If it is late, it catches up: it leaves out no order, and due stays the scheduled time.
+func (s schedule) run(ctx context.Context, start time.Time, arrive func(due time.Time)) int {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for i := range s.n {
@@ -38,7 +38,7 @@ func (s schedule) run(ctx context.Context, start time.Time, come func(due time.T
 		if ctx.Err() != nil {
 			return i
 		}
-		come(due)
+		arrive(due)
 	}
 	return s.n
 }

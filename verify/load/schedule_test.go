@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-func TestSchedule_KeepsTheRate(t *testing.T) {
+func TestSchedule_Rate(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		rate   float64
@@ -23,7 +23,7 @@ func TestSchedule_KeepsTheRate(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			start := time.Now()
 			var last time.Duration
-			came := planned(c.rate, c.length).run(t.Context(), start, func(due time.Time) {
+			came := newSchedule(c.rate, c.length).run(t.Context(), start, func(due time.Time) {
 				if !due.Equal(time.Now()) {
 					t.Errorf("due at %v, came at %v", due.Sub(start), time.Since(start))
 				}
@@ -36,13 +36,13 @@ func TestSchedule_KeepsTheRate(t *testing.T) {
 	}
 }
 
-// Whoever is late comes at once, and those after them at their own time: the rate is kept on the whole.
+// A late order is placed at once, and the following ones at their own times.
 func TestSchedule_CatchesUp(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		start := time.Now()
 		var due, at []time.Duration
-		planned(10, time.Second).run(t.Context(), start, func(d time.Time) {
+		newSchedule(10, time.Second).run(t.Context(), start, func(d time.Time) {
 			due, at = append(due, d.Sub(start)), append(at, time.Since(start))
 			if len(due) == 3 {
 				time.Sleep(350 * time.Millisecond)
@@ -63,13 +63,13 @@ func TestSchedule_CatchesUp(t *testing.T) {
 	})
 }
 
-func TestSchedule_IsEnough(t *testing.T) {
+func TestSchedule_Stop(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 450*time.Millisecond)
 		defer cancel()
 		n := 0
-		if came := planned(10, time.Minute).run(ctx, time.Now(), func(time.Time) { n++ }); came != 5 || n != 5 {
+		if came := newSchedule(10, time.Minute).run(ctx, time.Now(), func(time.Time) { n++ }); came != 5 || n != 5 {
 			t.Errorf("%d came, and %d were counted", n, came)
 		}
 	})

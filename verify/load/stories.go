@@ -1,36 +1,41 @@
 package load
 
 import (
+	"fmt"
 	"slices"
 
+	domain "github.com/quadrille-dev/quadrille/services/order"
 	"github.com/quadrille-dev/quadrille/verify/stackclient"
 )
 
-// story is one way in which a customer's order can go.
+// story is what a customer does, and how the order may end.
 type story struct {
-	name    string
-	empty   bool                               // orders what is not there
-	change  func(req *stackclient.OrderRequest) // of a good order
-	cancels bool                               // within a second of being accepted
-	ends    []string                           // as it may end; see outcomeOf
+	name       string
+	outOfStock bool                                // orders a product without units
+	change     func(req *stackclient.OrderRequest) // of a valid order
+	cancels    bool                                // cancels within a second
+	ends       []string                            // the expected outcomes; see toOutcome
 }
 
+// completed is the outcome of an order without problems.
+const completed = string(domain.Completed)
+
 var stories = []story{
-	{name: "happy", ends: []string{stackclient.Completed}},
+	{name: "happy", ends: []string{completed}},
 	{
 		name: "declined", ends: []string{"cancelled: card_declined"},
-		change: func(req *stackclient.OrderRequest) { req.PaymentMethod = stackclient.Declines },
+		change: func(req *stackclient.OrderRequest) { req.PaymentMethod = stackclient.CardDeclined },
 	},
-	{name: "out-of-stock", ends: []string{"cancelled: out_of_stock"}, empty: true},
+	{name: "out-of-stock", ends: []string{"cancelled: out_of_stock"}, outOfStock: true},
 	{
 		name: "undeliverable", ends: []string{"cancelled: undeliverable"},
 		change: func(req *stackclient.OrderRequest) { req.ShippingAddress.PostalCode = stackclient.Undeliverable },
 	},
-	// Whether it comes in time is for the carrier to say.
-	{name: "cancelled", ends: []string{"cancelled: customer", stackclient.Completed}, cancels: true},
+	// The cancellation may be too late.
+	{name: "cancelled", ends: []string{"cancelled: customer", completed}, cancels: true},
 }
 
-// Names lists the stories that a mix can have.
+// Names returns the names of all stories.
 func Names() []string {
 	names := make([]string, len(stories))
 	for i, s := range stories {
@@ -39,7 +44,7 @@ func Names() []string {
 	return names
 }
 
-func storyNamed(name string) *story {
+func findStory(name string) *story {
 	i := slices.IndexFunc(stories, func(s story) bool { return s.name == name })
 	if i < 0 {
 		return nil
@@ -47,10 +52,10 @@ func storyNamed(name string) *story {
 	return &stories[i]
 }
 
-// outcomeOf is how an order ended, in a word or two.
-func outcomeOf(o stackclient.Order) string {
-	if o.State == stackclient.Cancelled && o.Reason != "" {
-		return o.State + ": " + o.Reason
+// toOutcome returns how an order ended, in a word or two.
+func toOutcome(o stackclient.Order) string {
+	if o.State == domain.Cancelled && o.Reason != "" {
+		return fmt.Sprintf("%s: %s", o.State, o.Reason)
 	}
-	return o.State
+	return string(o.State)
 }

@@ -9,31 +9,31 @@ import (
 	"github.com/quadrille-dev/quadrille/verify/reconcile"
 )
 
-// Summary is how a run went. Its lists are never null; times are in seconds.
+// Summary is the result of a run. Its lists are never null. Times are in seconds.
 type Summary struct {
-	Status     int       `json:"status"` // the exit status
-	StartedAt  time.Time `json:"startedAt"`
-	Asked      Asked     `json:"asked"`
-	EndedEarly bool      `json:"endedEarly"` // not everybody came, because it was enough
+	Status       int       `json:"status"` // the exit status
+	StartedAt    time.Time `json:"startedAt"`
+	Requested    Requested `json:"requested"`
+	StoppedEarly bool      `json:"stoppedEarly"` // not all orders were placed
 
-	Offered   Flow      `json:"offered"` // customers who came
-	Late      Late      `json:"late"`
-	Dropped   int       `json:"dropped"`  // turned away, because too many orders were open
-	Accepted  Flow      `json:"accepted"` // until the last answer
-	Ended     Endings   `json:"ended"`    // until the last end
-	Abandoned int       `json:"abandoned"`
-	Stories   []Chapter `json:"stories"`
-	All       Chapter   `json:"all"`
-	Wrong     []Wrong   `json:"wrong"`
-	Errors    []Failure `json:"errors"`
+	Offered   Flow          `json:"offered"` // orders that were due
+	Late      Late          `json:"late"`
+	Dropped   int           `json:"dropped"`  // not sent, because too many orders were open
+	Accepted  Flow          `json:"accepted"` // until the last response
+	Ended     EndedOrders   `json:"ended"`    // until the last end
+	Abandoned int           `json:"abandoned"`
+	Stories   []StoryResult `json:"stories"`
+	All       StoryResult   `json:"all"`
+	Wrong     []Wrong       `json:"wrong"`
+	Errors    []Failure     `json:"errors"`
 
-	Shelf       string         `json:"shelf,omitempty"` // what is not as it should be on the shelf
-	Ledger      *reconcile.Report `json:"ledger,omitempty"`
-	LedgerError string         `json:"ledgerError,omitempty"` // why there is no report
+	Stock               string            `json:"stock,omitempty"` // how the stock differs from the expected one
+	Reconciliation      *reconcile.Report `json:"reconciliation,omitempty"`
+	ReconciliationError string            `json:"reconciliationError,omitempty"` // why there is no report
 }
 
-// Asked is what the run was to do.
-type Asked struct {
+// Requested is the configuration of the run.
+type Requested struct {
 	PerSecond float64 `json:"perSecond"`
 	Seconds   float64 `json:"seconds"`
 	Orders    int     `json:"orders"`
@@ -41,14 +41,14 @@ type Asked struct {
 	InFlight  int     `json:"inFlight"`
 }
 
-// Flow is how many orders there were in what time, counted from the first customer.
+// Flow is a number of orders, and the time since the first one was due.
 type Flow struct {
 	Orders    int     `json:"orders"`
 	Seconds   float64 `json:"seconds"`
 	PerSecond float64 `json:"perSecond"`
 }
 
-func flowOf(orders int, in time.Duration) Flow {
+func newFlow(orders int, in time.Duration) Flow {
 	f := Flow{Orders: orders, Seconds: in.Seconds()}
 	if in > 0 {
 		f.PerSecond = float64(orders) / f.Seconds
@@ -56,37 +56,38 @@ func flowOf(orders int, in time.Duration) Flow {
 	return f
 }
 
-// Late are customers who came more than 10 ms after their time, because whatever sends them was busy.
+// Late are orders that were sent more than 10 ms after they were due, because the machine was busy.
 type Late struct {
 	Orders     int     `json:"orders"`
 	MaxSeconds float64 `json:"maxSeconds"`
 }
 
-// Endings are the orders that ended.
-type Endings struct {
+// EndedOrders are the orders that ended.
+type EndedOrders struct {
 	Flow
-	// TailSeconds is how long the last order ended after the arrivals were over.
+	// TailSeconds is the time between the end of the placing of orders and the end of the last order.
 	TailSeconds float64 `json:"tailSeconds"`
-	// FirstThird and LastThird are the medians until the end of those who came first and last. If the second is much
-	// longer, the shop did not keep up.
+	// FirstThird and LastThird are the medians, until the end, of the first and the last third of the orders. If the second is
+	// much longer, the stack did not keep up.
 	FirstThird float64 `json:"firstThirdP50"`
 	LastThird  float64 `json:"lastThirdP50"`
-	// SeenEvery is how often it was looked, on average and at worst: an end may have been that much earlier.
-	SeenEvery    float64 `json:"seenEvery"`
-	SeenEveryMax float64 `json:"seenEveryMax"`
+	// PollInterval and MaxPollInterval are the average and the longest interval between two polls of the open orders. An
+	// order may have ended that much earlier.
+	PollInterval    float64 `json:"pollInterval"`
+	MaxPollInterval float64 `json:"maxPollInterval"`
 }
 
-// Chapter is how one story went.
-type Chapter struct {
+// StoryResult is the result of one story.
+type StoryResult struct {
 	Story    string         `json:"story"`
 	Orders   int            `json:"orders"`
-	Accepted Latency        `json:"accepted"` // from when the customer was to come until the order was accepted
-	Ended    Latency        `json:"ended"`    // and until it was completed or cancelled
+	Accepted Latency        `json:"accepted"` // from the time at which the order was due
+	Ended    Latency        `json:"ended"`    // until it was completed or cancelled
 	Outcomes map[string]int `json:"outcomes"`
-	Wrong    int            `json:"wrong"` // of the outcomes, those that are not as expected
+	Wrong    int            `json:"wrong"` // the number of unexpected outcomes
 }
 
-// Wrong is an order that is not as its story has it.
+// Wrong is an order with an unexpected outcome.
 type Wrong struct {
 	OrderID  string   `json:"orderId,omitempty"`
 	Story    string   `json:"story"`
@@ -94,14 +95,15 @@ type Wrong struct {
 	Found    string   `json:"found"`
 }
 
-// What is found of orders that have not ended.
+// The outcomes of orders that have not ended.
 const (
 	notAccepted = "not accepted"
 	notEnded    = "not ended"
 )
 
-// found is how the order went, and whether its story may go so. What was abandoned is neither right nor wrong.
-func (o *order) found(abandoned bool) (outcome, wrong string) {
+// result returns the outcome, and a description of it if it is unexpected. An abandoned order is neither expected nor
+// unexpected.
+func (o *order) result(abandoned bool) (outcome, wrong string) {
 	switch {
 	case o.id == "":
 		outcome = notAccepted
@@ -120,18 +122,18 @@ func (o *order) found(abandoned bool) (outcome, wrong string) {
 		return outcome, outcome
 	case !slices.Contains(o.story.ends, outcome):
 		return outcome, outcome
-	case o.refused && outcome != stories[0].ends[0]:
-		return outcome, outcome + ", although it was too late to cancel"
+	case o.cancelRejected && outcome != completed:
+		return outcome, outcome + ", although the cancellation was too late"
 	default:
 		return outcome, ""
 	}
 }
 
-// ids are the orders that were accepted.
-func (c *crowd) ids() (ids []string) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for _, o := range c.orders {
+// ids returns the orders that were accepted.
+func (g *generator) ids() (ids []string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, o := range g.orders {
 		if o.id != "" {
 			ids = append(ids, o.id)
 		}
@@ -139,56 +141,56 @@ func (c *crowd) ids() (ids []string) {
 	return ids
 }
 
-// sold counts what has left the shelf, by sku. It is not known while an order may be open.
-func (c *crowd) sold() (bySKU map[string]int, known bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+// sold returns the number of units that were sold, by SKU. It is not known while an order is open.
+func (g *generator) sold() (bySKU map[string]int, known bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
 	bySKU = map[string]int{}
-	for _, o := range c.orders {
+	for _, o := range g.orders {
 		if o.outcome == "" {
 			return nil, false
 		}
-		if o.outcome == stories[0].ends[0] {
+		if o.outcome == completed {
 			bySKU[o.sku]++
 		}
 	}
 	return bySKU, true
 }
 
-// summary sums up what is known, once nothing changes any more.
-func (c *crowd) summary(start, closed time.Time, came int, abandoned bool) Summary {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+// summary returns the summary. The caller has stopped everything that changes the orders.
+func (g *generator) summary(start, closed time.Time, placed int, abandoned bool) Summary {
+	g.mu.Lock()
+	defer g.mu.Unlock()
 	s := Summary{
-		StartedAt: start.UTC(), Offered: flowOf(came, closed.Sub(start)), Late: c.late, Dropped: c.now.dropped,
-		Asked: Asked{
-			PerSecond: c.cfg.Rate, Seconds: c.cfg.For.Seconds(), Orders: planned(c.cfg.Rate, c.cfg.For).n,
-			Mix: c.cfg.Mix.String(), InFlight: c.cfg.InFlight,
+		StartedAt: start.UTC(), Offered: newFlow(placed, closed.Sub(start)), Late: g.late, Dropped: g.current.dropped,
+		Requested: Requested{
+			PerSecond: g.cfg.Rate, Seconds: g.cfg.For.Seconds(), Orders: newSchedule(g.cfg.Rate, g.cfg.For).n,
+			Mix: g.cfg.Mix.String(), InFlight: g.cfg.InFlight,
 		},
-		Stories: []Chapter{}, Wrong: []Wrong{}, Errors: []Failure{},
+		Stories: []StoryResult{}, Wrong: []Wrong{}, Errors: []Failure{},
 	}
 	var lastAccepted, lastEnded time.Time
-	for _, o := range c.orders {
+	for _, o := range g.orders {
 		if o.id != "" {
 			lastAccepted = latest(lastAccepted, o.due.Add(o.accepted))
 		}
 		if o.outcome != "" {
 			lastEnded = latest(lastEnded, o.due.Add(o.ended))
-		} else if _, wrong := o.found(abandoned); wrong == "" {
+		} else if _, wrong := o.result(abandoned); wrong == "" {
 			s.Abandoned++
 		}
-		if _, wrong := o.found(abandoned); wrong != "" {
+		if _, wrong := o.result(abandoned); wrong != "" {
 			s.Wrong = append(s.Wrong, Wrong{o.id, o.story.name, o.story.ends, wrong})
 		}
 	}
-	s.Accepted = flowOf(c.now.accepted, latest(lastAccepted, closed).Sub(start))
-	s.Ended = c.endings(start, closed, lastEnded)
-	s.All = chapter("all", c.orders, abandoned)
-	for _, share := range c.cfg.Mix {
-		told := slices.DeleteFunc(slices.Clone(c.orders), func(o *order) bool { return o.story.name != share.Story })
-		s.Stories = append(s.Stories, chapter(share.Story, told, abandoned))
+	s.Accepted = newFlow(g.current.accepted, latest(lastAccepted, closed).Sub(start))
+	s.Ended = g.endedOrders(start, closed, lastEnded)
+	s.All = newStoryResult("all", g.orders, abandoned)
+	for _, share := range g.cfg.Mix {
+		ofStory := slices.DeleteFunc(slices.Clone(g.orders), func(o *order) bool { return o.story.name != share.Story })
+		s.Stories = append(s.Stories, newStoryResult(share.Story, ofStory, abandoned))
 	}
-	for _, f := range slices.SortedFunc(maps.Values(c.failures), func(a, b *Failure) int {
+	for _, f := range slices.SortedFunc(maps.Values(g.failures), func(a, b *Failure) int {
 		return cmp.Or(cmp.Compare(b.Count, a.Count), cmp.Compare(a.Kind, b.Kind))
 	}) {
 		s.Errors = append(s.Errors, *f)
@@ -196,24 +198,24 @@ func (c *crowd) summary(start, closed time.Time, came int, abandoned bool) Summa
 	return s
 }
 
-func (c *crowd) endings(start, closed, last time.Time) Endings {
-	e := Endings{SeenEveryMax: c.looks.longest.Seconds()}
-	if c.looks.rounds > 0 {
-		e.SeenEvery = c.looks.between.Seconds() / float64(c.looks.rounds)
+func (g *generator) endedOrders(start, closed, last time.Time) EndedOrders {
+	e := EndedOrders{MaxPollInterval: g.polls.longest.Seconds()}
+	if g.polls.count > 0 {
+		e.PollInterval = g.polls.total.Seconds() / float64(g.polls.count)
 	}
-	if c.now.ended == 0 {
+	if g.current.ended == 0 {
 		return e
 	}
-	e.Flow = flowOf(c.now.ended, last.Sub(start))
+	e.Flow = newFlow(g.current.ended, last.Sub(start))
 	e.TailSeconds = max(0, last.Sub(closed).Seconds())
-	third := (len(c.orders) + 2) / 3
-	e.FirstThird = chapter("", c.orders[:third], true).Ended.P50
-	e.LastThird = chapter("", c.orders[len(c.orders)-third:], true).Ended.P50
+	third := (len(g.orders) + 2) / 3
+	e.FirstThird = newStoryResult("", g.orders[:third], true).Ended.P50
+	e.LastThird = newStoryResult("", g.orders[len(g.orders)-third:], true).Ended.P50
 	return e
 }
 
-func chapter(story string, orders []*order, abandoned bool) Chapter {
-	ch := Chapter{Story: story, Orders: len(orders), Outcomes: map[string]int{}}
+func newStoryResult(story string, orders []*order, abandoned bool) StoryResult {
+	ch := StoryResult{Story: story, Orders: len(orders), Outcomes: map[string]int{}}
 	var accepted, ended []time.Duration
 	for _, o := range orders {
 		if o.id != "" {
@@ -222,13 +224,13 @@ func chapter(story string, orders []*order, abandoned bool) Chapter {
 		if o.outcome != "" {
 			ended = append(ended, o.ended)
 		}
-		outcome, wrong := o.found(abandoned)
+		outcome, wrong := o.result(abandoned)
 		ch.Outcomes[outcome]++
 		if wrong != "" {
 			ch.Wrong++
 		}
 	}
-	ch.Accepted, ch.Ended = latencyOf(accepted), latencyOf(ended)
+	ch.Accepted, ch.Ended = newLatency(accepted), newLatency(ended)
 	return ch
 }
 
@@ -239,12 +241,12 @@ func latest(a, b time.Time) time.Time {
 	return b
 }
 
-// status has the ledger's meanings.
+// status returns the exit status.
 func (s Summary) status() int {
 	switch {
-	case len(s.Wrong) > 0 || s.Shelf != "" || s.Ledger != nil && s.Ledger.Status() == reconcile.StatusFindings:
+	case len(s.Wrong) > 0 || s.Stock != "" || s.Reconciliation != nil && s.Reconciliation.Status() == reconcile.StatusFindings:
 		return reconcile.StatusFindings
-	case s.Abandoned > 0 || s.LedgerError != "" || s.Ledger != nil && s.Ledger.Status() != reconcile.StatusClean:
+	case s.Abandoned > 0 || s.ReconciliationError != "" || s.Reconciliation != nil && s.Reconciliation.Status() != reconcile.StatusClean:
 		return reconcile.StatusNotChecked
 	default:
 		return reconcile.StatusClean

@@ -9,29 +9,30 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"github.com/dustin/go-humanize/english"
+
 	"github.com/quadrille-dev/quadrille/verify/reconcile"
-	"github.com/quadrille-dev/quadrille/verify/stackclient"
 )
 
-// namedLimit is how many orders that went wrong people are shown. JSON has all.
+// namedLimit is the number of unexpected orders that the text has. JSON has all.
 const namedLimit = 10
 
-// WriteText writes the summary for people.
+// WriteText writes the summary as text.
 func (s Summary) WriteText(out io.Writer) error {
 	var b strings.Builder
 	s.writeFlow(&b)
 	s.writeStories(&b)
-	s.writeTrouble(&b)
-	if s.Ledger != nil {
+	s.writeProblems(&b)
+	if s.Reconciliation != nil {
 		b.WriteString("\n")
-		if err := s.Ledger.WriteText(&b); err != nil {
+		if err := s.Reconciliation.WriteText(&b); err != nil {
 			return err
 		}
 	}
-	if s.LedgerError != "" {
-		fmt.Fprintf(&b, "\nThe ledger could not be asked: %s.\n", s.LedgerError)
+	if s.ReconciliationError != "" {
+		fmt.Fprintf(&b, "\nThe reconciliation failed: %s.\n", s.ReconciliationError)
 	}
-	fmt.Fprintf(&b, "\n%s\n", s.verdict())
+	fmt.Fprintf(&b, "\n%s\n", s.conclusion())
 	_, err := io.WriteString(out, b.String())
 	return err
 }
@@ -39,42 +40,42 @@ func (s Summary) WriteText(out io.Writer) error {
 func (s Summary) writeFlow(b *strings.Builder) {
 	w := tabwriter.NewWriter(b, 0, 0, 2, ' ', 0)
 	flow := func(what string, f Flow, more string) {
-		fmt.Fprintf(w, "  %s\t%s in %.1f s\t%.1f/s%s\n", what, plural(f.Orders, "order", "orders"), f.Seconds, f.PerSecond, more)
+		fmt.Fprintf(w, "  %s\t%s in %.1f s\t%.1f/s%s\n", what, english.Plural(f.Orders, "order", ""), f.Seconds, f.PerSecond, more)
 	}
 	early := ""
-	if s.EndedEarly {
-		early = fmt.Sprintf(", stopped before all %d had come", s.Asked.Orders)
+	if s.StoppedEarly {
+		early = fmt.Sprintf(", stopped before all %d were placed", s.Requested.Orders)
 	}
 	flow("offered", s.Offered, early)
 	flow("accepted", s.Accepted, "")
 	tail := ""
 	if s.Ended.Orders > 0 {
-		tail = fmt.Sprintf(", the last one %s after the last customer", human(s.Ended.TailSeconds))
+		tail = fmt.Sprintf(", the last one %s after the last was placed", human(s.Ended.TailSeconds))
 	}
 	flow("ended", s.Ended.Flow, tail)
 	if s.Dropped > 0 {
-		fmt.Fprintf(w, "  turned away\t%d\tbecause %d orders were open\n", s.Dropped, s.Asked.InFlight)
+		fmt.Fprintf(w, "  not sent\t%d\tbecause %d orders were open\n", s.Dropped, s.Requested.InFlight)
 	}
 	if s.Abandoned > 0 {
 		fmt.Fprintf(w, "  abandoned\t%d\tthat were still open\n", s.Abandoned)
 	}
 	if s.Late.Orders > 0 {
-		fmt.Fprintf(w, "  late\t%d\tsent after their time, by %s at most, which is part of the times below\n", s.Late.Orders, human(s.Late.MaxSeconds))
+		fmt.Fprintf(w, "  late\t%d\tsent at most %s after they were due; the latencies include that\n", s.Late.Orders, human(s.Late.MaxSeconds))
 	}
-	_ = w.Flush() // a strings.Builder takes everything
-	if s.fellBehind() {
-		fmt.Fprintf(b, "\nThe shop did not keep up: half of those who came first waited %s for the end, half of those who came last %s.\n",
+	_ = w.Flush() // a strings.Builder returns no errors
+	if s.saturated() {
+		fmt.Fprintf(b, "\nThe stack did not keep up: the median until the end was %s for the first third of the orders, and %s for the last.\n",
 			human(s.Ended.FirstThird), human(s.Ended.LastThird))
 	}
 }
 
-// fellBehind says whether orders took longer and longer. Half a second is nothing.
-func (s Summary) fellBehind() bool { return s.Ended.LastThird > 1.25*s.Ended.FirstThird+0.5 }
+// saturated reports whether orders took longer and longer. A difference of half a second is ignored.
+func (s Summary) saturated() bool { return s.Ended.LastThird > 1.25*s.Ended.FirstThird+0.5 }
 
 func (s Summary) writeStories(b *strings.Builder) {
-	chapters := s.Stories
-	if len(chapters) > 1 {
-		chapters = append(slices.Clone(chapters), s.All)
+	results := s.Stories
+	if len(results) > 1 {
+		results = append(slices.Clone(results), s.All)
 	}
 	fmt.Fprintf(b, "\n  %-14s %7s  %-35s  %s\n", "", "", "   until accepted", "   until the end")
 	fmt.Fprintf(b, "  %-14s %7s", "", "orders")
@@ -82,7 +83,7 @@ func (s Summary) writeStories(b *strings.Builder) {
 		fmt.Fprintf(b, "  %8s %8s %8s %8s", "p50", "p90", "p99", "max")
 	}
 	b.WriteString("\n")
-	for _, c := range chapters {
+	for _, c := range results {
 		fmt.Fprintf(b, "  %-14s %7d", c.Story, c.Orders)
 		for _, l := range []Latency{c.Accepted, c.Ended} {
 			fmt.Fprintf(b, "  %8s %8s %8s %8s", l.human(l.P50), l.human(l.P90), l.human(l.P99), l.human(l.Max))
@@ -90,10 +91,10 @@ func (s Summary) writeStories(b *strings.Builder) {
 		b.WriteString("\n")
 	}
 	if s.Ended.Orders > 0 {
-		fmt.Fprintf(b, "\nThe end of an order was looked for every %s.", human(s.Ended.SeenEvery))
+		fmt.Fprintf(b, "\nOrders were polled every %s.", human(s.Ended.PollInterval))
 		if s.completed() {
-			b.WriteString(" That of a completed one comes after the carrier has fetched\nand delivered the parcel, for " +
-				"which its simulator takes time (CARRIER_DISPATCH_DELAY, CARRIER_DELIVERY_DELAY).")
+			b.WriteString(" The end of a completed order includes the delays of the\nsimulated carrier " +
+				"(CARRIER_DISPATCH_DELAY, CARRIER_DELIVERY_DELAY).")
 		}
 		b.WriteString("\n")
 	}
@@ -106,10 +107,10 @@ func (s Summary) writeStories(b *strings.Builder) {
 }
 
 func (s Summary) completed() bool {
-	return slices.ContainsFunc(s.Stories, func(c Chapter) bool { return c.Outcomes[stackclient.Completed] > 0 })
+	return slices.ContainsFunc(s.Stories, func(c StoryResult) bool { return c.Outcomes[completed] > 0 })
 }
 
-// outcomes are the most frequent ones first.
+// outcomes lists the outcomes, the most frequent ones first.
 func outcomes(n map[string]int) string {
 	names := slices.SortedFunc(maps.Keys(n), func(a, b string) int {
 		if n[a] != n[b] {
@@ -122,20 +123,20 @@ func outcomes(n map[string]int) string {
 		parts = append(parts, fmt.Sprintf("%d %s", n[name], name))
 	}
 	if parts == nil {
-		return "nobody"
+		return "no orders"
 	}
 	return strings.Join(parts, ", ")
 }
 
-func (s Summary) writeTrouble(b *strings.Builder) {
+func (s Summary) writeProblems(b *strings.Builder) {
 	if len(s.Errors) > 0 {
-		b.WriteString("\nfailed requests, which were repeated where that helps\n")
+		b.WriteString("\nfailed requests, repeated if that can help\n")
 		for _, f := range s.Errors {
 			fmt.Fprintf(b, "  %d × %s, for example %s\n", f.Count, f.Kind, f.Example)
 		}
 	}
 	if len(s.Wrong) > 0 {
-		b.WriteString("\nnot as expected\n")
+		b.WriteString("\nunexpected outcomes\n")
 		for _, w := range s.Wrong[:min(len(s.Wrong), namedLimit)] {
 			id := w.OrderID
 			if id == "" {
@@ -147,38 +148,38 @@ func (s Summary) writeTrouble(b *strings.Builder) {
 			fmt.Fprintf(b, "  and %d more\n", more)
 		}
 	}
-	if s.Shelf != "" {
-		fmt.Fprintf(b, "\nnot as expected on the shelf\n  %s\n", s.Shelf)
+	if s.Stock != "" {
+		fmt.Fprintf(b, "\nunexpected stock\n  %s\n", s.Stock)
 	}
 }
 
-func (s Summary) verdict() string {
+func (s Summary) conclusion() string {
 	var wrong []string
 	if n := len(s.Wrong); n > 0 {
-		wrong = append(wrong, plural(n, "order is", "orders are")+" not as expected")
+		wrong = append(wrong, english.Plural(n, "order has an unexpected outcome", "orders have unexpected outcomes"))
 	}
-	if s.Shelf != "" {
-		wrong = append(wrong, "the shelf is not as expected")
+	if s.Stock != "" {
+		wrong = append(wrong, "the stock is not as expected")
 	}
-	if s.Ledger != nil && s.Ledger.Status() == reconcile.StatusFindings {
-		wrong = append(wrong, "the books are off")
+	if s.Reconciliation != nil && s.Reconciliation.Status() == reconcile.StatusFindings {
+		wrong = append(wrong, "the reconciliation has findings")
 	}
 	switch {
 	case len(wrong) > 0:
 		text := strings.Join(wrong, ", ") + "."
 		return strings.ToUpper(text[:1]) + text[1:]
 	case s.Abandoned > 0:
-		return "Stopped; what became of the orders that were still open, nobody has looked."
+		return "Stopped. The orders that were still open were not checked."
 	case s.status() != reconcile.StatusClean:
-		return "As expected, as far as it could be checked."
-	case s.Ledger == nil:
-		return "All orders ended as expected; the ledger was not asked."
+		return "Everything that could be checked is as expected."
+	case s.Reconciliation == nil:
+		return "All orders ended as expected. They were not reconciled."
 	default:
-		return "All orders ended as expected, and the books are clean."
+		return "All orders ended as expected, and the reconciliation is clean."
 	}
 }
 
-// human is one of the latencies for people.
+// human formats one of the latencies.
 func (l Latency) human(seconds float64) string {
 	if l.Count == 0 {
 		return "-"
@@ -186,7 +187,7 @@ func (l Latency) human(seconds float64) string {
 	return human(seconds)
 }
 
-// human is a time in seconds for people.
+// human formats seconds with about three digits.
 func human(seconds float64) string {
 	d := time.Duration(seconds * float64(time.Second))
 	switch {
@@ -197,11 +198,4 @@ func human(seconds float64) string {
 	default:
 		return fmt.Sprintf("%.2f s", seconds)
 	}
-}
-
-func plural(n int, one, many string) string {
-	if n == 1 {
-		return "1 " + one
-	}
-	return fmt.Sprintf("%d %s", n, many)
 }

@@ -1,9 +1,10 @@
-// Package reconcile checks the whole shop from outside: it reads the books that the services and the simulators serve to
-// operators, asks the broker for its queues, and says what does not add up.
+// Package reconcile checks a whole stack from outside. It reads the audit snapshots of the services and the simulators, and
+// the sizes of the broker's queues, and reports every contradiction.
 //
-// It promises: nothing is found that is only passing, since books are read one after the other while the shop runs;
-// nothing is left out silently, since what could not be checked is named; and it changes nothing.
+// The snapshots are read one after the other while the stack runs, so a contradiction must last to be a finding. Everything
+// that could not be checked is listed in the report. The check changes nothing.
 //
-// The way of a check: fetch.go reads the books (books.go) once, shop.go arranges them by order, the rules_*.go judge
-// them, each a pure function; ledger.go reads and judges again until the judgement stands, and report.go sums it up.
+// The files: fetch.go reads the snapshots (snapshots.go) once, and reading.go sorts them by order. The rules in rules_*.go are
+// pure functions of one reading. checker.go repeats the readings until the result is stable, report.go summarizes it, and
+// text.go prints it. watch.go checks at an interval and exports the result as metrics.
 package reconcile

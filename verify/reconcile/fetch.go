@@ -14,12 +14,12 @@ import (
 )
 
 const (
-	// fetchLimit bounds one answer in time, bodyLimit in size.
+	// The limits of one response.
 	fetchLimit = 30 * time.Second
 	bodyLimit  = 1 << 30
 )
 
-// CheckURL says what is wrong with the address of a party.
+// CheckURL returns an error unless raw is a base URL.
 func CheckURL(raw string) error {
 	u, err := url.Parse(raw)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.RawQuery != "" || u.Fragment != "" {
@@ -28,52 +28,52 @@ func CheckURL(raw string) error {
 	return nil
 }
 
-// fetch reads all books at the same time. It blocks until each has come or failed.
-func (l *Ledger) fetch(ctx context.Context) books {
+// fetch reads all snapshots concurrently. It blocks until every request has succeeded or failed.
+func (c *Checker) fetch(ctx context.Context) snapshots {
 	var (
-		b  = books{at: l.cfg.Now()}
+		b  = snapshots{at: c.cfg.Now()}
 		mu sync.Mutex
 		wg sync.WaitGroup
 	)
-	read := func(party string, f func() error) {
+	read := func(source string, f func() error) {
 		wg.Go(func() {
 			if err := f(); err != nil {
-				var no *refusedError
+				var no *permanentError
 				mu.Lock()
 				defer mu.Unlock()
-				b.missing = append(b.missing, gap{party, err, errors.As(err, &no)})
+				b.missing = append(b.missing, gap{source, err, errors.As(err, &no)})
 			}
 		})
 	}
 	read(Order, func() (err error) {
-		b.order, err = serviceBookOf(ctx, l, Order, func(e orderEntries) bool { return e.Orders.given })
+		b.order, err = fetchServiceSnapshot(ctx, c, Order, func(e orderEntries) bool { return e.Orders.given })
 		return err
 	})
 	read(Inventory, func() (err error) {
-		b.inventory, err = serviceBookOf(ctx, l, Inventory, func(e inventoryEntries) bool { return e.Products.given && e.Reservations.given })
+		b.inventory, err = fetchServiceSnapshot(ctx, c, Inventory, func(e inventoryEntries) bool { return e.Products.given && e.Reservations.given })
 		return err
 	})
 	read(Payment, func() (err error) {
-		b.payment, err = serviceBookOf(ctx, l, Payment, func(e paymentEntries) bool { return e.Payments.given })
+		b.payment, err = fetchServiceSnapshot(ctx, c, Payment, func(e paymentEntries) bool { return e.Payments.given })
 		return err
 	})
 	read(Shipping, func() (err error) {
-		b.shipping, err = serviceBookOf(ctx, l, Shipping, func(e shippingEntries) bool { return e.Shipments.given })
+		b.shipping, err = fetchServiceSnapshot(ctx, c, Shipping, func(e shippingEntries) bool { return e.Shipments.given })
 		return err
 	})
 	read(Processor, func() (err error) {
-		b.processor, err = bookOf(ctx, l, Processor, func(p *processorBook) bool { return p.PaymentIntents.given })
+		b.processor, err = fetchSnapshot(ctx, c, Processor, func(p *processorSnapshot) bool { return p.PaymentIntents.given })
 		return err
 	})
 	read(Carrier, func() (err error) {
-		b.carrier, err = bookOf(ctx, l, Carrier, func(c *carrierBook) bool { return c.Shipments.given })
+		b.carrier, err = fetchSnapshot(ctx, c, Carrier, func(s *carrierSnapshot) bool { return s.Shipments.given })
 		return err
 	})
-	if l.cfg.Depths != nil && len(l.cfg.Orders) == 0 {
+	if c.cfg.Depths != nil && len(c.cfg.Orders) == 0 {
 		read(broker, func() (err error) {
 			ctx, cancel := context.WithTimeout(ctx, fetchLimit)
 			defer cancel()
-			b.depths, err = l.cfg.Depths(ctx)
+			b.depths, err = c.cfg.Depths(ctx)
 			return err
 		})
 	}
@@ -81,67 +81,67 @@ func (l *Ledger) fetch(ctx context.Context) books {
 	return b
 }
 
-// refusedError is an answer that will be the same next time.
-type refusedError struct{ why string }
+// permanentError is an error that another request would return as well.
+type permanentError struct{ reason string }
 
-func (e *refusedError) Error() string { return e.why }
+func (e *permanentError) Error() string { return e.reason }
 
-func serviceBookOf[E any](ctx context.Context, l *Ledger, service string, complete func(E) bool) (*serviceBook[E], error) {
-	b, err := bookOf(ctx, l, service, func(b *serviceBook[E]) bool {
-		return b.Service != service || b.Events.lacks() == "" && complete(b.Entries)
+func fetchServiceSnapshot[E any](ctx context.Context, c *Checker, service string, complete func(E) bool) (*serviceSnapshot[E], error) {
+	b, err := fetchSnapshot(ctx, c, service, func(b *serviceSnapshot[E]) bool {
+		return b.Service != service || b.Events.missingList() == "" && complete(b.Entries)
 	})
 	if err == nil && b.Service != service {
-		return nil, &refusedError{fmt.Sprintf("%s serves the books of %q", l.cfg.URLs[service], b.Service)}
+		return nil, &permanentError{fmt.Sprintf("%s serves the audit snapshot of %q", c.cfg.URLs[service], b.Service)}
 	}
 	return b, err
 }
 
-func bookOf[B any](ctx context.Context, l *Ledger, party string, complete func(*B) bool) (*B, error) {
+func fetchSnapshot[S any](ctx context.Context, c *Checker, source string, complete func(*S) bool) (*S, error) {
 	ctx, cancel := context.WithTimeout(ctx, fetchLimit)
 	defer cancel()
-	address := strings.TrimSuffix(l.cfg.URLs[party], "/") + "/ops/audit"
+	address := strings.TrimSuffix(c.cfg.URLs[source], "/") + "/ops/audit"
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {
 		return nil, err
 	}
-	request.Header.Set("Authorization", "Bearer "+l.cfg.Token)
-	answer, err := l.client.Do(request)
+	request.Header.Set("Authorization", "Bearer "+c.cfg.Token)
+	response, err := c.client.Do(request)
 	if err != nil {
 		return nil, err
 	}
-	defer answer.Body.Close()
+	defer response.Body.Close()
 	switch {
-	case answer.StatusCode == http.StatusUnauthorized || answer.StatusCode == http.StatusForbidden:
-		return nil, &refusedError{fmt.Sprintf("%s does not accept the token (%s)", address, answer.Status)}
-	case answer.StatusCode >= http.StatusInternalServerError:
-		return nil, fmt.Errorf("%s answers %s", address, answer.Status)
-	case answer.StatusCode != http.StatusOK:
-		return nil, &refusedError{fmt.Sprintf("%s answers %s", address, answer.Status)}
+	case response.StatusCode == http.StatusUnauthorized || response.StatusCode == http.StatusForbidden:
+		return nil, &permanentError{fmt.Sprintf("%s does not accept the token (%s)", address, response.Status)}
+	case response.StatusCode >= http.StatusInternalServerError:
+		return nil, fmt.Errorf("%s responded with %s", address, response.Status)
+	case response.StatusCode != http.StatusOK:
+		return nil, &permanentError{fmt.Sprintf("%s responded with %s", address, response.Status)}
 	}
-	body := &io.LimitedReader{R: answer.Body, N: bodyLimit}
-	book := new(B)
-	if err := json.NewDecoder(body).Decode(book); err != nil {
+	body := &io.LimitedReader{R: response.Body, N: bodyLimit}
+	snapshot := new(S)
+	if err := json.NewDecoder(body).Decode(snapshot); err != nil {
 		var syntax *json.SyntaxError
 		var kind *json.UnmarshalTypeError
 		switch {
 		case body.N == 0:
-			return nil, &refusedError{fmt.Sprintf("%s answers more than %d bytes", address, bodyLimit)}
+			return nil, &permanentError{fmt.Sprintf("%s responded with more than %d bytes", address, bodyLimit)}
 		case errors.As(err, &syntax), errors.As(err, &kind):
-			return nil, &refusedError{fmt.Sprintf("%s does not serve %s's books: %v", address, party, err)}
+			return nil, &permanentError{fmt.Sprintf("%s does not serve the audit snapshot of %s: %v", address, source, err)}
 		}
 		return nil, fmt.Errorf("%s: %w", address, err)
 	}
-	if !complete(book) {
-		return nil, &refusedError{fmt.Sprintf("%s does not serve %s's books: lists are missing", address, party)}
+	if !complete(snapshot) {
+		return nil, &permanentError{fmt.Sprintf("%s does not serve the audit snapshot of %s: lists are missing", address, source)}
 	}
-	return book, nil
+	return snapshot, nil
 }
 
 func newClient() *http.Client {
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	return &http.Client{
 		Transport: transport,
-		// The token is for the address that was given.
+		// A redirect must not send the token to another address.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 }

@@ -8,13 +8,13 @@ import (
 	"testing"
 	"time"
 
-	"github.com/quadrille-dev/quadrille/services/topology"
 	"github.com/quadrille-dev/quadrille/pkg/events/transport"
+	"github.com/quadrille-dev/quadrille/services/topology"
 )
 
 const limit = 15 * time.Minute
 
-// noon is when every book was read.
+// noon is the time of every snapshot.
 var noon = time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
 
 func topologies(t testing.TB) []transport.Topology {
@@ -34,29 +34,29 @@ func queues(t testing.TB) (all []transport.Queue) {
 	return all
 }
 
-// forge is a set of books that a test writes.
-type forge struct {
-	books
+// fixture is a set of snapshots that a test changes.
+type fixture struct {
+	snapshots
 	queues []transport.Queue
 	next   int
 }
 
-func empty(t testing.TB) *forge {
+func newFixture(t testing.TB) *fixture {
 	t.Helper()
-	f := &forge{queues: queues(t), books: books{
+	f := &fixture{queues: queues(t), snapshots: snapshots{
 		at:        noon,
-		order:     &serviceBook[orderEntries]{Service: Order, At: noon, Events: emptyBus(), Entries: orderEntries{listOf[order]()}},
-		inventory: &serviceBook[inventoryEntries]{Service: Inventory, At: noon, Events: emptyBus(), Entries: inventoryEntries{listOf[product](), listOf[reservation]()}},
-		payment:   &serviceBook[paymentEntries]{Service: Payment, At: noon, Events: emptyBus(), Entries: paymentEntries{listOf[payment]()}},
-		shipping:  &serviceBook[shippingEntries]{Service: Shipping, At: noon, Events: emptyBus(), Entries: shippingEntries{listOf[shipment]()}},
-		processor: &processorBook{listOf[intent]()},
-		carrier:   &carrierBook{listOf[parcel]()},
+		order:     &serviceSnapshot[orderEntries]{Service: Order, At: noon, Events: newEventAudit(), Entries: orderEntries{newList[order]()}},
+		inventory: &serviceSnapshot[inventoryEntries]{Service: Inventory, At: noon, Events: newEventAudit(), Entries: inventoryEntries{newList[product](), newList[reservation]()}},
+		payment:   &serviceSnapshot[paymentEntries]{Service: Payment, At: noon, Events: newEventAudit(), Entries: paymentEntries{newList[payment]()}},
+		shipping:  &serviceSnapshot[shippingEntries]{Service: Shipping, At: noon, Events: newEventAudit(), Entries: shippingEntries{newList[shipment]()}},
+		processor: &processorSnapshot{newList[intent]()},
+		carrier:   &carrierSnapshot{newList[parcel]()},
 		depths:    map[string]int{},
 	}}
 	return f
 }
 
-func listOf[T any](items ...T) list[T] { return list[T]{items, true} }
+func newList[T any](items ...T) list[T] { return list[T]{items, true} }
 
 func (l list[T]) MarshalJSON() ([]byte, error) {
 	if l.items == nil {
@@ -65,52 +65,52 @@ func (l list[T]) MarshalJSON() ([]byte, error) {
 	return json.Marshal(l.items)
 }
 
-func emptyBus() bus {
-	return bus{
-		Audited: true, TakenSince: noon.Add(-30 * 24 * time.Hour),
-		Outbox: listOf[unpublished](), Published: listOf[published](), Taken: listOf[taken](),
+func newEventAudit() eventAudit {
+	return eventAudit{
+		Audited: true, ConsumedSince: noon.Add(-30 * 24 * time.Hour),
+		Outbox: newList[unpublished](), Published: newList[published](), Consumed: newList[consumed](),
 	}
 }
 
-// honest is a shop in which three orders have ended, each in another way, and one is under way.
-func honest(t testing.TB) *forge {
+// newCleanFixture returns the snapshots of a stack in which three orders have ended differently, and one is under way.
+func newCleanFixture(t testing.TB) *fixture {
 	t.Helper()
-	f := empty(t)
-	f.order.Entries.Orders = listOf(
+	f := newFixture(t)
+	f.order.Entries.Orders = newList(
 		order{OrderID: "kept", State: completed, Total: euros(1000), PlacedAt: noon.Add(-time.Hour)},
 		order{OrderID: "returned", State: cancelled, Total: euros(500), PlacedAt: noon.Add(-time.Hour)},
 		order{OrderID: "short", State: cancelled, Total: euros(900), PlacedAt: noon.Add(-time.Hour)},
-		order{OrderID: "young", State: "paid", Total: euros(100), PlacedAt: noon.Add(-time.Minute), WaitingFor: "shipment.created"},
+		order{OrderID: "young", State: "paid", Total: euros(100), PlacedAt: noon.Add(-time.Minute), Missing: "shipment.created"},
 	)
-	f.inventory.Entries.Products = listOf(
-		product{SKU: "tea", Supplied: 10, OnHand: 8, Reserved: 1},
-		product{SKU: "gone", Supplied: 3, OnHand: 3, Deleted: true},
+	f.inventory.Entries.Products = newList(
+		product{SKU: "tea", Received: 10, OnHand: 8, Reserved: 1},
+		product{SKU: "gone", Received: 3, OnHand: 3, Deleted: true},
 	)
-	f.inventory.Entries.Reservations = listOf(
+	f.inventory.Entries.Reservations = newList(
 		reservation{"kept", committed, []item{{"tea", 2}}},
 		reservation{"returned", "released", []item{{"tea", 5}}},
 		reservation{"short", "failed", []item{{"tea", 100}}},
 		reservation{"young", reserved, []item{{"tea", 1}}},
 	)
-	f.payment.Entries.Payments = listOf(
+	f.payment.Entries.Payments = newList(
 		payment{OrderID: "kept", State: "charged", Amount: euros(1000), Captured: 1000, PaymentID: "pi_kept"},
 		payment{OrderID: "returned", State: "refunded", Amount: euros(500), Captured: 500, Refunded: 500, PaymentID: "pi_returned"},
 		payment{OrderID: "short", State: "voided", Amount: euros(900)},
 		payment{OrderID: "young", State: "charged", Amount: euros(100), Captured: 100, PaymentID: "pi_young"},
 	)
-	f.shipping.Entries.Shipments = listOf(
+	f.shipping.Entries.Shipments = newList(
 		shipment{"kept", delivered, "shp_kept"},
 		shipment{"returned", cancelled, "shp_returned"},
 		shipment{"short", cancelled, ""},
 		shipment{"young", "booking", ""},
 	)
-	f.processor.PaymentIntents = listOf(
+	f.processor.PaymentIntents = newList(
 		intent{ID: "pi_kept", OrderID: "kept", Amount: 1000, Currency: "eur", Captures: 1},
 		intent{ID: "pi_declined", OrderID: "returned", Amount: 500, Currency: "eur"},
 		intent{ID: "pi_returned", OrderID: "returned", Amount: 500, Currency: "eur", Captures: 1, Refunds: []refund{{"re_1", 200}, {"re_2", 300}}},
 		intent{ID: "pi_young", OrderID: "young", Amount: 100, Currency: "eur", Captures: 1},
 	)
-	f.carrier.Shipments = listOf(
+	f.carrier.Shipments = newList(
 		parcel{"shp_kept", "kept", delivered}, parcel{"shp_returned", "returned", cancelled}, parcel{"shp_young", "young", booked},
 	)
 	for _, story := range []string{
@@ -133,7 +133,7 @@ func honest(t testing.TB) *forge {
 
 func euros(cents int64) money { return money{cents, "EUR"} }
 
-func (f *forge) bus(service string) *bus {
+func (f *fixture) audit(service string) *eventAudit {
 	switch service {
 	case Order:
 		return &f.order.Events
@@ -146,8 +146,8 @@ func (f *forge) bus(service string) *bus {
 	}
 }
 
-// publisherOf goes by the name of the type.
-func publisherOf(kind string) string {
+// publisher returns the publisher of an event type.
+func publisher(kind string) string {
 	aggregate, _, _ := strings.Cut(kind, ".")
 	switch aggregate {
 	case "product":
@@ -158,80 +158,82 @@ func publisherOf(kind string) string {
 	return aggregate
 }
 
-// publish writes an event of some age that everybody has taken, but for the subscriptions named.
-func (f *forge) publish(kind, subject string, age time.Duration, butFor ...string) (id string) {
+// publish adds an event of this age that every subscription has consumed, except for those named.
+func (f *fixture) publish(kind, subject string, age time.Duration, except ...string) (id string) {
 	f.next++
 	id = fmt.Sprintf("e%d", f.next)
-	log := &f.bus(publisherOf(kind)).Published
+	log := &f.audit(publisher(kind)).Published
 	log.items = append(log.items, published{id, kind, subject, noon.Add(-age)})
 	for _, q := range f.queues {
-		if q.Type == kind && !strings.Contains(strings.Join(butFor, " "), q.String()) {
-			f.take(q.Service, q.Handler, id, age)
+		if q.Type == kind && !strings.Contains(strings.Join(except, " "), q.String()) {
+			f.consume(q.Service, q.Handler, id, age)
 		}
 	}
 	return id
 }
 
-func (f *forge) take(service, reaction, id string, age time.Duration) {
-	marks := &f.bus(service).Taken
-	marks.items = append(marks.items, taken{reaction, id, noon.Add(-age)})
+func (f *fixture) consume(service, handler, id string, age time.Duration) {
+	records := &f.audit(service).Consumed
+	records.items = append(records.items, consumed{handler, id, noon.Add(-age)})
 }
 
-func (f *forge) shop(only ...string) *shop {
-	return arrange(f.books, terms{queues: f.queues, limit: limit, only: slices.Sorted(slices.Values(only))})
+func (f *fixture) reading(only ...string) *reading {
+	return newReading(f.snapshots, criteria{queues: f.queues, limit: limit, only: slices.Sorted(slices.Values(only))})
 }
 
-// unpublish takes an event out of its publisher's log.
-func (f *forge) unpublish(kind, subject string) {
-	log := &f.bus(publisherOf(kind)).Published
+// unpublish removes an event from its publisher's log.
+func (f *fixture) unpublish(kind, subject string) {
+	log := &f.audit(publisher(kind)).Published
 	log.items = slices.DeleteFunc(log.items, func(p published) bool { return p.Type == kind && p.Subject == subject })
 }
 
-// forget takes all marks of a subscription away.
-func (f *forge) forget(service, reaction string) {
-	marks := &f.bus(service).Taken
-	marks.items = slices.DeleteFunc(marks.items, func(m taken) bool { return m.Reaction == reaction })
+// purge removes all inbox records of a subscription.
+func (f *fixture) purge(service, handler string) {
+	records := &f.audit(service).Consumed
+	records.items = slices.DeleteFunc(records.items, func(m consumed) bool { return m.Handler == handler })
 }
 
 // edit changes the entry with an id.
-func edit[T any](l list[T], id string, idOf func(T) string, change func(*T)) {
+func edit[T any](l list[T], id string, getID func(T) string, change func(*T)) {
 	for i := range l.items {
-		if idOf(l.items[i]) == id {
+		if getID(l.items[i]) == id {
 			change(&l.items[i])
 		}
 	}
 }
 
-func (f *forge) editOrder(id string, change func(*order)) {
+func (f *fixture) editOrder(id string, change func(*order)) {
 	edit(f.order.Entries.Orders, id, func(o order) string { return o.OrderID }, change)
 }
 
-func (f *forge) editReservation(id string, change func(*reservation)) {
+func (f *fixture) editReservation(id string, change func(*reservation)) {
 	edit(f.inventory.Entries.Reservations, id, func(r reservation) string { return r.OrderID }, change)
 }
 
-func (f *forge) editProduct(sku string, change func(*product)) {
+func (f *fixture) editProduct(sku string, change func(*product)) {
 	edit(f.inventory.Entries.Products, sku, func(p product) string { return p.SKU }, change)
 }
 
-func (f *forge) editPayment(id string, change func(*payment)) {
+func (f *fixture) editPayment(id string, change func(*payment)) {
 	edit(f.payment.Entries.Payments, id, func(p payment) string { return p.OrderID }, change)
 }
 
-func (f *forge) editShipment(id string, change func(*shipment)) {
+func (f *fixture) editShipment(id string, change func(*shipment)) {
 	edit(f.shipping.Entries.Shipments, id, func(s shipment) string { return s.OrderID }, change)
 }
 
-func (f *forge) editIntent(id string, change func(*intent)) {
+func (f *fixture) editIntent(id string, change func(*intent)) {
 	edit(f.processor.PaymentIntents, id, func(i intent) string { return i.ID }, change)
 }
 
-func (f *forge) editParcel(id string, change func(*parcel)) {
+func (f *fixture) editParcel(id string, change func(*parcel)) {
 	edit(f.carrier.Shipments, id, func(p parcel) string { return p.ID }, change)
 }
 
-func (f *forge) addIntent(i intent) {
+func (f *fixture) addIntent(i intent) {
 	f.processor.PaymentIntents.items = append(f.processor.PaymentIntents.items, i)
 }
 
-func (f *forge) addParcel(p parcel) { f.carrier.Shipments.items = append(f.carrier.Shipments.items, p) }
+func (f *fixture) addParcel(p parcel) {
+	f.carrier.Shipments.items = append(f.carrier.Shipments.items, p)
+}

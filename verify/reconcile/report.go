@@ -14,71 +14,71 @@ import (
 // Exit statuses of a report.
 const (
 	StatusClean      = 0
-	StatusFindings   = 1 // or not settled, if that was asked for
-	StatusNotChecked = 3 // clean as far as checked; or not checked at all
+	StatusFindings   = 1 // or something under way, with Config.Settled
+	StatusNotChecked = 3 // no findings, but not everything was checked
 )
 
 // Report is the outcome of a check. Its lists are never null.
 type Report struct {
 	At         time.Time `json:"at"`
-	Clean      bool      `json:"clean"` // everything was checked, and nothing found; the same as StatusClean
+	Clean      bool      `json:"clean"` // everything was checked, and there are no findings: StatusClean
 	Checked    Checked   `json:"checked"`
 	Findings   []Finding `json:"findings"`
 	UnderWay   UnderWay  `json:"underWay"`
 	NotChecked []string  `json:"notChecked"`
 
-	settled  bool     // was asked for
+	settled  bool     // Config.Settled
 	unjudged []string // kinds
 }
 
-// Judged says whether everybody answered who has a say in a kind of findings. If not, some may be hidden.
+// Judged reports whether all sources of a kind of findings were read. If not, the findings may be incomplete.
 func (r Report) Judged(kind string) bool { return !slices.Contains(r.unjudged, kind) }
 
-// Checked sums up what the books say. What was not read is left out.
+// Checked has the sums of the audit snapshots. A sum is nil if its source was not read.
 type Checked struct {
-	Orders  map[string]int  `json:"orders,omitempty"` // by state
-	Money   map[string]Till `json:"money,omitempty"`  // by currency
-	Stock   *Warehouse      `json:"stock,omitempty"`
-	Parcels map[string]int  `json:"parcels,omitempty"` // by state, at the carrier
-	Events  *Deliveries     `json:"events,omitempty"`
-	Queues  *Queues         `json:"queues,omitempty"`
+	Orders  map[string]int      `json:"orders,omitempty"` // by state
+	Money   map[string]MoneySum `json:"money,omitempty"`  // by currency
+	Stock   *StockSum           `json:"stock,omitempty"`
+	Parcels map[string]int      `json:"parcels,omitempty"` // by state, at the carrier
+	Events  *Deliveries         `json:"events,omitempty"`
+	Queues  *Queues             `json:"queues,omitempty"`
 }
 
 func (c Checked) empty() bool {
 	return c.Orders == nil && c.Money == nil && c.Stock == nil && c.Parcels == nil && c.Events == nil && c.Queues == nil
 }
 
-// Till is what the processor has of a currency, in minor units.
-type Till struct {
+// MoneySum is the money in one currency at the card processor, in minor units.
+type MoneySum struct {
 	Captured int64 `json:"captured"`
 	Refunded int64 `json:"refunded"`
 	Kept     int64 `json:"kept"`
 }
 
-// Warehouse is all stock, in pieces.
-type Warehouse struct {
+// StockSum is all stock, in units.
+type StockSum struct {
 	Products int `json:"products"`
-	Supplied int `json:"received"`
+	Received int `json:"received"`
 	OnHand   int `json:"onHand"`
 	Reserved int `json:"reserved"`
 	Shipped  int `json:"shipped"`
 }
 
-// Deliveries are the events that are known to be published, and what their subscribers were owed and have taken.
+// Deliveries are the known published events, and their deliveries to subscriptions: all, and those consumed.
 type Deliveries struct {
 	Published int `json:"published"`
 	Due       int `json:"due"`
-	Taken     int `json:"consumed"`
+	Consumed  int `json:"consumed"`
 }
 
-// Queues are the messages on the broker that nobody holds.
+// Queues are the messages in the broker's queues.
 type Queues struct {
-	Waiting  int `json:"waiting"`
-	Retrying int `json:"retrying"`
-	Dead     int `json:"dead"`
+	Waiting      int `json:"waiting"`
+	Retrying     int `json:"retrying"`
+	DeadLettered int `json:"deadLettered"`
 }
 
-// Finding is what does not add up, with everything that it is true of. Details say what is particular about each.
+// Finding is a sentence, and the orders, products, events or queues for which it is true. Details has a line for each.
 type Finding struct {
 	Kind    string   `json:"kind"`
 	Rule    string   `json:"rule"`
@@ -90,7 +90,7 @@ type Finding struct {
 	mismatches []Mismatch
 }
 
-// Keys tell what the finding is true of from check to check.
+// Keys identify what the finding is true for; they are the same in every check.
 func (f Finding) Keys() []string {
 	keys := make([]string, len(f.mismatches))
 	for i, m := range f.mismatches {
@@ -99,20 +99,20 @@ func (f Finding) Keys() []string {
 	return keys
 }
 
-// Count is how many orders, products, events or queues the finding is true of.
+// Count returns the number of orders, products, events or queues for which the finding is true.
 func (f Finding) Count() int { return len(f.mismatches) }
 
-// UnderWay is what is not finished and has no reason to worry yet.
+// UnderWay is what is not finished, and not overdue either.
 type UnderWay struct {
 	Orders      int       `json:"orders"`
 	Events      int       `json:"events"`
-	Unconfirmed []Finding `json:"unconfirmed"` // seen, but not for long enough, or an event under way may mend it
+	Unconfirmed []Finding `json:"unconfirmed"` // not for long enough yet, or an event under way may resolve it
 	Some        []string  `json:"some"`        // a few of the orders and events
 }
 
 func (u UnderWay) none() bool { return u.Orders == 0 && u.Events == 0 && len(u.Unconfirmed) == 0 }
 
-// Count adds up all that is under way.
+// Count returns the number of all that is under way.
 func (u UnderWay) Count() int {
 	n := u.Orders + u.Events
 	for _, f := range u.Unconfirmed {
@@ -121,7 +121,7 @@ func (u UnderWay) Count() int {
 	return n
 }
 
-// Status is the exit status.
+// Status returns the exit status.
 func (r Report) Status() int {
 	switch {
 	case len(r.Findings) > 0 || r.unsettled():
@@ -135,7 +135,7 @@ func (r Report) Status() int {
 
 func (r Report) unsettled() bool { return r.settled && !r.UnderWay.none() }
 
-func summarize(s *shop, found []Mismatch, confirmed func(Mismatch) bool, cfg Config) Report {
+func summarize(s *reading, found []Mismatch, confirmed func(Mismatch) bool, cfg Config) Report {
 	var sure, unsure []Mismatch
 	for _, m := range found {
 		if confirmed(m) {
@@ -149,14 +149,14 @@ func summarize(s *shop, found []Mismatch, confirmed func(Mismatch) bool, cfg Con
 		settled: cfg.Settled,
 	}
 	for _, g := range s.missing {
-		r.unjudged = append(r.unjudged, s.kindsFrom(g.party)...)
+		r.unjudged = append(r.unjudged, s.kindsFrom(g.source)...)
 	}
 	r.UnderWay.Unconfirmed = group(unsure)
 	r.Clean = r.Status() == StatusClean
 	return r
 }
 
-// group puts together what is said in the same words.
+// group makes one finding of all mismatches with the same sentence.
 func group(mismatches []Mismatch) []Finding {
 	sortMismatches(mismatches)
 	findings := []Finding{}
@@ -170,7 +170,7 @@ func group(mismatches []Mismatch) []Finding {
 		}
 		f := &findings[last]
 		f.mismatches = append(f.mismatches, m)
-		if m.Order != "" && !slices.Contains(f.Orders[max(0, len(f.Orders)-1):], m.Order) { // they are sorted
+		if m.Order != "" && !slices.Contains(f.Orders[max(0, len(f.Orders)-1):], m.Order) { // the mismatches are sorted by order
 			f.Orders = append(f.Orders, m.Order)
 		}
 		if m.SKU != "" && !slices.Contains(f.SKUs, m.SKU) {
@@ -181,7 +181,7 @@ func group(mismatches []Mismatch) []Finding {
 	return findings
 }
 
-// line is what the mismatch concerns, and what is particular about it.
+// line returns the subject of the mismatch, and its detail.
 func (m Mismatch) line() string {
 	subject := strings.TrimSpace(m.Order + " " + m.SKU)
 	switch {
@@ -196,32 +196,32 @@ func (m Mismatch) line() string {
 
 const someLimit = 5
 
-func (s *shop) underWay() (u UnderWay) {
+func (s *reading) underWay() (u UnderWay) {
 	u.Some = []string{}
-	if s.books.order != nil {
+	if s.snapshots.order != nil {
 		for _, id := range slices.Sorted(maps.Keys(s.orders)) {
 			o := s.orders[id]
 			if !o.terminal() && !o.Stalled && !s.late(o) {
 				if u.Orders++; u.Orders <= someLimit {
-					u.Some = append(u.Some, fmt.Sprintf("order %s: %s", id, o.waiting(s.books.order.At)))
+					u.Some = append(u.Some, fmt.Sprintf("order %s: %s", id, o.waiting(s.snapshots.order.At)))
 				}
 			}
 		}
 	}
-	moving := slices.SortedFunc(maps.Values(s.traffic.underWay), func(a, b event) int {
+	moving := slices.SortedFunc(maps.Values(s.events.underWay), func(a, b event) int {
 		return cmp.Or(cmp.Compare(a.kind, b.kind), cmp.Compare(a.subject, b.subject), cmp.Compare(a.id, b.id))
 	})
 	for _, e := range moving[:min(len(moving), someLimit)] {
-		u.Some = append(u.Some, fmt.Sprintf("event %s of %s: %s", e.kind, e.subject, s.traffic.whereabouts(e)))
+		u.Some = append(u.Some, fmt.Sprintf("event %s of %s: %s", e.kind, e.subject, s.events.whereabouts(e)))
 	}
 	u.Events = len(moving)
 	return u
 }
 
-// whereabouts says what an event that is under way waits for.
-func (tr traffic) whereabouts(e event) string {
+// whereabouts describes where an event under way is.
+func (tr eventFlow) whereabouts(e event) string {
 	var waiting []string
-	for _, d := range tr.untaken {
+	for _, d := range tr.unconsumed {
 		if d.id == e.id {
 			waiting = append(waiting, d.queue.String())
 		}
@@ -229,13 +229,13 @@ func (tr traffic) whereabouts(e event) string {
 	if len(waiting) == 0 {
 		return "in the outbox"
 	}
-	return "not taken yet by " + strings.Join(waiting, ", ")
+	return "not consumed yet by " + strings.Join(waiting, ", ")
 }
 
-func (s *shop) checked() (c Checked) {
-	if s.books.order != nil {
+func (s *reading) checked() (c Checked) {
+	if s.snapshots.order != nil {
 		c.Orders = map[string]int{}
-		for _, state := range orderStates {
+		for _, state := range orderStates() {
 			c.Orders[state] = 0
 		}
 		for _, o := range s.orders {
@@ -243,7 +243,7 @@ func (s *shop) checked() (c Checked) {
 		}
 	}
 	if s.processor != nil {
-		c.Money = map[string]Till{}
+		c.Money = map[string]MoneySum{}
 		for _, intents := range s.intents {
 			for _, in := range intents {
 				currency := strings.ToUpper(in.Currency)
@@ -255,11 +255,11 @@ func (s *shop) checked() (c Checked) {
 			}
 		}
 	}
-	if s.books.inventory != nil && len(s.only) == 0 {
-		c.Stock = &Warehouse{}
-		for _, p := range s.books.inventory.Entries.Products.items {
+	if s.snapshots.inventory != nil && len(s.only) == 0 {
+		c.Stock = &StockSum{}
+		for _, p := range s.snapshots.inventory.Entries.Products.items {
 			c.Stock.Products++
-			c.Stock.Supplied += p.Supplied
+			c.Stock.Received += p.Received
 			c.Stock.OnHand += p.OnHand
 			c.Stock.Reserved += p.Reserved
 		}
@@ -279,8 +279,8 @@ func (s *shop) checked() (c Checked) {
 			}
 		}
 	}
-	if len(s.traffic.buses) > 0 {
-		c.Events = &Deliveries{Published: s.traffic.published, Due: s.traffic.due, Taken: s.traffic.done}
+	if len(s.events.audits) > 0 {
+		c.Events = &Deliveries{Published: s.events.published, Due: s.events.due, Consumed: s.events.done}
 	}
 	if s.depths != nil {
 		c.Queues = s.queueSums()
@@ -288,7 +288,7 @@ func (s *shop) checked() (c Checked) {
 	return c
 }
 
-func (s *shop) queueSums() *Queues {
+func (s *reading) queueSums() *Queues {
 	dead, waiting, total := 0, 0, 0
 	for _, q := range s.queues {
 		waiting += s.depths[rabbitmq.QueueName(q)]
@@ -297,58 +297,58 @@ func (s *shop) queueSums() *Queues {
 	for _, n := range s.depths {
 		total += n
 	}
-	return &Queues{Waiting: waiting, Retrying: total - waiting - dead, Dead: dead}
+	return &Queues{Waiting: waiting, Retrying: total - waiting - dead, DeadLettered: dead}
 }
 
-// notChecked names what the rules could not see.
-func (s *shop) notChecked(cfg Config) []string {
+// notChecked lists what the rules could not check, and why.
+func (s *reading) notChecked(cfg Config) []string {
 	gaps := []string{}
-	for _, party := range append(slices.Clone(Parties), broker) {
+	for _, source := range append(slices.Clone(Sources), broker) {
 		for _, g := range s.missing {
-			if g.party == party {
-				gaps = append(gaps, fmt.Sprintf("%s (without %s): %v", strings.Join(s.kindsFrom(party), ", "), party, g.err))
+			if g.source == source {
+				gaps = append(gaps, fmt.Sprintf("%s (without %s): %v", strings.Join(s.kindsFrom(source), ", "), source, g.err))
 			}
 		}
 	}
 	for _, service := range services {
-		if bus, read := s.traffic.buses[service]; read && !bus.Audited {
-			gaps = append(gaps, fmt.Sprintf("events of %s: auditing is off there, so nobody knows what it published (EVENTS_AUDIT=true)", service))
+		if bus, read := s.events.audits[service]; read && !bus.Audited {
+			gaps = append(gaps, fmt.Sprintf("events of %s: auditing is off, so its published events are unknown (set EVENTS_AUDIT=true)", service))
 		}
 	}
 	for _, service := range services {
-		if n := s.traffic.forgotten[service]; n > 0 {
-			gaps = append(gaps, fmt.Sprintf("events that %s may have forgotten: %d were published before %s, the age of its oldest marks",
-				service, n, s.traffic.buses[service].TakenSince.Format(time.RFC3339)))
+		if n := s.events.purged[service]; n > 0 {
+			gaps = append(gaps, fmt.Sprintf("old events for %s: %d were published before %s, and their inbox records may be purged",
+				service, n, s.events.audits[service].ConsumedSince.Format(time.RFC3339)))
 		}
 	}
 	for _, q := range s.queues {
-		if n := s.traffic.tooEarly[q.String()]; n > 0 {
-			gaps = append(gaps, fmt.Sprintf("events that %s may be too new for: %d were published before its first mark", q, n))
+		if n := s.events.beforeSubscription[q.String()]; n > 0 {
+			gaps = append(gaps, fmt.Sprintf("events older than %s: %d were published before its first inbox record", q, n))
 		}
 	}
-	if n := s.untoldBeforeLog(); n > 0 {
-		gaps = append(gaps, fmt.Sprintf("orders older than the log: %d were placed before order's begins, so nobody knows whether they were told", n))
+	if n := s.ordersBeforeLog(); n > 0 {
+		gaps = append(gaps, fmt.Sprintf("orders older than the event log: %d were placed before the log of the order service begins, so their events are unknown", n))
 	}
 	if len(s.only) > 0 {
 		for _, id := range s.only {
-			if _, known := s.orders[id]; !known && s.books.order != nil {
-				gaps = append(gaps, fmt.Sprintf("order %s: the order service does not know it", id))
+			if _, known := s.orders[id]; !known && s.snapshots.order != nil {
+				gaps = append(gaps, fmt.Sprintf("order %s: unknown to the order service", id))
 			}
 		}
 		return gaps
 	}
-	if n := s.olderThanLogs(); n > 0 {
-		gaps = append(gaps, fmt.Sprintf("events older than the log: %d were taken before their publisher's begins", n))
+	if n := s.recordsBeforeLog(); n > 0 {
+		gaps = append(gaps, fmt.Sprintf("events older than the event log: %d were consumed before the log of their publisher begins", n))
 	}
 	if cfg.Depths == nil {
-		gaps = append(gaps, "dead-letters (without broker): which one was not said (--amqp-url)")
+		gaps = append(gaps, "dead-letters (without broker): no broker is configured (--amqp-url)")
 	}
 	return gaps
 }
 
-func (s *shop) kindsFrom(party string) (kinds []string) {
+func (s *reading) kindsFrom(source string) (kinds []string) {
 	for _, r := range rules {
-		if slices.Contains(r.from, party) && !slices.Contains(kinds, r.kind) && !(r.general && len(s.only) > 0) {
+		if slices.Contains(r.from, source) && !slices.Contains(kinds, r.kind) && !(r.general && len(s.only) > 0) {
 			kinds = append(kinds, r.kind)
 		}
 	}

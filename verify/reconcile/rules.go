@@ -2,7 +2,7 @@ package reconcile
 
 import "slices"
 
-// Kinds are what there is to find.
+// Kinds are all kinds of findings.
 var Kinds = []string{Money, Parcel, Stock, Unfinished, Outbox, Events, DeadLetters}
 
 // The kinds of findings.
@@ -16,7 +16,7 @@ const (
 	DeadLetters = "dead-letters"
 )
 
-// rules are all of them. Each is a pure function of one reading.
+// rules are all rules. Each is a pure function of one reading.
 var rules = []rule{
 	{kind: Money, from: []string{Processor}, judge: capturedOnce},
 	{kind: Money, from: []string{Order, Processor}, judge: moneyFitsOrder},
@@ -30,46 +30,46 @@ var rules = []rule{
 	{kind: Stock, from: []string{Order, Inventory}, judge: stockFitsOrder},
 	{kind: Unfinished, from: []string{Order}, judge: unfinished},
 	{kind: Outbox, from: services, partly: true, judge: outboxDrains},
-	{kind: Events, from: services, partly: true, judge: eventsTaken},
-	{kind: Events, from: services, partly: true, judge: toldOnce},
-	{kind: Events, from: []string{Order}, judge: beginAndEndTold},
-	{kind: Events, from: services, partly: true, general: true, judge: marksHaveEvents},
+	{kind: Events, from: services, partly: true, judge: consumedOnce},
+	{kind: Events, from: services, partly: true, judge: publishedOnce},
+	{kind: Events, from: []string{Order}, judge: lifecyclePublished},
+	{kind: Events, from: services, partly: true, general: true, judge: consumedWerePublished},
 	{kind: DeadLetters, from: []string{broker}, general: true, judge: deadLetters},
 }
 
 type rule struct {
 	kind    string
-	from    []string // whose books it needs
-	partly  bool     // it judges those that are there
-	general bool     // it is not about single orders
-	judge   func(s *shop) []Mismatch
+	from    []string // the snapshots that it needs
+	partly  bool     // it checks those snapshots that were read
+	general bool     // it is not about single orders, so it does not apply to selected ones
+	judge   func(s *reading) []Mismatch
 }
 
-func (r rule) applies(s *shop) bool {
+func (r rule) applies(s *reading) bool {
 	if r.general && len(s.only) > 0 {
 		return false
 	}
-	return r.partly || !slices.ContainsFunc(r.from, func(party string) bool { return !s.has(party) })
+	return r.partly || !slices.ContainsFunc(r.from, func(source string) bool { return !s.has(source) })
 }
 
-// Mismatch is one thing that does not add up in one reading.
+// Mismatch is one contradiction in one reading.
 type Mismatch struct {
 	Kind, Rule string
-	What       string // the sentence that it shares with others of its rule
-	Order, SKU string // what it concerns; both empty for an event or a queue
-	Detail     string // what is particular about this one; may differ from reading to reading
+	What       string // a sentence that mismatches of the same rule share
+	Order, SKU string // the subject; both are empty for an event or a queue
+	Detail     string // about this mismatch only; may differ from reading to reading
 
-	ref string // tells it from others with the same order and sentence
-	lag bool   // an event that is under way may mend it
+	ref string // distinguishes mismatches with the same order and sentence
+	lag bool   // an event under way may resolve it
 }
 
-// key is the same in every reading.
+// key identifies the mismatch in every reading.
 func (m Mismatch) key() string {
 	return m.Kind + "|" + m.Rule + "|" + m.What + "|" + m.Order + "|" + m.SKU + "|" + m.ref
 }
 
-// judge applies every rule that has the books it needs.
-func judge(s *shop) (found []Mismatch) {
+// judge applies every rule whose snapshots were read.
+func judge(s *reading) (found []Mismatch) {
 	for _, r := range rules {
 		if !r.applies(s) {
 			continue

@@ -6,14 +6,16 @@ import (
 	"strings"
 	"time"
 
+	"github.com/dustin/go-humanize/english"
+
 	"github.com/quadrille-dev/quadrille/pkg/events/rabbitmq"
 	"github.com/quadrille-dev/quadrille/pkg/events/transport"
 )
 
-// outboxDrains: nothing is parked, and nothing that could leave has been there for long.
-func outboxDrains(s *shop) (found []Mismatch) {
+// outboxDrains: no event is parked, and no due event is overdue.
+func outboxDrains(s *reading) (found []Mismatch) {
 	for _, service := range services {
-		bus := s.traffic.buses[service]
+		bus := s.events.audits[service]
 		for _, row := range bus.Outbox.items {
 			e := event{row.ID, row.Type, row.Subject}
 			if !s.wants(row.Subject) {
@@ -23,9 +25,9 @@ func outboxDrains(s *shop) (found []Mismatch) {
 			switch age := bus.at.Sub(row.since()); {
 			case !row.ParkedAt.IsZero():
 				m.Rule, m.What = "parked", fmt.Sprintf("a %s is parked in %s's outbox", row.Type, service)
-				m.Detail = fmt.Sprintf("refused %d times: %s", row.Refusals, row.LastError)
+				m.Detail = fmt.Sprintf("rejected %d times: %s", row.Rejections, row.LastError)
 			case age > s.limit:
-				m.Rule, m.What = "overdue", fmt.Sprintf("a %s has not left %s's outbox for longer than %v", row.Type, service, s.limit)
+				m.Rule, m.What = "overdue", fmt.Sprintf("a %s has been in %s's outbox for longer than %v", row.Type, service, s.limit)
 				m.Detail = strings.TrimSuffix(fmt.Sprintf("due for %v: %s", age.Round(time.Second), row.LastError), ": ")
 			default:
 				continue
@@ -36,26 +38,26 @@ func outboxDrains(s *shop) (found []Mismatch) {
 	return found
 }
 
-// eventsTaken: every published event was taken by every subscription, once.
-func eventsTaken(s *shop) (found []Mismatch) {
-	for _, d := range s.traffic.untaken {
+// consumedOnce: every subscription has consumed every published event once.
+func consumedOnce(s *reading) (found []Mismatch) {
+	for _, d := range s.events.unconsumed {
 		if d.overdue {
 			found = append(found, Mismatch{
-				Rule: "not-taken", What: fmt.Sprintf("a %s was not taken by %s for longer than %v", d.kind, d.queue, s.limit),
+				Rule: "not-consumed", What: fmt.Sprintf("a %s was not consumed by %s for longer than %v", d.kind, d.queue, s.limit),
 				Order: d.order(), SKU: d.sku(), ref: d.id,
 				Detail: fmt.Sprintf("event %s, published %v ago", d.id, d.age.Round(time.Second)),
 			})
 		}
 	}
-	for subscription, marks := range s.traffic.marks {
-		for id, n := range marks {
+	for subscription, records := range s.events.inbox {
+		for id, n := range records {
 			if n == 1 {
 				continue
 			}
 			e := s.published(id)
 			if e.id != "" && s.wants(e.subject) || e.id == "" && len(s.only) == 0 {
 				found = append(found, Mismatch{
-					Rule: "taken-twice", What: subscription + " took an event more than once", Order: e.order(), SKU: e.sku(),
+					Rule: "consumed-twice", What: subscription + " consumed an event more than once", Order: e.order(), SKU: e.sku(),
 					ref: id, Detail: fmt.Sprintf("event %s, %d times", id, n),
 				})
 			}
@@ -64,9 +66,9 @@ func eventsTaken(s *shop) (found []Mismatch) {
 	return found
 }
 
-// published looks an event up in the logs; it is zero if none has it.
-func (s *shop) published(id string) event {
-	for _, bus := range s.traffic.buses {
+// published returns the published event with this id, or a zero event.
+func (s *reading) published(id string) event {
+	for _, bus := range s.events.audits {
 		for _, p := range bus.Published.items {
 			if p.ID == id {
 				return event{p.ID, p.Type, p.Subject}
@@ -76,28 +78,28 @@ func (s *shop) published(id string) event {
 	return event{}
 }
 
-// once are the events that can happen to an order only once.
-var once = []string{
+// oncePerOrder are the events that can happen to an order only once.
+var oncePerOrder = []string{
 	"order.created.v1", "order.confirmed.v1", "order.completed.v1", "order.cancelled.v1",
 	"inventory.reserved.v1", "inventory.reservation_failed.v1", "inventory.released.v1",
 	"payment.processed.v1", "payment.failed.v1", "payment.refunded.v1", "payment.voided.v1",
 	"shipment.created.v1", "shipment.dispatched.v1", "shipment.delivered.v1", "shipment.failed.v1", "shipment.cancelled.v1",
 }
 
-// toldOnce: what can happen once is told once, and no event is published under the id of another.
-func toldOnce(s *shop) (found []Mismatch) {
+// publishedOnce: an event that can happen once per order was published once, and no id was published twice.
+func publishedOnce(s *reading) (found []Mismatch) {
 	for _, service := range services {
-		bus := s.traffic.buses[service]
+		bus := s.events.audits[service]
 		ids := map[string]int{}
-		told, more := map[event]string{}, map[event]int{} // the first one's id, and how many followed; by type and order
-		tell := func(id, kind, subject string) {
-			if !slices.Contains(once, kind) || !s.wants(subject) {
+		first, more := map[event]string{}, map[event]int{} // the first id, and the number of other ids; by type and order
+		count := func(id, kind, subject string) {
+			if !slices.Contains(oncePerOrder, kind) || !s.wants(subject) {
 				return
 			}
 			fact := event{kind: kind, subject: subject}
-			if first, again := told[fact]; !again {
-				told[fact] = id
-			} else if first != id {
+			if firstID, again := first[fact]; !again {
+				first[fact] = id
+			} else if firstID != id {
 				more[fact]++
 			}
 		}
@@ -105,18 +107,18 @@ func toldOnce(s *shop) (found []Mismatch) {
 			if ids[p.ID]++; ids[p.ID] == 2 && s.wants(p.Subject) {
 				e := event{p.ID, p.Type, p.Subject}
 				found = append(found, Mismatch{
-					Rule: "published-twice", What: fmt.Sprintf("%s published a %s more than once under one id", service, p.Type),
+					Rule: "published-twice", What: fmt.Sprintf("%s published a %s more than once with the same id", service, p.Type),
 					Order: e.order(), SKU: e.sku(), ref: p.ID, Detail: "event " + p.ID,
 				})
 			}
-			tell(p.ID, p.Type, p.Subject)
+			count(p.ID, p.Type, p.Subject)
 		}
 		for _, row := range bus.Outbox.items {
-			tell(row.ID, row.Type, row.Subject)
+			count(row.ID, row.Type, row.Subject)
 		}
 		for fact, n := range more {
 			found = append(found, Mismatch{
-				Rule: "told-twice", What: fmt.Sprintf("%s told an order's %s more than once", service, fact.kind),
+				Rule: "published-again", What: fmt.Sprintf("%s published more than one %s of an order", service, fact.kind),
 				Order: fact.subject, Detail: fmt.Sprintf("%d events", n+1),
 			})
 		}
@@ -131,22 +133,22 @@ const (
 	orderCancelled = "order.cancelled.v1"
 )
 
-// beginAndEndTold: every order was announced, and so was the end of one that has ended, and no other end. More than
-// once is toldOnce's to find.
-func beginAndEndTold(s *shop) (found []Mismatch) {
-	s.eachUntold(func(o order, kind string, beforeLog bool) {
+// lifecyclePublished: the creation of every order was published, and the end of every ended order, and no other end. An
+// event that was published more than once is a mismatch of publishedOnce.
+func lifecyclePublished(s *reading) (found []Mismatch) {
+	s.eachUnpublished(func(o order, kind string, beforeLog bool) {
 		if !beforeLog {
 			found = append(found, Mismatch{
-				Rule: "untold", What: fmt.Sprintf("order never told an order's %s", kind), Order: o.OrderID, Detail: o.State,
+				Rule: "not-published", What: fmt.Sprintf("order has not published the %s of an order", kind), Order: o.OrderID, Detail: o.State,
 			})
 		}
 	})
-	told := s.toldByOrder()
+	published := s.publishedByOrder()
 	for id, o := range s.orders {
 		for kind, state := range map[string]string{orderCompleted: completed, orderCancelled: cancelled} {
-			if told[event{kind: kind, subject: id}] && o.State != state {
+			if published[event{kind: kind, subject: id}] && o.State != state {
 				found = append(found, Mismatch{
-					Rule: "told-wrongly", What: fmt.Sprintf("order told an %s of an order that is not %s", kind, state), Order: id, Detail: o.State,
+					Rule: "published-wrongly", What: fmt.Sprintf("order has published the %s of an order that is not %s", kind, state), Order: id, Detail: o.State,
 				})
 			}
 		}
@@ -154,27 +156,27 @@ func beginAndEndTold(s *shop) (found []Mismatch) {
 	return found
 }
 
-// toldByOrder has the type and order of all that the order service has told, or will.
-func (s *shop) toldByOrder() map[event]bool {
-	bus := s.traffic.buses[Order]
-	told := make(map[event]bool, len(bus.Published.items))
+// publishedByOrder returns the type and order of every event that the order service has published, or has in its outbox.
+func (s *reading) publishedByOrder() map[event]bool {
+	bus := s.events.audits[Order]
+	published := make(map[event]bool, len(bus.Published.items))
 	for _, p := range bus.Published.items {
-		told[event{kind: p.Type, subject: p.Subject}] = true
+		published[event{kind: p.Type, subject: p.Subject}] = true
 	}
 	for _, row := range bus.Outbox.items {
-		told[event{kind: row.Type, subject: row.Subject}] = true
+		published[event{kind: row.Type, subject: row.Subject}] = true
 	}
-	return told
+	return published
 }
 
-// eachUntold shows what the order service has not told of an order although it should have. BeforeLog says that its
-// log begins after the order was placed, so that nothing follows from that.
-func (s *shop) eachUntold(show func(o order, kind string, beforeLog bool)) {
-	bus := s.traffic.buses[Order]
+// eachUnpublished calls show for every event of an order that the order service should have published, but has not. If its
+// log begins after the order was placed (beforeLog), the event may have been published earlier.
+func (s *reading) eachUnpublished(show func(o order, kind string, beforeLog bool)) {
+	bus := s.events.audits[Order]
 	if !bus.Audited {
 		return
 	}
-	told, begin := s.toldByOrder(), bus.logBegin()
+	published, begin := s.publishedByOrder(), bus.logBegin()
 	for id, o := range s.orders {
 		due := []string{orderCreated}
 		switch o.State {
@@ -184,19 +186,19 @@ func (s *shop) eachUntold(show func(o order, kind string, beforeLog bool)) {
 			due = append(due, orderCancelled)
 		}
 		for _, kind := range due {
-			if !told[event{kind: kind, subject: id}] {
+			if !published[event{kind: kind, subject: id}] {
 				show(o, kind, o.PlacedAt.Before(begin))
 			}
 		}
 	}
 }
 
-// marksHaveEvents: what was taken has been published.
-func marksHaveEvents(s *shop) (found []Mismatch) {
-	s.eachGhost(func(q transport.Queue, m taken, beforeLog bool) {
+// consumedWerePublished: every consumed event was published.
+func consumedWerePublished(s *reading) (found []Mismatch) {
+	s.eachUnknownEvent(func(q transport.Queue, m consumed, beforeLog bool) {
 		if !beforeLog {
 			found = append(found, Mismatch{
-				Rule: "ghost", What: fmt.Sprintf("%s took a %s that %s never published", q, q.Type, q.Publisher),
+				Rule: "unknown-event", What: fmt.Sprintf("%s consumed a %s that %s has not published", q, q.Type, q.Publisher),
 				ref: m.EventID, Detail: "event " + m.EventID,
 			})
 		}
@@ -204,15 +206,15 @@ func marksHaveEvents(s *shop) (found []Mismatch) {
 	return found
 }
 
-// eachGhost shows every mark for an event that its publisher does not have. BeforeLog says that the publisher's log
-// begins later, so that nothing follows from that.
-func (s *shop) eachGhost(show func(q transport.Queue, m taken, beforeLog bool)) {
+// eachUnknownEvent calls show for every inbox record of an event that its publisher does not have. If the publisher's log
+// begins after the record (beforeLog), the event may have been published earlier.
+func (s *reading) eachUnknownEvent(show func(q transport.Queue, m consumed, beforeLog bool)) {
 	type log struct {
 		ids   map[string]bool
 		begin time.Time
 	}
 	logs := map[string]log{}
-	for service, bus := range s.traffic.buses {
+	for service, bus := range s.events.audits {
 		if !bus.Audited {
 			continue
 		}
@@ -230,11 +232,11 @@ func (s *shop) eachGhost(show func(q transport.Queue, m taken, beforeLog bool)) 
 		subscriptions[q.String()] = q
 	}
 	for _, service := range services {
-		for _, m := range s.traffic.buses[service].Taken.items {
-			q, known := subscriptions[service+"."+m.Reaction]
+		for _, m := range s.events.audits[service].Consumed.items {
+			q, known := subscriptions[service+"."+m.Handler]
 			l, audited := logs[q.Publisher]
-			// What was taken after the publisher's book was read was perhaps published after that, too.
-			if !known || !audited || l.ids[m.EventID] || m.At.After(s.traffic.buses[q.Publisher].at) {
+			// An event that was consumed after the publisher's snapshot may have been published after it, too.
+			if !known || !audited || l.ids[m.EventID] || m.At.After(s.events.audits[q.Publisher].at) {
 				continue
 			}
 			show(q, m, m.At.Before(l.begin))
@@ -242,9 +244,9 @@ func (s *shop) eachGhost(show func(q transport.Queue, m taken, beforeLog bool)) 
 	}
 }
 
-// olderThanLogs counts the marks that cannot be judged, because they may be from before auditing was switched on.
-func (s *shop) olderThanLogs() (n int) {
-	s.eachGhost(func(_ transport.Queue, _ taken, beforeLog bool) {
+// recordsBeforeLog counts the inbox records that cannot be checked, because they are older than the publisher's log.
+func (s *reading) recordsBeforeLog() (n int) {
+	s.eachUnknownEvent(func(_ transport.Queue, _ consumed, beforeLog bool) {
 		if beforeLog {
 			n++
 		}
@@ -252,10 +254,10 @@ func (s *shop) olderThanLogs() (n int) {
 	return n
 }
 
-// untoldBeforeLog counts the orders of which the order service may have told before auditing was switched on.
-func (s *shop) untoldBeforeLog() int {
+// ordersBeforeLog counts the orders whose events cannot be checked, because they are older than the log.
+func (s *reading) ordersBeforeLog() int {
 	orders := map[string]bool{}
-	s.eachUntold(func(o order, _ string, beforeLog bool) {
+	s.eachUnpublished(func(o order, _ string, beforeLog bool) {
 		if beforeLog {
 			orders[o.OrderID] = true
 		}
@@ -263,27 +265,29 @@ func (s *shop) untoldBeforeLog() int {
 	return len(orders)
 }
 
-// deliveryTime is how long a delivery takes at most unless it fails: what has not been taken by then may be dead.
+// deliveryTime is the longest time of a delivery that does not fail. An event that is not consumed by then may be a dead
+// letter.
 const deliveryTime = time.Minute
 
-// deadLetters: no message has been given up. Which ones were, the broker does not say; those that may be are named.
-func deadLetters(s *shop) (found []Mismatch) {
+// deadLetters: no dead-letter queue has a message. The broker does not report the orders of its messages, so the detail has
+// those that are possible.
+func deadLetters(s *reading) (found []Mismatch) {
 	for _, q := range s.queues {
 		name := rabbitmq.DeadLetterQueueName(q)
 		if s.depths[name] == 0 {
 			continue
 		}
 		found = append(found, Mismatch{
-			Rule: "dead", What: name + " holds dead letters", Detail: plural(s.depths[name], "message") + s.perhapsOf(q),
+			Rule: "dead-lettered", What: name + " has messages", Detail: english.Plural(s.depths[name], "message", "") + s.possibleSubjects(q),
 		})
 	}
 	return found
 }
 
-// perhapsOf names what the dead letters of a subscription may be about.
-func (s *shop) perhapsOf(q transport.Queue) string {
+// possibleSubjects lists what the dead letters of a subscription may be about.
+func (s *reading) possibleSubjects(q transport.Queue) string {
 	var subjects []string
-	for _, d := range s.traffic.untaken {
+	for _, d := range s.events.unconsumed {
 		if d.queue.String() == q.String() && d.age > deliveryTime {
 			subjects = append(subjects, d.subject)
 		}

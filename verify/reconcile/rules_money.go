@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// capturedOnce: at most one capture for an order over all its intents, and no refund beyond it.
-func capturedOnce(s *shop) (found []Mismatch) {
+// capturedOnce: an order is captured at most once, over all its payment intents, and not refunded beyond that.
+func capturedOnce(s *reading) (found []Mismatch) {
 	for id, intents := range s.intents {
 		captures, overRefunded := 0, false
 		for _, in := range intents {
@@ -16,21 +16,21 @@ func capturedOnce(s *shop) (found []Mismatch) {
 		if captures > 1 {
 			found = append(found, Mismatch{
 				Rule: "captured-twice", What: "an order was charged more than once", Order: id,
-				Detail: fmt.Sprintf("%d captures: %s", captures, paid(intents)),
+				Detail: fmt.Sprintf("%d captures: %s", captures, describeIntents(intents)),
 			})
 		}
 		if overRefunded {
 			found = append(found, Mismatch{
-				Rule: "over-refunded", What: "more was refunded than captured", Order: id, Detail: paid(intents),
+				Rule: "over-refunded", What: "more was refunded than captured", Order: id, Detail: describeIntents(intents),
 			})
 		}
 	}
 	return found
 }
 
-// moneyFitsOrder: what is kept of a completed order is its total, of a cancelled one nothing; money has an order, and
-// its currency.
-func moneyFitsOrder(s *shop) (found []Mismatch) {
+// moneyFitsOrder: the money kept is the total of a completed order, and zero for a cancelled one. Every capture belongs to an
+// order, and has its currency.
+func moneyFitsOrder(s *reading) (found []Mismatch) {
 	for id, intents := range s.intents {
 		o, known := s.orders[id]
 		captures := 0
@@ -42,15 +42,15 @@ func moneyFitsOrder(s *shop) (found []Mismatch) {
 		switch {
 		case captures == 0:
 		case !known:
-			m := Mismatch{Rule: "unknown-order", What: "money was captured for an order that does not exist", Order: id, Detail: paid(intents)}
+			m := Mismatch{Rule: "unknown-order", What: "money was captured for an order that does not exist", Order: id, Detail: describeIntents(intents)}
 			if id == "" {
-				m.What, m.ref = "money was captured for no order", intents[0].ID
+				m.What, m.ref = "money was captured without an order", intents[0].ID
 			}
 			found = append(found, m)
 		case foreign:
 			found = append(found, Mismatch{
 				Rule: "currency", What: "an order was charged in another currency", Order: id,
-				Detail: fmt.Sprintf("total %s, %s", o.Total, paid(intents)),
+				Detail: fmt.Sprintf("total %s, %s", o.Total, describeIntents(intents)),
 			})
 		}
 	}
@@ -60,21 +60,21 @@ func moneyFitsOrder(s *shop) (found []Mismatch) {
 		for _, in := range s.intents[id] {
 			captured, refunded, captures = captured+in.captured(), refunded+in.refunded(), captures+in.Captures
 		}
-		detail := fmt.Sprintf("total %s, %s", o.Total, paid(s.intents[id]))
+		detail := fmt.Sprintf("total %s, %s", o.Total, describeIntents(s.intents[id]))
 		switch {
 		case o.State == completed && captures == 0:
-			found = append(found, Mismatch{Rule: "completed-unpaid", What: "a completed order was never paid", Order: id, Detail: detail})
+			found = append(found, Mismatch{Rule: "completed-unpaid", What: "a completed order was not paid", Order: id, Detail: detail})
 		case o.State == completed && captured-refunded != o.Total.Amount:
-			found = append(found, Mismatch{Rule: "completed-kept", What: "what is kept of a completed order is not its total", Order: id, Detail: detail})
+			found = append(found, Mismatch{Rule: "completed-kept", What: "the money kept for a completed order is not its total", Order: id, Detail: detail})
 		case o.State == cancelled && captured-refunded != 0:
-			found = append(found, Mismatch{Rule: "cancelled-kept", What: "a cancelled order's money was not given back exactly", Order: id, Detail: detail})
+			found = append(found, Mismatch{Rule: "cancelled-kept", What: "the money of a cancelled order was not refunded exactly", Order: id, Detail: detail})
 		}
 	}
 	return found
 }
 
-// paymentAgrees: once an order has ended, payment believes what the processor knows, and of the same intent.
-func paymentAgrees(s *shop) (found []Mismatch) {
+// paymentAgrees: for an ended order, payment and the card processor have the same amounts of the same payment intent.
+func paymentAgrees(s *reading) (found []Mismatch) {
 	for id, o := range s.orders {
 		if !o.terminal() {
 			continue
@@ -87,9 +87,9 @@ func paymentAgrees(s *shop) (found []Mismatch) {
 		}
 		if p.Captured != captured || p.Refunded != refunded || another {
 			found = append(found, Mismatch{
-				Rule: "payment-disagrees", What: "payment and the processor disagree about a finished order", Order: id,
+				Rule: "payment-disagrees", What: "payment and the card processor disagree about an ended order", Order: id,
 				Detail: fmt.Sprintf("payment (%s): captured %d, refunded %d (%s); processor: %s",
-					orNone(p.State), p.Captured, p.Refunded, orNone(p.PaymentID), paid(s.intents[id])),
+					valueOrNone(p.State), p.Captured, p.Refunded, valueOrNone(p.PaymentID), describeIntents(s.intents[id])),
 				lag: s.mayLag(o),
 			})
 		}
@@ -99,8 +99,8 @@ func paymentAgrees(s *shop) (found []Mismatch) {
 
 func (m money) String() string { return fmt.Sprintf("%d %s", m.Amount, m.Currency) }
 
-// paid describes what the processor has of an order, in minor units.
-func paid(intents []intent) string {
+// describeIntents describes the payment intents of an order, in minor units.
+func describeIntents(intents []intent) string {
 	if len(intents) == 0 {
 		return "no payment"
 	}
@@ -111,7 +111,7 @@ func paid(intents []intent) string {
 	return strings.Join(parts, "; ")
 }
 
-func orNone(text string) string {
+func valueOrNone(text string) string {
 	if text == "" {
 		return "none"
 	}

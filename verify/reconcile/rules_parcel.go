@@ -6,7 +6,7 @@ import (
 )
 
 // oneParcel: an order has at most one parcel that was not cancelled.
-func oneParcel(s *shop) (found []Mismatch) {
+func oneParcel(s *reading) (found []Mismatch) {
 	for id, parcels := range s.parcels {
 		if live := uncancelled(parcels); len(live) > 1 {
 			found = append(found, Mismatch{
@@ -17,8 +17,8 @@ func oneParcel(s *shop) (found []Mismatch) {
 	return found
 }
 
-// parcelFitsOrder: a completed order has one delivered parcel, a cancelled one has none, and a parcel has an order.
-func parcelFitsOrder(s *shop) (found []Mismatch) {
+// parcelFitsOrder: a completed order has one delivered parcel, and a cancelled one has none. Every parcel belongs to an order.
+func parcelFitsOrder(s *reading) (found []Mismatch) {
 	for id, parcels := range s.parcels {
 		if _, known := s.orders[id]; !known {
 			found = append(found, Mismatch{
@@ -29,16 +29,16 @@ func parcelFitsOrder(s *shop) (found []Mismatch) {
 	}
 	for id, o := range s.orders {
 		live := uncancelled(s.parcels[id])
-		arrived := 0
+		deliveries := 0
 		for _, p := range live {
 			if p.State == delivered {
-				arrived++
+				deliveries++
 			}
 		}
 		switch {
-		case o.State == completed && arrived != 1:
+		case o.State == completed && deliveries != 1:
 			found = append(found, Mismatch{
-				Rule: "completed-undelivered", What: "a completed order has not exactly one delivered parcel", Order: id,
+				Rule: "completed-undelivered", What: "a completed order does not have exactly one delivered parcel", Order: id,
 				Detail: describe(s.parcels[id]),
 			})
 		case o.State == cancelled && len(live) > 0:
@@ -50,21 +50,21 @@ func parcelFitsOrder(s *shop) (found []Mismatch) {
 	return found
 }
 
-// shippingAgrees: once an order has ended, shipping believes what the carrier knows.
-func shippingAgrees(s *shop) (found []Mismatch) {
+// shippingAgrees: for an ended order, shipping and the carrier have the same state of the same parcel.
+func shippingAgrees(s *reading) (found []Mismatch) {
 	for id, o := range s.orders {
 		if !o.terminal() {
 			continue
 		}
-		var there parcel
+		var atCarrier parcel
 		if live := uncancelled(s.parcels[id]); len(live) > 0 {
-			there = live[0]
+			atCarrier = live[0]
 		}
-		here := s.shipments[id]
-		if here.parcel() != there.State || there.State != "" && here.ShipmentID != there.ID {
+		atShipping := s.shipments[id]
+		if atShipping.parcel() != atCarrier.State || atCarrier.State != "" && atShipping.ShipmentID != atCarrier.ID {
 			found = append(found, Mismatch{
-				Rule: "shipping-disagrees", What: "shipping and the carrier disagree about a finished order", Order: id,
-				Detail: fmt.Sprintf("shipping: %s %s; carrier: %s", orNone(here.State), here.ShipmentID, describe(s.parcels[id])),
+				Rule: "shipping-disagrees", What: "shipping and the carrier disagree about an ended order", Order: id,
+				Detail: fmt.Sprintf("shipping: %s %s; carrier: %s", valueOrNone(atShipping.State), atShipping.ShipmentID, describe(s.parcels[id])),
 				lag:    s.mayLag(o),
 			})
 		}

@@ -24,269 +24,269 @@ func findings(found []Mismatch) []string {
 	return all
 }
 
-func TestRules_FindNothingInHonestBooks(t *testing.T) {
+func TestRules_Clean(t *testing.T) {
 	t.Parallel()
-	for name, f := range map[string]*forge{"empty": empty(t), "honest": honest(t)} {
-		if diff := cmp.Diff([]string{}, findings(judge(f.shop()))); diff != "" {
+	for name, f := range map[string]*fixture{"empty": newFixture(t), "clean": newCleanFixture(t)} {
+		if diff := cmp.Diff([]string{}, findings(judge(f.reading()))); diff != "" {
 			t.Errorf("%s: %s", name, diff)
 		}
 	}
 }
 
-func TestRules_NameEachImbalanceWithItsOrders(t *testing.T) {
+func TestRules_Mismatches(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
-		forge func(f *forge)
-		want  []string
+		change func(f *fixture)
+		want   []string
 	}{
 		// money
 		"a completed order charged twice": {
-			func(f *forge) {
+			func(f *fixture) {
 				f.addIntent(intent{ID: "pi_2", OrderID: "kept", Amount: 1000, Currency: "eur", Captures: 1})
 			},
 			[]string{"money/captured-twice kept", "money/completed-kept kept", "money/payment-disagrees kept"},
 		},
 		"one intent captured twice, and one capture given back": {
-			func(f *forge) {
+			func(f *fixture) {
 				f.editIntent("pi_kept", func(i *intent) { i.Captures, i.Refunds = 2, []refund{{"re", 1000}} })
 			},
 			[]string{"money/captured-twice kept", "money/payment-disagrees kept"},
 		},
 		"an order under way charged twice": {
-			func(f *forge) {
+			func(f *fixture) {
 				f.addIntent(intent{ID: "pi_2", OrderID: "young", Amount: 100, Currency: "eur", Captures: 1})
 			},
 			[]string{"money/captured-twice young"},
 		},
 		"refunded twice": {
-			func(f *forge) {
+			func(f *fixture) {
 				f.editIntent("pi_returned", func(i *intent) { i.Refunds = append(i.Refunds, refund{"re_3", 500}) })
 			},
 			[]string{"money/over-refunded returned", "money/cancelled-kept returned", "money/payment-disagrees returned"},
 		},
 		"refunded without a capture": {
-			func(f *forge) {
+			func(f *fixture) {
 				f.editIntent("pi_declined", func(i *intent) { i.Refunds = []refund{{"re_3", 1}} })
 			},
 			[]string{"money/over-refunded returned", "money/cancelled-kept returned", "money/payment-disagrees returned"},
 		},
-		"completed, never paid": {
-			func(f *forge) { f.editIntent("pi_kept", func(i *intent) { i.Captures = 0 }) },
+		"completed, not paid": {
+			func(f *fixture) { f.editIntent("pi_kept", func(i *intent) { i.Captures = 0 }) },
 			[]string{"money/completed-unpaid kept", "money/payment-disagrees kept"},
 		},
 		"completed, the wrong amount": {
-			func(f *forge) { f.editIntent("pi_kept", func(i *intent) { i.Amount = 999 }) },
+			func(f *fixture) { f.editIntent("pi_kept", func(i *intent) { i.Amount = 999 }) },
 			[]string{"money/completed-kept kept", "money/payment-disagrees kept"},
 		},
 		"completed, refunded in part": {
-			func(f *forge) { f.editIntent("pi_kept", func(i *intent) { i.Refunds = []refund{{"re", 1}} }) },
+			func(f *fixture) { f.editIntent("pi_kept", func(i *intent) { i.Refunds = []refund{{"re", 1}} }) },
 			[]string{"money/completed-kept kept", "money/payment-disagrees kept"},
 		},
 		"another currency": {
-			func(f *forge) { f.editIntent("pi_kept", func(i *intent) { i.Currency = "usd" }) },
+			func(f *fixture) { f.editIntent("pi_kept", func(i *intent) { i.Currency = "usd" }) },
 			[]string{"money/currency kept"},
 		},
-		"cancelled, the refund forgotten": {
-			func(f *forge) { f.editIntent("pi_returned", func(i *intent) { i.Refunds = nil }) },
+		"cancelled, not refunded": {
+			func(f *fixture) { f.editIntent("pi_returned", func(i *intent) { i.Refunds = nil }) },
 			[]string{"money/cancelled-kept returned", "money/payment-disagrees returned"},
 		},
 		"cancelled, refunded in part": {
-			func(f *forge) { f.editIntent("pi_returned", func(i *intent) { i.Refunds = i.Refunds[:1] }) },
+			func(f *fixture) { f.editIntent("pi_returned", func(i *intent) { i.Refunds = i.Refunds[:1] }) },
 			[]string{"money/cancelled-kept returned", "money/payment-disagrees returned"},
 		},
 		"money for an order that does not exist": {
-			func(f *forge) {
+			func(f *fixture) {
 				f.addIntent(intent{ID: "pi_x", OrderID: "stranger", Amount: 1, Currency: "eur", Captures: 1})
 			},
 			[]string{"money/unknown-order stranger"},
 		},
 		"money for no order": {
-			func(f *forge) { f.addIntent(intent{ID: "pi_x", Amount: 1, Currency: "eur", Captures: 1}) },
+			func(f *fixture) { f.addIntent(intent{ID: "pi_x", Amount: 1, Currency: "eur", Captures: 1}) },
 			[]string{"money/unknown-order"},
 		},
-		"payment believes in a refund": {
-			func(f *forge) { f.editPayment("kept", func(p *payment) { p.Refunded = 1000 }) },
+		"payment has a refund": {
+			func(f *fixture) { f.editPayment("kept", func(p *payment) { p.Refunded = 1000 }) },
 			[]string{"money/payment-disagrees kept"},
 		},
-		"payment knows nothing of a charge": {
-			func(f *forge) { f.editPayment("kept", func(p *payment) { p.OrderID = "somebody" }) },
+		"payment does not have the charge": {
+			func(f *fixture) { f.editPayment("kept", func(p *payment) { p.OrderID = "other" }) },
 			[]string{"money/not-ended kept", "money/payment-disagrees kept"},
 		},
-		"payment believes in another intent": {
-			func(f *forge) { f.editPayment("kept", func(p *payment) { p.PaymentID = "pi_other" }) },
+		"payment has another intent": {
+			func(f *fixture) { f.editPayment("kept", func(p *payment) { p.PaymentID = "pi_other" }) },
 			[]string{"money/payment-disagrees kept"},
 		},
-		"payment believes in the intent that was declined": {
-			func(f *forge) { f.editPayment("returned", func(p *payment) { p.PaymentID = "pi_declined" }) },
+		"payment has the declined intent": {
+			func(f *fixture) { f.editPayment("returned", func(p *payment) { p.PaymentID = "pi_declined" }) },
 			[]string{"money/payment-disagrees returned"},
 		},
 		"payment has another amount": {
-			func(f *forge) { f.editPayment("kept", func(p *payment) { p.Amount.Amount = 999 }) },
+			func(f *fixture) { f.editPayment("kept", func(p *payment) { p.Amount.Amount = 999 }) },
 			[]string{"money/amount kept"},
 		},
 		"payment has another currency": {
-			func(f *forge) { f.editPayment("returned", func(p *payment) { p.Amount.Currency = "USD" }) },
+			func(f *fixture) { f.editPayment("returned", func(p *payment) { p.Amount.Currency = "USD" }) },
 			[]string{"money/amount returned"},
 		},
-		"completed, the payment not told so": {
-			func(f *forge) { f.editPayment("kept", func(p *payment) { p.State = "charging" }) },
+		"completed, the payment is charging": {
+			func(f *fixture) { f.editPayment("kept", func(p *payment) { p.State = "charging" }) },
 			[]string{"money/not-ended kept"},
 		},
-		"completed, the payment given back": {
-			func(f *forge) { f.editPayment("kept", func(p *payment) { p.State = "refunded" }) },
+		"completed, the payment refunded": {
+			func(f *fixture) { f.editPayment("kept", func(p *payment) { p.State = "refunded" }) },
 			[]string{"money/not-ended kept"},
 		},
-		"cancelled, the payment still waits": {
-			func(f *forge) { f.editPayment("short", func(p *payment) { p.State = "waiting" }) },
+		"cancelled, the payment waiting": {
+			func(f *fixture) { f.editPayment("short", func(p *payment) { p.State = "waiting" }) },
 			[]string{"money/not-ended short"},
 		},
 		"cancelled, the refund under way for ever": {
-			func(f *forge) { f.editPayment("returned", func(p *payment) { p.State = "refunding" }) },
+			func(f *fixture) { f.editPayment("returned", func(p *payment) { p.State = "refunding" }) },
 			[]string{"money/not-ended returned"},
 		},
-		"cancelled, payment never heard of it": {
-			func(f *forge) { f.editPayment("short", func(p *payment) { p.OrderID = "somebody" }) },
+		"cancelled, no payment": {
+			func(f *fixture) { f.editPayment("short", func(p *payment) { p.OrderID = "other" }) },
 			[]string{"money/not-ended short"},
 		},
-		"cancelled, before payment met it": {
-			func(f *forge) { f.editPayment("short", func(p *payment) { p.Amount = money{} }) },
+		"cancelled before payment consumed it": {
+			func(f *fixture) { f.editPayment("short", func(p *payment) { p.Amount = money{} }) },
 			nil,
 		},
 		"cancelled, declined": {
-			func(f *forge) { f.editPayment("short", func(p *payment) { p.State = "failed" }) },
+			func(f *fixture) { f.editPayment("short", func(p *payment) { p.State = "failed" }) },
 			nil,
 		},
 
 		// parcel
 		"two parcels": {
-			func(f *forge) { f.addParcel(parcel{"shp_2", "kept", delivered}) },
+			func(f *fixture) { f.addParcel(parcel{"shp_2", "kept", delivered}) },
 			[]string{"parcel/two-parcels kept", "parcel/completed-undelivered kept"},
 		},
 		"a parcel that was cancelled and another": {
-			func(f *forge) { f.addParcel(parcel{"shp_0", "kept", cancelled}) },
+			func(f *fixture) { f.addParcel(parcel{"shp_0", "kept", cancelled}) },
 			nil,
 		},
 		"two parcels of an order under way": {
-			func(f *forge) { f.addParcel(parcel{"shp_2", "young", dispatched}) },
+			func(f *fixture) { f.addParcel(parcel{"shp_2", "young", dispatched}) },
 			[]string{"parcel/two-parcels young"},
 		},
-		"cancelled, and handed over": {
-			func(f *forge) { f.editParcel("shp_returned", func(p *parcel) { p.State = dispatched }) },
+		"cancelled, dispatched": {
+			func(f *fixture) { f.editParcel("shp_returned", func(p *parcel) { p.State = dispatched }) },
 			[]string{"parcel/cancelled-sent returned", "parcel/shipping-disagrees returned"},
 		},
-		"cancelled, and delivered all the same": {
-			func(f *forge) { f.addParcel(parcel{"shp_x", "short", delivered}) },
+		"cancelled, delivered": {
+			func(f *fixture) { f.addParcel(parcel{"shp_x", "short", delivered}) },
 			[]string{"parcel/cancelled-sent short", "parcel/shipping-disagrees short"},
 		},
-		"cancelled, and still to be fetched": {
-			func(f *forge) { f.addParcel(parcel{"shp_x", "short", booked}) },
+		"cancelled, booked": {
+			func(f *fixture) { f.addParcel(parcel{"shp_x", "short", booked}) },
 			[]string{"parcel/cancelled-sent short", "parcel/shipping-disagrees short"},
 		},
 		"completed, not delivered": {
-			func(f *forge) { f.editParcel("shp_kept", func(p *parcel) { p.State = dispatched }) },
+			func(f *fixture) { f.editParcel("shp_kept", func(p *parcel) { p.State = dispatched }) },
 			[]string{"parcel/completed-undelivered kept", "parcel/shipping-disagrees kept"},
 		},
 		"completed, no parcel": {
-			func(f *forge) { f.editParcel("shp_kept", func(p *parcel) { p.State = cancelled }) },
+			func(f *fixture) { f.editParcel("shp_kept", func(p *parcel) { p.State = cancelled }) },
 			[]string{"parcel/completed-undelivered kept", "parcel/shipping-disagrees kept"},
 		},
 		"a parcel for an order that does not exist": {
-			func(f *forge) { f.addParcel(parcel{"shp_x", "stranger", cancelled}) },
+			func(f *fixture) { f.addParcel(parcel{"shp_x", "stranger", cancelled}) },
 			[]string{"parcel/unknown-order stranger"},
 		},
-		"shipping knows another parcel": {
-			func(f *forge) { f.editShipment("kept", func(s *shipment) { s.ShipmentID = "shp_other" }) },
+		"shipping has another parcel": {
+			func(f *fixture) { f.editShipment("kept", func(s *shipment) { s.ShipmentID = "shp_other" }) },
 			[]string{"parcel/shipping-disagrees kept"},
 		},
-		"shipping believes in a parcel": {
-			func(f *forge) { f.editShipment("returned", func(s *shipment) { s.State = dispatched }) },
+		"shipping has a parcel": {
+			func(f *fixture) { f.editShipment("returned", func(s *shipment) { s.State = dispatched }) },
 			[]string{"parcel/not-ended returned", "parcel/shipping-disagrees returned"},
 		},
-		"completed, shipping not told so": {
-			func(f *forge) {
+		"completed, dispatched": {
+			func(f *fixture) {
 				f.editShipment("kept", func(s *shipment) { s.State = dispatched })
 				f.editParcel("shp_kept", func(p *parcel) { p.State = dispatched })
 			},
 			[]string{"parcel/completed-undelivered kept", "parcel/not-ended kept"},
 		},
-		"cancelled, shipping still waits": {
-			func(f *forge) { f.editShipment("short", func(s *shipment) { s.State = "waiting" }) },
+		"cancelled, shipping waiting": {
+			func(f *fixture) { f.editShipment("short", func(s *shipment) { s.State = "waiting" }) },
 			[]string{"parcel/not-ended short"},
 		},
-		"cancelled, shipping never heard of it": {
-			func(f *forge) { f.editShipment("short", func(s *shipment) { s.OrderID = "somebody" }) },
+		"cancelled, no shipment": {
+			func(f *fixture) { f.editShipment("short", func(s *shipment) { s.OrderID = "other" }) },
 			[]string{"parcel/not-ended short"},
 		},
 		"cancelled, undeliverable": {
-			func(f *forge) { f.editShipment("returned", func(s *shipment) { s.State = "failed" }) },
+			func(f *fixture) { f.editShipment("returned", func(s *shipment) { s.State = "failed" }) },
 			nil,
 		},
 
 		// stock
-		"stock that vanished": {
-			func(f *forge) { f.editProduct("gone", func(p *product) { p.OnHand = 2 }) },
+		"stock missing": {
+			func(f *fixture) { f.editProduct("gone", func(p *product) { p.OnHand = 2 }) },
 			[]string{"stock/received gone"},
 		},
 		"stock that left twice": {
-			func(f *forge) { f.editProduct("tea", func(p *product) { p.OnHand = 6 }) },
+			func(f *fixture) { f.editProduct("tea", func(p *product) { p.OnHand = 6 }) },
 			[]string{"stock/received tea"},
 		},
-		"stock set aside for nobody": {
-			func(f *forge) { f.editProduct("tea", func(p *product) { p.Reserved = 6 }) },
+		"stock reserved without an order": {
+			func(f *fixture) { f.editProduct("tea", func(p *product) { p.Reserved = 6 }) },
 			[]string{"stock/reserved tea"},
 		},
-		"less than nothing": {
-			func(f *forge) { f.editProduct("gone", func(p *product) { p.Supplied, p.OnHand = -1, -1 }) },
+		"negative stock": {
+			func(f *fixture) { f.editProduct("gone", func(p *product) { p.Received, p.OnHand = -1, -1 }) },
 			[]string{"stock/negative gone", "stock/oversold gone"},
 		},
-		"promised twice": {
-			func(f *forge) {
+		"reserved twice": {
+			func(f *fixture) {
 				f.editProduct("tea", func(p *product) { p.Reserved = 9 })
 				f.editReservation("young", func(r *reservation) { r.Items[0].Quantity = 9 })
 			},
 			[]string{"stock/oversold tea"},
 		},
 		"a product that does not exist": {
-			func(f *forge) {
+			func(f *fixture) {
 				f.editReservation("young", func(r *reservation) { r.Items = append(r.Items, item{"ether", 1}) })
 			},
 			[]string{"stock/unknown-product young ether"},
 		},
-		"completed, the stock still there": {
-			func(f *forge) {
+		"completed, the stock still reserved": {
+			func(f *fixture) {
 				f.editReservation("kept", func(r *reservation) { r.State = reserved })
 				f.editProduct("tea", func(p *product) { p.OnHand, p.Reserved = 10, 3 })
 			},
 			[]string{"stock/completed-kept kept"},
 		},
-		"cancelled, the stock still set aside": {
-			func(f *forge) {
+		"cancelled, the stock still reserved": {
+			func(f *fixture) {
 				f.editReservation("returned", func(r *reservation) { r.State = reserved })
 				f.editProduct("tea", func(p *product) { p.Reserved = 6 })
 			},
 			[]string{"stock/cancelled-reserved returned"},
 		},
 		"cancelled, the stock gone": {
-			func(f *forge) {
+			func(f *fixture) {
 				f.editReservation("returned", func(r *reservation) { r.State = committed })
 				f.editProduct("tea", func(p *product) { p.OnHand = 3 })
 			},
 			[]string{"stock/cancelled-left returned"},
 		},
-		"cancelled, inventory never heard of it": {
-			func(f *forge) { f.editReservation("short", func(r *reservation) { r.OrderID = "somebody" }) },
+		"cancelled, no reservation": {
+			func(f *fixture) { f.editReservation("short", func(r *reservation) { r.OrderID = "other" }) },
 			[]string{"stock/not-ended short"},
 		},
-		"cancelled, inventory still does not know it": {
-			func(f *forge) { f.editReservation("short", func(r *reservation) { r.State = "none" }) },
+		"cancelled, reservation without state": {
+			func(f *fixture) { f.editReservation("short", func(r *reservation) { r.State = "none" }) },
 			[]string{"stock/not-ended short"},
 		},
-		"cancelled, before inventory met it": {
-			func(f *forge) { f.editReservation("short", func(r *reservation) { r.State = "tombstone" }) },
+		"cancelled before inventory consumed it": {
+			func(f *fixture) { f.editReservation("short", func(r *reservation) { r.State = "tombstone" }) },
 			nil,
 		},
 		"stock for an order that does not exist": {
-			func(f *forge) {
+			func(f *fixture) {
 				f.inventory.Entries.Reservations.items = append(f.inventory.Entries.Reservations.items, reservation{"stranger", reserved, []item{{"tea", 1}}})
 				f.editProduct("tea", func(p *product) { p.Reserved = 2 })
 			},
@@ -295,140 +295,140 @@ func TestRules_NameEachImbalanceWithItsOrders(t *testing.T) {
 
 		// unfinished
 		"stalled": {
-			func(f *forge) { f.editOrder("young", func(o *order) { o.Stalled = true }) },
+			func(f *fixture) { f.editOrder("young", func(o *order) { o.Stalled = true }) },
 			[]string{"unfinished/stalled young"},
 		},
 		"waiting for too long": {
-			func(f *forge) { f.editOrder("young", func(o *order) { o.PlacedAt = noon.Add(-limit - time.Second) }) },
+			func(f *fixture) { f.editOrder("young", func(o *order) { o.PlacedAt = noon.Add(-limit - time.Second) }) },
 			[]string{"unfinished/overdue young"},
 		},
 		"placed long ago, moved just now": {
-			func(f *forge) {
+			func(f *fixture) {
 				f.editOrder("young", func(o *order) { o.PlacedAt, o.WaitingSince = noon.Add(-time.Hour), noon.Add(-time.Second) })
 			},
 			nil,
 		},
-		"waiting for a carrier who takes his time": {
-			func(f *forge) {
+		"waiting on a slow carrier": {
+			func(f *fixture) {
 				f.editOrder("young", func(o *order) { o.PlacedAt, o.StallsAt = noon.Add(-70*time.Hour), noon.Add(2*time.Hour) })
 			},
 			nil,
 		},
 		"to be announced as stalled just now": {
-			func(f *forge) { f.editOrder("young", func(o *order) { o.StallsAt = noon.Add(-announceGrace) }) },
+			func(f *fixture) { f.editOrder("young", func(o *order) { o.StallsAt = noon.Add(-announceGrace) }) },
 			nil,
 		},
 		"not announced as stalled": {
-			func(f *forge) {
+			func(f *fixture) {
 				f.editOrder("young", func(o *order) { o.StallsAt = noon.Add(-announceGrace - time.Second) })
 			},
 			[]string{"unfinished/overdue young"},
 		},
-		"a state that nobody knows": {
-			func(f *forge) { f.editOrder("young", func(o *order) { o.State = "lost" }) },
+		"an unknown state": {
+			func(f *fixture) { f.editOrder("young", func(o *order) { o.State = "lost" }) },
 			[]string{"unfinished/unknown-state young"},
 		},
 
 		// outbox
 		"parked": {
-			func(f *forge) {
-				f.payment.Events.Outbox = listOf(unpublished{ID: "p", Type: "payment.voided.v1", Subject: "short", CreatedAt: noon, ParkedAt: noon, Refusals: 5, LastError: "no"})
+			func(f *fixture) {
+				f.payment.Events.Outbox = newList(unpublished{ID: "p", Type: "payment.voided.v1", Subject: "short", CreatedAt: noon, ParkedAt: noon, Rejections: 5, LastError: "no"})
 			},
 			[]string{"outbox/parked short"},
 		},
 		"never left": {
-			func(f *forge) {
-				f.inventory.Events.Outbox = listOf(unpublished{ID: "p", Type: "product.created.v1", Subject: "tea", CreatedAt: noon.Add(-limit - time.Second)})
+			func(f *fixture) {
+				f.inventory.Events.Outbox = newList(unpublished{ID: "p", Type: "product.created.v1", Subject: "tea", CreatedAt: noon.Add(-limit - time.Second)})
 			},
 			[]string{"outbox/overdue tea"},
 		},
 		"scheduled, and never left": {
-			func(f *forge) {
+			func(f *fixture) {
 				f.order.Events.Outbox.items[0].AvailableAt = noon.Add(-limit - time.Second)
 			},
 			[]string{"outbox/overdue kept"},
 		},
 		"scheduled long ago, due just now": {
-			func(f *forge) { f.order.Events.Outbox.items[0].AvailableAt = noon.Add(-time.Second) },
+			func(f *fixture) { f.order.Events.Outbox.items[0].AvailableAt = noon.Add(-time.Second) },
 			nil,
 		},
 
 		// events
-		"not taken": {
-			func(f *forge) {
+		"not consumed": {
+			func(f *fixture) {
 				f.publish("order.created.v1", "lonely", limit+time.Second, "payment.order-created", "shipping.order-created")
 			},
-			[]string{"events/not-taken lonely", "events/not-taken lonely"},
+			[]string{"events/not-consumed lonely", "events/not-consumed lonely"},
 		},
-		"not taken yet": {
-			func(f *forge) { f.publish("order.created.v1", "lonely", limit, "payment.order-created") },
+		"not consumed yet": {
+			func(f *fixture) { f.publish("order.created.v1", "lonely", limit, "payment.order-created") },
 			nil,
 		},
-		"published before the subscription's first mark": {
-			func(f *forge) { f.publish("order.created.v1", "lonely", 2*time.Hour, "payment.order-created") },
+		"published before the first inbox record": {
+			func(f *fixture) { f.publish("order.created.v1", "lonely", 2*time.Hour, "payment.order-created") },
 			nil,
 		},
-		"a dead subscription": {
-			func(f *forge) {
-				f.forget(Inventory, "order-created")
+		"a subscription without records": {
+			func(f *fixture) {
+				f.purge(Inventory, "order-created")
 				f.editReservation("short", func(r *reservation) { r.State = reserved })
 			},
 			[]string{
-				"events/not-taken kept", "events/not-taken returned", "events/not-taken short", "events/not-taken young",
+				"events/not-consumed kept", "events/not-consumed returned", "events/not-consumed short", "events/not-consumed young",
 				"stock/cancelled-reserved short", "stock/reserved tea",
 			},
 		},
-		"a service that has done nothing since it was there": {
-			func(f *forge) {
-				f.shipping.Events.Taken, f.shipping.Events.Published = listOf[taken](), listOf[published]()
-				f.order.Events.Taken = listOf(slices.DeleteFunc(f.order.Events.Taken.items, func(m taken) bool {
-					return strings.HasPrefix(m.Reaction, "shipment-")
+		"a service without activity": {
+			func(f *fixture) {
+				f.shipping.Events.Consumed, f.shipping.Events.Published = newList[consumed](), newList[published]()
+				f.order.Events.Consumed = newList(slices.DeleteFunc(f.order.Events.Consumed.items, func(m consumed) bool {
+					return strings.HasPrefix(m.Handler, "shipment-")
 				})...)
-				f.payment.Events.Taken = listOf(slices.DeleteFunc(f.payment.Events.Taken.items, func(m taken) bool {
-					return strings.HasPrefix(m.Reaction, "shipment-")
+				f.payment.Events.Consumed = newList(slices.DeleteFunc(f.payment.Events.Consumed.items, func(m consumed) bool {
+					return strings.HasPrefix(m.Handler, "shipment-")
 				})...)
-				f.inventory.Events.Taken = listOf(slices.DeleteFunc(f.inventory.Events.Taken.items, func(m taken) bool {
-					return strings.HasPrefix(m.Reaction, "shipment-")
+				f.inventory.Events.Consumed = newList(slices.DeleteFunc(f.inventory.Events.Consumed.items, func(m consumed) bool {
+					return strings.HasPrefix(m.Handler, "shipment-")
 				})...)
 			},
 			[]string{
-				"events/not-taken kept", "events/not-taken kept", "events/not-taken returned", "events/not-taken returned",
-				"events/not-taken returned", "events/not-taken short", "events/not-taken short", "events/not-taken young", "events/not-taken young",
+				"events/not-consumed kept", "events/not-consumed kept", "events/not-consumed returned", "events/not-consumed returned",
+				"events/not-consumed returned", "events/not-consumed short", "events/not-consumed short", "events/not-consumed young", "events/not-consumed young",
 			},
 		},
-		"taken twice": {
-			func(f *forge) {
-				f.take(Order, "payment-voided", f.publish("payment.voided.v1", "short", time.Minute), 0)
+		"consumed twice": {
+			func(f *fixture) {
+				f.consume(Order, "payment-voided", f.publish("payment.voided.v1", "short", time.Minute), 0)
 			},
-			[]string{"events/taken-twice short"},
+			[]string{"events/consumed-twice short"},
 		},
-		"taken, and never published": {
-			func(f *forge) { f.take(Payment, "order-created", "ghost", time.Minute) },
-			[]string{"events/ghost"},
+		"consumed, but not published": {
+			func(f *fixture) { f.consume(Payment, "order-created", "ghost", time.Minute) },
+			[]string{"events/unknown-event"},
 		},
-		"taken, and not out of the outbox yet": {
-			func(f *forge) {
-				f.shipping.Events.Outbox = listOf(unpublished{ID: "p", Type: "shipment.created.v1", Subject: "young", CreatedAt: noon.Add(-time.Second)})
-				f.take(Order, "shipment-created", "p", 0)
+		"consumed, but still in the outbox": {
+			func(f *fixture) {
+				f.shipping.Events.Outbox = newList(unpublished{ID: "p", Type: "shipment.created.v1", Subject: "young", CreatedAt: noon.Add(-time.Second)})
+				f.consume(Order, "shipment-created", "p", 0)
 			},
 			nil,
 		},
-		"told twice": {
-			func(f *forge) { f.publish("payment.refunded.v1", "returned", time.Minute) },
-			[]string{"events/told-twice returned"},
+		"published twice": {
+			func(f *fixture) { f.publish("payment.refunded.v1", "returned", time.Minute) },
+			[]string{"events/published-again returned"},
 		},
-		"told, and to be told again": {
-			func(f *forge) {
-				f.shipping.Events.Outbox = listOf(unpublished{ID: "p", Type: "shipment.delivered.v1", Subject: "kept", CreatedAt: noon})
+		"published, and again in the outbox": {
+			func(f *fixture) {
+				f.shipping.Events.Outbox = newList(unpublished{ID: "p", Type: "shipment.delivered.v1", Subject: "kept", CreatedAt: noon})
 			},
-			[]string{"events/told-twice kept"},
+			[]string{"events/published-again kept"},
 		},
-		"an order that was never told": {
-			func(f *forge) {
+		"order.created not published": {
+			func(f *fixture) {
 				f.unpublish("order.created.v1", "young")
-				f.forget(Inventory, "order-created")
-				f.forget(Payment, "order-created")
-				f.forget(Shipping, "order-created")
+				f.purge(Inventory, "order-created")
+				f.purge(Payment, "order-created")
+				f.purge(Shipping, "order-created")
 				for _, id := range []string{"kept", "returned", "short"} {
 					f.unpublish("order.created.v1", id)
 					f.order.Events.Outbox.items = append(f.order.Events.Outbox.items, unpublished{
@@ -436,14 +436,14 @@ func TestRules_NameEachImbalanceWithItsOrders(t *testing.T) {
 					})
 				}
 			},
-			[]string{"events/untold young"},
+			[]string{"events/not-published young"},
 		},
-		"an end that was never told": {
-			func(f *forge) { f.unpublish("order.completed.v1", "kept") },
-			[]string{"events/untold kept"},
+		"end not published": {
+			func(f *fixture) { f.unpublish("order.completed.v1", "kept") },
+			[]string{"events/not-published kept"},
 		},
-		"an end that is about to be told": {
-			func(f *forge) {
+		"end in the outbox": {
+			func(f *fixture) {
 				f.unpublish("order.completed.v1", "kept")
 				f.order.Events.Outbox.items = append(f.order.Events.Outbox.items, unpublished{
 					ID: "p", Type: "order.completed.v1", Subject: "kept", CreatedAt: noon,
@@ -451,27 +451,27 @@ func TestRules_NameEachImbalanceWithItsOrders(t *testing.T) {
 			},
 			nil,
 		},
-		"an end that was not told in the log's time": {
-			func(f *forge) {
+		"end before the log begins": {
+			func(f *fixture) {
 				f.unpublish("order.completed.v1", "kept")
 				f.editOrder("kept", func(o *order) { o.PlacedAt = noon.Add(-2 * time.Hour) })
 			},
 			nil,
 		},
-		"an end that may have been told without a log": {
-			func(f *forge) { f.order.Events.Audited, f.order.Events.Published = false, listOf[published]() },
+		"end without auditing": {
+			func(f *fixture) { f.order.Events.Audited, f.order.Events.Published = false, newList[published]() },
 			nil,
 		},
-		"both ends told": {
-			func(f *forge) { f.publish("order.cancelled.v1", "kept", time.Minute) },
-			[]string{"events/told-wrongly kept"},
+		"two ends published": {
+			func(f *fixture) { f.publish("order.cancelled.v1", "kept", time.Minute) },
+			[]string{"events/published-wrongly kept"},
 		},
-		"an end told of an order under way": {
-			func(f *forge) { f.publish("order.completed.v1", "young", time.Minute) },
-			[]string{"events/told-wrongly young"},
+		"end of an order under way": {
+			func(f *fixture) { f.publish("order.completed.v1", "young", time.Minute) },
+			[]string{"events/published-wrongly young"},
 		},
-		"published twice under one id": {
-			func(f *forge) {
+		"published twice with the same id": {
+			func(f *fixture) {
 				f.order.Events.Published.items = append(f.order.Events.Published.items, f.order.Events.Published.items[0])
 			},
 			[]string{"events/published-twice kept"},
@@ -479,39 +479,39 @@ func TestRules_NameEachImbalanceWithItsOrders(t *testing.T) {
 
 		// dead letters
 		"dead letters": {
-			func(f *forge) {
+			func(f *fixture) {
 				f.publish("payment.voided.v1", "short", 2*time.Minute, "order.payment-voided")
 				f.depths["order.payment-voided.dlq"] = 1
 				f.depths["order.payment-voided.q"] = 7
 			},
-			[]string{"dead-letters/dead"},
+			[]string{"dead-letters/dead-lettered"},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			f := honest(t)
-			c.forge(f)
+			f := newCleanFixture(t)
+			c.change(f)
 			slices.Sort(c.want)
-			if diff := cmp.Diff(append([]string{}, c.want...), findings(judge(f.shop()))); diff != "" {
+			if diff := cmp.Diff(append([]string{}, c.want...), findings(judge(f.reading()))); diff != "" {
 				t.Error(diff)
 			}
-			for _, m := range judge(f.shop()) {
+			for _, m := range judge(f.reading()) {
 				if m.What == "" || m.Rule == "" || !slices.Contains(Kinds, m.Kind) {
-					t.Errorf("%+v says too little", m)
+					t.Errorf("incomplete: %+v", m)
 				}
 			}
 		})
 	}
 }
 
-func TestRules_SayWhatDeadLettersMayBeAbout(t *testing.T) {
+func TestRules_PossibleDeadLetters(t *testing.T) {
 	t.Parallel()
-	f := honest(t)
+	f := newCleanFixture(t)
 	f.depths["order.payment-voided.dlq"] = 2
 	detail := func() string {
 		t.Helper()
-		found := judge(f.shop())
-		if diff := cmp.Diff([]string{"dead-letters/dead"}, findings(found)); diff != "" {
+		found := judge(f.reading())
+		if diff := cmp.Diff([]string{"dead-letters/dead-lettered"}, findings(found)); diff != "" {
 			t.Fatal(diff)
 		}
 		return found[0].Detail
@@ -542,74 +542,74 @@ func TestRules_EveryKindHasOne(t *testing.T) {
 	}
 }
 
-func TestRules_WaitForTheEventsUnderWay(t *testing.T) {
+func TestRules_EventsUnderWay(t *testing.T) {
 	t.Parallel()
-	late := func(f *forge) {
+	late := func(f *fixture) {
 		f.editReservation("kept", func(r *reservation) { r.State = reserved })
 		f.editProduct("tea", func(p *product) { p.OnHand, p.Reserved = 10, 3 })
 	}
 	for name, c := range map[string]struct {
-		forge func(f *forge)
-		want  []string
+		change func(f *fixture)
+		want   []string
 	}{
 		"published, and not taken": {
-			func(f *forge) {
+			func(f *fixture) {
 				f.publish("shipment.cancel_refused.v1", "kept", time.Minute, "order.shipment-cancel-refused")
 			},
 			[]string{"stock/completed-kept kept?"},
 		},
 		"published before the first of its kind was taken, and not overdue": {
-			func(f *forge) {
+			func(f *fixture) {
 				f.publish("shipment.cancel_refused.v1", "kept", time.Minute, "order.shipment-cancel-refused")
 				f.publish("shipment.cancel_refused.v1", "young", time.Second)
 			},
 			[]string{"stock/completed-kept kept?"},
 		},
 		"in the outbox": {
-			func(f *forge) {
-				f.shipping.Events.Outbox = listOf(unpublished{ID: "p", Type: "shipment.cancel_refused.v1", Subject: "kept", CreatedAt: noon})
+			func(f *fixture) {
+				f.shipping.Events.Outbox = newList(unpublished{ID: "p", Type: "shipment.cancel_refused.v1", Subject: "kept", CreatedAt: noon})
 			},
 			[]string{"stock/completed-kept kept?"},
 		},
 		"not for those of others": {
-			func(f *forge) {
+			func(f *fixture) {
 				f.publish("shipment.cancel_refused.v1", "young", time.Minute, "order.shipment-cancel-refused")
 			},
 			[]string{"stock/completed-kept kept"},
 		},
 		"nor for those that do not come": {
-			func(f *forge) {
+			func(f *fixture) {
 				f.publish("shipment.cancel_refused.v1", "kept", 2*limit, "order.shipment-cancel-refused")
 			},
-			[]string{"events/not-taken kept", "stock/completed-kept kept"},
+			[]string{"events/not-consumed kept", "stock/completed-kept kept"},
 		},
 		"for everybody's part": {
-			func(f *forge) {
+			func(f *fixture) {
 				f.publish("order.cancelled.v1", "short", time.Minute, "payment.order-cancelled", "shipping.order-cancelled")
 				f.editPayment("short", func(p *payment) { p.State = "waiting" })
 				f.editShipment("short", func(s *shipment) { s.State = "waiting" })
 			},
-			[]string{"events/told-twice short", "money/not-ended short?", "parcel/not-ended short?", "stock/completed-kept kept"},
+			[]string{"events/published-again short", "money/not-ended short?", "parcel/not-ended short?", "stock/completed-kept kept"},
 		},
-		"nor for those scheduled for later": {func(*forge) {}, []string{"stock/completed-kept kept"}},
+		"nor for those scheduled for later": {func(*fixture) {}, []string{"stock/completed-kept kept"}},
 		"in doubt, if they cannot be seen": {
-			func(f *forge) {
-				f.shipping.Events.Audited, f.shipping.Events.Published = false, listOf[published]()
+			func(f *fixture) {
+				f.shipping.Events.Audited, f.shipping.Events.Published = false, newList[published]()
 				f.editOrder("kept", func(o *order) { o.WaitingSince = noon.Add(-time.Minute) })
 			},
 			[]string{"stock/completed-kept kept?"},
 		},
 		"and then not for ever": {
-			func(f *forge) { f.shipping.Events.Audited, f.shipping.Events.Published = false, listOf[published]() },
+			func(f *fixture) { f.shipping.Events.Audited, f.shipping.Events.Published = false, newList[published]() },
 			[]string{"stock/completed-kept kept"},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			f := honest(t)
+			f := newCleanFixture(t)
 			late(f)
-			c.forge(f)
-			if diff := cmp.Diff(c.want, findings(judge(f.shop()))); diff != "" {
+			c.change(f)
+			if diff := cmp.Diff(c.want, findings(judge(f.reading()))); diff != "" {
 				t.Error(diff)
 			}
 		})
@@ -618,48 +618,48 @@ func TestRules_WaitForTheEventsUnderWay(t *testing.T) {
 
 func TestRules_WithoutABookJudgeTheRest(t *testing.T) {
 	t.Parallel()
-	for party, hide := range map[string]func(f *forge){
-		Order:     func(f *forge) { f.order = nil },
-		Inventory: func(f *forge) { f.inventory = nil },
-		Payment:   func(f *forge) { f.payment = nil },
-		Shipping:  func(f *forge) { f.shipping = nil },
-		Processor: func(f *forge) { f.processor = nil },
-		Carrier:   func(f *forge) { f.carrier = nil },
-		broker:    func(f *forge) { f.depths = nil },
+	for source, hide := range map[string]func(f *fixture){
+		Order:     func(f *fixture) { f.order = nil },
+		Inventory: func(f *fixture) { f.inventory = nil },
+		Payment:   func(f *fixture) { f.payment = nil },
+		Shipping:  func(f *fixture) { f.shipping = nil },
+		Processor: func(f *fixture) { f.processor = nil },
+		Carrier:   func(f *fixture) { f.carrier = nil },
+		broker:    func(f *fixture) { f.depths = nil },
 	} {
-		f := honest(t)
+		f := newCleanFixture(t)
 		hide(f)
-		if diff := cmp.Diff([]string{}, findings(judge(f.shop()))); diff != "" {
-			t.Errorf("without %s: %s", party, diff)
+		if diff := cmp.Diff([]string{}, findings(judge(f.reading()))); diff != "" {
+			t.Errorf("without %s: %s", source, diff)
 		}
-		f.books.missing = []gap{{party: party, err: errAway}}
-		r := summarize(f.shop(), nil, nil, Config{Depths: noDepths})
-		if len(r.NotChecked) != 1 || !strings.Contains(r.NotChecked[0], party) || r.Status() != StatusNotChecked || r.Clean {
-			t.Errorf("without %s: status %d, %v", party, r.Status(), r.NotChecked)
+		f.snapshots.missing = []gap{{source: source, err: errUnavailable}}
+		r := summarize(f.reading(), nil, nil, Config{Depths: noDepths})
+		if len(r.NotChecked) != 1 || !strings.Contains(r.NotChecked[0], source) || r.Status() != StatusNotChecked || r.Clean {
+			t.Errorf("without %s: status %d, %v", source, r.Status(), r.NotChecked)
 		}
 	}
 }
 
-func TestRules_ForSomeOrdersLeaveOutTheOthersAndTheSums(t *testing.T) {
+func TestRules_SelectedOrders(t *testing.T) {
 	t.Parallel()
-	f := honest(t)
+	f := newCleanFixture(t)
 	f.editIntent("pi_kept", func(i *intent) { i.Captures = 0 })
 	f.editIntent("pi_returned", func(i *intent) { i.Refunds = nil })
 	f.editProduct("tea", func(p *product) { p.OnHand = 0 })
 	f.depths["order.payment-voided.dlq"] = 1
 	f.publish("order.created.v1", "kept", time.Hour, "payment.order-created")
 	f.publish("order.cancelled.v1", "short", time.Hour, "payment.order-cancelled")
-	f.order.Events.Outbox = listOf(
+	f.order.Events.Outbox = newList(
 		unpublished{ID: "a", Type: "order.completed.v1", Subject: "kept", ParkedAt: noon},
 		unpublished{ID: "b", Type: "order.cancelled.v1", Subject: "returned", ParkedAt: noon},
 	)
-	want := []string{"money/cancelled-kept returned", "money/payment-disagrees returned", "outbox/parked returned", "events/told-twice returned"}
+	want := []string{"money/cancelled-kept returned", "money/payment-disagrees returned", "outbox/parked returned", "events/published-again returned"}
 	slices.Sort(want)
-	if diff := cmp.Diff(want, findings(judge(f.shop("returned")))); diff != "" {
+	if diff := cmp.Diff(want, findings(judge(f.reading("returned")))); diff != "" {
 		t.Error(diff)
 	}
-	r := summarize(f.shop("returned", "stranger"), nil, nil, Config{})
-	if diff := cmp.Diff([]string{"order stranger: the order service does not know it"}, r.NotChecked); diff != "" {
+	r := summarize(f.reading("returned", "stranger"), nil, nil, Config{})
+	if diff := cmp.Diff([]string{"order stranger: unknown to the order service"}, r.NotChecked); diff != "" {
 		t.Error(diff)
 	}
 }

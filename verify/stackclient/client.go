@@ -1,4 +1,4 @@
-// Package stackclient speaks to a running shop over HTTP, as its customers and its operators do.
+// Package stackclient is an HTTP client for a running stack, with the requests of customers and operators.
 package stackclient
 
 import (
@@ -14,149 +14,149 @@ import (
 	"time"
 )
 
-// Shop is where a running shop is.
-type Shop struct {
+// Stack has the addresses of a running stack.
+type Stack struct {
 	Order, Inventory, Payment, Shipping string // base URLs
-	Processor, Carrier                  string // the simulators' operator URLs
-	Token                               string // opens what is for operators
+	Processor, Carrier                  string // base URLs of the simulators' /ops endpoints
+	Token                               string // the operators' token, for /ops
 }
 
-// Client asks the shop. Its methods may be called at the same time; each blocks until there is an answer, for thirty
-// seconds at most: longer than a service works at a request, so that it is the service who says that it took too long.
+// Client calls a stack. Its methods may be called concurrently. Each blocks until there is a response, at most for thirty
+// seconds, which is longer than the services' own timeout for a request.
 type Client struct {
-	shop Shop
-	http *http.Client
+	stack Stack
+	http  *http.Client
 }
 
-// New makes a client; Close it.
-func New(shop Shop) *Client {
+// New returns a client. Close it.
+func New(stack Stack) *Client {
 	transport := http.DefaultTransport.(*http.Transport).Clone()
-	transport.MaxIdleConns, transport.MaxIdleConnsPerHost = 0, 256 // a crowd of customers would wear out the ports
-	return NewVia(shop, transport)
+	transport.MaxIdleConns, transport.MaxIdleConnsPerHost = 0, 256 // many concurrent customers would use up the ports
+	return NewWithTransport(stack, transport)
 }
 
-// NewVia is New with a way of one's own to the shop.
-func NewVia(shop Shop, way http.RoundTripper) *Client {
-	return &Client{shop, &http.Client{
+// NewWithTransport returns a client that sends its requests through transport. Close it.
+func NewWithTransport(stack Stack, transport http.RoundTripper) *Client {
+	return &Client{stack, &http.Client{
 		Timeout:   30 * time.Second,
-		Transport: way,
-		// The token is for the address that was given.
+		Transport: transport,
+		// A redirect must not send the token to another address.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}
 }
 
-// Close lets connections go.
+// Close closes idle connections.
 func (c *Client) Close() { c.http.CloseIdleConnections() }
 
-// Shop is where it asks.
-func (c *Client) Shop() Shop { return c.shop }
+// Stack returns the stack that the client calls.
+func (c *Client) Stack() Stack { return c.stack }
 
-// Answer is what the shop said.
-type Answer struct {
+// Response is the response to a request.
+type Response struct {
 	Status int
 	Header http.Header
 	Body   []byte
 }
 
-// StatusError is an answer that was not hoped for.
+// StatusError is a response with an unexpected status.
 type StatusError struct {
-	Call   string
-	Answer Answer
+	Call     string
+	Response Response
 }
 
 func (e *StatusError) Error() string {
-	text := strings.TrimSpace(string(e.Answer.Body))
+	text := strings.TrimSpace(string(e.Response.Body))
 	if len(text) > 300 {
 		text = text[:300] + "…"
 	}
-	return fmt.Sprintf("%s: %d %s", e.Call, e.Answer.Status, text)
+	return fmt.Sprintf("%s: %d %s", e.Call, e.Response.Status, text)
 }
 
-// Do sends one request. An answer of any status is no error.
-func (c *Client) Do(ctx context.Context, method, url string, body any, header ...string) (Answer, error) {
+// Do sends one request. A response of any status is not an error.
+func (c *Client) Do(ctx context.Context, method, url string, body any, header ...string) (Response, error) {
 	var payload io.Reader
 	if body != nil {
 		b, err := json.Marshal(body)
 		if err != nil {
-			return Answer{}, err
+			return Response{}, err
 		}
 		payload = bytes.NewReader(b)
 	}
 	req, err := http.NewRequestWithContext(ctx, method, url, payload)
 	if err != nil {
-		return Answer{}, err
+		return Response{}, err
 	}
 	if body != nil {
 		req.Header.Set("Content-Type", "application/json")
 	}
 	if strings.Contains(req.URL.Path, "/ops/") {
-		req.Header.Set("Authorization", "Bearer "+c.shop.Token)
+		req.Header.Set("Authorization", "Bearer "+c.stack.Token)
 	}
 	for i := 0; i+1 < len(header); i += 2 {
 		req.Header.Set(header[i], header[i+1])
 	}
 	resp, err := c.http.Do(req)
 	if err != nil {
-		return Answer{}, err
+		return Response{}, err
 	}
 	defer resp.Body.Close()
 	b, err := io.ReadAll(resp.Body)
-	return Answer{resp.StatusCode, resp.Header, b}, err
+	return Response{resp.StatusCode, resp.Header, b}, err
 }
 
-// Get reads JSON.
+// Get decodes the JSON at url into a value. A status other than 200 is a *StatusError.
 func (c *Client) Get(ctx context.Context, url string, into any) error {
-	a, err := c.Do(ctx, http.MethodGet, url, nil)
+	resp, err := c.Do(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return err
 	}
-	if a.Status != http.StatusOK {
-		return &StatusError{"GET " + url, a}
+	if resp.Status != http.StatusOK {
+		return &StatusError{"GET " + url, resp}
 	}
-	if err := json.Unmarshal(a.Body, into); err != nil {
+	if err := json.Unmarshal(resp.Body, into); err != nil {
 		return fmt.Errorf("GET %s: %w", url, err)
 	}
 	return nil
 }
 
-// CheckServices asks every service whether it is ready.
+// CheckServices returns an error unless every service is ready.
 func (c *Client) CheckServices(ctx context.Context) error {
-	for _, url := range []string{c.shop.Order, c.shop.Inventory, c.shop.Payment, c.shop.Shipping} {
-		if a, err := c.Do(ctx, http.MethodGet, url+"/readyz", nil); err != nil {
-			return fmt.Errorf("no shop there: %w", err)
-		} else if a.Status != http.StatusOK {
-			return fmt.Errorf("the shop is not ready: %w", &StatusError{"GET " + url + "/readyz", a})
+	for _, url := range []string{c.stack.Order, c.stack.Inventory, c.stack.Payment, c.stack.Shipping} {
+		if resp, err := c.Do(ctx, http.MethodGet, url+"/readyz", nil); err != nil {
+			return fmt.Errorf("cannot reach the stack: %w", err)
+		} else if resp.Status != http.StatusOK {
+			return fmt.Errorf("the stack is not ready: %w", &StatusError{"GET " + url + "/readyz", resp})
 		}
 	}
 	return nil
 }
 
-// CheckSimulators asks every simulator for what operators may see, so that a wrong address or token is said early.
+// CheckSimulators returns an error unless every simulator accepts the operators' token.
 func (c *Client) CheckSimulators(ctx context.Context) error {
-	for _, url := range []string{c.shop.Processor, c.shop.Carrier} {
-		a, err := c.Do(ctx, http.MethodGet, url+"/ops/faults", nil)
+	for _, url := range []string{c.stack.Processor, c.stack.Carrier} {
+		resp, err := c.Do(ctx, http.MethodGet, url+"/ops/faults", nil)
 		switch {
 		case err != nil:
-			return fmt.Errorf("no simulator there: %w", err)
-		case a.Status == http.StatusUnauthorized:
+			return fmt.Errorf("cannot reach a simulator: %w", err)
+		case resp.Status == http.StatusUnauthorized:
 			return fmt.Errorf("%s does not accept the operators' token", url)
-		case a.Status != http.StatusOK:
-			return &StatusError{"GET " + url + "/ops/faults", a}
+		case resp.Status != http.StatusOK:
+			return &StatusError{"GET " + url + "/ops/faults", resp}
 		}
 	}
 	return nil
 }
 
-// Passing says whether asking again may help.
-func Passing(a Answer, err error) bool {
-	return err != nil && !errors.Is(err, context.Canceled) || a.Status >= 500 || a.Status == http.StatusConflict
+// ShouldRetry reports whether a repeated request may succeed.
+func ShouldRetry(resp Response, err error) bool {
+	return err != nil && !errors.Is(err, context.Canceled) || resp.Status >= 500 || resp.Status == http.StatusConflict
 }
 
-// Away says that nobody answered, or that whoever answered could not help at the moment.
-func Away(err error) bool {
+// IsUnavailable reports whether err is a network error or a response with a 5xx status.
+func IsUnavailable(err error) bool {
 	var (
 		network *url.Error
 		status  *StatusError
 	)
-	return errors.As(err, &network) || errors.As(err, &status) && status.Answer.Status >= 500
+	return errors.As(err, &network) || errors.As(err, &status) && status.Response.Status >= 500
 }

@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"net/url"
 	"time"
+
+	"github.com/quadrille-dev/quadrille/services/order"
 )
 
 // Money is an amount in minor units.
@@ -14,12 +16,12 @@ type Money struct {
 	Currency string `json:"currency"`
 }
 
-// String is the amount for people, in a currency with two digits.
+// String returns the amount for people, in a currency with two digits.
 func (m Money) String() string {
 	return fmt.Sprintf("%d.%02d %s", m.Amount/100, m.Amount%100, m.Currency)
 }
 
-// What a customer sends.
+// The request of a customer.
 type (
 	OrderRequest struct {
 		CustomerID      string  `json:"customerId"`
@@ -40,77 +42,71 @@ type (
 	}
 )
 
-// Payment methods, as Stripe's test mode knows them.
+// Payment methods of Stripe's test mode.
 const (
-	Pays     = "pm_card_visa"
-	Declines = "pm_card_chargeDeclined"
+	CardAccepted = "pm_card_visa"
+	CardDeclined = "pm_card_chargeDeclined"
 )
 
-// Undeliverable is a postal code that the carrier knows nothing of.
+// Undeliverable is a postal code to which the carrier does not deliver.
 const Undeliverable = "00000"
 
-// GoodOrder has a card that pays and an address that exists.
-func GoodOrder(customer string, items ...Item) OrderRequest {
+// ValidOrder returns an order with a card that is accepted and an address that exists.
+func ValidOrder(customer string, items ...Item) OrderRequest {
 	return OrderRequest{
-		CustomerID: customer, Items: items, PaymentMethod: Pays,
+		CustomerID: customer, Items: items, PaymentMethod: CardAccepted,
 		ShippingAddress: Address{"Ada", "1 Ball Street", "Vienna", "1010", "AT"},
 	}
 }
 
-// What the order service answers, as far as anybody here looks at it.
+// The response of the order service, as far as it is used here.
 type (
 	Order struct {
-		ID      string  `json:"id"`
-		State   string  `json:"state"`
-		Reason  string  `json:"reason"`
-		Message string  `json:"message"`
-		Total   Money   `json:"total"`
-		History []Entry `json:"history"` // oldest first; lists leave it out
+		ID      string         `json:"id"`
+		State   order.State    `json:"state"`
+		Reason  order.Reason   `json:"reason"`
+		Message string         `json:"message"`
+		Total   Money          `json:"total"`
+		History []HistoryEntry `json:"history"` // oldest first; lists leave it out
 
 		Shipment struct {
 			Tracking string `json:"tracking"`
 		} `json:"shipment"`
 	}
-	Entry struct {
-		At    time.Time `json:"at"`
-		Event string    `json:"event"`
-		What  string    `json:"description"`
+	HistoryEntry struct {
+		At          time.Time `json:"at"`
+		Event       string    `json:"event"`
+		Description string    `json:"description"`
 	}
 )
 
-// The states in which an order ends.
-const (
-	Completed = "completed"
-	Cancelled = "cancelled"
-)
+// Ended reports whether the order is in a final state.
+func (o Order) Ended() bool { return o.State.Ended() }
 
-// Ended says whether nothing more will happen to the order.
-func (o Order) Ended() bool { return o.State == Completed || o.State == Cancelled }
-
-// Place sends an order once. Sent again under the same key, it is the same order.
-func (c *Client) Place(ctx context.Context, req OrderRequest, key string) (Answer, error) {
-	return c.Do(ctx, http.MethodPost, c.shop.Order+"/api/v1/orders", req, "Idempotency-Key", key)
+// Place sends an order once. A second request with the same key returns the same order.
+func (c *Client) Place(ctx context.Context, req OrderRequest, key string) (Response, error) {
+	return c.Do(ctx, http.MethodPost, c.stack.Order+"/api/v1/orders", req, "Idempotency-Key", key)
 }
 
-// Cancel asks for an order to be cancelled.
-func (c *Client) Cancel(ctx context.Context, id string) (Answer, error) {
-	return c.Do(ctx, http.MethodPost, c.shop.Order+"/api/v1/orders/"+id+"/cancel", nil)
+// Cancel requests the cancellation of an order.
+func (c *Client) Cancel(ctx context.Context, id string) (Response, error) {
+	return c.Do(ctx, http.MethodPost, c.stack.Order+"/api/v1/orders/"+id+"/cancel", nil)
 }
 
-// Order reads one order.
+// Order returns one order.
 func (c *Client) Order(ctx context.Context, id string) (o Order, err error) {
-	return o, c.Get(ctx, c.shop.Order+"/api/v1/orders/"+id, &o)
+	return o, c.Get(ctx, c.stack.Order+"/api/v1/orders/"+id, &o)
 }
 
-// OrdersPage is how many orders OrdersOf answers at most.
+// OrdersPage is the highest number of orders that Orders returns.
 const OrdersPage = 100
 
-// OrdersOf lists a customer's newest orders, without their history.
-func (c *Client) OrdersOf(ctx context.Context, customer string) ([]Order, error) {
+// Orders returns a customer's newest orders, without their history.
+func (c *Client) Orders(ctx context.Context, customer string) ([]Order, error) {
 	var list struct {
 		Items []Order `json:"items"`
 	}
 	query := fmt.Sprintf("?customerId=%s&limit=%d", url.QueryEscape(customer), OrdersPage)
-	err := c.Get(ctx, c.shop.Order+"/api/v1/orders"+query, &list)
+	err := c.Get(ctx, c.stack.Order+"/api/v1/orders"+query, &list)
 	return list.Items, err
 }

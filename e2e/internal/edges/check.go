@@ -6,36 +6,36 @@ import (
 	"github.com/quadrille-dev/quadrille/e2e/internal/otlp"
 )
 
-// checkTrace wants one trace with one root, in which every span has its parent.
+// checkTrace checks that there is one trace with one root, and that all parents are present.
 func (r *reader) checkTrace() {
 	var (
-		root      *otlp.Span
-		elsewhere = map[string]int{} // spans, by the trace that they are in instead
-		first     = map[string]*otlp.Span{}
+		root   *otlp.Span
+		others = map[string]int{} // number of spans by other traces
+		first  = map[string]*otlp.Span{}
 	)
 	for _, s := range r.spans {
 		switch {
 		case s.Trace != r.spans[0].Trace:
-			if elsewhere[s.Trace]++; elsewhere[s.Trace] == 1 {
+			if others[s.Trace]++; others[s.Trace] == 1 {
 				first[s.Trace] = s
 			}
 		case s.Parent != "" && r.byID[s.Parent] == nil:
-			r.flaw(s, "its parent is not there")
+			r.flaw(s, "its parent is missing")
 		case s.Parent == "" && root != nil:
-			r.flaw(s, "is a second root, beside %q", root.Name)
+			r.flaw(s, "is a second root besides %q", root.Name)
 		case s.Parent == "":
 			root = s
 		}
 	}
-	for trace, n := range elsewhere {
-		r.flaw(first[trace], "begins another trace, with %d spans in it", n)
+	for trace, n := range others {
+		r.flaw(first[trace], "begins another trace with %d spans", n)
 	}
 }
 
-// checkMessage wants what everybody who looks for a message needs.
+// checkMessage checks the kind and the attributes of a messaging span.
 func (r *reader) checkMessage(s *otlp.Span, kind otlp.Kind) {
 	if s.Kind != kind {
-		r.flaw(s, "is of the kind %s, not %s", s.Kind, kind)
+		r.flaw(s, "has the kind %s, not %s", s.Kind, kind)
 	}
 	for _, key := range []string{
 		"messaging.system", "messaging.operation.type", destination, messageID, conversation, eventType, Subject, eventSource,
@@ -45,22 +45,22 @@ func (r *reader) checkMessage(s *otlp.Span, kind otlp.Kind) {
 		}
 	}
 	if callers[s.Service] != "" && s.Service != Service(s) && s.Attribute(operation) != "publish" {
-		r.flaw(s, "says that it is of %s", Service(s))
+		r.flaw(s, "has the attributes of a span of %s", Service(s))
 	}
 }
 
-// checkCreate wants a cause: a reaction of the same service, or a request to it.
+// checkCreate checks that the event has a cause: a handler of the same service, or a request to it.
 func (r *reader) checkCreate(s *otlp.Span) {
 	r.checkMessage(s, otlp.Producer)
 	for around := r.byID[s.Parent]; around != nil; around = r.byID[around.Parent] {
 		switch {
 		case around.Attribute(operation) == "process", around.Kind == otlp.Server:
-			if r.serviceOf(around) != Service(s) {
-				r.flaw(s, "is caused by %q of %s", around.Name, r.serviceOf(around))
+			if r.serviceName(around) != Service(s) {
+				r.flaw(s, "is caused by %q of %s", around.Name, r.serviceName(around))
 			}
 			return
 		case isMessaging(around):
-			r.flaw(s, "hangs on %q, which is no reason to create anything", around.Name)
+			r.flaw(s, "has the cause %q, which cannot create an event", around.Name)
 			return
 		}
 	}
@@ -70,28 +70,29 @@ func (r *reader) checkCreate(s *otlp.Span) {
 func (r *reader) checkPublish(s *otlp.Span) {
 	r.checkMessage(s, otlp.Client)
 	if p := r.byID[s.Parent]; p == nil || p.Attribute(operation) != "create" || p.Attribute(messageID) != s.Attribute(messageID) {
-		r.flaw(s, "is not the child of its creation")
+		r.flaw(s, "is not a child of the span that creates the event")
 	}
 }
 
-// checkProcess wants the creation as the parent, and for a retry a link to the attempt that failed before it.
+// checkProcess checks that the parent is the span that creates the event, and that a retry links to the failed attempt before
+// it.
 func (r *reader) checkProcess(s *otlp.Span) {
 	r.checkMessage(s, otlp.Consumer)
 	if p := r.byID[s.Parent]; p == nil || p.Attribute(operation) != "create" || p.Attribute(messageID) != s.Attribute(messageID) {
-		r.flaw(s, "is not the child of the creation")
+		r.flaw(s, "is not a child of the span that creates the event")
 	}
 	if number(s) == 1 {
 		return
 	}
-	for _, before := range r.spans {
-		if before.Failed && sameReaction(before, s) && number(before) == number(s)-1 && s.LinksTo(before) {
+	for _, previous := range r.spans {
+		if previous.Failed && sameHandler(previous, s) && number(previous) == number(s)-1 && s.LinksTo(previous) {
 			return
 		}
 	}
-	r.flaw(s, "does not link to the attempt before it")
+	r.flaw(s, "does not link to the previous attempt")
 }
 
-// number counts the attempts that were spent on a reaction, from 1. Those that found something away spend none.
+// number returns the number of an attempt, from 1. An attempt that finds an external system unavailable is not counted.
 func number(s *otlp.Span) int {
 	n, err := strconv.Atoi(s.Attribute(attempt))
 	if err != nil {
@@ -100,8 +101,8 @@ func number(s *otlp.Span) int {
 	return n
 }
 
-// sameReaction says whether a and b are attempts of the same reaction to the same event.
-func sameReaction(a, b *otlp.Span) bool {
+// sameHandler reports whether a and b are attempts of the same handler for the same event.
+func sameHandler(a, b *otlp.Span) bool {
 	return a != b && a.Attribute(operation) == "process" && b.Attribute(operation) == "process" &&
 		a.Attribute(messageID) == b.Attribute(messageID) && Queue(a) == Queue(b)
 }

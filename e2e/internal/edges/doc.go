@@ -1,9 +1,9 @@
-// Package edges reads an order's trace as a choreography: which service told which other what, over which event and
-// queue, and whom of the world outside it asked.
+// Package edges reads the trace of an order as edges of the choreography: an event from one service to another through a
+// queue, or a request from or to an external system.
 //
 //	order -- order.created.v1 --> inventory (inventory.order-created.q)
 //
-// A [Table] says which of these edges a story has. [Read] finds those that spans tell of, and what is wrong with the
-// spans themselves: a trace that falls apart, a publication without a creation, a retry that does not say of what.
-// [Tree] draws the spans of one order as text.
+// A [Table] lists the edges of each story. [Read] returns the edges of an order's spans, and flaws in the spans themselves: a
+// trace in several parts, a publish span without the span that created the event, a retry without a link to the attempt before
+// it. [Tree] formats the spans of an order as text.
 package edges

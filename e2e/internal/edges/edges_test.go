@@ -12,15 +12,15 @@ import (
 	"github.com/quadrille-dev/quadrille/e2e/internal/otlp"
 )
 
-// made is a trace made up: an order is placed, inventory fails once and then reserves it, nobody hears of that yet, and
-// payment, which asked the processor, hears of its own.
-type made struct {
+// fixture is an artificial trace: an order is placed; inventory fails once and then reserves the stock, which no service
+// consumes; payment calls the processor; shipping publishes a dispatch after a carrier webhook.
+type fixture struct {
 	spans map[string]*otlp.Span
 	clock time.Time
 }
 
-func story() *made {
-	m := &made{spans: map[string]*otlp.Span{}, clock: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)}
+func story() *fixture {
+	m := &fixture{spans: map[string]*otlp.Span{}, clock: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)}
 	m.request("post", "", "order", "POST", "/api/v1/orders")
 	m.message("create", "post", "order", "order.created.v1", "e1", "")
 	m.message("publish", "create", "order", "order.created.v1", "e1", "publish")
@@ -32,34 +32,34 @@ func story() *made {
 	m.add("insert", "second", "inventory", "INSERT", otlp.Client, "db.system.name", "postgresql")
 	m.message("reserved", "insert", "inventory", "inventory.reserved.v1", "e2", "")
 	m.message("publish reserved", "reserved", "inventory", "inventory.reserved.v1", "e2", "publish")
-	m.message("heard", "create", "order", "order.created.v1", "e1", "payment.order-created.q")
-	m.add("call", "heard", "payment", "POST", otlp.Client, "http.request.method", "POST",
+	m.message("paid", "create", "order", "order.created.v1", "e1", "payment.order-created.q")
+	m.add("call", "paid", "payment", "POST", otlp.Client, "http.request.method", "POST",
 		"url.full", "http://127.0.0.1:8091/v1/payment_intents/pi_3AbcDefGh/confirm?expand=x")
 	m.message("deadline", "post", "order", "order.payment_deadline_passed.v1", "e3", "")
-	// A request with a trace of its own: what it causes goes on in the order's.
+	// A request in another trace. What it causes belongs to the trace of the order.
 	m.request("webhook", "", "shipping", "POST", "/webhooks/carrier")
 	m.change("webhook", func(s *otlp.Span) { s.Trace = "t2" })
-	m.message("books", "create", "order", "order.created.v1", "e1", "shipping.order-created.q")
-	m.add("notice", "books", "shipping", "carrier webhook", otlp.Internal)
-	m.link("notice", "webhook", "request")
-	m.message("dispatched", "notice", "shipping", "shipment.dispatched.v1", "e4", "")
+	m.message("process", "create", "order", "order.created.v1", "e1", "shipping.order-created.q")
+	m.add("report", "process", "shipping", "carrier webhook", otlp.Internal)
+	m.link("report", "webhook", "request")
+	m.message("dispatched", "report", "shipping", "shipment.dispatched.v1", "e4", "")
 	m.message("publish dispatched", "dispatched", "shipping", "shipment.dispatched.v1", "e4", "publish")
 	m.message("ships", "dispatched", "shipping", "shipment.dispatched.v1", "e4", "order.shipment-dispatched.q")
 	return m
 }
 
-func (m *made) add(id, parent, service, name string, kind otlp.Kind, attributes ...string) {
+func (m *fixture) add(id, parent, service, name string, kind otlp.Kind, attributes ...string) {
 	m.clock = m.clock.Add(time.Millisecond)
 	s := otlp.Span{Trace: "t1", ID: id, Parent: parent, Service: service, Name: name, Kind: kind, Start: m.clock, End: m.clock}
 	m.spans[id] = s.With(attributes...)
 }
 
-func (m *made) request(id, parent, service, method, route string) {
+func (m *fixture) request(id, parent, service, method, route string) {
 	m.add(id, parent, service, method+" "+route, otlp.Server, "http.request.method", method, "http.route", route)
 }
 
-// message adds a creation, or with a queue a reaction, or a publication.
-func (m *made) message(id, parent, from, event, message, to string) {
+// message adds a create span, a publish span if to is "publish", or else the process span of a queue.
+func (m *fixture) message(id, parent, from, event, message, to string) {
 	exchange := from + ".events:" + event
 	attributes := []string{
 		"messaging.system", "rabbitmq", "messaging.destination.name", exchange, "messaging.message.id", message,
@@ -81,32 +81,32 @@ func (m *made) message(id, parent, from, event, message, to string) {
 	}
 }
 
-func (m *made) change(id string, f func(*otlp.Span)) {
+func (m *fixture) change(id string, f func(*otlp.Span)) {
 	changed := *m.spans[id]
 	f(&changed)
 	m.spans[id] = &changed
 }
 
-func (m *made) link(from, to, reason string) {
+func (m *fixture) link(from, to, reason string) {
 	m.change(from, func(s *otlp.Span) {
 		s.Links = append(s.Links, otlp.Link{Trace: m.spans[to].Trace, ID: to, Reason: reason})
 	})
 }
 
-// attribute sets one, and leaves the others.
-func (m *made) attribute(id, key, value string) {
+// attribute sets one attribute.
+func (m *fixture) attribute(id, key, value string) {
 	m.spans[id] = m.spans[id].With(key, value)
 }
 
-func (m *made) find(l otlp.Link) *otlp.Span {
+func (m *fixture) find(l otlp.Link) *otlp.Span {
 	if s := m.spans[l.ID]; s != nil && s.Trace == l.Trace {
 		return s
 	}
 	return nil
 }
 
-// trace is the order's spans.
-func (m *made) trace() (spans []*otlp.Span) {
+// trace returns the spans of the order.
+func (m *fixture) trace() (spans []*otlp.Span) {
 	for id, s := range m.spans {
 		if id != "webhook" {
 			spans = append(spans, s)
@@ -116,14 +116,14 @@ func (m *made) trace() (spans []*otlp.Span) {
 	return spans
 }
 
-func TestRead_FindsEveryEdgeOnce(t *testing.T) {
+func TestRead_FindsEdges(t *testing.T) {
 	t.Parallel()
 	m := story()
 	got := edges.Read(m.trace(), m.find)
 	want := edges.Reading{Edges: []string{
 		"carrier -- POST /webhooks/carrier --> shipping",
 		"customer -- POST /api/v1/orders --> order",
-		"inventory -- inventory.reserved.v1 --> nobody",
+		"inventory -- inventory.reserved.v1 --> none",
 		"order -- order.created.v1 --> inventory (inventory.order-created.q)",
 		"order -- order.created.v1 --> payment (payment.order-created.q)",
 		"order -- order.created.v1 --> shipping (shipping.order-created.q)",
@@ -135,38 +135,38 @@ func TestRead_FindsEveryEdgeOnce(t *testing.T) {
 		t.Errorf("(-want +got)\n%s", diff)
 	}
 
-	// All services in one process, whose transport has no exchanges.
+	// The embedded stack: all services in one process.
 	for id := range m.spans {
 		m.change(id, func(s *otlp.Span) { s.Service = "quadrille" })
 	}
 	if diff := cmp.Diff(want, edges.Read(m.trace(), m.find)); diff != "" {
-		t.Errorf("in one process (-want +got)\n%s", diff)
+		t.Errorf("embedded stack (-want +got)\n%s", diff)
 	}
 }
 
 func TestRead_FindsFlaws(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
-		spoil func(m *made)
+		spoil func(m *fixture)
 		flaw  string
 	}{
-		"two traces":     {func(m *made) { m.change("heard", func(s *otlp.Span) { s.Trace = "t9" }) }, "begins another trace, with 1 spans in it"},
-		"a second root":  {func(m *made) { m.change("heard", func(s *otlp.Span) { s.Parent = "" }) }, "is a second root"},
-		"a lost parent":  {func(m *made) { delete(m.spans, "insert") }, "its parent is not there"},
-		"a retry alone":  {func(m *made) { m.change("second", func(s *otlp.Span) { s.Links = nil }) }, "does not link to the attempt before it"},
-		"a lost publish": {func(m *made) { m.change("publish", func(s *otlp.Span) { s.Parent = "post" }) }, "is not the child of its creation"},
+		"two traces":     {func(m *fixture) { m.change("paid", func(s *otlp.Span) { s.Trace = "t9" }) }, "begins another trace with 1 spans"},
+		"a second root":  {func(m *fixture) { m.change("paid", func(s *otlp.Span) { s.Parent = "" }) }, "is a second root"},
+		"a lost parent":  {func(m *fixture) { delete(m.spans, "insert") }, "its parent is missing"},
+		"a retry alone":  {func(m *fixture) { m.change("second", func(s *otlp.Span) { s.Links = nil }) }, "does not link to the previous attempt"},
+		"a lost publish": {func(m *fixture) { m.change("publish", func(s *otlp.Span) { s.Parent = "post" }) }, "is not a child of the span that creates the event"},
 		"a crossed publish": {
-			func(m *made) { m.change("publish", func(s *otlp.Span) { s.Parent = "reserved" }) }, "is not the child of its creation",
+			func(m *fixture) { m.change("publish", func(s *otlp.Span) { s.Parent = "reserved" }) }, "is not a child of the span that creates the event",
 		},
-		"a process in a chain": {
-			func(m *made) { m.change("heard", func(s *otlp.Span) { s.Parent = "publish" }) }, "is not the child of the creation",
+		"a chained process": {
+			func(m *fixture) { m.change("paid", func(s *otlp.Span) { s.Parent = "publish" }) }, "is not a child of the span that creates the event",
 		},
-		"no cause":         {func(m *made) { m.change("reserved", func(s *otlp.Span) { s.Parent = "call" }) }, "is caused by"},
-		"a wrong cause":    {func(m *made) { m.change("dispatched", func(s *otlp.Span) { s.Parent = "create" }) }, "no reason to create anything"},
-		"the wrong kind":   {func(m *made) { m.change("heard", func(s *otlp.Span) { s.Kind = otlp.Internal }) }, "of the kind internal"},
-		"another's name":   {func(m *made) { m.change("heard", func(s *otlp.Span) { s.Service = "order" }) }, "says that it is of payment"},
-		"no correlation":   {func(m *made) { m.attribute("heard", "messaging.message.conversation_id", "") }, "lacks messaging.message.conversation_id"},
-		"nothing above it": {func(m *made) { m.message("reserved", "", "inventory", "inventory.reserved.v1", "e2", "") }, "has no cause"},
+		"no cause":       {func(m *fixture) { m.change("reserved", func(s *otlp.Span) { s.Parent = "call" }) }, "is caused by"},
+		"a wrong cause":  {func(m *fixture) { m.change("dispatched", func(s *otlp.Span) { s.Parent = "create" }) }, "cannot create an event"},
+		"the wrong kind": {func(m *fixture) { m.change("paid", func(s *otlp.Span) { s.Kind = otlp.Internal }) }, "has the kind internal"},
+		"another name":   {func(m *fixture) { m.change("paid", func(s *otlp.Span) { s.Service = "order" }) }, "has the attributes of a span of payment"},
+		"no correlation": {func(m *fixture) { m.attribute("paid", "messaging.message.conversation_id", "") }, "lacks messaging.message.conversation_id"},
+		"no parent":      {func(m *fixture) { m.message("reserved", "", "inventory", "inventory.reserved.v1", "e2", "") }, "has no cause"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -180,14 +180,14 @@ func TestRead_FindsFlaws(t *testing.T) {
 }
 
 const table = `
-# who hears what
+# comment
 == placed ==
 customer -- POST /api/v1/orders  --> order
 order    -- order.created.v1     --> inventory (inventory.order-created.q)  # first
-? order  -- order.confirmed.v1   --> nobody
+? order  -- order.confirmed.v1   --> none
 `
 
-func TestTable_SaysWhatIsMissingAndWhatIsUnexpected(t *testing.T) {
+func TestStory_Diff(t *testing.T) {
 	t.Parallel()
 	parsed, err := edges.ParseTable(strings.NewReader(table))
 	if err != nil {
@@ -196,21 +196,21 @@ func TestTable_SaysWhatIsMissingAndWhatIsUnexpected(t *testing.T) {
 	const (
 		post      = "customer -- POST /api/v1/orders --> order"
 		created   = "order -- order.created.v1 --> inventory (inventory.order-created.q)"
-		confirmed = "order -- order.confirmed.v1 --> nobody"
-		strange   = "order -- order.created.v1 --> payment (payment.order-created.q)"
+		confirmed = "order -- order.confirmed.v1 --> none"
+		other     = "order -- order.created.v1 --> payment (payment.order-created.q)"
 	)
 	for _, c := range []struct {
-		seen []string
+		got  []string
 		want string
 	}{
 		{[]string{post, created}, ""},
 		{[]string{post, created, confirmed}, ""},
 		{[]string{post}, "missing     " + created + "\n"},
-		{[]string{post, created, strange}, "unexpected  " + strange + "\n"},
-		{[]string{strange, created}, "missing     " + post + "\nunexpected  " + strange + "\n"},
+		{[]string{post, created, other}, "unexpected  " + other + "\n"},
+		{[]string{other, created}, "missing     " + post + "\nunexpected  " + other + "\n"},
 	} {
-		if diff := cmp.Diff(c.want, parsed["placed"].Diff(c.seen)); diff != "" {
-			t.Errorf("%v (-want +got)\n%s", c.seen, diff)
+		if diff := cmp.Diff(c.want, parsed["placed"].Diff(c.got)); diff != "" {
+			t.Errorf("%v (-want +got)\n%s", c.got, diff)
 		}
 	}
 	if diff := cmp.Diff([]string{"inventory.order-created.q"}, parsed.Queues()); diff != "" {
@@ -218,13 +218,13 @@ func TestTable_SaysWhatIsMissingAndWhatIsUnexpected(t *testing.T) {
 	}
 }
 
-func TestParseTable_RefusesWhatItDoesNotUnderstand(t *testing.T) {
+func TestParseTable_RejectsInvalidTables(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]string{
 		"order -- order.created.v1 --> inventory":                        "before the first story",
 		"== a ==\norder -> inventory":                                    "not an edge",
-		"== a ==\n== a ==":                                               "already",
-		"== a ==\na -- b.v1 --> c\n\n? a -- b.v1 --> c":                  "line 4: said before",
+		"== a ==\n== a ==":                                               "duplicate story",
+		"== a ==\na -- b.v1 --> c\n\n? a -- b.v1 --> c":                  "line 4: duplicate edge",
 		"== a ==\norder -- order.created.v1 --> inventory (no queue it)": "not an edge",
 	} {
 		if _, err := edges.ParseTable(strings.NewReader(text)); err == nil || !strings.Contains(err.Error(), want) {
@@ -233,7 +233,7 @@ func TestParseTable_RefusesWhatItDoesNotUnderstand(t *testing.T) {
 	}
 }
 
-func TestTree_DrawsCausesAsIndentation(t *testing.T) {
+func TestTree(t *testing.T) {
 	t.Parallel()
 	m := story()
 	want := `order      POST /api/v1/orders

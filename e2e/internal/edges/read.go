@@ -9,7 +9,7 @@ import (
 	"github.com/quadrille-dev/quadrille/e2e/internal/otlp"
 )
 
-// The attributes by which messaging spans are understood.
+// The attributes of messaging spans.
 const (
 	Subject      = "cloudevents.event_subject"
 	eventType    = "cloudevents.event_type"
@@ -18,17 +18,17 @@ const (
 	destination  = "messaging.destination.name"
 	messageID    = "messaging.message.id"
 	conversation = "messaging.message.conversation_id"
-	attempt      = "events.attempt" // ours
+	attempt      = "events.attempt" // of package events
 )
 
-// Reading is what an order's spans tell.
+// Reading is the result of Read.
 type Reading struct {
 	Edges []string // each once, sorted
-	Flaws []string // what is wrong with the spans themselves
+	Flaws []string // errors in the spans themselves
 }
 
-// Read reads the spans of one order, which should be those of one trace. find looks up spans of other traces, which some
-// of them link to; it answers nil for one that it does not know.
+// Read returns the edges and the flaws of the spans of one order, which should form one trace. find returns a span of another
+// trace that a link refers to, or nil if it is unknown.
 func Read(spans []*otlp.Span, find func(otlp.Link) *otlp.Span) Reading {
 	r := &reader{spans: spans, byID: map[string]*otlp.Span{}, find: find}
 	for _, s := range spans {
@@ -75,7 +75,7 @@ func (r *reader) readEdges() {
 		case s.Kind == otlp.Server:
 			r.readRequest(s)
 		case s.Kind == otlp.Client && s.Attribute("http.request.method") != "":
-			r.edge(r.serviceOf(s), callOf(s), outsiders[r.serviceOf(s)])
+			r.edge(r.serviceName(s), callName(s), external[r.serviceName(s)])
 		}
 		for _, l := range s.Links {
 			if request := r.find(l); request != nil && request.Kind == otlp.Server {
@@ -85,8 +85,8 @@ func (r *reader) readEdges() {
 	}
 }
 
-// readEvent finds the edges of one event, to everybody who processed it. One that nobody did went to nobody if it was
-// published, and else is still to come.
+// readEvent adds an edge to each service that processed the event. If there is none, the edge leads to "none" if the event was
+// published, and to "later" if it is scheduled.
 func (r *reader) readEvent(create *otlp.Span) {
 	from, what := Service(create), create.Attribute(eventType)
 	published, processed := false, false
@@ -105,27 +105,27 @@ func (r *reader) readEvent(create *otlp.Span) {
 	switch {
 	case processed:
 	case published:
-		r.edge(from, what, "nobody")
+		r.edge(from, what, "none")
 	default:
 		r.edge(from, what, "later")
 	}
 }
 
-// callers and outsiders are whom the services talk with outside of the shop.
+// callers send requests to a service; external systems get requests from one.
 var (
-	callers   = map[string]string{"order": "customer", "inventory": "clerk", "payment": "processor", "shipping": "carrier"}
-	outsiders = map[string]string{"payment": "processor", "shipping": "carrier"}
+	callers  = map[string]string{"order": "customer", "inventory": "clerk", "payment": "processor", "shipping": "carrier"}
+	external = map[string]string{"payment": "processor", "shipping": "carrier"}
 )
 
 func (r *reader) readRequest(s *otlp.Span) {
 	method, route := s.Attribute("http.request.method"), s.Attribute("http.route")
-	to := r.serviceOf(s)
+	to := r.serviceName(s)
 	r.edge(callers[to], method+" "+route, to)
 }
 
-// serviceOf is a span's service also where all services are one process, which gives its own name to all spans: then it
-// is that of the reaction around it, or known by the route.
-func (r *reader) serviceOf(s *otlp.Span) string {
+// serviceName returns the service of a span. In the embedded stack, where all spans have the name of the process, it is the
+// service of the handler around the span, or that of the route.
+func (r *reader) serviceName(s *otlp.Span) string {
 	if callers[s.Service] != "" {
 		return s.Service
 	}
@@ -145,7 +145,7 @@ func (r *reader) serviceOf(s *otlp.Span) string {
 	return s.Service
 }
 
-// Service is whose messaging span it is by what it says of the message, or "" for any other span.
+// Service returns the service of a messaging span according to its attributes, or "" for other spans.
 func Service(s *otlp.Span) string {
 	if s.Attribute(operation) == "process" {
 		service, _, _ := strings.Cut(Queue(s), ".")
@@ -155,7 +155,7 @@ func Service(s *otlp.Span) string {
 	return source[strings.LastIndex(source, "/")+1:]
 }
 
-// Queue is the queue of a process span, under the name that it has on RabbitMQ: the destination's last part.
+// Queue returns the queue of a process span with its name on RabbitMQ, which is the last part of the destination.
 func Queue(s *otlp.Span) string {
 	name := s.Attribute(destination)
 	name = name[strings.LastIndex(name, ":")+1:]
@@ -167,8 +167,8 @@ func Queue(s *otlp.Span) string {
 
 func isMessaging(s *otlp.Span) bool { return s.Attribute(operation) != "" }
 
-// callOf is an outgoing request's method and path, without ids.
-func callOf(s *otlp.Span) string {
+// callName returns the method and the path of an outgoing request, with placeholders for ids.
+func callName(s *otlp.Span) string {
 	path := s.Attribute("url.full")
 	if u, err := url.Parse(path); err == nil {
 		path = u.Path

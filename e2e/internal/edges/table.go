@@ -10,19 +10,19 @@ import (
 	"strings"
 )
 
-// Table holds the edges of every story, by its name.
+// Table has the edges of each story by its name.
 type Table map[string]*Story
 
-// Story is what must, and what may, be seen of one story.
+// Story has the edges of one story.
 type Story struct {
 	Must []string
-	May  []string // it depends on who is faster
+	May  []string // depends on the order of concurrent steps
 }
 
 var edgePattern = regexp.MustCompile(`^[a-z]+ -- \S+( \S+)? --> [a-z]+( \([a-z.-]+\))?$`)
 
-// ParseTable reads the stories. A line "== name ==" begins one, each other line is one of its edges, with a question mark
-// before it if the edge may be missing. What follows # is a comment, spaces line things up.
+// ParseTable parses a table. A line "== name ==" begins a story. Each other line is an edge of it, with a question mark in front
+// of an edge that may be missing. A comment begins with #. Repeated spaces count as one.
 func ParseTable(r io.Reader) (Table, error) {
 	table := Table{}
 	var story *Story
@@ -36,7 +36,7 @@ func ParseTable(r io.Reader) (Table, error) {
 		if name, found := strings.CutPrefix(line, "== "); found {
 			name = strings.TrimSuffix(name, " ==")
 			if table[name] != nil {
-				return nil, fmt.Errorf("line %d: there is a story %q already", n, name)
+				return nil, fmt.Errorf("line %d: duplicate story %q", n, name)
 			}
 			story = &Story{}
 			table[name] = story
@@ -45,11 +45,11 @@ func ParseTable(r io.Reader) (Table, error) {
 		edge, may := strings.CutPrefix(line, "? ")
 		switch {
 		case story == nil:
-			return nil, fmt.Errorf("line %d: an edge before the first story", n)
+			return nil, fmt.Errorf("line %d: edge before the first story", n)
 		case !edgePattern.MatchString(edge):
 			return nil, fmt.Errorf("line %d: not an edge: %s", n, edge)
 		case slices.Contains(story.Must, edge), slices.Contains(story.May, edge):
-			return nil, fmt.Errorf("line %d: said before: %s", n, edge)
+			return nil, fmt.Errorf("line %d: duplicate edge: %s", n, edge)
 		case may:
 			story.May = append(story.May, edge)
 		default:
@@ -59,30 +59,30 @@ func ParseTable(r io.Reader) (Table, error) {
 	return table, lines.Err()
 }
 
-// Diff compares what was seen with what should be: a line "missing" or "unexpected" for each difference, and "" if there
-// is none.
-func (s *Story) Diff(seen []string) string {
-	type line struct{ verdict, edge string }
+// Diff compares edges with those of the story. It returns a line "missing" or "unexpected" for each difference, and "" if
+// there is none.
+func (s *Story) Diff(got []string) string {
+	type line struct{ kind, edge string }
 	var lines []line
 	for _, edge := range s.Must {
-		if !slices.Contains(seen, edge) {
+		if !slices.Contains(got, edge) {
 			lines = append(lines, line{"missing   ", edge})
 		}
 	}
-	for _, edge := range seen {
+	for _, edge := range got {
 		if !slices.Contains(s.Must, edge) && !slices.Contains(s.May, edge) {
 			lines = append(lines, line{"unexpected", edge})
 		}
 	}
-	slices.SortStableFunc(lines, func(a, b line) int { return cmp.Compare(a.verdict, b.verdict) })
+	slices.SortStableFunc(lines, func(a, b line) int { return cmp.Compare(a.kind, b.kind) })
 	var text strings.Builder
 	for _, l := range lines {
-		fmt.Fprintf(&text, "%s  %s\n", l.verdict, l.edge)
+		fmt.Fprintf(&text, "%s  %s\n", l.kind, l.edge)
 	}
 	return text.String()
 }
 
-// Queues lists the queues that edges of any story lead to, each once.
+// Queues returns the queues of all edges, each once.
 func (t Table) Queues() []string {
 	var queues []string
 	for _, story := range t {

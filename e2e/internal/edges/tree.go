@@ -9,9 +9,9 @@ import (
 	"github.com/quadrille-dev/quadrille/e2e/internal/otlp"
 )
 
-// Tree draws messaging and HTTP spans of one trace, a line each, below their parents; others, such as database
-// statements, are left out. A cross marks what failed, an arrow a link, with its reason. There are neither ids nor times in
-// it, so that two orders of one story look the same, unless two services were faster in turn.
+// Tree formats the messaging and HTTP spans of one trace, one per line and indented below their parents. It omits other spans,
+// such as database statements. A cross marks a failed span, and an arrow a link with its reason. There are no ids and no times,
+// so that two orders of the same story have the same tree, but for the order of concurrent steps.
 func Tree(spans []*otlp.Span, find func(otlp.Link) *otlp.Span) string {
 	r := &reader{byID: map[string]*otlp.Span{}, find: find}
 	for _, s := range spans {
@@ -37,10 +37,10 @@ func Tree(spans []*otlp.Span, find func(otlp.Link) *otlp.Span) string {
 		slices.SortStableFunc(children[above], inOrder)
 		for _, s := range children[above] {
 			name := s.Name
-			if s.Kind == otlp.Client && !isMessaging(s) { // the name is the method's alone
-				name = callOf(s)
+			if s.Kind == otlp.Client && !isMessaging(s) { // the name is the method only
+				name = callName(s)
 			}
-			fmt.Fprintf(&text, "%-9s  %s%s%s\n", r.serviceOf(s), strings.Repeat("  ", depth), name, r.marks(s))
+			fmt.Fprintf(&text, "%-9s  %s%s%s\n", r.serviceName(s), strings.Repeat("  ", depth), name, r.marks(s))
 			draw(s.ID, depth+1)
 		}
 	}
@@ -52,8 +52,8 @@ func shown(s *otlp.Span) bool {
 	return isMessaging(s) || s.Attribute("http.request.method") != "" || len(s.Links) > 0
 }
 
-// inOrder sorts siblings by time, except that the reactions to an event, which happen at once, come in the order of
-// their queues, after its publication.
+// inOrder compares siblings by time. The handlers of an event, which run concurrently, are compared by the names of their
+// queues, and come after the publish span.
 func inOrder(a, b *otlp.Span) int {
 	queue := func(s *otlp.Span) string {
 		if s.Attribute(operation) != "process" {
@@ -75,7 +75,7 @@ func (r *reader) marks(s *otlp.Span) string {
 	for _, l := range s.Links {
 		marks.WriteString(" ← " + l.Reason)
 		if to := r.find(l); to == nil {
-			marks.WriteString(", which was not received")
+			marks.WriteString(" (not received)")
 		} else if to.Kind == otlp.Server {
 			marks.WriteString(" " + to.Name)
 		}

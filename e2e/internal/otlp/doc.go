@@ -1,5 +1,5 @@
-// Package otlp receives spans for tests, as an OpenTelemetry collector does: OTLP over HTTP with protobuf bodies, gzipped
-// or not. It keeps them in memory, answers what has come, and lets tests wait for what is to come.
+// Package otlp receives spans in tests, as an OpenTelemetry collector does: OTLP over HTTP with protobuf bodies, gzipped or
+// not. It keeps the spans in memory, finds them by trace or attribute, and lets a test wait for spans that are still to come.
 //
-// It looks for words that nobody may tell, too: in the bytes as they arrive, so that no field can be forgotten.
+// It also searches for secrets in the bytes of each request, so that no field is left out.
 package otlp

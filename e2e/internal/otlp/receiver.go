@@ -20,16 +20,16 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// maxBody bounds one request, compressed or not, in bytes.
+// maxBody is the maximum size of a request body in bytes, compressed or not.
 const maxBody = 64 << 20
 
-// Config says what to keep, and how it is to be found. The zero value keeps everything.
+// Config selects the spans to keep and how to find them. The zero value keeps all spans.
 type Config struct {
-	// Keep, if set, says which spans are worth their memory. It sees a span before anybody else does.
+	// Keep, if set, reports whether to keep a span.
 	Keep func(*Span) bool
-	// Index names attributes by which [Receiver.With] finds spans.
+	// Index lists the attributes by which [Receiver.With] finds spans.
 	Index []string
-	// Secrets are words that no span may hold, in whatever field; see [Receiver.Told].
+	// Secrets are texts that must not occur in any field of a span; see [Receiver.Leaks].
 	Secrets []string
 }
 
@@ -40,13 +40,13 @@ type Receiver struct {
 	server   *http.Server
 
 	mu      sync.Mutex
-	changed chan struct{} // closed, and replaced, when spans have come
+	changed chan struct{} // closed and replaced when spans arrive
 	traces  map[string][]*Span
 	index   map[[2]string][]*Span // by key and value
-	told    []string
+	leaks   []string
 }
 
-// Start receives at address, such as 127.0.0.1:0, until Close.
+// Start starts a receiver that listens at address, such as 127.0.0.1:0, until Close.
 func Start(address string, cfg Config) (*Receiver, error) {
 	listener, err := net.Listen("tcp", address)
 	if err != nil {
@@ -63,30 +63,30 @@ func Start(address string, cfg Config) (*Receiver, error) {
 	return r, nil
 }
 
-// Close ends the receiver; what it has received can still be asked for.
+// Close stops the receiver. The spans that it has received stay available.
 func (r *Receiver) Close() error { return r.server.Close() }
 
-// Port is where it listens.
+// Port returns the port of the listener.
 func (r *Receiver) Port() int { return r.listener.Addr().(*net.TCPAddr).Port }
 
-// URL is the value for OTEL_EXPORTER_OTLP_ENDPOINT of programs on this machine.
+// URL returns the value of OTEL_EXPORTER_OTLP_ENDPOINT for programs on this machine.
 func (r *Receiver) URL() string { return "http://" + r.listener.Addr().String() }
 
-// Trace answers the spans of one trace that have come so far, in the order of their starts.
+// Trace returns the spans of a trace received so far, in the order of their starts.
 func (r *Receiver) Trace(id string) []*Span {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return sorted(r.traces[id])
 }
 
-// With answers the spans with this value of an indexed attribute, in the order of their starts.
+// With returns the spans received so far with this value of an indexed attribute, in the order of their starts.
 func (r *Receiver) With(key, value string) []*Span {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return sorted(r.index[[2]string{key, value}])
 }
 
-// Span answers one span, or nil if it has not come.
+// Span returns the span that a link refers to, or nil if it was not received.
 func (r *Receiver) Span(l Link) *Span {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -98,14 +98,14 @@ func (r *Receiver) Span(l Link) *Span {
 	return nil
 }
 
-// Told names the spans, kept or not, that held a secret.
-func (r *Receiver) Told() []string {
+// Leaks returns descriptions of the spans that contained a secret, including spans that were not kept.
+func (r *Receiver) Leaks() []string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return slices.Clone(r.told)
+	return slices.Clone(r.leaks)
 }
 
-// Await blocks until condition, which is asked again whenever spans have come, is true. Its error is that of ctx.
+// Await blocks until the condition is true. It evaluates the condition each time spans arrive. Its error is that of ctx.
 func (r *Receiver) Await(ctx context.Context, condition func() bool) error {
 	for {
 		r.mu.Lock()
@@ -133,53 +133,53 @@ func (r *Receiver) export(w http.ResponseWriter, req *http.Request) {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
-	told := r.tellTales(body, &batch)
+	leaks := r.findSecrets(body, &batch)
 	var spans []*Span
 	for _, resource := range batch.ResourceSpans {
-		service := serviceOf(resource)
+		service := serviceName(resource)
 		for _, scope := range resource.ScopeSpans {
 			for _, p := range scope.Spans {
-				if s := spanOf(service, p); r.cfg.Keep == nil || r.cfg.Keep(s) {
+				if s := toSpan(service, p); r.cfg.Keep == nil || r.cfg.Keep(s) {
 					spans = append(spans, s)
 				}
 			}
 		}
 	}
-	r.add(spans, told)
-	answer, err := proto.Marshal(&collectorpb.ExportTraceServiceResponse{})
+	r.add(spans, leaks)
+	response, err := proto.Marshal(&collectorpb.ExportTraceServiceResponse{})
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusInternalServerError)
 		return
 	}
 	w.Header().Set("Content-Type", "application/x-protobuf")
-	_, _ = w.Write(answer) // an exporter that does not hear it sends again
+	_, _ = w.Write(response) // an exporter without a response sends again
 }
 
-// payload is the request's body, unpacked.
+// payload returns the decompressed body of the request.
 func payload(req *http.Request) ([]byte, error) {
 	if kind, _, _ := mime.ParseMediaType(req.Header.Get("Content-Type")); kind != "application/x-protobuf" {
-		return nil, fmt.Errorf("content type %q: this receiver takes application/x-protobuf", kind)
+		return nil, fmt.Errorf("content type %q is not application/x-protobuf", kind)
 	}
 	reader := io.Reader(req.Body)
 	switch encoding := req.Header.Get("Content-Encoding"); encoding {
 	case "", "identity":
 	case "gzip":
-		unpacked, err := gzip.NewReader(reader)
+		decompressed, err := gzip.NewReader(reader)
 		if err != nil {
 			return nil, err
 		}
-		reader = unpacked
+		reader = decompressed
 	default:
-		return nil, fmt.Errorf("content encoding %q: this receiver takes gzip", encoding)
+		return nil, fmt.Errorf("content encoding %q is not gzip", encoding)
 	}
 	body, err := io.ReadAll(io.LimitReader(reader, maxBody+1))
 	if err == nil && len(body) > maxBody {
-		err = errors.New("the request is too large")
+		err = errors.New("request body is too large")
 	}
 	return body, err
 }
 
-func serviceOf(resource *tracepb.ResourceSpans) string {
+func serviceName(resource *tracepb.ResourceSpans) string {
 	for _, a := range resource.GetResource().GetAttributes() {
 		if a.Key == "service.name" {
 			return a.GetValue().GetStringValue()
@@ -188,35 +188,35 @@ func serviceOf(resource *tracepb.ResourceSpans) string {
 	return ""
 }
 
-// tellTales looks for secrets: in all bytes first, and only if one is there in each span, to name it.
-func (r *Receiver) tellTales(body []byte, batch *collectorpb.ExportTraceServiceRequest) (told []string) {
+// findSecrets searches for secrets in all bytes, and only if it finds one in each span, to name the span.
+func (r *Receiver) findSecrets(body []byte, batch *collectorpb.ExportTraceServiceRequest) (leaks []string) {
 	for _, secret := range r.cfg.Secrets {
 		if !bytes.Contains(body, []byte(secret)) {
 			continue
 		}
-		before := len(told)
+		before := len(leaks)
 		for _, resource := range batch.ResourceSpans {
 			for _, scope := range resource.ScopeSpans {
 				for _, p := range scope.Spans {
 					if written := p.String(); strings.Contains(written, secret) {
-						told = append(told, fmt.Sprintf("%q in a span of %s: %s", secret, serviceOf(resource), written))
+						leaks = append(leaks, fmt.Sprintf("%q in a span of %s: %s", secret, serviceName(resource), written))
 					}
 				}
 			}
 		}
-		if len(told) == before {
-			told = append(told, fmt.Sprintf("%q in a resource or a scope: %s", secret, batch.String()))
+		if len(leaks) == before {
+			leaks = append(leaks, fmt.Sprintf("%q in a resource or a scope: %s", secret, batch.String()))
 		}
 	}
-	return told
+	return leaks
 }
 
-func (r *Receiver) add(spans []*Span, told []string) {
+func (r *Receiver) add(spans []*Span, leaks []string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, s := range spans {
 		if slices.ContainsFunc(r.traces[s.Trace], func(had *Span) bool { return had.ID == s.ID }) {
-			continue // an exporter that heard no answer sends again
+			continue // an exporter without a response sends again
 		}
 		r.traces[s.Trace] = append(r.traces[s.Trace], s)
 		for _, key := range r.cfg.Index {
@@ -225,12 +225,12 @@ func (r *Receiver) add(spans []*Span, told []string) {
 			}
 		}
 	}
-	r.told = append(r.told, told...)
+	r.leaks = append(r.leaks, leaks...)
 	close(r.changed)
 	r.changed = make(chan struct{})
 }
 
-// sorted copies spans in the order of their starts.
+// sorted returns the spans in the order of their starts.
 func sorted(spans []*Span) []*Span {
 	spans = slices.Clone(spans)
 	slices.SortStableFunc(spans, func(a, b *Span) int { return a.Start.Compare(b.Start) })

@@ -32,7 +32,7 @@ func start(t *testing.T, cfg otlp.Config) *otlp.Receiver {
 	return r
 }
 
-// program is a tracer whose spans arrive at r when flush is called.
+// program returns a tracer whose spans arrive at r when flush is called.
 func program(t *testing.T, r *otlp.Receiver, name string, opts ...otlptracehttp.Option) (_ trace.Tracer, flush func()) {
 	t.Helper()
 	exporter, err := otlptracehttp.New(t.Context(), append(opts, otlptracehttp.WithEndpointURL(r.URL()+"/v1/traces"))...)
@@ -50,7 +50,7 @@ func program(t *testing.T, r *otlp.Receiver, name string, opts ...otlptracehttp.
 	return provider.Tracer("test"), flush
 }
 
-func TestReceiver_KeepsWhatExportersSend(t *testing.T) {
+func TestReceiver_KeepsSpans(t *testing.T) {
 	t.Parallel()
 	for name, opts := range map[string][]otlptracehttp.Option{
 		"plain":   nil,
@@ -89,13 +89,13 @@ func TestReceiver_KeepsWhatExportersSend(t *testing.T) {
 				t.Errorf("the link leads to %+v", request)
 			}
 			if whole[0].LinksTo(s) || r.Span(otlp.Link{Trace: s.Trace, ID: "none"}) != nil {
-				t.Error("a link that is not there")
+				t.Error("a link to another span is found")
 			}
 		})
 	}
 }
 
-func TestReceiver_AwaitsWhatManyProgramsSend(t *testing.T) {
+func TestReceiver_Await(t *testing.T) {
 	t.Parallel()
 	r := start(t, otlp.Config{Index: []string{"subject"}})
 	const programs, spans = 8, 50
@@ -118,59 +118,60 @@ func TestReceiver_AwaitsWhatManyProgramsSend(t *testing.T) {
 	all.Wait()
 	cancel()
 	if err := r.Await(ctx, func() bool { return false }); err == nil {
-		t.Error("it did not wait in vain")
+		t.Error("Await returned nil although the condition is false")
 	}
 }
 
-func TestReceiver_TellsWhoTellsSecrets(t *testing.T) {
+func TestReceiver_FindsSecretsInEveryField(t *testing.T) {
 	t.Parallel()
-	r := start(t, otlp.Config{Keep: func(*otlp.Span) bool { return false }, Secrets: []string{"hunter2", "never-told"}})
+	const secret = "hunter2"
+	r := start(t, otlp.Config{Keep: func(*otlp.Span) bool { return false }, Secrets: []string{secret, "another"}})
 	tracer, flush := program(t, r, "payment")
 	end := func(span trace.Span) { span.End(); flush() }
-	for name, tell := range map[string]func(){
+	for field, send := range map[string]func(){
 		"name": func() { _, s := tracer.Start(t.Context(), "pay with hunter2"); end(s) },
 		"attribute": func() {
-			_, s := tracer.Start(t.Context(), "x", trace.WithAttributes(attribute.String("card", "hunter2")))
+			_, s := tracer.Start(t.Context(), "x", trace.WithAttributes(attribute.String("card", secret)))
 			end(s)
 		},
-		"event": func() { _, s := tracer.Start(t.Context(), "x"); s.AddEvent("saw hunter2"); end(s) },
-		"exception": func() {
+		"event": func() { _, s := tracer.Start(t.Context(), "x"); s.AddEvent("with hunter2"); end(s) },
+		"event after an error": func() {
 			_, s := tracer.Start(t.Context(), "x")
 			s.RecordError(context.DeadlineExceeded)
-			s.AddEvent("hunter2")
+			s.AddEvent(secret)
 			end(s)
 		},
 		"status": func() { _, s := tracer.Start(t.Context(), "x"); s.SetStatus(codes.Error, "hunter2 is wrong"); end(s) },
 		"list": func() {
-			_, s := tracer.Start(t.Context(), "x", trace.WithAttributes(attribute.StringSlice("all", []string{"a", "hunter2"})))
+			_, s := tracer.Start(t.Context(), "x", trace.WithAttributes(attribute.StringSlice("all", []string{"a", secret})))
 			end(s)
 		},
 	} {
-		before := len(r.Told())
-		tell()
-		if told := r.Told(); len(told) != before+1 || !strings.Contains(told[before], "hunter2") || !strings.Contains(told[before], "payment") {
-			t.Errorf("%s: told %v", name, told)
+		before := len(r.Leaks())
+		send()
+		if leaks := r.Leaks(); len(leaks) != before+1 || !strings.Contains(leaks[before], secret) || !strings.Contains(leaks[before], "payment") {
+			t.Errorf("%s: leaks %v", field, leaks)
 		}
 	}
-	_, innocent := tracer.Start(t.Context(), "innocent")
-	before := len(r.Told())
-	end(innocent)
-	if len(r.Told()) != before {
-		t.Error("an innocent span is accused")
+	_, span := tracer.Start(t.Context(), "without a secret")
+	before := len(r.Leaks())
+	end(span)
+	if len(r.Leaks()) != before {
+		t.Error("a span without a secret is a leak")
 	}
-	if r.Trace(innocent.SpanContext().TraceID().String()) != nil {
-		t.Error("kept what it was told not to keep")
+	if r.Trace(span.SpanContext().TraceID().String()) != nil {
+		t.Error("a span is kept although Keep returns false")
 	}
 
-	tracer, flush = program(t, r, "called-hunter2")
-	_, span := tracer.Start(t.Context(), "x")
-	before = len(r.Told())
-	if end(span); len(r.Told()) != before+1 {
-		t.Error("a resource may tell")
+	tracer, flush = program(t, r, "service-hunter2")
+	_, span = tracer.Start(t.Context(), "x")
+	before = len(r.Leaks())
+	if end(span); len(r.Leaks()) != before+1 {
+		t.Error("a secret in a resource is not found")
 	}
 }
 
-func TestReceiver_RefusesWhatItDoesNotUnderstand(t *testing.T) {
+func TestReceiver_RejectsInvalidRequests(t *testing.T) {
 	t.Parallel()
 	r := start(t, otlp.Config{})
 	for _, c := range []struct{ kind, encoding, body string }{

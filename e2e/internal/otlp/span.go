@@ -13,7 +13,7 @@ import (
 	tracepb "go.opentelemetry.io/proto/otlp/trace/v1"
 )
 
-// Span is a span as far as tests look at it. Nobody changes one that was received.
+// Span has the parts of a span that tests need. A received span must not be changed.
 type Span struct {
 	Trace, ID  string // in hexadecimal
 	Parent     string // "" for a root
@@ -27,13 +27,13 @@ type Span struct {
 	attributes []attribute // sorted by key
 }
 
-// Link leads to another span, of the same trace or of another.
+// Link refers to another span, of the same trace or of another one.
 type Link struct {
 	Trace, ID string
-	Reason    string // what the attribute events.link.reason says
+	Reason    string // the attribute events.link.reason
 }
 
-// Kind says which side of a conversation a span is.
+// Kind is the kind of a span.
 type Kind string
 
 // The kinds of spans.
@@ -45,10 +45,10 @@ const (
 	Consumer Kind = "consumer"
 )
 
-// attribute holds interned strings: thousands of spans have the same ones.
+// attribute has interned strings, because thousands of spans have the same attributes.
 type attribute struct{ key, value unique.Handle[string] }
 
-// Attribute is the value under key, in the form that people write it; "" if there is none.
+// Attribute returns the value of an attribute as text, or "" if there is none.
 func (s *Span) Attribute(key string) string {
 	i, found := slices.BinarySearchFunc(s.attributes, key, func(a attribute, key string) int {
 		return strings.Compare(a.key.Value(), key)
@@ -59,12 +59,12 @@ func (s *Span) Attribute(key string) string {
 	return s.attributes[i].value.Value()
 }
 
-// LinksTo says whether one of the span's links leads to other.
+// LinksTo reports whether one of the span's links refers to other.
 func (s *Span) LinksTo(other *Span) bool {
 	return slices.ContainsFunc(s.Links, func(l Link) bool { return l.Trace == other.Trace && l.ID == other.ID })
 }
 
-// With is a copy of the span that has these attributes, too, given as keys and values in turn.
+// With returns a copy of the span with additional attributes, given as alternating keys and values.
 func (s *Span) With(keysAndValues ...string) *Span {
 	with := *s
 	with.attributes = slices.Clone(s.attributes)
@@ -81,10 +81,10 @@ func (s *Span) sortAttributes() {
 	slices.SortFunc(s.attributes, func(a, b attribute) int { return strings.Compare(a.key.Value(), b.key.Value()) })
 }
 
-func spanOf(service string, p *tracepb.Span) *Span {
+func toSpan(service string, p *tracepb.Span) *Span {
 	s := &Span{
 		Trace: hex.EncodeToString(p.TraceId), ID: hex.EncodeToString(p.SpanId), Parent: hex.EncodeToString(p.ParentSpanId),
-		Service: service, Name: unique.Make(p.Name).Value(), Kind: kindOf(p.Kind),
+		Service: service, Name: unique.Make(p.Name).Value(), Kind: toKind(p.Kind),
 		Start: time.Unix(0, int64(p.StartTimeUnixNano)), End: time.Unix(0, int64(p.EndTimeUnixNano)),
 		Failed: p.GetStatus().GetCode() == tracepb.Status_STATUS_CODE_ERROR,
 	}
@@ -104,7 +104,7 @@ func spanOf(service string, p *tracepb.Span) *Span {
 	return s
 }
 
-func kindOf(k tracepb.Span_SpanKind) Kind {
+func toKind(k tracepb.Span_SpanKind) Kind {
 	switch k {
 	case tracepb.Span_SPAN_KIND_SERVER:
 		return Server

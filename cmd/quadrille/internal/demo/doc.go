@@ -1,9 +1,10 @@
-// Package demo plays short stories on a running shop, and shows what happens as it happens.
+// Package demo runs short stories of an order on a running stack, and shows every event as it happens.
 //
-// It promises: everything goes through HTTP, as customers and operators would do it; each story uses a product and a
-// customer of its own, so that it can be played on any shop, again and again; what it breaks it mends, also when it is
-// stopped; and it believes nothing: each story checks how it ended at the processor, the carrier and the shelf.
+// It uses only HTTP, as customers and operators do. Each story has a product and a customer of its own, so the stories can
+// run on any stack, any number of times. A fault that a story injects is removed at the end, also if the demo is stopped. Each
+// story verifies its result at the card processor, the carrier and the inventory service.
 //
-// The way of a story: stories_*.go say what is done and what must come of it; stage.go gives them hands; feed.go reads
-// the events and the order from the shop's books and timeline.go puts them in order; text.go and json.go show them.
+// The files: stories_*.go describe the stories and their expected results. runner.go runs one of them, and faults.go injects
+// its faults. watcher.go reads the order and the audit snapshots, transitions.go derives the order's states, and timeline.go
+// sorts the rows. text.go and json.go print them.
 package demo

@@ -11,8 +11,8 @@ import (
 	"github.com/quadrille-dev/quadrille/verify/stackclient"
 )
 
-// rule is a switch of a simulator; see its operators' manual.
-type rule struct {
+// fault is what a simulator does wrong, as its /ops/faults describes it.
+type fault struct {
 	Match  match  `json:"match"`
 	Action string `json:"action"`
 	When   string `json:"when,omitempty"`
@@ -23,99 +23,99 @@ type match struct {
 	OrderID   string `json:"orderId,omitempty"`
 }
 
-// fault is a rule in force, until it is mended.
-type fault struct {
-	client   *client
-	switches string
-	id       string
-	mended   bool
+// injectedFault is a fault that is in force until it is removed.
+type injectedFault struct {
+	client  *client
+	url     string
+	id      string
+	removed bool
 }
 
-// breaks switches a rule on. The stage mends it at the latest when the story ends.
-func (s *stage) breaks(ctx context.Context, simulator string, r rule) (*fault, error) {
-	f := &fault{client: s.client, switches: simulator + "/ops/faults"}
-	a, err := s.client.Do(ctx, http.MethodPost, f.switches, r)
+// inject adds a fault to a simulator. The runner removes it at the end of the story, if the story does not.
+func (r *runner) inject(ctx context.Context, simulator string, f fault) (*injectedFault, error) {
+	injected := &injectedFault{client: r.client, url: simulator + "/ops/faults"}
+	resp, err := r.client.Do(ctx, http.MethodPost, injected.url, f)
 	if err != nil {
-		return nil, fmt.Errorf("switch a fault on: %w", err)
+		return nil, fmt.Errorf("inject a fault: %w", err)
 	}
-	var made struct {
+	var created struct {
 		ID string `json:"id"`
 	}
-	if a.Status != http.StatusCreated || json.Unmarshal(a.Body, &made) != nil {
-		return nil, &stackclient.StatusError{Call: "POST " + f.switches, Answer: a}
+	if resp.Status != http.StatusCreated || json.Unmarshal(resp.Body, &created) != nil {
+		return nil, &stackclient.StatusError{Call: "POST " + injected.url, Response: resp}
 	}
-	f.id = made.ID
-	s.faults = append(s.faults, f)
-	return f, nil
+	injected.id = created.ID
+	r.faults = append(r.faults, injected)
+	return injected, nil
 }
 
-// mend switches the rule off. It is no error if it is gone already.
-func (f *fault) mend(ctx context.Context) error {
-	if f.mended {
+// remove removes the fault. It may be called more than once.
+func (f *injectedFault) remove(ctx context.Context) error {
+	if f.removed {
 		return nil
 	}
-	a, err := f.client.Do(ctx, http.MethodDelete, f.switches+"/"+f.id, nil)
+	resp, err := f.client.Do(ctx, http.MethodDelete, f.url+"/"+f.id, nil)
 	if err != nil {
-		return fmt.Errorf("switch a fault off: %w", err)
+		return fmt.Errorf("remove a fault: %w", err)
 	}
-	if a.Status != http.StatusNoContent && a.Status != http.StatusNotFound {
-		return &stackclient.StatusError{Call: "DELETE " + f.switches, Answer: a}
+	if resp.Status != http.StatusNoContent && resp.Status != http.StatusNotFound {
+		return &stackclient.StatusError{Call: "DELETE " + f.url, Response: resp}
 	}
-	f.mended = true
+	f.removed = true
 	return nil
 }
 
-// mendAll leaves nothing broken, also if ctx has ended.
-func (s *stage) mendAll(ctx context.Context) error {
+// removeFaults removes all faults of the story, even if ctx has ended.
+func (r *runner) removeFaults(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 	defer cancel()
 	var errs []error
-	for _, f := range s.faults {
-		err := f.mend(ctx)
+	for _, f := range r.faults {
+		err := f.remove(ctx)
 		for pause := 100 * time.Millisecond; err != nil && stackclient.Sleep(ctx, pause) == nil; pause *= 2 {
-			err = f.mend(ctx)
+			err = f.remove(ctx)
 		}
 		errs = append(errs, err)
 	}
 	return errors.Join(errs...)
 }
 
-// happened blocks until the fault has acted.
-func (s *stage) happened(ctx context.Context, f *fault, what string) error {
-	return s.eventually(ctx, what, func(ctx context.Context) (bool, string, error) {
-		var all struct {
-			Rules []struct {
+// awaitFired blocks until the fault has affected a request.
+func (r *runner) awaitFired(ctx context.Context, f *injectedFault, what string) error {
+	return r.eventually(ctx, what, func(ctx context.Context) (bool, string, error) {
+		var list struct {
+			Faults []struct {
 				ID    string `json:"id"`
 				Fired int    `json:"fired"`
 			} `json:"faults"`
 		}
-		if err := s.client.Get(ctx, f.switches, &all); err != nil {
+		if err := r.client.Get(ctx, f.url, &list); err != nil {
 			return false, "", err
 		}
-		for _, r := range all.Rules {
-			if r.ID == f.id {
-				return r.Fired > 0, "", nil
+		for _, inForce := range list.Faults {
+			if inForce.ID == f.id {
+				return inForce.Fired > 0, "", nil
 			}
 		}
-		return false, "", errors.New("the fault is not switched on any more")
+		return false, "", errors.New("the fault is no longer in force")
 	})
 }
 
-// placeInto places the order and holds, for this order only, the operation of a simulator. An order's id is known once
-// it is placed, and by then the shop is at work; so for those few milliseconds gate, an operation that comes no later,
-// is held for everybody.
-func (s *stage) placeInto(ctx context.Context, req stackclient.OrderRequest, simulator, gate string, r rule) (*fault, error) {
-	door, err := s.breaks(ctx, simulator, rule{Match: match{Operation: gate}, Action: "pause"})
+// placeWithFault places the order with a fault that affects only this order. The order's id is known only after it is
+// placed, when the stack is processing it already. So gate, an operation that precedes the fault's, is paused for all orders
+// for a few milliseconds.
+func (r *runner) placeWithFault(ctx context.Context, req stackclient.OrderRequest, simulator, gate string, f fault) (*injectedFault, error) {
+	paused, err := r.inject(ctx, simulator, fault{Match: match{Operation: gate}, Action: "pause"})
 	if err != nil {
 		return nil, err
 	}
-	if err := s.place(ctx, req); err != nil {
+	if err := r.place(ctx, req); err != nil {
 		return nil, err
 	}
-	r.Match.OrderID = s.id()
-	f, err := s.breaks(ctx, simulator, r)
+	f.Match.OrderID = r.id()
+	injected, err := r.inject(ctx, simulator, f)
 	if err != nil {
 		return nil, err
 	}
-	return f, door.mend(ctx)
+	return injected, paused.remove(ctx)
 }

@@ -5,23 +5,24 @@ import (
 	"io"
 	"time"
 
+	"github.com/quadrille-dev/quadrille/services/order"
 	"github.com/quadrille-dev/quadrille/verify/reconcile"
 )
 
-// JSON shows a demo to programs: one object a line, each with a type.
+// JSON shows a demo to programs: one object per line, each with a type.
 type JSON struct {
 	out *json.Encoder
 	err error
 }
 
-// NewJSON writes to out.
+// NewJSON returns a screen that writes to out.
 func NewJSON(out io.Writer) *JSON {
 	encoder := json.NewEncoder(out)
 	encoder.SetEscapeHTML(false)
 	return &JSON{out: encoder}
 }
 
-// Err is the first error of the writer.
+// Err returns the first error of the writer.
 func (j *JSON) Err() error { return j.err }
 
 func (j *JSON) line(v any) {
@@ -38,31 +39,31 @@ type (
 		About string `json:"about"`
 	}
 	rowLine struct {
-		Type    string    `json:"type"` // event, state or action
-		Story   string    `json:"story"`
-		OrderID string    `json:"orderId,omitempty"`
-		At      time.Time `json:"at"`
-		Offset  float64   `json:"offset"` // seconds since the story's first line
-		Who     string    `json:"who"`
-		Event   string    `json:"event,omitempty"`
-		State   string    `json:"state,omitempty"`
-		Reason  string    `json:"reason,omitempty"`
-		What    string    `json:"what"`
+		Type    string       `json:"type"` // event, state or action
+		Story   string       `json:"story"`
+		OrderID string       `json:"orderId,omitempty"`
+		At      time.Time    `json:"at"`
+		Offset  float64      `json:"offset"` // seconds since the story's first line
+		Who     string       `json:"who"`
+		Event   string       `json:"event,omitempty"`
+		State   order.State  `json:"state,omitempty"`
+		Reason  order.Reason `json:"reason,omitempty"`
+		What    string       `json:"what"`
 	}
 	resultLine struct {
-		Type     string     `json:"type"` // result
-		Story    string     `json:"story"`
-		OK       bool       `json:"ok"`
-		Skipped  string     `json:"skipped,omitempty"`
-		Failures []string   `json:"failures"`
-		Seconds  float64    `json:"seconds"`
-		OrderID  string     `json:"orderId,omitempty"`
-		State    string     `json:"state,omitempty"`
-		Reason   string     `json:"reason,omitempty"`
-		Message  string     `json:"message,omitempty"`
-		Money    *moneyLine `json:"money,omitempty"`
-		Parcel   string     `json:"parcel,omitempty"`
-		Stock    *stockLine `json:"stock,omitempty"`
+		Type     string       `json:"type"` // result
+		Story    string       `json:"story"`
+		OK       bool         `json:"ok"`
+		Skipped  string       `json:"skipped,omitempty"`
+		Failures []string     `json:"failures"`
+		Seconds  float64      `json:"seconds"`
+		OrderID  string       `json:"orderId,omitempty"`
+		State    order.State  `json:"state,omitempty"`
+		Reason   order.Reason `json:"reason,omitempty"`
+		Message  string       `json:"message,omitempty"`
+		Money    *moneyLine   `json:"money,omitempty"`
+		Parcel   string       `json:"parcel,omitempty"`
+		Stock    *stockLine   `json:"stock,omitempty"`
 	}
 	moneyLine struct {
 		Currency string `json:"currency"`
@@ -77,22 +78,22 @@ type (
 		OnHand   int    `json:"onHand"`
 		Reserved int    `json:"reserved"`
 	}
-	verdictLine struct {
-		Type    string         `json:"type"` // ledger
-		Stories storiesLine    `json:"stories"`
-		Seconds float64        `json:"seconds"`
-		Status  int            `json:"status"` // the exit status
+	reconciliationLine struct {
+		Type    string            `json:"type"` // reconciliation
+		Stories storiesLine       `json:"stories"`
+		Seconds float64           `json:"seconds"`
+		Status  int               `json:"status"` // the exit status
 		Report  *reconcile.Report `json:"report,omitempty"`
-		Error   string         `json:"error,omitempty"` // why there is no report
+		Error   string            `json:"error,omitempty"` // why there is no report
 	}
 	storiesLine struct {
-		Played  int `json:"played"`
+		Ran     int `json:"ran"`
 		Skipped int `json:"skipped"`
 		Failed  int `json:"failed"`
 	}
 )
 
-// Open has nothing to say.
+// Open writes nothing.
 func (j *JSON) Open(Config) {}
 
 // Begin writes a story.
@@ -114,15 +115,15 @@ func (j *JSON) End(s Story, r Result) {
 	}
 	if r.State != "" {
 		l.Money = &moneyLine{r.Currency, r.Captures, r.Captured, r.Refunded, r.Captured - r.Refunded}
-		l.Stock = &stockLine{r.SKU, r.Before, r.OnHand, r.Held}
+		l.Stock = &stockLine{r.SKU, r.Before, r.OnHand, r.Reserved}
 	}
 	j.line(l)
 }
 
-// Verdict writes the ledger's report.
-func (j *JSON) Verdict(o Outcome) {
-	l := verdictLine{
-		Type: "ledger", Stories: storiesLine{o.Played, o.Skipped, o.Failed}, Seconds: seconds(o.Took), Status: o.Status(),
+// Summary writes the report of the reconciliation.
+func (j *JSON) Summary(o Outcome) {
+	l := reconciliationLine{
+		Type: "reconciliation", Stories: storiesLine{o.Ran, o.Skipped, o.Failed}, Seconds: seconds(o.Took), Status: o.Status(),
 		Report: o.Report,
 	}
 	if o.Err != nil {
@@ -131,7 +132,7 @@ func (j *JSON) Verdict(o Outcome) {
 	j.line(l)
 }
 
-// seconds are to the millisecond.
+// seconds rounds to milliseconds.
 func seconds(d time.Duration) float64 { return float64(d.Milliseconds()) / 1000 }
 
 var _ Screen = (*JSON)(nil)

@@ -1,73 +1,75 @@
 package demo
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"strings"
 	"time"
 
+	"github.com/quadrille-dev/quadrille/services/order"
 	"github.com/quadrille-dev/quadrille/verify/reconcile"
 	"github.com/quadrille-dev/quadrille/verify/stackclient"
 )
 
-// Config says what is played where.
+// Config configures a demo.
 type Config struct {
-	Shop    Shop
-	Stories []Story // default: all of them
-	// Ledger checks the books of these orders, once nothing about them is under way.
-	Ledger func(ctx context.Context, orders []string) (reconcile.Report, error)
-	// Patience is how long anything may take that a story waits for.
-	Patience time.Duration
+	Stack   Stack
+	Stories []Story // default: all
+	// Reconcile checks these orders, as soon as nothing about them is under way.
+	Reconcile func(ctx context.Context, orders []string) (reconcile.Report, error)
+	// Timeout is how long a story waits for each expected result.
+	Timeout time.Duration
 }
 
-// Screen shows a demo as it goes: Text for people, JSON for programs. Its methods are called one at a time.
+// Screen shows a demo while it runs: Text for people, JSON for programs. Its methods are called one at a time.
 type Screen interface {
 	Open(c Config)
 	Begin(n, of int, s Story)
 	Row(s Story, orderID string, r Row, since time.Duration)
 	End(s Story, r Result)
-	Verdict(o Outcome)
-	// Err is the first error of whatever it is shown on. Once there is one, the demo ends.
+	Summary(o Outcome)
+	// Err returns the first error of the output. The demo ends when there is one.
 	Err() error
 }
 
-// Result is how a story ended.
+// Result is the result of one story.
 type Result struct {
-	OK       bool
-	Skipped  string   // why it was not played
-	Failures []string // what is not as expected
-	Broken   string   // what the story broke and could not mend; also among the failures
-	Took     time.Duration
+	OK             bool
+	Skipped        string   // why the story did not run
+	Failures       []string // what is not as expected
+	RemainingFault string   // a fault that could not be removed; also among the failures
+	Took           time.Duration
 
 	OrderID  string
-	State    string
-	Reason   string
+	State    order.State
+	Reason   order.Reason
 	Message  string
 	Total    int64 // minor units
 	Currency string
 	Captures int
-	Captured int64 // minor units, at the processor
+	Captured int64 // minor units, at the card processor
 	Refunded int64
 	Parcel   string // at the carrier
-	SKU      string // what was ordered, and how much of it is on the shelf
+	SKU      string // the product, and its stock
 	Before   int
 	OnHand   int
-	Held     int // of those, set aside
+	Reserved int
 }
 
-// Outcome is how the demo ended.
+// Outcome is the result of the demo.
 type Outcome struct {
-	Played, Skipped, Failed int
-	Took                    time.Duration
-	Report                  *reconcile.Report // nil if there is none
-	Err                     error          // why there is none
+	Ran, Skipped, Failed int
+	Took                 time.Duration
+	Report               *reconcile.Report // nil if there is none
+	Err                  error             // why there is none
 }
 
-// Status is the exit status: the ledger's meanings, and 1 if a story went wrong.
+// Status returns the exit status: that of the reconciliation, or 1 if a story failed.
 func (o Outcome) Status() int {
 	switch {
-	case o.Failed > 0 || o.Report == nil && o.Played > 0:
+	case o.Failed > 0 || o.Report == nil && o.Ran > 0:
 		return reconcile.StatusFindings
 	case o.Report == nil:
 		return reconcile.StatusClean
@@ -76,21 +78,20 @@ func (o Outcome) Status() int {
 	}
 }
 
-// Run plays the stories, one after the other, and has the ledger check what they left behind. It blocks until then. Its
-// error is that the shop cannot be played on, that the screen is gone, or that ctx has ended; it has tried to switch all
-// faults off by then, and says if it could not.
+// Run runs the stories one after the other, and then reconciles their orders. It returns an error if the stack cannot be
+// used, the output fails, or ctx ends. Even then it tries to remove all faults, and the error has those that remain.
 func Run(ctx context.Context, c Config, screen Screen) (Outcome, error) {
 	began := time.Now()
 	if c.Stories == nil {
 		c.Stories = Stories
 	}
-	shop := newClient(c.Shop)
-	defer shop.Close()
+	client := newClient(c.Stack)
+	defer client.Close()
 	screen.Open(c)
 	if err := screen.Err(); err != nil {
 		return Outcome{}, err
 	}
-	if err := shop.check(ctx); ctx.Err() != nil {
+	if err := client.check(ctx); ctx.Err() != nil {
 		return Outcome{}, stopped("")
 	} else if err != nil {
 		return Outcome{}, err
@@ -101,15 +102,15 @@ func Run(ctx context.Context, c Config, screen Screen) (Outcome, error) {
 	)
 	for i, story := range c.Stories {
 		screen.Begin(i+1, len(c.Stories), story)
-		r := perform(ctx, shop, c.Patience, story, screen)
+		r := runStory(ctx, client, c.Timeout, story, screen)
 		if ctx.Err() != nil {
-			return o, stopped(r.Broken)
+			return o, stopped(r.RemainingFault)
 		}
 		if screen.Err() == nil {
 			screen.End(story, r)
 		}
 		if err := screen.Err(); err != nil {
-			return o, unseen(err, r.Broken)
+			return o, outputLost(err, r.RemainingFault)
 		}
 		switch {
 		case r.Skipped != "":
@@ -118,14 +119,14 @@ func Run(ctx context.Context, c Config, screen Screen) (Outcome, error) {
 			o.Failed++
 		}
 		if r.Skipped == "" {
-			o.Played++
+			o.Ran++
 		}
 		if r.OrderID != "" {
 			orders = append(orders, r.OrderID)
 		}
 	}
 	if len(orders) > 0 {
-		report, err := c.Ledger(ctx, orders)
+		report, err := c.Reconcile(ctx, orders)
 		if ctx.Err() != nil {
 			return o, stopped("")
 		}
@@ -134,134 +135,128 @@ func Run(ctx context.Context, c Config, screen Screen) (Outcome, error) {
 		}
 	}
 	o.Took = time.Since(began)
-	screen.Verdict(o)
+	screen.Summary(o)
 	return o, screen.Err()
 }
 
-// stopped says what a demo that is stopped leaves behind.
-func stopped(broken string) error {
-	if broken != "" {
-		return fmt.Errorf("stopped; %s", broken)
+// stopped returns the error of a demo that was stopped.
+func stopped(remaining string) error {
+	if remaining != "" {
+		return fmt.Errorf("stopped; %s", remaining)
 	}
-	return errors.New("stopped; nothing is left switched off or held back")
+	return errors.New("stopped; no fault is left in force")
 }
 
-// unseen says what a demo leaves behind that nobody can see any more.
-func unseen(err error, broken string) error {
-	if broken != "" {
-		return fmt.Errorf("stopped, because of %v; %s", err, broken)
+// outputLost returns the error of a demo whose output has failed.
+func outputLost(err error, remaining string) error {
+	if remaining != "" {
+		return fmt.Errorf("stopped, because of %v; %s", err, remaining)
 	}
 	return err
 }
 
-// perform plays one story to its end.
-func perform(ctx context.Context, shop *client, patience time.Duration, story Story, screen Screen) (r Result) {
-	if story.Kills && shop.shop.Kill == nil {
-		return Result{Skipped: "this shop cannot be killed from here; without --against, the demo starts one that can"}
+// runStory runs one story to its end.
+func runStory(ctx context.Context, client *client, timeout time.Duration, story Story, screen Screen) (result Result) {
+	if story.Kills && client.stack.Kill == nil {
+		return Result{Skipped: "the demo cannot kill this stack; without --against, it starts one that it can kill"}
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	began := time.Now()
-	s := &stage{client: shop, patience: patience, goods: map[string]good{}}
-	s.rows = &timeline{show: func(row Row, since time.Duration) {
-		screen.Row(story, s.id(), row, since)
+	r := &runner{client: client, timeout: timeout, products: map[string]product{}}
+	r.rows = &timeline{show: func(row Row, since time.Duration) {
+		screen.Row(story, r.id(), row, since)
 		if screen.Err() != nil {
-			cancel() // nobody sees the rest
+			cancel() // the output has failed
 		}
 	}}
 
-	err := story.play(ctx, s)
+	err := story.run(ctx, r)
 	if err == nil {
-		r, err = s.ends(ctx, story.expect)
+		result, err = r.awaitEnd(ctx, story.expect)
 	}
-	mend := s.mendAll(ctx)
-	if s.feed != nil {
+	faultErr := r.removeFaults(ctx)
+	if r.watcher != nil {
 		if err == nil {
-			err = s.catchUp(ctx)
+			err = r.awaitShown(ctx)
 		}
-		s.stop()
-		r.OrderID = s.id()
+		r.stop()
+		result.OrderID = r.id()
 	}
 	if err != nil {
-		r.Failures = append(r.Failures, err.Error())
+		result.Failures = append(result.Failures, err.Error())
 	}
-	if mend != nil {
-		r.Broken = fmt.Sprintf("a fault is still switched on: %v", mend)
-		r.Failures = append(r.Failures, r.Broken)
+	if faultErr != nil {
+		result.RemainingFault = fmt.Sprintf("a fault is still in force: %v", faultErr)
+		result.Failures = append(result.Failures, result.RemainingFault)
 	}
-	r.OK, r.Took = len(r.Failures) == 0, time.Since(began)
-	return r
+	result.OK, result.Took = len(result.Failures) == 0, time.Since(began)
+	return result
 }
 
-// ends waits until the order has ended and everybody has settled it, and says what is not as expected.
-func (s *stage) ends(ctx context.Context, want ending) (r Result, err error) {
-	err = s.eventually(ctx, "the end of the order", func(ctx context.Context) (bool, string, error) {
-		if r, err = s.look(ctx); err != nil {
+// awaitEnd blocks until the order has ended and everything is as expected, and returns what is not.
+func (r *runner) awaitEnd(ctx context.Context, want expectation) (result Result, err error) {
+	err = r.eventually(ctx, "the end of the order", func(ctx context.Context) (bool, string, error) {
+		if result, err = r.inspect(ctx); err != nil {
 			return false, "", err
 		}
-		r.Failures = want.differences(r)
-		// A state that is final will not get better; what others make of it may still come.
-		wrong := (r.State == completed || r.State == cancelled) && r.State != want.state
-		return len(r.Failures) == 0 || wrong, strings.Join(r.Failures, "; "), nil
+		result.Failures = want.mismatches(result)
+		// A wrong final state does not change any more. Everything else may still change.
+		wrong := result.State.Ended() && result.State != want.state
+		return len(result.Failures) == 0 || wrong, strings.Join(result.Failures, "; "), nil
 	})
-	if errors.Is(err, stackclient.ErrPatience) && len(r.Failures) > 0 {
-		return r, nil // they say more
+	if errors.Is(err, stackclient.ErrTimeout) && len(result.Failures) > 0 {
+		return result, nil // the failures have more details
 	}
-	return r, err
+	return result, err
 }
 
-// look asks everybody how the order stands.
-func (s *stage) look(ctx context.Context) (r Result, err error) {
-	o, err := s.client.Order(ctx, s.id())
+// inspect reads the order, and what the card processor, the carrier and inventory have about it.
+func (r *runner) inspect(ctx context.Context) (Result, error) {
+	o, err := r.client.Order(ctx, r.id())
 	if err != nil {
-		return r, err
+		return Result{}, err
 	}
-	t, err := s.client.till(ctx, s.id())
+	charged, err := r.client.charges(ctx, r.id())
 	if err != nil {
-		return r, err
+		return Result{}, err
 	}
-	parcel, err := s.client.parcels(ctx, s.id())
+	parcel, err := r.client.parcels(ctx, r.id())
 	if err != nil {
-		return r, err
+		return Result{}, err
 	}
-	p, err := s.client.Product(ctx, s.sku)
+	p, err := r.client.Product(ctx, r.sku)
 	if err != nil {
-		return r, err
+		return Result{}, err
 	}
 	return Result{
 		OrderID: o.ID, State: o.State, Reason: o.Reason, Message: o.Message, Total: o.Total.Amount, Currency: o.Total.Currency,
-		Captures: t.Captures, Captured: t.Captured, Refunded: t.Refunded, Parcel: parcel,
-		SKU: s.sku, Before: s.goods[s.sku].units, OnHand: p.OnHand, Held: p.Reserved,
+		Captures: charged.Captures, Captured: charged.Captured, Refunded: charged.Refunded, Parcel: parcel,
+		SKU: r.sku, Before: r.products[r.sku].units, OnHand: p.OnHand, Reserved: p.Reserved,
 	}, nil
 }
 
-func (want ending) differences(r Result) (all []string) {
-	differs := func(what string, got, expected any) {
+func (want expectation) mismatches(r Result) (all []string) {
+	compare := func(what string, got, expected any) {
 		if got != expected {
 			all = append(all, fmt.Sprintf("%s: expected %v, found %v", what, expected, got))
 		}
 	}
-	differs("the order's state", r.State, want.state)
-	differs("its reason", text(r.Reason), text(want.reason))
-	if !strings.Contains(r.Message, want.says) {
-		all = append(all, fmt.Sprintf("the customer should be told %q, and is told %q", want.says, r.Message))
-	}
-	differs("charges at the processor", r.Captures, want.captures)
-	differs("taken at the processor", stackclient.Money{Amount: r.Captured, Currency: r.Currency}, stackclient.Money{Amount: int64(want.captures) * r.Total, Currency: r.Currency})
-	back := r.Captured
+	money := func(amount int64) stackclient.Money { return stackclient.Money{Amount: amount, Currency: r.Currency} }
+	refunded := r.Captured
 	if want.kept {
-		back = 0
+		refunded = 0
 	}
-	differs("given back at the processor", stackclient.Money{Amount: r.Refunded, Currency: r.Currency}, stackclient.Money{Amount: back, Currency: r.Currency})
-	differs("the parcel at the carrier", r.Parcel, want.parcel)
-	differs("pieces on the shelf", r.OnHand, r.Before-want.sold)
-	differs("pieces set aside", r.Held, 0)
+	compare("the order's state", r.State, want.state)
+	compare("its reason", cmp.Or(r.Reason, "none"), cmp.Or(want.reason, "none"))
+	if !strings.Contains(r.Message, want.message) {
+		all = append(all, fmt.Sprintf("message to the customer: expected %q, found %q", want.message, r.Message))
+	}
+	compare("charges at the card processor", r.Captures, want.captures)
+	compare("amount charged", money(r.Captured), money(int64(want.captures)*r.Total))
+	compare("amount refunded", money(r.Refunded), money(refunded))
+	compare("the parcel at the carrier", r.Parcel, want.parcel)
+	compare("units on hand", r.OnHand, r.Before-want.sold)
+	compare("units reserved", r.Reserved, 0)
 	return all
-}
-
-func text(s string) string {
-	if s == "" {
-		return "none"
-	}
-	return s
 }

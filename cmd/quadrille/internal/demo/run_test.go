@@ -10,64 +10,65 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/quadrille-dev/quadrille/services/order"
 	"github.com/quadrille-dev/quadrille/verify/reconcile"
 	"github.com/quadrille-dev/quadrille/verify/stackclient"
 )
 
-// open is a shop with these books of the simulators, and an order that has ended so.
-func open(t *testing.T, o stackclient.Order) *fakeShop {
+// newEndedStack returns a stack with this order, and empty snapshots.
+func newEndedStack(t *testing.T, o stackclient.Order) *fakeStack {
 	t.Helper()
-	f := newFakeShop(t)
+	f := newFakeStack(t)
 	f.order = o
-	for _, service := range []string{order, inventory, payment, shipping} {
-		f.books[service] = book(service, true, time.Now(), nil, nil)
+	for _, service := range []string{orderService, inventoryService, paymentService, shippingService} {
+		f.snapshots[service] = newSnapshot(service, true, time.Now(), nil, nil)
 	}
-	f.books["processor"] = map[string]any{"paymentIntents": []any{}}
-	f.books["carrier"] = map[string]any{"shipments": []any{}}
+	f.snapshots["processor"] = map[string]any{"paymentIntents": []any{}}
+	f.snapshots["carrier"] = map[string]any{"shipments": []any{}}
 	return f
 }
 
-// ordering places an order for something that is on the shelf.
-func ordering(ctx context.Context, s *stage) error {
-	s.sku, s.goods["hat-1"] = "hat-1", good{"hat", 3}
-	return s.place(ctx, s.request(1))
+// placeOrder places an order for a product in stock.
+func placeOrder(ctx context.Context, r *runner) error {
+	r.sku, r.products["hat-1"] = "hat-1", product{"hat", 3}
+	return r.place(ctx, r.request(1))
 }
 
-func playing(f *fakeShop, stories ...Story) Config {
+func newConfig(f *fakeStack, stories ...Story) Config {
 	return Config{
-		Shop: f.shop(), Stories: stories, Patience: 300 * time.Millisecond,
-		Ledger: func(context.Context, []string) (reconcile.Report, error) { return reconcile.Report{Clean: true}, nil },
+		Stack: f.stack(), Stories: stories, Timeout: 300 * time.Millisecond,
+		Reconcile: func(context.Context, []string) (reconcile.Report, error) { return reconcile.Report{Clean: true}, nil },
 	}
 }
 
-func TestRun_SaysWhatIsNotAsExpected(t *testing.T) {
+func TestRun_Failures(t *testing.T) {
 	t.Parallel()
-	ended := stackclient.Order{ID: "1", State: cancelled, Reason: "out_of_stock", Message: "Nothing was charged.", Total: stackclient.Money{Amount: 1999, Currency: "EUR"}}
+	ended := stackclient.Order{ID: "1", State: order.Cancelled, Reason: "out_of_stock", Message: "Nothing was charged.", Total: stackclient.Money{Amount: 1999, Currency: "EUR"}}
 	for name, c := range map[string]struct {
-		expect ending
-		want   []string // what is said
+		expect expectation
+		want   []string // in the output
 		status int
 	}{
-		"all is well": {ending{state: cancelled, reason: "out_of_stock", says: "Nothing", parcel: noParcel}, nil, 0},
-		"another end": {
-			ending{state: completed, captures: 1, kept: true, parcel: "delivered", sold: 1},
+		"as expected": {expectation{state: order.Cancelled, reason: order.OutOfStock, message: "Nothing", parcel: noParcel}, nil, 0},
+		"unexpected state": {
+			expectation{state: order.Completed, captures: 1, kept: true, parcel: "delivered", sold: 1},
 			[]string{
 				"the order's state: expected completed, found cancelled", "its reason: expected none, found out_of_stock",
-				"charges at the processor: expected 1, found 0", "taken at the processor: expected 19.99 EUR, found 0.00 EUR",
-				"the parcel at the carrier: expected delivered, found none", "pieces on the shelf: expected 2, found 3",
+				"charges at the card processor: expected 1, found 0", "amount charged: expected 19.99 EUR, found 0.00 EUR",
+				"the parcel at the carrier: expected delivered, found none", "units on hand: expected 2, found 3",
 			},
 			1,
 		},
-		"another message": {
-			ending{state: cancelled, reason: "out_of_stock", says: "Sorry", parcel: noParcel},
-			[]string{`the customer should be told "Sorry", and is told "Nothing was charged."`},
+		"unexpected message": {
+			expectation{state: order.Cancelled, reason: order.OutOfStock, message: "Sorry", parcel: noParcel},
+			[]string{`message to the customer: expected "Sorry", found "Nothing was charged."`},
 			1,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			var out bytes.Buffer
-			o, err := Run(t.Context(), playing(open(t, ended), Story{Name: "one", Title: "One", expect: c.expect, play: ordering}), NewText(&out, 120, false))
+			o, err := Run(t.Context(), newConfig(newEndedStack(t, ended), Story{Name: "one", Title: "One", expect: c.expect, run: placeOrder}), NewText(&out, 120, false))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -76,99 +77,99 @@ func TestRun_SaysWhatIsNotAsExpected(t *testing.T) {
 			}
 			for _, line := range c.want {
 				if !strings.Contains(out.String(), line+"\n") {
-					t.Errorf("%q is not said:\n%s", line, out.String())
+					t.Errorf("missing %q:\n%s", line, out.String())
 				}
 			}
 		})
 	}
 }
 
-func TestRun_MendsWhatAStoryLeavesBroken(t *testing.T) {
+func TestRun_RemovesFaultsOfAFailedStory(t *testing.T) {
 	t.Parallel()
-	f := open(t, stackclient.Order{ID: "1", State: cancelled})
-	breaks := Story{Name: "breaks", play: func(ctx context.Context, s *stage) error {
-		if _, err := s.breaks(ctx, s.client.shop.Processor, rule{Action: "down"}); err != nil {
+	f := newEndedStack(t, stackclient.Order{ID: "1", State: order.Cancelled})
+	failing := Story{Name: "fails", run: func(ctx context.Context, r *runner) error {
+		if _, err := r.inject(ctx, r.client.stack.Processor, fault{Action: "down"}); err != nil {
 			return err
 		}
-		return errors.New("and fails")
+		return errors.New("failed")
 	}}
-	o, err := Run(t.Context(), playing(f, breaks), NewJSON(&bytes.Buffer{}))
+	o, err := Run(t.Context(), newConfig(f, failing), NewJSON(&bytes.Buffer{}))
 	if err != nil || o.Failed != 1 || o.Status() != 1 {
 		t.Errorf("%+v, %v", o, err)
 	}
-	if f.ever != 1 || len(f.rules) != 0 {
-		t.Errorf("%d switched on, left: %+v", f.ever, f.rules)
+	if f.injected != 1 || len(f.faults) != 0 {
+		t.Errorf("%d injected, in force: %+v", f.injected, f.faults)
 	}
 }
 
-func TestRun_MendsWhenItIsStopped(t *testing.T) {
+func TestRun_RemovesFaultsWhenStopped(t *testing.T) {
 	t.Parallel()
-	f := open(t, stackclient.Order{ID: "1", State: "pending"})
+	f := newEndedStack(t, stackclient.Order{ID: "1", State: "pending"})
 	ctx, stop := context.WithCancel(t.Context())
-	waits := Story{Name: "waits", play: func(ctx context.Context, s *stage) error {
-		if _, err := s.placeInto(ctx, s.request(1), s.client.shop.Processor, "create", rule{Action: "pause"}); err != nil {
+	waits := Story{Name: "waits", run: func(ctx context.Context, r *runner) error {
+		if _, err := r.placeWithFault(ctx, r.request(1), r.client.stack.Processor, "create", fault{Action: "pause"}); err != nil {
 			return err
 		}
-		if diff := cmp.Diff([]rule{{Match: match{OrderID: "1"}, Action: "pause"}}, f.inForce()); diff != "" {
-			t.Errorf("in force once the order is placed (-want +got):\n%s", diff)
+		if diff := cmp.Diff([]fault{{Match: match{OrderID: "1"}, Action: "pause"}}, f.activeFaults()); diff != "" {
+			t.Errorf("in force after the order was placed (-want +got):\n%s", diff)
 		}
 		stop()
-		return s.awaitState(ctx, shipped)
+		return r.awaitState(ctx, order.Shipped)
 	}}
-	_, err := Run(ctx, playing(f, waits, Story{Name: "never", play: func(context.Context, *stage) error {
-		t.Error("a story was played after the end")
+	_, err := Run(ctx, newConfig(f, waits, Story{Name: "never", run: func(context.Context, *runner) error {
+		t.Error("a story ran after the end")
 		return nil
 	}}), NewJSON(&bytes.Buffer{}))
 	if err == nil || !strings.Contains(err.Error(), "stopped") {
 		t.Errorf("error %v", err)
 	}
-	if left := f.inForce(); f.ever != 2 || len(left) != 0 {
-		t.Errorf("%d switched on, left: %+v", f.ever, left)
+	if left := f.activeFaults(); f.injected != 2 || len(left) != 0 {
+		t.Errorf("%d injected, in force: %+v", f.injected, left)
 	}
 }
 
-func (f *fakeShop) inForce() (rules []rule) {
+func (f *fakeStack) activeFaults() (rules []fault) {
 	f.change(func() {
-		for _, r := range f.rules {
+		for _, r := range f.faults {
 			rules = append(rules, r)
 		}
 	})
 	return rules
 }
 
-func TestRun_LeavesOutWhatItCannotKill(t *testing.T) {
+func TestRun_SkipsStoriesThatKill(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer
-	o, err := Run(t.Context(), playing(open(t, stackclient.Order{}), killed), NewText(&out, 100, false))
-	if err != nil || o.Skipped != 1 || o.Played != 0 || o.Status() != 0 || !strings.Contains(out.String(), "Left out") {
+	o, err := Run(t.Context(), newConfig(newEndedStack(t, stackclient.Order{}), killedStack), NewText(&out, 100, false))
+	if err != nil || o.Skipped != 1 || o.Ran != 0 || o.Status() != 0 || !strings.Contains(out.String(), "Skipped") {
 		t.Errorf("%+v, %v:\n%s", o, err, out.String())
 	}
 }
 
-func TestRun_SaysBeforeTheFirstStoryThatItCannotPlay(t *testing.T) {
+func TestRun_UnusableStack(t *testing.T) {
 	t.Parallel()
-	f := open(t, stackclient.Order{})
-	c := playing(f, Story{Name: "never", play: func(context.Context, *stage) error {
-		t.Error("a story was played")
+	f := newEndedStack(t, stackclient.Order{})
+	c := newConfig(f, Story{Name: "never", run: func(context.Context, *runner) error {
+		t.Error("a story ran")
 		return nil
 	}})
-	c.Shop.Token = "wrong"
+	c.Stack.Token = "wrong"
 	if _, err := Run(t.Context(), c, NewJSON(&bytes.Buffer{})); err == nil || !strings.Contains(err.Error(), "token") {
-		t.Errorf("with a wrong token: %v", err)
+		t.Errorf("wrong token: %v", err)
 	}
-	c.Shop.Shipping = "http://127.0.0.1:1"
-	if _, err := Run(t.Context(), c, NewJSON(&bytes.Buffer{})); err == nil || !strings.Contains(err.Error(), "no shop there") {
-		t.Errorf("without a shop: %v", err)
+	c.Stack.Shipping = "http://127.0.0.1:1"
+	if _, err := Run(t.Context(), c, NewJSON(&bytes.Buffer{})); err == nil || !strings.Contains(err.Error(), "cannot reach the stack") {
+		t.Errorf("unreachable stack: %v", err)
 	}
 }
 
-func TestOutcome_FailsWithTheLedger(t *testing.T) {
+func TestOutcome_Status(t *testing.T) {
 	t.Parallel()
-	clean, gaps, off := &reconcile.Report{}, &reconcile.Report{NotChecked: []string{"x"}}, &reconcile.Report{Findings: []reconcile.Finding{{}}}
+	clean, gaps, findings := &reconcile.Report{}, &reconcile.Report{NotChecked: []string{"x"}}, &reconcile.Report{Findings: []reconcile.Finding{{}}}
 	for want, outcomes := range map[int][]Outcome{
-		0: {{Played: 1, Report: clean}, {Skipped: 1}},
-		1: {{Played: 1, Failed: 1, Report: clean}, {Played: 1, Report: off}, {Played: 1, Err: errors.New("no books")}},
-		3: {{Played: 1, Report: gaps}},
+		0: {{Ran: 1, Report: clean}, {Skipped: 1}},
+		1: {{Ran: 1, Failed: 1, Report: clean}, {Ran: 1, Report: findings}, {Ran: 1, Err: errors.New("no report")}},
+		3: {{Ran: 1, Report: gaps}},
 	} {
 		for _, o := range outcomes {
 			if got := o.Status(); got != want {
@@ -178,7 +179,7 @@ func TestOutcome_FailsWithTheLedger(t *testing.T) {
 	}
 }
 
-func TestPick_TellsStoriesInTheirOwnOrder(t *testing.T) {
+func TestPick(t *testing.T) {
 	t.Parallel()
 	picked, err := Pick("twice", "happy", "twice")
 	if err != nil || len(picked) != 2 || picked[0].Name != "happy" || picked[1].Name != "twice" {
@@ -189,11 +190,11 @@ func TestPick_TellsStoriesInTheirOwnOrder(t *testing.T) {
 	}
 	_, err = Pick("happy", "sad")
 	if err == nil || !strings.Contains(err.Error(), `"sad"`) || !strings.Contains(err.Error(), strings.Join(Names(), ", ")) {
-		t.Errorf("an unknown one: %v", err)
+		t.Errorf("unknown story: %v", err)
 	}
 }
 
-// fullScreen takes some lines, and then no more.
+// fullScreen accepts some lines, and then fails.
 type fullScreen struct{ lines int }
 
 func (f *fullScreen) Write(b []byte) (int, error) {
@@ -205,27 +206,27 @@ func (f *fullScreen) Write(b []byte) (int, error) {
 
 var errFull = errors.New("full")
 
-func TestRun_EndsOnceNobodySeesIt(t *testing.T) {
+func TestRun_FailedOutput(t *testing.T) {
 	t.Parallel()
-	f := open(t, stackclient.Order{ID: "1", State: pending})
-	endless := Story{Name: "endless", play: func(ctx context.Context, s *stage) error {
-		if _, err := s.placeInto(ctx, s.request(1), s.client.shop.Processor, "create", rule{Action: "pause"}); err != nil {
+	f := newEndedStack(t, stackclient.Order{ID: "1", State: order.Pending})
+	endless := Story{Name: "endless", run: func(ctx context.Context, r *runner) error {
+		if _, err := r.placeWithFault(ctx, r.request(1), r.client.stack.Processor, "create", fault{Action: "pause"}); err != nil {
 			return err
 		}
 		<-ctx.Done()
 		return ctx.Err()
 	}}
-	never := Story{Name: "never", play: func(context.Context, *stage) error {
-		t.Error("a story was played to nobody")
+	never := Story{Name: "never", run: func(context.Context, *runner) error {
+		t.Error("a story ran without output")
 		return nil
 	}}
-	// A story's headline is one line, and so is a row: it ends with the headline, the first row and the second one.
+	// A story's headline is one line, and so is a row.
 	for lines := range 3 {
-		if _, err := Run(t.Context(), playing(f, endless, never), NewJSON(&fullScreen{lines})); !errors.Is(err, errFull) {
+		if _, err := Run(t.Context(), newConfig(f, endless, never), NewJSON(&fullScreen{lines})); !errors.Is(err, errFull) {
 			t.Errorf("after %d lines: %v", lines, err)
 		}
 	}
-	if left := f.inForce(); len(left) != 0 {
-		t.Errorf("still broken: %+v", left)
+	if left := f.activeFaults(); len(left) != 0 {
+		t.Errorf("still in force: %+v", left)
 	}
 }

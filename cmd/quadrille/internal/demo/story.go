@@ -4,35 +4,39 @@ import (
 	"context"
 	"fmt"
 	"strings"
+
+	"github.com/quadrille-dev/quadrille/services/order"
 )
 
 // Story is one thing that can happen to an order.
 type Story struct {
-	Name   string // as in --story
-	Title  string
-	About  string // what will happen, and why that is interesting
-	Moral  string // why nothing was lost and nothing done twice
-	Kills  bool   // it needs a shop that can be killed
-	play   func(ctx context.Context, s *stage) error
-	expect ending
+	Name     string // as in --story
+	Title    string
+	About    string // what will happen, and why that is interesting
+	Takeaway string // why nothing was lost and nothing happened twice
+	Kills    bool   // it needs a stack that can be killed
+	run      func(ctx context.Context, r *runner) error
+	expect   expectation
 }
 
-// ending is how an order must end, and what must be left of it everywhere.
-type ending struct {
-	state, reason string
-	says          string // part of the customer's message
-	captures      int    // at the processor
-	kept          bool   // the money; else all of it is given back
-	parcel        string // at the carrier
-	sold          int    // pieces that have left the shelf
+// expectation is how an order must end, and the traces that it must leave everywhere.
+type expectation struct {
+	state    order.State
+	reason   order.Reason
+	message  string // part of the message to the customer
+	captures int    // at the card processor
+	kept     bool   // the money is kept; otherwise all of it is refunded
+	parcel   string // at the carrier
+	sold     int    // units that have left the stock
 }
 
-// Stories are all of them, in the order in which they are best told.
+// Stories are all stories, in the order in which they run.
 var Stories = []Story{
-	happy, outOfStock, declinedCard, undeliverable, changedMind, tooLate, processorAway, twice, killed,
+	completedOrder, outOfStock, declinedCard, undeliverable, cancelledInTime, cancelledTooLate, processorUnavailable,
+	duplicateRequests, killedStack,
 }
 
-// Names lists the stories.
+// Names returns the names of all stories.
 func Names() []string {
 	names := make([]string, len(Stories))
 	for i, s := range Stories {
@@ -41,7 +45,7 @@ func Names() []string {
 	return names
 }
 
-// Pick finds stories by name, in their own order; no names are all of them.
+// Pick returns the stories with these names in the order of Stories, or all stories if there are no names.
 func Pick(names ...string) ([]Story, error) {
 	if len(names) == 0 {
 		return Stories, nil
@@ -59,7 +63,7 @@ func Pick(names ...string) ([]Story, error) {
 	}
 	for _, name := range names {
 		if wanted[name] {
-			return nil, fmt.Errorf("no story is called %q; there are %s", name, strings.Join(Names(), ", "))
+			return nil, fmt.Errorf("unknown story %q; the stories are %s", name, strings.Join(Names(), ", "))
 		}
 	}
 	return picked, nil

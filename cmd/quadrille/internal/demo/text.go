@@ -5,12 +5,15 @@ import (
 	"io"
 	"strings"
 	"time"
-	"unicode/utf8"
 
+	"github.com/charmbracelet/x/ansi"
+	"github.com/dustin/go-humanize/english"
+
+	"github.com/quadrille-dev/quadrille/services/order"
 	"github.com/quadrille-dev/quadrille/verify/stackclient"
 )
 
-// Text shows a demo to people: lines that are never wider than the screen.
+// Text shows a demo to people, in lines that fit the terminal.
 type Text struct {
 	out    io.Writer
 	width  int
@@ -18,33 +21,36 @@ type Text struct {
 	err    error
 }
 
-// NewText writes to out, in colours of the terminal's own if wanted.
+// NewText returns a screen that writes to out, with or without colours.
 func NewText(out io.Writer, width int, colour bool) *Text {
 	return &Text{out: out, width: min(max(width, narrowest), widest), colour: colour}
 }
 
-// Text of any width is readable between these.
+// Text is readable at any width between these.
 const (
 	narrowest = 40
 	widest    = 120
 )
 
-// Err is the first error of the writer.
+// Err returns the first error of the writer.
 func (t *Text) Err() error { return t.err }
 
-// The columns of a timeline: offset, who, event and words. A narrower screen has no who, which the event's name and
-// colour tell as well; a narrow one has the words below the event.
+// The columns of a timeline: offset, service, event and caption. Below the width wide there is no column for the service,
+// which the event's name and colour show as well. Below the width middling, the caption is below the event.
 const (
 	offsetColumn = 9
 	whoColumn    = 9
-	eventColumn  = 28
+	eventColumn  = 31
 	gap          = 2
 	wide         = 100
 	middling     = 80
 )
 
-// piece is text of one colour.
-type piece struct{ text, colour string }
+// piece is text in one style.
+type piece struct {
+	text  string
+	style ansi.Style
+}
 
 func plain(text string) piece { return piece{text: text} }
 
@@ -52,8 +58,8 @@ func plain(text string) piece { return piece{text: text} }
 func (t *Text) print(pieces ...piece) {
 	var b strings.Builder
 	for _, p := range pieces {
-		if t.colour && p.colour != "" {
-			b.WriteString("\x1b[" + p.colour + "m" + p.text + "\x1b[0m")
+		if t.colour && len(p.style) > 0 {
+			b.WriteString(p.style.Styled(p.text))
 		} else {
 			b.WriteString(p.text)
 		}
@@ -63,79 +69,102 @@ func (t *Text) print(pieces ...piece) {
 	}
 }
 
-// paragraph writes text below and beside a lead, in lines that fit.
-func (t *Text) paragraph(lead piece, indent int, text, colour string) {
-	rest := strings.Repeat(" ", indent-utf8.RuneCountInString(lead.text))
+// block writes text to the right of a lead, in lines that fit. It begins in the column indent.
+func (t *Text) block(lead []piece, indent int, text string, style ansi.Style) {
+	width := 0
+	for _, p := range lead {
+		width += ansi.StringWidth(p.text)
+	}
+	rest := plain(strings.Repeat(" ", indent-width))
 	for _, line := range wrap(text, t.width-indent) {
-		t.print(lead, plain(rest), piece{line, colour})
-		lead, rest = piece{}, strings.Repeat(" ", indent)
+		t.print(append(lead, rest, piece{line, style})...)
+		lead, rest = nil, plain(strings.Repeat(" ", indent))
 	}
 }
 
-// Colours, as every terminal has them in its own shades.
-const (
-	bold   = "1"
-	dim    = "2"
-	red    = "31"
-	green  = "32"
-	yellow = "33"
-	blue   = "34"
-	purple = "35"
-	cyan   = "36"
-	act    = "1;33"
+// wrap breaks text into lines of at most width characters, at spaces if possible. It hides hyphens from ansi.Wrap, which
+// would break lines at them, and then exceed the width by a character.
+func wrap(text string, width int) []string {
+	const nonBreaking = "\u2011"
+	wrapped := ansi.Wrap(strings.ReplaceAll(text, "-", nonBreaking), width, "")
+	return strings.Split(strings.ReplaceAll(wrapped, nonBreaking, "-"), "\n")
+}
+
+// paragraph writes text in lines that fit.
+func (t *Text) paragraph(text string, style ansi.Style) { t.block(nil, 0, text, style) }
+
+// beside writes text after a lead and a gap.
+func (t *Text) beside(lead []piece, text string, style ansi.Style) {
+	indent := gap
+	for _, p := range lead {
+		indent += ansi.StringWidth(p.text)
+	}
+	t.block(lead, indent, text, style)
+}
+
+// Styles. The terminal chooses the shades.
+var (
+	normal = ansi.NewStyle()
+	bold   = ansi.NewStyle().Bold()
+	dim    = ansi.NewStyle().Faint()
+	good   = bold.ForegroundColor(ansi.Green)
+	bad    = bold.ForegroundColor(ansi.Red)
+	unsure = bold.ForegroundColor(ansi.Yellow)
+	action = bold.ForegroundColor(ansi.Yellow)
 )
 
-func colourOf(who string) string {
-	switch who {
-	case order:
-		return blue
-	case inventory:
-		return purple
-	case payment:
-		return green
-	case shipping:
-		return cyan
+func styleOf(service string) ansi.Style {
+	switch service {
+	case orderService:
+		return normal.ForegroundColor(ansi.Blue)
+	case inventoryService:
+		return normal.ForegroundColor(ansi.Magenta)
+	case paymentService:
+		return normal.ForegroundColor(ansi.Green)
+	case shippingService:
+		return normal.ForegroundColor(ansi.Cyan)
 	default:
-		return ""
+		return normal
 	}
 }
 
-func colourOfState(state string) string {
+func styleOfState(state order.State) ansi.Style {
 	switch state {
-	case completed:
-		return "1;" + green
-	case cancelled, cancelling:
-		return "1;" + yellow
+	case order.Completed:
+		return good
+	case order.Cancelled, order.Cancelling:
+		return unsure
 	default:
 		return bold
 	}
 }
 
-// Open says what this is.
+// Open writes an introduction.
 func (t *Text) Open(c Config) {
-	t.paragraph(piece{}, 0, "Quadrille: four services, and nobody calls the figures", bold)
+	t.paragraph("Quadrille: four services carry an order, and no service is in charge", bold)
 	t.print()
-	t.paragraph(piece{}, 0, "Order, inventory, payment and shipping never call each other. Each tells what has happened, as an "+
-		"event; the others hear of it and do their part. Below, every line with a time is one event, or something that was done "+
-		"to the shop; → is what the customer sees from there on.", "")
-	where := c.Shop.Order
-	if c.Shop.Kill != nil {
-		where = "a shop of its own at " + where
+	t.paragraph("Order, inventory, payment and shipping never call each other. Each service publishes events about what it has "+
+		"done, and handles the events of the other ones. Below, every line with a time is an event, or an action from "+
+		"outside. An arrow (→) shows what the customer sees from then on.", normal)
+	where := c.Stack.Order
+	if c.Stack.Kill != nil {
+		where = "a stack of its own at " + where
 	}
 	t.print()
-	t.paragraph(piece{}, 0, plural(len(c.Stories), "story", "stories")+", played on "+where+".", "")
+	t.paragraph(fmt.Sprintf("Running %s on %s.", english.Plural(len(c.Stories), "story", ""), where), normal)
 }
 
 // Begin writes a headline.
 func (t *Text) Begin(n, of int, s Story) {
 	t.print()
 	number := fmt.Sprintf("%d/%d", n, of)
-	t.paragraph(piece{number, bold}, len(number)+gap, s.Title, bold)
-	t.paragraph(piece{}, len(number)+gap, s.About, "")
+	indent := len(number) + gap
+	t.block([]piece{{number, bold}}, indent, s.Title, bold)
+	t.block(nil, indent, s.About, normal)
 	t.print()
 }
 
-// Row writes a line of the timeline.
+// Row writes a row of the timeline.
 func (t *Text) Row(_ Story, _ string, r Row, since time.Duration) {
 	offset := fmt.Sprintf("%*s", offsetColumn, fmt.Sprintf("+%.3fs", since.Seconds()))
 	who := ""
@@ -148,162 +177,114 @@ func (t *Text) Row(_ Story, _ string, r Row, since time.Duration) {
 		if who == "" {
 			what = r.Who + " " + what
 		}
-		t.beside([]piece{{offset, dim}, {who, act}}, what, act)
+		t.beside([]piece{{offset, dim}, {who, action}}, what, action)
 	case KindState:
-		blank := strings.Repeat(" ", utf8.RuneCountInString(offset+who))
-		t.beside([]piece{plain(blank), plain("  "), {"→ " + r.State, colourOfState(r.State)}}, "“"+r.What+"”", "")
+		blank := strings.Repeat(" ", ansi.StringWidth(offset+who))
+		t.beside([]piece{plain(blank), plain("  "), {"→ " + string(r.State), styleOfState(r.State)}}, "“"+r.What+"”", normal)
 	default:
-		colour := colourOf(r.Who)
-		lead := []piece{{offset, dim}, {who, colour}, plain("  "), {bare(r.Event), colour}}
+		style := styleOf(r.Who)
+		event := withoutVersion(r.Event)
 		if t.width < middling {
-			t.print(lead...)
-			t.paragraph(piece{}, offsetColumn+gap, r.What, "")
+			t.print(piece{offset, dim}, piece{who, style}, plain("  "), piece{event, style})
+			t.block(nil, offsetColumn+gap, r.What, normal)
 			return
 		}
-		lead[3].text = fmt.Sprintf("%-*s", eventColumn, lead[3].text)
-		t.beside(lead, r.What, "")
+		event = fmt.Sprintf("%-*s", eventColumn, event)
+		t.beside([]piece{{offset, dim}, {who, style}, plain("  "), {event, style}}, r.What, normal)
 	}
 }
 
-// beside writes words to the right of the lead.
-func (t *Text) beside(lead []piece, words, colour string) {
-	indent := gap
-	for _, p := range lead {
-		indent += utf8.RuneCountInString(p.text)
-	}
-	for _, line := range wrap(words, t.width-indent) {
-		t.print(append(lead, plain("  "), piece{line, colour})...)
-		lead = []piece{plain(strings.Repeat(" ", indent-gap))}
-	}
-}
-
-// End writes how the story ended.
+// End writes the result of a story.
 func (t *Text) End(s Story, r Result) {
+	const indent = offsetColumn + gap
 	if r.Skipped != "" {
-		t.paragraph(piece{"  -", dim}, offsetColumn+gap, "Left out: "+r.Skipped+".", dim)
+		t.block([]piece{{"  -", dim}}, indent, "Skipped: "+r.Skipped+".", dim)
 		return
 	}
-	mark, colour := piece{"    ✓", "1;" + green}, colourOfState(r.State)
+	lead, style := []piece{{"    ✓", good}}, styleOfState(r.State)
 	if !r.OK {
-		mark, colour = piece{"    ✗", "1;" + red}, "1;"+red
+		lead, style = []piece{{"    ✗", bad}}, bad
 	}
 	t.print()
 	if r.State != "" {
-		t.paragraph(mark, offsetColumn+gap, strings.Join(r.sums(), " · "), colour)
-		mark = piece{}
+		t.block(lead, indent, strings.Join(r.totals(), " · "), style)
+		lead = nil
 	}
 	for _, f := range r.Failures {
-		t.paragraph(mark, offsetColumn+gap, f, red)
-		mark = piece{}
+		t.block(lead, indent, f, normal.ForegroundColor(ansi.Red))
+		lead = nil
 	}
 	if r.OK {
-		t.paragraph(piece{}, offsetColumn+gap, s.Moral, "")
+		t.block(nil, indent, s.Takeaway, normal)
 	}
 }
 
-// sums are what the order has left behind, in a few words each.
-func (r Result) sums() []string {
+// totals returns the traces of an order, in a few words each.
+func (r Result) totals() []string {
 	amount := func(n int64) string { return stackclient.Money{Amount: n, Currency: r.Currency}.String() }
-	paid := "nothing charged"
+	money := "nothing charged"
 	switch {
 	case r.Captures == 0:
 	case r.Refunded == 0 && r.Captures == 1:
-		paid = amount(r.Captured) + " charged once"
+		money = amount(r.Captured) + " charged once"
 	case r.Refunded == r.Captured && r.Captures == 1:
-		paid = amount(r.Captured) + " charged once, all of it given back"
+		money = amount(r.Captured) + " charged once and refunded"
 	default:
-		paid = fmt.Sprintf("%s charged, %s given back, %s kept", amount(r.Captured), amount(r.Refunded), amount(r.Captured-r.Refunded))
+		money = fmt.Sprintf("%s charged, %s refunded, %s kept", amount(r.Captured), amount(r.Refunded), amount(r.Captured-r.Refunded))
 	}
 	parcel := "parcel " + r.Parcel
 	if r.Parcel == noParcel {
 		parcel = "no parcel"
 	}
-	shelf := fmt.Sprintf("%d of %d on the shelf", r.OnHand, r.Before)
-	if r.Held > 0 {
-		shelf += fmt.Sprintf(", %d set aside", r.Held)
+	stock := fmt.Sprintf("%d of %d in stock", r.OnHand, r.Before)
+	if r.Reserved > 0 {
+		stock += fmt.Sprintf(", %d reserved", r.Reserved)
 	}
-	return []string{r.State, paid, parcel, shelf}
+	return []string{string(r.State), money, parcel, stock}
 }
 
-// Verdict writes what the ledger says, and a last line.
-func (t *Text) Verdict(o Outcome) {
+// Summary writes the report of the reconciliation, and the result of the demo.
+func (t *Text) Summary(o Outcome) {
 	t.print()
 	if o.Report != nil || o.Err != nil {
-		t.print(piece{"The ledger", bold})
-		t.paragraph(piece{}, 0, "An accountant from outside has read the books of all four services, of the card processor and of the "+
-			"carrier, and compared them for every order above: money, parcels, stock, and whether every event was taken by "+
-			"everybody it was for, once.", "")
+		t.print(piece{"The reconciliation", bold})
+		t.paragraph("It has read the audit snapshots of all four services, of the card processor and of the carrier. It has "+
+			"compared them for every order above: money, parcels, stock, and whether every subscription has consumed every "+
+			"event once.", normal)
 		t.print()
 	}
 	if o.Err != nil {
-		t.paragraph(piece{}, 0, "It could not: "+o.Err.Error(), red)
+		t.paragraph("It failed: "+o.Err.Error(), normal.ForegroundColor(ansi.Red))
 	}
 	if o.Report != nil {
 		var b strings.Builder
-		_ = o.Report.WriteText(&b) // a strings.Builder takes everything
-		for line := range strings.Lines(b.String()) {
-			line = strings.TrimRight(line, "\n")
-			if utf8.RuneCountInString(line) <= t.width {
-				t.print(plain(line))
-				continue
+		_ = o.Report.WriteText(&b) // a strings.Builder returns no errors
+		for line := range strings.SplitSeq(strings.TrimRight(b.String(), "\n"), "\n") {
+			text := strings.TrimLeft(line, " ")
+			if ansi.StringWidth(line) <= t.width {
+				t.print(plain(line)) // its columns stay as they are
+			} else {
+				t.block(nil, len(line)-len(text), text, normal)
 			}
-			indent := indentOf(line)
-			t.paragraph(plain(indent), len(indent), line[len(indent):], "")
 		}
 		t.print()
 	}
-	colour, text := "1;"+green, plural(o.Played, "story", "stories")+" played, and everything is as it should be"
+	ran := english.Plural(o.Ran, "story", "")
+	text, style := ran+" ran, and everything is as expected", good
 	switch {
 	case o.Failed > 0:
-		colour, text = "1;"+red, fmt.Sprintf("%d of %s went wrong", o.Failed, plural(o.Played, "story", "stories"))
-	case o.Played == 0:
-		colour, text = dim, "nothing was played"
+		text, style = fmt.Sprintf("%d of %s failed", o.Failed, ran), bad
+	case o.Ran == 0:
+		text, style = "No story ran", dim
 	case o.Status() == 1:
-		colour, text = "1;"+red, "the stories ended as they should, but the books do not add up"
+		text, style = ran+" ended as expected, but the reconciliation has findings", bad
 	case o.Status() != 0:
-		colour, text = "1;"+yellow, "as it should be, as far as the ledger could see"
+		text, style = ran+" ran, and everything that could be checked is as expected", unsure
 	}
 	if o.Skipped > 0 {
-		text += fmt.Sprintf("; %d left out", o.Skipped)
+		text += fmt.Sprintf("; %d skipped", o.Skipped)
 	}
-	t.paragraph(piece{}, 0, fmt.Sprintf("%s (%.1f s).", upper(text), o.Took.Seconds()), colour)
+	t.paragraph(fmt.Sprintf("%s (%.1f s).", text, o.Took.Seconds()), style)
 }
-
-func upper(text string) string { return strings.ToUpper(text[:1]) + text[1:] }
-
-func plural(n int, one, many string) string {
-	if n == 1 {
-		return "1 " + one
-	}
-	return fmt.Sprintf("%d %s", n, many)
-}
-
-// wrap breaks text into lines of at most width characters, at spaces where there are any.
-func wrap(text string, width int) (lines []string) {
-	line := ""
-	for _, word := range strings.Fields(text) {
-		for utf8.RuneCountInString(word) > width { // an id, a URL
-			if line != "" {
-				lines, line = append(lines, line), ""
-			}
-			runes := []rune(word)
-			lines, word = append(lines, string(runes[:width])), string(runes[width:])
-		}
-		switch {
-		case line == "":
-			line = word
-		case utf8.RuneCountInString(line)+1+utf8.RuneCountInString(word) <= width:
-			line += " " + word
-		default:
-			lines, line = append(lines, line), word
-		}
-	}
-	if line != "" || lines == nil {
-		lines = append(lines, line)
-	}
-	return lines
-}
-
-func indentOf(line string) string { return line[:len(line)-len(strings.TrimLeft(line, " "))] }
 
 var _ Screen = (*Text)(nil)

@@ -14,54 +14,55 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/quadrille-dev/quadrille/services/order"
 	"github.com/quadrille-dev/quadrille/verify/reconcile"
 	"github.com/quadrille-dev/quadrille/verify/stackclient"
 )
 
 var update = flag.Bool("update", false, "write the golden files")
 
-// told has a screen show a bit of everything.
-func told(screen Screen) {
+// showAll makes a screen show every kind of output.
+func showAll(screen Screen) {
 	at := time.Date(2026, 5, 4, 10, 0, 0, 0, time.UTC)
 	row := func(s Story, after time.Duration, r Row) {
 		r.At = at.Add(after)
 		screen.Row(s, "01a1fd29-3558-7c6e-9644-84f99a2b8dde", r, after)
 	}
-	screen.Open(Config{Shop: Shop{Shop: stackclient.Shop{Order: "http://127.0.0.1:8081"}}, Stories: Stories[:3]})
+	screen.Open(Config{Stack: Stack{Stack: stackclient.Stack{Order: "http://127.0.0.1:8081"}}, Stories: Stories[:3]})
 
-	well := Story{Name: "well", Title: "All goes well", About: "Somebody orders two pairs of shoes, and everybody does their part.", Moral: "Nobody can have done something that the others never hear of."}
+	well := Story{Name: "well", Title: "All goes well", About: "A customer orders two pairs of shoes.", Takeaway: "There is no change without its event."}
 	screen.Begin(1, 3, well)
 	row(well, 0, Row{Kind: KindAction, Who: "customer", What: "orders 2 × dance shoes and 1 × a thing with a name that is so long that it does not fit on any line at all"})
-	row(well, 11*time.Millisecond, Row{Kind: KindEvent, Who: order, Event: "order.created.v1", What: meaning["order.created"]})
-	row(well, 11*time.Millisecond, Row{Kind: KindState, Who: order, State: "pending", What: "We are checking that everything you ordered is in stock."})
-	row(well, 20*time.Millisecond, Row{Kind: KindEvent, Who: inventory, Event: "inventory.reservation_failed.v1", What: meaning["inventory.reservation_failed"]})
-	row(well, 1350*time.Millisecond, Row{Kind: KindEvent, Who: payment, Event: "payment.processed.v1", What: "39.98 EUR taken from the card"})
-	row(well, 12345*time.Millisecond, Row{Kind: KindEvent, Who: shipping, Event: "shipment.delivered.v1", What: meaning["shipment.delivered"]})
-	row(well, 12345*time.Millisecond, Row{Kind: KindState, Who: order, State: "completed", What: "Your parcel was delivered."})
+	row(well, 11*time.Millisecond, Row{Kind: KindEvent, Who: orderService, Event: "order.created.v1", What: captions["order.created"]})
+	row(well, 11*time.Millisecond, Row{Kind: KindState, Who: orderService, State: order.Pending, What: "We are checking that everything you ordered is in stock."})
+	row(well, 20*time.Millisecond, Row{Kind: KindEvent, Who: inventoryService, Event: "inventory.reservation_failed.v1", What: captions["inventory.reservation_failed"]})
+	row(well, 1350*time.Millisecond, Row{Kind: KindEvent, Who: paymentService, Event: "payment.processed.v1", What: "39.98 EUR charged to the card"})
+	row(well, 12345*time.Millisecond, Row{Kind: KindEvent, Who: shippingService, Event: "shipment.delivered.v1", What: captions["shipment.delivered"]})
+	row(well, 12345*time.Millisecond, Row{Kind: KindState, Who: orderService, State: order.Completed, What: "Your parcel was delivered."})
 	screen.End(well, Result{
-		OK: true, Took: 12400 * time.Millisecond, OrderID: "01a1fd29-3558-7c6e-9644-84f99a2b8dde", State: "completed",
+		OK: true, Took: 12400 * time.Millisecond, OrderID: "01a1fd29-3558-7c6e-9644-84f99a2b8dde", State: order.Completed,
 		Message: "Your parcel was delivered.", Total: 3998, Currency: "EUR", Captures: 1, Captured: 3998, Parcel: "delivered",
 		SKU: "dance-shoes-1", Before: 5, OnHand: 3,
 	})
 
-	badly := Story{Name: "badly", Title: "It goes wrong", About: "It should not.", Moral: "None."}
+	badly := Story{Name: "badly", Title: "It goes wrong", About: "It should not.", Takeaway: "None."}
 	screen.Begin(2, 3, badly)
-	row(badly, 5*time.Millisecond, Row{Kind: KindState, Who: order, State: "cancelling", Reason: "customer", What: "You asked to cancel."})
+	row(badly, 5*time.Millisecond, Row{Kind: KindState, Who: orderService, State: order.Cancelling, Reason: order.ByCustomer, What: "You asked to cancel."})
 	screen.End(badly, Result{
-		Failures: []string{"charges at the processor: expected 1, found 2", "waited 30s for the end of the order: " + strings.Repeat("x", 150)},
-		Took:     time.Second, OrderID: "2", State: "cancelled", Reason: "customer", Message: "Cancelled.", Total: 1999, Currency: "EUR",
-		Captures: 2, Captured: 3998, Refunded: 1999, Parcel: noParcel, SKU: "hat-1", Before: 2, OnHand: 2, Held: 1,
+		Failures: []string{"charges at the card processor: expected 1, found 2", "waited 30s for the end of the order: " + strings.Repeat("x", 150)},
+		Took:     time.Second, OrderID: "2", State: order.Cancelled, Reason: order.ByCustomer, Message: "Cancelled.", Total: 1999, Currency: "EUR",
+		Captures: 2, Captured: 3998, Refunded: 1999, Parcel: noParcel, SKU: "hat-1", Before: 2, OnHand: 2, Reserved: 1,
 	})
 
 	left := Story{Name: "left", Title: "Not here", About: "It needs more.", Kills: true}
 	screen.Begin(3, 3, left)
-	screen.End(left, Result{Skipped: "this shop cannot be killed from here"})
+	screen.End(left, Result{Skipped: "the demo cannot kill this stack"})
 
-	screen.Verdict(Outcome{Played: 2, Skipped: 1, Failed: 1, Took: 13500 * time.Millisecond, Report: &reconcile.Report{
+	screen.Summary(Outcome{Ran: 2, Skipped: 1, Failed: 1, Took: 13500 * time.Millisecond, Report: &reconcile.Report{
 		At: at.Add(14 * time.Second),
 		Checked: reconcile.Checked{
-			Orders: map[string]int{"completed": 1, "cancelled": 1}, Money: map[string]reconcile.Till{"EUR": {Captured: 7996, Refunded: 1999, Kept: 5997}},
-			Parcels: map[string]int{"delivered": 1}, Events: &reconcile.Deliveries{Published: 17, Due: 23, Taken: 23},
+			Orders: map[string]int{"completed": 1, "cancelled": 1}, Money: map[string]reconcile.MoneySum{"EUR": {Captured: 7996, Refunded: 1999, Kept: 5997}},
+			Parcels: map[string]int{"delivered": 1}, Events: &reconcile.Deliveries{Published: 17, Due: 23, Consumed: 23},
 		},
 		Findings: []reconcile.Finding{{
 			Kind: reconcile.Money, Rule: "once", What: "an order was charged more than once", Orders: []string{"2"}, SKUs: []string{},
@@ -84,13 +85,13 @@ func golden(t *testing.T, name string, got []byte) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// A checkout may have its own line ends.
+	// A checkout on Windows may have other line ends.
 	if diff := cmp.Diff(strings.ReplaceAll(string(want), "\r\n", "\n"), string(got)); diff != "" {
-		t.Errorf("%s differs (-want +got); -update if that is meant:\n%s", path, diff)
+		t.Errorf("%s differs (-want +got); use -update if that is intended:\n%s", path, diff)
 	}
 }
 
-func TestText_LooksLikeThis(t *testing.T) {
+func TestText_Golden(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		width  int
@@ -104,7 +105,7 @@ func TestText_LooksLikeThis(t *testing.T) {
 			t.Parallel()
 			var out bytes.Buffer
 			screen := NewText(&out, c.width, c.colour)
-			told(screen)
+			showAll(screen)
 			if screen.Err() != nil {
 				t.Fatal(screen.Err())
 			}
@@ -113,11 +114,11 @@ func TestText_LooksLikeThis(t *testing.T) {
 	}
 }
 
-func TestText_NeverOverflowsAndIsPlainWithoutColours(t *testing.T) {
+func TestText_Width(t *testing.T) {
 	t.Parallel()
 	for width := narrowest; width <= widest; width++ {
 		var out bytes.Buffer
-		told(NewText(&out, width, false))
+		showAll(NewText(&out, width, false))
 		for line := range strings.Lines(out.String()) {
 			line = strings.TrimSuffix(line, "\n")
 			if n := utf8.RuneCountInString(line); n > width {
@@ -130,9 +131,9 @@ func TestText_NeverOverflowsAndIsPlainWithoutColours(t *testing.T) {
 	}
 }
 
-func TestMeanings_FitOnALine(t *testing.T) {
+func TestCaptions_FitOnALine(t *testing.T) {
 	t.Parallel()
-	for event, words := range meaning {
+	for event, words := range captions {
 		words = strings.ReplaceAll(words, "%s", "1000.00 EUR")
 		if room := wide - offsetColumn - gap - whoColumn - gap - eventColumn - gap; utf8.RuneCountInString(words) > room {
 			t.Errorf("%s: %q is longer than %d", event, words, room)
@@ -143,11 +144,11 @@ func TestMeanings_FitOnALine(t *testing.T) {
 	}
 }
 
-func TestJSON_IsOneObjectALine(t *testing.T) {
+func TestJSON_Golden(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer
 	screen := NewJSON(&out)
-	told(screen)
+	showAll(screen)
 	if screen.Err() != nil {
 		t.Fatal(screen.Err())
 	}
@@ -158,11 +159,11 @@ type brokenPipe struct{}
 
 func (brokenPipe) Write([]byte) (int, error) { return 0, errors.New("broken pipe") }
 
-func TestScreens_RememberThatNobodySawThem(t *testing.T) {
+func TestScreens_Err(t *testing.T) {
 	t.Parallel()
 	text, lines := NewText(brokenPipe{}, 80, false), NewJSON(brokenPipe{})
-	told(text)
-	told(lines)
+	showAll(text)
+	showAll(lines)
 	if text.Err() == nil || lines.Err() == nil {
 		t.Errorf("text: %v, JSON: %v", text.Err(), lines.Err())
 	}

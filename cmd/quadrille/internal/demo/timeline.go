@@ -5,36 +5,38 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/quadrille-dev/quadrille/services/order"
 )
 
-// Kind tells the rows of a timeline apart.
+// Kind is the kind of a row.
 type Kind string
 
 // The kinds of rows.
 const (
 	KindEvent  Kind = "event"  // a service published it
-	KindState  Kind = "state"  // what the customer is shown from here on
-	KindAction Kind = "action" // something that was done to the shop from outside
+	KindState  Kind = "state"  // the order entered it, and the customer sees it from then on
+	KindAction Kind = "action" // a customer, a simulator or the demo did it
 )
 
 // Row is one line of a timeline.
 type Row struct {
 	Kind Kind
 	At   time.Time
-	Who  string // the service, or who acts
-	What string // in words: what it meant, or the customer's message
+	Who  string // the service, or what acts
+	What string // the event's caption, the message to the customer, or the action
 
-	Event  string // KindEvent: its type
-	State  string // KindState
-	Reason string // KindState: why it is being, or was, cancelled
-	After  string // KindState: the type of the event that it follows from, below which it belongs
+	Event  string       // KindEvent: its type
+	State  order.State  // KindState
+	Reason order.Reason // KindState: why the order is being cancelled, or was
+	After  string       // KindState: the type of the event that caused it; the row is below that event's
 }
 
-// settle is how long after its moment a row may still become known: what is younger waits, so that rows can be shown
-// in order.
+// settle is how long after its moment a row may be added. Younger rows are not shown yet, so that all rows are shown in
+// order.
 const settle = 120 * time.Millisecond
 
-// timeline takes rows as they become known, and shows each once, in the order of their moments.
+// timeline shows each row once, in the order of the rows' moments.
 type timeline struct {
 	mu      sync.Mutex
 	show    func(r Row, since time.Duration)
@@ -51,7 +53,7 @@ func (t *timeline) add(r Row) {
 	t.waiting = append(t.waiting, r)
 }
 
-// flush shows what happened until then. What became known too late for its place is shown all the same.
+// flush shows the rows until then, including rows that were added too late for their place.
 func (t *timeline) flush(until time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

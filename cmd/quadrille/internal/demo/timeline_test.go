@@ -7,7 +7,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-func TestTimeline_ShowsEachRowOnceInTheOrderOfTheirMoments(t *testing.T) {
+func TestTimeline_Order(t *testing.T) {
 	t.Parallel()
 	zero := time.Date(2026, 5, 4, 10, 0, 0, 0, time.UTC)
 	at := func(ms int) time.Time { return zero.Add(time.Duration(ms) * time.Millisecond) }
@@ -33,12 +33,12 @@ func TestTimeline_ShowsEachRowOnceInTheOrderOfTheirMoments(t *testing.T) {
 	want("10ms late", "30ms third")
 }
 
-func TestTimeline_PutsAStateBelowTheEventThatItFollowsFrom(t *testing.T) {
+func TestTimeline_StateBelowItsEvent(t *testing.T) {
 	t.Parallel()
 	zero := time.Date(2026, 5, 4, 10, 0, 0, 0, time.UTC)
 	var shown []string
 	rows := timeline{show: func(r Row, _ time.Duration) { shown = append(shown, r.What) }}
-	rows.add(Row{Kind: KindState, At: zero, After: "payment.processed.v1", What: "paid"}) // its history's clock is a bit early
+	rows.add(Row{Kind: KindState, At: zero, After: "payment.processed.v1", What: "paid"}) // slightly before the event
 	rows.add(Row{Kind: KindEvent, At: zero.Add(2 * time.Millisecond), Event: "payment.processed.v1", What: "processed"})
 	rows.add(Row{Kind: KindEvent, At: zero.Add(3 * time.Millisecond), Event: "order.confirmed.v1", What: "confirmed"})
 	rows.add(Row{Kind: KindEvent, At: zero.Add(time.Millisecond), Event: "payment.charge_requested.v1", What: "started"})

@@ -58,7 +58,7 @@ func count(t *testing.T, db *gorm.DB, table string) (n int64) {
 	return n
 }
 
-func TestOpenDatabase_HasWhatServicesNeed(t *testing.T) {
+func TestOpenDatabase_Pragmas(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "a space, 50% & #?")
 	if err := os.Mkdir(dir, 0o700); err != nil {
@@ -75,8 +75,8 @@ func TestOpenDatabase_HasWhatServicesNeed(t *testing.T) {
 	}
 }
 
-// Whoever begins a transaction has the database to itself, before it has written anything; who only reads, waits for nobody.
-func TestOpenDatabase_TransactionsExcludeEachOtherFromTheirBeginning(t *testing.T) {
+// A transaction locks the database from its beginning, before it writes. Readers do not wait.
+func TestOpenDatabase_TransactionsAreSerial(t *testing.T) {
 	t.Parallel()
 	db := migrated(t)
 	first := db.Begin()
@@ -98,7 +98,7 @@ func TestOpenDatabase_TransactionsExcludeEachOtherFromTheirBeginning(t *testing.
 	}
 }
 
-func TestMigrate_EightAtOnceApplyEverythingOnce(t *testing.T) {
+func TestMigrate_Concurrent(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	// What comes second would notice it neither by an existing table nor by a key.
@@ -125,7 +125,7 @@ func TestMigrate_EightAtOnceApplyEverythingOnce(t *testing.T) {
 	}
 }
 
-func TestMigrate_CanBeRepeatedAfterAFailure(t *testing.T) {
+func TestMigrate_RepeatedAfterFailure(t *testing.T) {
 	t.Parallel()
 	db := open(t, t.TempDir())
 	file := func(sql string) fstest.MapFS {
@@ -140,7 +140,7 @@ func TestMigrate_CanBeRepeatedAfterAFailure(t *testing.T) {
 }
 
 // A time keeps its microseconds, is read in UTC, and compares as times do, whatever its fraction.
-func TestMigrate_TimesAreTimes(t *testing.T) {
+func TestMigrate_Times(t *testing.T) {
 	t.Parallel()
 	db := migrated(t)
 	whole := time.Date(2026, 3, 29, 1, 0, 0, 0, time.UTC)
@@ -185,7 +185,7 @@ func post(handler http.Handler, key string) *httptest.ResponseRecorder {
 	return answer
 }
 
-func TestIdempotent_TwentyAtOnceAreOne(t *testing.T) {
+func TestIdempotent_Concurrent(t *testing.T) {
 	t.Parallel()
 	db := migrated(t)
 	handler := maker(db, func() error { return nil })
@@ -206,7 +206,7 @@ func TestIdempotent_TwentyAtOnceAreOne(t *testing.T) {
 	}
 }
 
-func TestIdempotent_RollsBackAndForgetsAFailure(t *testing.T) {
+func TestIdempotent_RollsBackFailures(t *testing.T) {
 	t.Parallel()
 	db := migrated(t)
 	if answer := post(maker(db, func() error { return errors.New("no") }), "k"); answer.Code != http.StatusInternalServerError {
@@ -220,7 +220,7 @@ func TestIdempotent_RollsBackAndForgetsAFailure(t *testing.T) {
 	}
 }
 
-func TestIdempotent_IsBusyWhileAnotherWritesForTooLong(t *testing.T) {
+func TestIdempotent_LockedDatabase(t *testing.T) {
 	t.Parallel()
 	db := migrated(t)
 	writer := db.Begin()
@@ -231,7 +231,7 @@ func TestIdempotent_IsBusyWhileAnotherWritesForTooLong(t *testing.T) {
 	}
 }
 
-func TestPruneIdempotencyKeys_ForgetsOnlyTheOld(t *testing.T) {
+func TestPruneIdempotencyKeys(t *testing.T) {
 	t.Parallel()
 	db := migrated(t)
 	handler := maker(db, func() error { return nil })
@@ -251,11 +251,11 @@ func TestPruneIdempotencyKeys_ForgetsOnlyTheOld(t *testing.T) {
 	cancel()
 	pruning.Wait()
 	if answer := post(handler, "new"); answer.Header().Get("Idempotency-Replayed") != "true" || count(t, db, "things") != 2 {
-		t.Errorf("the new key was forgotten: %v", answer.Header())
+		t.Errorf("the new key was deleted: %v", answer.Header())
 	}
 }
 
-func TestLockFolder_IsForOneAtATime(t *testing.T) {
+func TestLockFolder(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	for range 2 {
@@ -264,7 +264,7 @@ func TestLockFolder_IsForOneAtATime(t *testing.T) {
 			t.Fatal(err)
 		}
 		if _, err := lockFolder(t.Context(), dir); err == nil || !strings.Contains(err.Error(), "in use") {
-			t.Errorf("taken twice: %v", err)
+			t.Errorf("locked twice: %v", err)
 		}
 		if err := unlock(); err != nil {
 			t.Fatal(err)

@@ -1,9 +1,9 @@
-// Package embedded is the whole shop in one process: the four services, each with a SQLite file of its own, the
-// in-process transport between them, and the two simulators with their books. It needs no server and no network but
-// the loopback interface; the services' code is the same that runs on Postgres and RabbitMQ.
+// Package embedded runs the whole stack in one process: the four services, each with a SQLite file of its own, the
+// in-process transport between them, and the two simulators. It needs no server, and no network except the loopback
+// interface. The services run the same code as on Postgres and RabbitMQ.
 //
-// What was answered or committed is on the disk: killing the process at any moment, or the machine losing its power,
-// loses nothing and doubles nothing. After a start in the same folder everything goes on.
+// Everything that is committed, or acknowledged to a client, is on the disk. If the process is killed or the machine loses
+// its power, nothing is lost and nothing happens twice. The next start in the same folder continues.
 package embedded
 
 import (
@@ -28,23 +28,23 @@ import (
 	"github.com/quadrille-dev/quadrille/simulators/processor"
 )
 
-// Config says where the shop is and how it behaves.
+// Config configures a stack.
 type Config struct {
-	// Dir is the folder of all data. It is made if it is not there, and belongs to one running shop.
+	// Dir is the folder of all data. Run creates it if it does not exist, and locks it.
 	Dir string
-	// Addresses are where to listen. All must be given.
+	// Addresses are where to listen. All are required.
 	Addresses Addresses
-	// Environ holds the services' settings, and CARRIER_DISPATCH_DELAY and CARRIER_DELIVERY_DELAY, as NAME=value. What
-	// the shop decides by itself is not read: addresses of databases, of a broker and of outside parties, and their keys.
+	// Environ holds the services' settings, and CARRIER_DISPATCH_DELAY and CARRIER_DELIVERY_DELAY, as NAME=value. It
+	// cannot set what Run determines itself: the addresses of databases, broker and simulators, and their keys.
 	Environ []string
-	// Without names services that stay closed. What the others publish waits for them.
+	// Without names services that are not started. Their events wait for them.
 	Without []string
 	// OnReady, if set, is called once all services are ready.
 	OnReady func(Addresses)
 }
 
-// Run opens the shop and blocks until ctx ends, then closes it in order: the services finish what is under way, and
-// then the simulators. It returns at once if an address is taken, a setting is wrong, or the folder is in use.
+// Run starts the stack and blocks until ctx ends. Then it stops the services, which finish what is in progress, and after
+// them the simulators. It returns an error at once if an address or the folder is in use, or a setting is invalid.
 func Run(ctx context.Context, cfg Config) (err error) {
 	set, err := parseSettings(cfg.Environ)
 	if err != nil {
@@ -67,7 +67,7 @@ func Run(ctx context.Context, cfg Config) (err error) {
 		return err
 	}
 	defer closeAll(listeners)
-	databases, hub, err := openBooks(ctx, cfg.Dir, set)
+	databases, broker, err := openDatabases(ctx, cfg.Dir, set)
 	defer func() {
 		for _, db := range databases {
 			err = errors.Join(err, database.Close(db))
@@ -76,39 +76,39 @@ func Run(ctx context.Context, cfg Config) (err error) {
 	if err != nil {
 		return err
 	}
-	secret := rand.Text() // between the carrier and us, of this run
+	secret := rand.Text() // of the carrier's webhook, for this run
 
 	webhook := "http://" + at.Shipping + "/webhooks/carrier"
 	if slices.Contains(cfg.Without, "shipping") {
-		webhook = "" // so that the carrier's reports wait, whoever listens there now
+		webhook = "" // the carrier keeps its reports; another program may listen at the address
 	}
-	sims, err := startSims(ctx, cfg.Dir, set, webhook, secret, listeners)
+	outside, err := startSimulators(ctx, cfg.Dir, set, webhook, secret, listeners)
 	if err != nil {
 		return err
 	}
 	running, ctx := errgroup.WithContext(ctx)
-	running.Go(func() error { return sims.failed(ctx) })
-	var open []*doorman
+	running.Go(func() error { return outside.awaitFailure(ctx) })
+	var transports []*readyTransport
 	for _, s := range set.services(at, secret) {
 		if slices.Contains(cfg.Without, s.name) {
 			continue
 		}
 		own := set.shared
 		own.Listener, own.MaxRequests = listeners[s.name], maxRequests
-		door := &doorman{Transport: hub.Transport(), opened: make(chan struct{})}
-		open = append(open, door)
+		ready := &readyTransport{Transport: broker.Transport(), consuming: make(chan struct{})}
+		transports = append(transports, ready)
 		running.Go(func() error {
-			if err := s.run(ctx, own, databases[s.name], door); err != nil {
+			if err := s.run(ctx, own, databases[s.name], ready); err != nil {
 				return fmt.Errorf("%s: %w", s.name, err)
 			}
 			return nil
 		})
 	}
-	running.Go(func() error { return serveQueues(ctx, hub, set.shared.OpsToken.Reveal(), listeners["broker"]) })
+	running.Go(func() error { return serveQueues(ctx, broker, set.shared.OpsToken.Reveal(), listeners["broker"]) })
 	running.Go(func() error {
-		for _, door := range open {
+		for _, ready := range transports {
 			select {
-			case <-door.opened:
+			case <-ready.consuming:
 			case <-ctx.Done():
 				return nil
 			}
@@ -121,32 +121,32 @@ func Run(ctx context.Context, cfg Config) (err error) {
 		}
 		return nil
 	})
-	return errors.Join(running.Wait(), sims.stop())
+	return errors.Join(running.Wait(), outside.stop())
 }
 
-// doorman is a service's transport that tells when the service begins to consume: it is ready then, since it has
-// listened for some time.
-type doorman struct {
+// readyTransport is the transport of a service. It closes consuming when the service starts to consume events: the service
+// is ready then, because it listens for requests before that.
+type readyTransport struct {
 	transport.Transport
-	once   sync.Once
-	opened chan struct{}
+	once      sync.Once
+	consuming chan struct{}
 }
 
 // Consume implements transport.Transport.
-func (d *doorman) Consume(ctx context.Context, consumers []transport.Consumer) error {
-	d.once.Do(func() { close(d.opened) })
+func (d *readyTransport) Consume(ctx context.Context, consumers []transport.Consumer) error {
+	d.once.Do(func() { close(d.consuming) })
 	return d.Transport.Consume(ctx, consumers)
 }
 
-// openBooks opens the services' databases and has them join a hub, all before the first one runs. It answers what it
-// has opened even if it fails.
-func openBooks(ctx context.Context, dir string, set settings) (map[string]*gorm.DB, *inprocess.Broker, error) {
+// openDatabases opens the services' databases and adds all of them to a broker, before the first service runs. If it fails,
+// it returns the databases that are open.
+func openDatabases(ctx context.Context, dir string, set settings) (map[string]*gorm.DB, *inprocess.Broker, error) {
 	topologies, err := topology.All(set.shared.RetryDelays)
 	if err != nil {
 		return nil, nil, err
 	}
 	databases := map[string]*gorm.DB{}
-	hub := inprocess.NewBroker(inprocess.Config{})
+	broker := inprocess.NewBroker(inprocess.Config{})
 	for _, t := range topologies {
 		db, err := openDatabase(dir, t.Service)
 		if err != nil {
@@ -156,38 +156,38 @@ func openBooks(ctx context.Context, dir string, set settings) (map[string]*gorm.
 		if err := endLease(ctx, db); err != nil {
 			return databases, nil, fmt.Errorf("%s: %w", t.Service, err)
 		}
-		if err := hub.Join(ctx, db, t); err != nil {
+		if err := broker.Join(ctx, db, t); err != nil {
 			return databases, nil, err
 		}
 	}
-	return databases, hub, nil
+	return databases, broker, nil
 }
 
-// outside is the world outside the shop: both simulators at work.
-type outside struct {
-	ended chan struct{} // both have stopped serving
-	err   error         // why, once that is so
+// simulators are both running simulators.
+type simulators struct {
+	ended chan struct{} // closed when both have stopped serving
+	err   error         // the cause, once ended is closed
 	stop  func() error
 }
 
-// startSims opens the outside world. It outlives ctx: whoever called it stops it.
-func startSims(ctx context.Context, dir string, set settings, webhook, secret string, listeners map[string]net.Listener) (*outside, error) {
+// startSimulators starts both simulators. They continue after the end of ctx, until the caller stops them.
+func startSimulators(ctx context.Context, dir string, set settings, webhook, secret string, listeners map[string]net.Listener) (*simulators, error) {
 	cards, err := processor.New(processor.Config{Dir: dir, Key: stripeKey, OpsToken: set.shared.OpsToken.Reveal()})
 	if err != nil {
 		return nil, err
 	}
 	parcels, err := carrier.New(carrier.Config{
-		Dir: dir, DispatchDelay: set.sims.HandoverDelay, DeliveryDelay: set.sims.DeliveryDelay,
+		Dir: dir, DispatchDelay: set.simulators.DispatchDelay, DeliveryDelay: set.simulators.DeliveryDelay,
 		WebhookURL: webhook, WebhookSecret: secret, OpsToken: set.shared.OpsToken.Reveal(),
 	})
 	if err != nil {
 		return nil, errors.Join(err, cards.Close())
 	}
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	serving, ctx := errgroup.WithContext(ctx) // if one ends, both do
+	serving, ctx := errgroup.WithContext(ctx) // if one ends, so does the other
 	serving.Go(func() error { return cards.Serve(ctx, listeners["processor"], listeners["processor-ops"]) })
 	serving.Go(func() error { return parcels.Serve(ctx, listeners["carrier"], listeners["carrier-ops"]) })
-	o := &outside{ended: make(chan struct{})}
+	o := &simulators{ended: make(chan struct{})}
 	go func() {
 		o.err = serving.Wait()
 		close(o.ended)
@@ -200,29 +200,29 @@ func startSims(ctx context.Context, dir string, set settings, webhook, secret st
 	return o, nil
 }
 
-// failed blocks until ctx ends or a simulator has stopped serving by itself.
-func (o *outside) failed(ctx context.Context) error {
+// awaitFailure blocks until ctx ends, or a simulator has stopped serving by itself.
+func (o *simulators) awaitFailure(ctx context.Context) error {
 	select {
 	case <-ctx.Done():
 		return nil
 	case <-o.ended:
-		return errors.New("a simulator has stopped") // stop says why
+		return errors.New("a simulator has stopped") // stop returns the cause
 	}
 }
 
-// awaitCatalogue lets the products that inventory has put into its catalogue reach the order service, so that the very
-// first order finds them. It waits for a minute at most: a shop that is open in part is better than none.
+// awaitCatalogue blocks until the order service has received the products that inventory has seeded, so that the first
+// order finds them. It gives up after a minute: the stack is usable without them.
 func awaitCatalogue(ctx context.Context, inventory, order *gorm.DB) {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		// They leave the one only after they have arrived at the other.
-		var leaving, arrived int64
-		left := inventory.WithContext(ctx).Table("outbox").Where("type like 'product.%'").Count(&leaving).Error
-		taken := order.WithContext(ctx).Table("stored_inbox").Where("type like 'product.%' and dead_lettered_at is null").Count(&arrived).Error
-		if left == nil && taken == nil && leaving+arrived == 0 {
+		// An event is deleted from the outbox only after it is stored at the subscriber.
+		var inOutbox, inInbox int64
+		outboxErr := inventory.WithContext(ctx).Table("outbox").Where("type like 'product.%'").Count(&inOutbox).Error
+		inboxErr := order.WithContext(ctx).Table("stored_inbox").Where("type like 'product.%' and dead_lettered_at is null").Count(&inInbox).Error
+		if outboxErr == nil && inboxErr == nil && inOutbox+inInbox == 0 {
 			return
 		}
 		select {

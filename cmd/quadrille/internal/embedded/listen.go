@@ -10,16 +10,16 @@ import (
 	"syscall"
 )
 
-// Addresses are where the shop listens, host:port each. A port of 0 takes any free one.
+// Addresses are where the stack listens, as host:port. Port 0 selects a free port.
 type Addresses struct {
 	Order, Inventory, Payment, Shipping string
-	// Processor and Carrier are the simulators' APIs, the others what operators see of them.
+	// Processor and Carrier are the simulators' APIs, ProcessorOps and CarrierOps their /ops endpoints.
 	Processor, Carrier, ProcessorOps, CarrierOps string
-	// Broker answers operators how full the queues are, see Queues.
+	// Broker serves the sizes of the queues to operators; see Queues.
 	Broker string
 }
 
-// Each lists the addresses under the names by which flags and messages call them.
+// Each returns the addresses with the names that flags and messages use.
 func (a *Addresses) Each() []NamedAddress {
 	return []NamedAddress{
 		{"order", &a.Order},
@@ -40,18 +40,18 @@ type NamedAddress struct {
 	Address *string
 }
 
-// listen opens the addresses, except those of services that stay closed, or none of them, and says of each that cannot
-// be had why. It puts the port that was chosen in the place of 0.
-func listen(a *Addresses, closed []string) (listeners map[string]net.Listener, err error) {
+// listen opens the addresses, except those of the services in without, and replaces port 0 by the selected port. If it
+// fails, no listener is open, and the error has every address that failed.
+func listen(a *Addresses, without []string) (listeners map[string]net.Listener, err error) {
 	listeners = map[string]net.Listener{}
 	var errs []error
 	for _, n := range a.Each() {
-		if slices.Contains(closed, n.Name) {
+		if slices.Contains(without, n.Name) {
 			continue
 		}
 		l, err := net.Listen("tcp", *n.Address)
 		if addressInUse(err) {
-			err = fmt.Errorf("%s: somebody listens on %s already; give another --%s-addr, or --free-ports", n.Name, *n.Address, n.Name)
+			err = fmt.Errorf("%s: address %s is in use; set --%s-addr, or use --free-ports", n.Name, *n.Address, n.Name)
 		} else if err != nil {
 			err = fmt.Errorf("%s: %w", n.Name, err)
 		}
@@ -68,21 +68,21 @@ func listen(a *Addresses, closed []string) (listeners map[string]net.Listener, e
 	return listeners, nil
 }
 
-// windowsAddressInUse is WSAEADDRINUSE, which package syscall does not take for its EADDRINUSE.
+// windowsAddressInUse is WSAEADDRINUSE, which differs from syscall.EADDRINUSE.
 const windowsAddressInUse = syscall.Errno(10048)
 
 func addressInUse(err error) bool {
 	return errors.Is(err, syscall.EADDRINUSE) || runtime.GOOS == "windows" && errors.Is(err, windowsAddressInUse)
 }
 
-// checkExposure refuses to open the shop to other machines with a token that everybody knows.
+// checkExposure returns an error if other machines could reach the stack and it has the default token.
 func checkExposure(a *Addresses, environ []string) error {
 	chosen := slices.ContainsFunc(environ, func(variable string) bool {
 		return strings.HasPrefix(variable, "OPS_TOKEN=") && variable != "OPS_TOKEN="
 	})
 	for _, n := range a.Each() {
 		if !chosen && !loopback(*n.Address) {
-			return fmt.Errorf("%s: other machines could reach %s, and everybody knows the operators' token: choose one with OPS_TOKEN",
+			return fmt.Errorf("%s: other machines can reach %s, and the operators' token is the default one: set OPS_TOKEN",
 				n.Name, *n.Address)
 		}
 	}
@@ -92,13 +92,13 @@ func checkExposure(a *Addresses, environ []string) error {
 func loopback(address string) bool {
 	host, _, err := net.SplitHostPort(address)
 	if err != nil {
-		return true // listening will say what is wrong with it
+		return true // listen returns the error
 	}
 	ip := net.ParseIP(host)
 	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
-// closeAll closes what nobody has closed yet.
+// closeAll closes the listeners. Closing one twice has no effect.
 func closeAll(listeners map[string]net.Listener) {
 	for _, l := range listeners {
 		_ = l.Close()

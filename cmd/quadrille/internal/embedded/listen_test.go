@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-func TestCheckExposure_WantsATokenOfOnesOwnOnceOthersCanReachIt(t *testing.T) {
+func TestCheckExposure(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		address string
@@ -21,7 +21,7 @@ func TestCheckExposure_WantsATokenOfOnesOwnOnceOthersCanReachIt(t *testing.T) {
 		{":8081", nil, true},
 		{"0.0.0.0:8081", []string{"OPS_TOKEN="}, true},
 		{"192.0.2.1:8081", nil, true},
-		{"shop.example:8081", nil, true},
+		{"stack.example:8081", nil, true},
 		{"0.0.0.0:8081", []string{"OPS_TOKEN=mine"}, false},
 	} {
 		at := Addresses{Carrier: c.address}
@@ -32,7 +32,7 @@ func TestCheckExposure_WantsATokenOfOnesOwnOnceOthersCanReachIt(t *testing.T) {
 	}
 }
 
-func TestOpenDatabase_IsForItsOwnerOnly(t *testing.T) {
+func TestOpenDatabase_FileMode(t *testing.T) {
 	t.Parallel()
 	if runtime.GOOS == "windows" {
 		return // has other means

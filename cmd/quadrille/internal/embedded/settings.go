@@ -19,38 +19,38 @@ import (
 	"github.com/quadrille-dev/quadrille/services/shipping"
 )
 
-// stripeKey opens the processor to this process.
+// stripeKey authenticates payment at the card processor's simulator.
 var stripeKey = "sk_test_" + rand.Text()
 
-// DefaultToken opens /ops unless OPS_TOKEN says otherwise.
+// DefaultToken is the operators' token unless OPS_TOKEN is set.
 const DefaultToken = "let-me-see"
 
-// own are the variables that the shop does not leave to the environment: it is made of one piece.
-var own = []string{
+// ignoredVariables are settings that Run determines itself.
+var ignoredVariables = []string{
 	"HTTP_ADDR", "DATABASE_URL", "MIGRATE_DATABASE_URL", "DATABASE_MAX_CONNS", "AMQP_URL", "AMQP_CA_FILE",
 	"STRIPE_URL", "STRIPE_KEY", "CARRIER_URL", "CARRIER_WEBHOOK_SECRET",
 }
 
-// settings are what the environment says to the parts of the shop.
+// settings are the settings of all parts of the stack.
 type settings struct {
-	shared    chassis.Config
-	order     order.Config
-	inventory inventory.Config
-	payment   payment.Config
-	shipping  shipping.Config
-	sims      simSettings
+	shared     chassis.Config
+	order      order.Config
+	inventory  inventory.Config
+	payment    payment.Config
+	shipping   shipping.Config
+	simulators simulatorSettings
 }
 
-// simSettings are those of the simulators. They are read as a service's are.
-type simSettings struct {
+// simulatorSettings are those of the simulators. They are parsed like a service's.
+type simulatorSettings struct {
 	chassis.Config
-	HandoverDelay time.Duration `env:"CARRIER_DISPATCH_DELAY" envDefault:"1s"`
+	DispatchDelay time.Duration `env:"CARRIER_DISPATCH_DELAY" envDefault:"1s"`
 	DeliveryDelay time.Duration `env:"CARRIER_DELIVERY_DELAY" envDefault:"1s"`
 }
 
-// Validate reports what is wrong with the simulators' own settings.
-func (s simSettings) Validate() error {
-	if s.HandoverDelay < 0 || s.DeliveryDelay < 0 {
+// Validate returns an error if the simulators' own settings are invalid.
+func (s simulatorSettings) Validate() error {
+	if s.DispatchDelay < 0 || s.DeliveryDelay < 0 {
 		return errors.New("CARRIER_DISPATCH_DELAY and CARRIER_DELIVERY_DELAY must not be negative")
 	}
 	return nil
@@ -59,23 +59,23 @@ func (s simSettings) Validate() error {
 func parseSettings(environ []string) (s settings, err error) {
 	environ = slices.DeleteFunc(slices.Clone(environ), func(variable string) bool {
 		name, _, _ := strings.Cut(variable, "=")
-		return slices.Contains(own, name)
+		return slices.Contains(ignoredVariables, name)
 	})
-	// The services' programs cannot do without these addresses; here nobody ever looks at them.
+	// The services require these settings. Nothing connects to these addresses.
 	shared := chassis.Config{
 		HTTPAddr: "127.0.0.1:0", DatabaseURL: "postgres://none.invalid/", AMQPURL: "amqp://none.invalid/",
 		Audit: true, OpsToken: DefaultToken,
 	}
-	const outside = "http://none.invalid"
+	const unused = "http://none.invalid"
 	var errs [5]error
 	s.order, errs[0] = chassis.ParseEnv(order.Config{Config: shared}, environ)
 	s.inventory, errs[1] = chassis.ParseEnv(inventory.Config{Config: shared, SeedCatalogue: true}, environ)
-	s.payment, errs[2] = chassis.ParseEnv(payment.Config{Config: shared, StripeURL: outside, StripeKey: chassis.Secret(stripeKey)}, environ)
-	s.shipping, errs[3] = chassis.ParseEnv(shipping.Config{Config: shared, CarrierURL: outside, CarrierWebhookSecret: "none"}, environ)
-	s.sims, errs[4] = chassis.ParseEnv(simSettings{Config: shared}, environ)
+	s.payment, errs[2] = chassis.ParseEnv(payment.Config{Config: shared, StripeURL: unused, StripeKey: chassis.Secret(stripeKey)}, environ)
+	s.shipping, errs[3] = chassis.ParseEnv(shipping.Config{Config: shared, CarrierURL: unused, CarrierWebhookSecret: "none"}, environ)
+	s.simulators, errs[4] = chassis.ParseEnv(simulatorSettings{Config: shared}, environ)
 	s.shared = s.order.Config
 
-	// A mistake in what all share is one mistake.
+	// A mistake in a shared setting is reported once.
 	var mistakes []string
 	for _, err := range errs {
 		if err != nil {
@@ -94,7 +94,7 @@ type service struct {
 	run  func(ctx context.Context, shared chassis.Config, db *gorm.DB, transport transport.Transport) error
 }
 
-// services tells each where the others of the outside world are.
+// services returns the services, configured with the addresses of the simulators and the secret of the carrier's webhook.
 func (s settings) services(at Addresses, secret string) []service {
 	return []service{
 		{"order", func(ctx context.Context, shared chassis.Config, db *gorm.DB, transport transport.Transport) error {

@@ -8,12 +8,12 @@ import (
 	"github.com/quadrille-dev/quadrille/services/topology"
 )
 
-func TestSettings_ComeFromTheEnvironment(t *testing.T) {
+func TestSettings(t *testing.T) {
 	t.Parallel()
 	s, err := parseSettings([]string{
 		"ORDER_PAYMENT_DEADLINE=3s", "RETRY_DELAYS=1s,2s", "CARRIER_DISPATCH_DELAY=0s", "CARRIER_DELIVERY_DELAY=7ms", "OPS_TOKEN=open",
 		"EVENTS_AUDIT=false", "SEED_CATALOGUE=false",
-		// Of a shop of another kind, and none of this one's business.
+		// These are ignored.
 		"DATABASE_URL=sqlite://", "AMQP_URL=nonsense", "HTTP_ADDR=nonsense", "STRIPE_URL=https://api.stripe.com", "STRIPE_KEY=sk_live_1",
 	})
 	if err != nil {
@@ -24,11 +24,11 @@ func TestSettings_ComeFromTheEnvironment(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, service := range topologies {
-		if ladder := service.Queues[0].RetryDelays; len(ladder) != 2 || ladder[1] != 2*time.Second {
-			t.Errorf("%s has the ladder %v", service.Service, ladder)
+		if delays := service.Queues[0].RetryDelays; len(delays) != 2 || delays[1] != 2*time.Second {
+			t.Errorf("%s has the retry delays %v", service.Service, delays)
 		}
 	}
-	if s.order.PaymentDeadline != 3*time.Second || s.sims.DeliveryDelay != 7*time.Millisecond || s.shared.OpsToken.Reveal() != "open" ||
+	if s.order.PaymentDeadline != 3*time.Second || s.simulators.DeliveryDelay != 7*time.Millisecond || s.shared.OpsToken.Reveal() != "open" ||
 		s.shared.Audit || s.inventory.SeedCatalogue {
 		t.Errorf("settings %+v", s)
 	}
@@ -37,18 +37,18 @@ func TestSettings_ComeFromTheEnvironment(t *testing.T) {
 	}
 }
 
-func TestSettings_HaveDefaultsForFirstContact(t *testing.T) {
+func TestSettings_Defaults(t *testing.T) {
 	t.Parallel()
 	s, err := parseSettings(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !s.shared.Audit || !s.inventory.SeedCatalogue || s.shared.OpsToken.Reveal() != DefaultToken || s.sims.HandoverDelay != time.Second {
+	if !s.shared.Audit || !s.inventory.SeedCatalogue || s.shared.OpsToken.Reveal() != DefaultToken || s.simulators.DispatchDelay != time.Second {
 		t.Errorf("settings %+v", s)
 	}
 }
 
-func TestSettings_MistakesAreSaidOnceAndTogether(t *testing.T) {
+func TestSettings_Errors(t *testing.T) {
 	t.Parallel()
 	_, err := parseSettings([]string{"RETRY_DELAYS=5s,1s", "CARRIER_DELIVERY_DELAY=-1s", "ORDER_STALLED_AFTER=soon"})
 	if err == nil {

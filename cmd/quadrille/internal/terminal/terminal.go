@@ -1,4 +1,4 @@
-// Package terminal says what the screen that a command writes to can show.
+// Package terminal reports what the terminal, pipe or file that a command writes to can show.
 package terminal
 
 import (
@@ -6,19 +6,22 @@ import (
 	"os"
 	"strconv"
 
+	"github.com/mattn/go-colorable"
 	"golang.org/x/term"
 )
 
-// Screen is what somebody looks at, or a pipe or a file.
+// Screen is an output with its properties.
 type Screen struct {
+	Out     io.Writer // where to write; it translates escape sequences on a Windows console that does not support them
 	Width   int
-	Redraws bool // understands escape sequences, so that a line can be written anew
-	Colours bool // and is to show colours
+	Redraws bool // escape sequences work, so that a line can be overwritten
+	Colours bool // colours are supported and wanted
 }
 
-// Of looks at out. What is no terminal is 100 wide, or as COLUMNS says, and understands nothing.
-func Of(out io.Writer, getenv func(string) string) Screen {
-	s := Screen{Width: 100}
+// Open returns the screen of out. Outputs other than terminals are 100 characters wide, unless COLUMNS is set, and have
+// neither colours nor escape sequences.
+func Open(out io.Writer, getenv func(string) string) Screen {
+	s := Screen{Out: out, Width: 100}
 	if n, err := strconv.Atoi(getenv("COLUMNS")); err == nil && n > 0 {
 		s.Width = n
 	}
@@ -29,7 +32,8 @@ func Of(out io.Writer, getenv func(string) string) Screen {
 	if n, _, err := term.GetSize(int(file.Fd())); err == nil && n > 0 {
 		s.Width = n
 	}
-	s.Redraws = getenv("TERM") != "dumb" && understandsEscapes(file)
+	s.Out = colorable.NewColorable(file)
+	s.Redraws = getenv("TERM") != "dumb"
 	s.Colours = s.Redraws && getenv("NO_COLOR") == ""
 	return s
 }

@@ -5,11 +5,12 @@ import (
 	"testing"
 )
 
-func TestOf_APipeIsPlainAndAsWideAsColumnsSays(t *testing.T) {
+func TestOpen_Pipe(t *testing.T) {
 	t.Parallel()
 	for columns, want := range map[string]int{"": 100, "72": 72, "0": 100, "wide": 100} {
-		got := Of(&bytes.Buffer{}, func(name string) string { return map[string]string{"COLUMNS": columns}[name] })
-		if got != (Screen{Width: want}) {
+		out := &bytes.Buffer{}
+		got := Open(out, func(name string) string { return map[string]string{"COLUMNS": columns}[name] })
+		if got != (Screen{Out: out, Width: want}) {
 			t.Errorf("COLUMNS=%q: %+v", columns, got)
 		}
 	}
