@@ -26,10 +26,10 @@ func TestRun(t *testing.T) {
 	p.CallOK(t, http.MethodGet, "/readyz", "", nil)
 
 	audit := servicetest.ReadAudit[struct {
-		Orders []struct{ OrderID, State, WaitingOn string }
+		Orders []struct{ OrderID, State, Missing string }
 	}](t, p, 1)
 	if o := audit.Entries.Orders; audit.Service != "order" || len(o) != 1 || o[0].OrderID != placed.ID || o[0].State != "pending" ||
-		o[0].WaitingOn != "reserved" || len(audit.Events.Consumed) != 2 {
+		o[0].Missing != "reserved" || len(audit.Events.Consumed) != 2 {
 		t.Errorf("audit snapshot %+v", audit)
 	}
 	p.Stop()

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/quadrille-dev/quadrille/pkg/testservers"
+	"github.com/quadrille-dev/quadrille/verify/testservers"
 )
 
 const (

@@ -80,7 +80,7 @@ func newCleanFixture(t testing.TB) *fixture {
 		order{OrderID: "kept", State: completed, Total: euros(1000), PlacedAt: noon.Add(-time.Hour)},
 		order{OrderID: "returned", State: cancelled, Total: euros(500), PlacedAt: noon.Add(-time.Hour)},
 		order{OrderID: "short", State: cancelled, Total: euros(900), PlacedAt: noon.Add(-time.Hour)},
-		order{OrderID: "young", State: "paid", Total: euros(100), PlacedAt: noon.Add(-time.Minute), WaitingOn: "shipment.created"},
+		order{OrderID: "young", State: "paid", Total: euros(100), PlacedAt: noon.Add(-time.Minute), Missing: "shipment.created"},
 	)
 	f.inventory.Entries.Products = newList(
 		product{SKU: "tea", Received: 10, OnHand: 8, Reserved: 1},

@@ -45,8 +45,8 @@ func (s *reading) late(o order) bool {
 // waiting describes what the order waits for and since when.
 func (o order) waiting(now time.Time) string {
 	text := fmt.Sprintf("%s for %v", o.State, now.Sub(o.since()).Round(time.Second))
-	if o.WaitingOn != "" {
-		text += ", waiting on " + o.WaitingOn
+	if o.Missing != "" {
+		text += ", waiting for " + o.Missing
 	}
 	return text
 }

@@ -111,7 +111,7 @@ type (
 		Total        money     `json:"total"`
 		PlacedAt     time.Time `json:"placedAt"`
 		WaitingSince time.Time `json:"waitingSince,omitzero"`
-		WaitingOn    string    `json:"missing"`
+		Missing      string    `json:"missing"`
 		StallsAt     time.Time `json:"stallsAt,omitzero"` // when it will have waited too long; zero once it has ended
 		Stalled      bool      `json:"stalled"`
 	}
