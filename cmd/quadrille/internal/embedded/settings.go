@@ -68,7 +68,7 @@ func parseSettings(environ []string) (s settings, err error) {
 	orders, stock, payments, shipments := order.Defaults(), inventory.Defaults(), payment.Defaults(), shipping.Defaults()
 	orders.Config, stock.Config, payments.Config, shipments.Config = shared, shared, shared, shared
 	stock.SeedCatalogue = true
-	payments.StripeKey = chassis.Secret(stripeKey)
+	payments.StripeURL, payments.StripeKey = "http://none.invalid", chassis.Secret(stripeKey)
 	shipments.CarrierURL, shipments.CarrierWebhookSecret = "http://none.invalid", "none"
 	var errs [5]error
 	s.order, errs[0] = chassis.ParseEnv(orders, environ)
