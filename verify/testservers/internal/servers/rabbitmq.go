@@ -150,6 +150,7 @@ func (b RabbitMQ) call(ctx context.Context, method string, request, response any
 	req.Header.Set("Content-Type", "application/json")
 	password, _ := b.management.User.Password()
 	req.SetBasicAuth(b.management.User.Username(), password)
+	req.Close = true // tests look for goroutines that are left, such as those of idle connections
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
 		return err
