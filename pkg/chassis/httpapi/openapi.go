@@ -2,73 +2,124 @@ package httpapi
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"regexp"
 	"slices"
+	"strings"
 
 	"github.com/gin-gonic/gin"
-
-	"github.com/quadrille-dev/quadrille/pkg/chassis/httpapi/internal/apidoc"
+	"github.com/goccy/go-yaml"
+	"github.com/swaggest/swgui"
+	"github.com/swaggest/swgui/v5emb"
 )
 
-// ServeOpenAPI describes the service by an OpenAPI 3.1 document in YAML or JSON: at /openapi.json for programs, and at
-// /docs as a page for people that loads nothing from anywhere. The error says that the document cannot be read.
+const (
+	documentRoute = "/openapi.json"
+	viewerRoute   = "/docs"
+	assetsRoute   = "/docs/:asset"
+)
+
+// ServeOpenAPI serves an OpenAPI 3.1 document, which is in YAML or JSON: as JSON at /openapi.json, and in Swagger UI at
+// /docs. The viewer is part of the program and loads nothing from other hosts. The error says that the document cannot
+// be read.
 func (r *Router) ServeOpenAPI(document []byte) error {
-	doc, err := apidoc.Parse(document)
-	if err != nil {
-		return err
+	var doc struct {
+		OpenAPI string
+		Info    struct{ Title string }
+		Paths   map[string]map[string]any // by path, then by method
 	}
-	r.openapi = doc
-	r.GET("/openapi.json", func(c *gin.Context) { c.Data(http.StatusOK, "application/json", doc.JSON()) })
-	r.GET("/docs", Handle(func(c *gin.Context) error {
-		var page bytes.Buffer
-		if err := doc.WritePage(&page, baseURL(c.Request)); err != nil {
-			return fmt.Errorf("write the page: %w", err)
+	if err := yaml.Unmarshal(document, &doc); err != nil {
+		return fmt.Errorf("read the OpenAPI document: %w", err)
+	}
+	if !strings.HasPrefix(doc.OpenAPI, "3.1.") || len(doc.Paths) == 0 {
+		return fmt.Errorf("read the OpenAPI document: version %q with %d paths, want 3.1 and at least one path",
+			doc.OpenAPI, len(doc.Paths))
+	}
+	converted, err := yaml.YAMLToJSON(document)
+	if err != nil {
+		return fmt.Errorf("convert the OpenAPI document: %w", err)
+	}
+	var compact bytes.Buffer
+	if err := json.Compact(&compact, converted); err != nil {
+		return fmt.Errorf("convert the OpenAPI document: %w", err)
+	}
+	for path, methods := range doc.Paths {
+		for method := range methods {
+			r.described = append(r.described, strings.ToUpper(method)+" "+path)
 		}
-		c.Header("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; frame-ancestors 'none'")
-		c.Data(http.StatusOK, "text/html; charset=utf-8", page.Bytes())
-		return nil
-	}))
+	}
+	slices.Sort(r.described)
+	r.GET(documentRoute, func(c *gin.Context) { c.Data(http.StatusOK, "application/json", compact.Bytes()) })
+	r.serveViewer(doc.Info.Title)
 	return nil
 }
 
-var hostPattern = regexp.MustCompile(`^[A-Za-z0-9.:\[\]-]{1,255}$`)
+// serveViewer serves the page of Swagger UI, which is the same for all requests, and its scripts and styles, which
+// stay compressed in the program.
+func (r *Router) serveViewer(title string) {
+	viewer := v5emb.NewHandlerWithConfig(swgui.Config{Title: title, SwaggerJSON: documentRoute, BasePath: viewerRoute})
+	rendered := buffer{header: http.Header{}}
+	viewer.ServeHTTP(&rendered, &http.Request{Method: http.MethodGet, URL: &url.URL{Path: viewerRoute}})
+	page := rendered.Bytes()
+	policy := viewerPolicy(page)
+	r.GET(viewerRoute, func(c *gin.Context) {
+		c.Header("Content-Security-Policy", policy)
+		c.Data(http.StatusOK, "text/html; charset=utf-8", page)
+	})
+	r.GET(assetsRoute, gin.WrapH(viewer))
+}
 
-// baseURL is where the client found the service, for examples that it can copy: many services may run in one process,
-// each on a port that no document knows.
-func baseURL(r *http.Request) string {
-	scheme, host := "http", r.Host
-	if r.TLS != nil {
-		scheme = "https"
+// buffer is a response that stays in memory.
+type buffer struct {
+	bytes.Buffer
+
+	header http.Header
+}
+
+func (b *buffer) Header() http.Header { return b.header }
+func (*buffer) WriteHeader(int)       {}
+
+var inlineScript = regexp.MustCompile(`(?s)<script>(.*?)</script>`)
+
+// viewerPolicy returns the Content-Security-Policy of the viewer: everything is from this server, and of the inline
+// scripts only those of the page run. Swagger UI sets styles and images inline.
+func viewerPolicy(page []byte) string {
+	scripts := "'self'"
+	for _, script := range inlineScript.FindAllSubmatch(page, -1) {
+		hash := sha256.Sum256(script[1])
+		scripts += " 'sha256-" + base64.StdEncoding.EncodeToString(hash[:]) + "'"
 	}
-	if !hostPattern.MatchString(host) {
-		host = "localhost"
-	}
-	return scheme + "://" + host
+	return "default-src 'none'; script-src " + scripts + "; style-src 'self' 'unsafe-inline'; img-src 'self' data:; " +
+		"connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 }
 
 var routeParameter = regexp.MustCompile(`[:*](\w+)`)
 
-// CheckOpenAPI names everything that is served and not described, and everything that is described and not served. It is
-// meant for a service's tests, once all its handlers are on the router.
+// CheckOpenAPI returns an error that names every operation that is served and not described, or described and not
+// served. The files of the viewer need no description. A service's tests call it when all handlers are on the router.
 func (r *Router) CheckOpenAPI() error {
-	if r.openapi == nil {
+	if r.described == nil {
 		return errors.New("the router serves no OpenAPI document")
 	}
 	var served []string
 	for _, route := range r.Routes() {
-		served = append(served, route.Method+" "+routeParameter.ReplaceAllString(route.Path, "{$1}"))
+		if route.Path != assetsRoute {
+			served = append(served, route.Method+" "+routeParameter.ReplaceAllString(route.Path, "{$1}"))
+		}
 	}
-	described := r.openapi.Operations()
 	var errs []error
 	for _, s := range served {
-		if !slices.Contains(described, s) {
+		if !slices.Contains(r.described, s) {
 			errs = append(errs, fmt.Errorf("%s is served, but not described", s))
 		}
 	}
-	for _, d := range described {
+	for _, d := range r.described {
 		if !slices.Contains(served, d) {
 			errs = append(errs, fmt.Errorf("%s is described, but not served", d))
 		}

@@ -2,6 +2,7 @@ package httpapi_test
 
 import (
 	"net/http"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -25,7 +26,7 @@ paths:
 `)
 }
 
-func TestServeOpenAPI_IsEachRoutersOwn(t *testing.T) {
+func TestServeOpenAPI_Document(t *testing.T) {
 	t.Parallel()
 	fans, shoes := httpapi.NewRouter(httpapi.RouterConfig{}), httpapi.NewRouter(httpapi.RouterConfig{})
 	for title, router := range map[string]*httpapi.Router{"fans": fans, "shoes": shoes} {
@@ -39,32 +40,43 @@ func TestServeOpenAPI_IsEachRoutersOwn(t *testing.T) {
 			!strings.Contains(rec.Body.String(), `"title":"`+title+`"`) {
 			t.Errorf("%s: %d %s", title, rec.Code, rec.Body)
 		}
-		rec = do(router, http.MethodGet, "/docs", "")
-		if rec.Code != http.StatusOK || !strings.HasPrefix(rec.Header().Get("Content-Type"), "text/html") ||
-			!strings.Contains(rec.Body.String(), "<h1>"+title+"</h1>") || !strings.Contains(rec.Body.String(), "http://example.com/"+title) {
-			t.Errorf("%s: %d %s", title, rec.Code, rec.Body)
-		}
 	}
 }
 
-func TestServeOpenAPI_ShowsNoHostThatIsNone(t *testing.T) {
+func TestServeOpenAPI_Viewer(t *testing.T) {
 	t.Parallel()
 	router := httpapi.NewRouter(httpapi.RouterConfig{})
 	if err := router.ServeOpenAPI(described("fans", "/fans")); err != nil {
 		t.Fatal(err)
 	}
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "/docs", nil)
-	if err != nil {
-		t.Fatal(err)
+	page := do(router, http.MethodGet, "/docs", "")
+	if page.Code != http.StatusOK || !strings.HasPrefix(page.Header().Get("Content-Type"), "text/html") ||
+		!strings.Contains(page.Body.String(), "<title>fans") || !strings.Contains(page.Body.String(), "/openapi.json") {
+		t.Errorf("page: %d %s", page.Code, page.Body)
 	}
-	req.Host = "evil';rm -rf ~;'"
-	rec := serveOne(router, req)
-	if strings.Contains(rec.Body.String(), "evil") || !strings.Contains(rec.Body.String(), "http://localhost/fans") {
-		t.Errorf("got %s", rec.Body)
+	policy := page.Header().Get("Content-Security-Policy")
+	_, scripts, _ := strings.Cut(policy, "script-src ")
+	scripts, _, _ = strings.Cut(scripts, ";")
+	if !strings.HasPrefix(policy, "default-src 'none'") || !strings.HasPrefix(scripts, "'self' 'sha256-") ||
+		strings.Contains(scripts, "unsafe") {
+		t.Errorf("policy: %s", policy)
+	}
+	assets := regexp.MustCompile(`(?:src|href)="([^"]*)"`).FindAllStringSubmatch(page.Body.String(), -1)
+	if len(assets) < 3 {
+		t.Errorf("assets: %q", assets)
+	}
+	for _, asset := range assets {
+		rec := do(router, http.MethodGet, asset[1], "", "Accept-Encoding", "gzip")
+		if !strings.HasPrefix(asset[1], "/docs/") || rec.Code != http.StatusOK || rec.Body.Len() == 0 {
+			t.Errorf("%s: %d", asset[1], rec.Code)
+		}
+	}
+	if rec := do(router, http.MethodGet, "/docs/unknown.js", ""); rec.Code != http.StatusNotFound {
+		t.Errorf("unknown file: %d", rec.Code)
 	}
 }
 
-func TestCheckOpenAPI_NamesWhatIsMissingOnEitherSide(t *testing.T) {
+func TestCheckOpenAPI(t *testing.T) {
 	t.Parallel()
 	router := httpapi.NewRouter(httpapi.RouterConfig{})
 	if err := router.CheckOpenAPI(); err == nil {

@@ -3,14 +3,13 @@ package httpapi
 import (
 	"log/slog"
 	"net/http"
+	"strings"
 	"sync/atomic"
 	"time"
 
 	"github.com/gin-gonic/gin"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"go.opentelemetry.io/contrib/instrumentation/github.com/gin-gonic/gin/otelgin"
-
-	"github.com/quadrille-dev/quadrille/pkg/chassis/httpapi/internal/apidoc"
 )
 
 // RouterConfig says what [NewRouter] needs to know. The zero value works, but refuses everybody under /ops.
@@ -56,9 +55,9 @@ type Router struct {
 	// Ops is the group /ops; who gets there has shown the operators' token.
 	Ops *gin.RouterGroup
 
-	service  string
-	openapi  *apidoc.Document
-	draining atomic.Bool
+	service   string
+	described []string // operations of the OpenAPI document, such as "GET /api/v1/orders/{orderId}"
+	draining  atomic.Bool
 }
 
 // NewRouter returns a router to which a service adds its handlers, each wrapped by [Handle].
@@ -98,8 +97,8 @@ func NewRouter(cfg RouterConfig) *Router {
 
 func worthTracing(r *http.Request) bool {
 	switch r.URL.Path {
-	case "/livez", "/readyz", "/metrics", "/openapi.json", "/docs":
+	case "/livez", "/readyz", "/metrics", documentRoute, viewerRoute:
 		return false
 	}
-	return true
+	return !strings.HasPrefix(r.URL.Path, viewerRoute+"/")
 }
