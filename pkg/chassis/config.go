@@ -44,7 +44,7 @@ type Config struct {
 	// Events holds the settings of pkg/events.
 	Events Events
 
-	// MaxRequests, if positive, is how many requests are served at the same time; the others wait. It protects a process
+	// MaxRequests, if positive, is how many requests are served at the same time; more of them wait. It protects a process
 	// in which several services share processors and connections.
 	MaxRequests int
 	// Listener, if set, is used instead of HTTPAddr. It is closed at the end.

@@ -43,7 +43,7 @@ func TestServe_StopsInOrder(t *testing.T) {
 		<-finish
 		select {
 		case <-runnerStopped:
-			c.String(http.StatusInternalServerError, "the runner stopped before the request was answered")
+			c.String(http.StatusInternalServerError, "the runner stopped before the end of the request")
 		case <-c.Request.Context().Done():
 			c.String(http.StatusInternalServerError, "the request's context ended")
 		default:
@@ -59,14 +59,14 @@ func TestServe_StopsInOrder(t *testing.T) {
 	if got := get(t, url+"/readyz"); !strings.Contains(got, `"ready"`) {
 		t.Errorf("before: %s", got)
 	}
-	answer := make(chan string, 1)
-	go func() { answer <- get(t, url+"/work") }()
+	response := make(chan string, 1)
+	go func() { response <- get(t, url+"/work") }()
 	<-inside
 	stop()
 	waitUntil(t, "readiness turns false", func() bool {
 		return strings.Contains(do(router, http.MethodGet, "/readyz", "").Body.String(), "stopping")
 	})
-	waitUntil(t, "new connections are refused", func() bool {
+	waitUntil(t, "new connections are rejected", func() bool {
 		conn, err := net.Dial("tcp", strings.TrimPrefix(url, "http://"))
 		if err == nil {
 			_ = conn.Close()
@@ -74,7 +74,7 @@ func TestServe_StopsInOrder(t *testing.T) {
 		return err != nil
 	})
 	close(finish)
-	if got := <-answer; got != "done" {
+	if got := <-response; got != "done" {
 		t.Errorf("the request under way got: %s", got)
 	}
 	if err := <-ended; err != nil {
@@ -82,7 +82,7 @@ func TestServe_StopsInOrder(t *testing.T) {
 	}
 }
 
-func TestServe_EndsAllWhenOneFails(t *testing.T) {
+func TestServe_StopsWhenARunnerFails(t *testing.T) {
 	t.Parallel()
 	broken := errors.New("broken")
 	fail := make(chan struct{})
@@ -95,7 +95,7 @@ func TestServe_EndsAllWhenOneFails(t *testing.T) {
 	}
 }
 
-func TestServe_AbandonsWhatDoesNotEnd(t *testing.T) {
+func TestServe_AbandonsHangingWork(t *testing.T) {
 	t.Parallel()
 	ctx, stop := context.WithCancel(t.Context())
 	release := make(chan struct{})
@@ -121,7 +121,7 @@ func TestServe_ReportsAnAddressInUse(t *testing.T) {
 	}
 }
 
-func TestServe_ServesOnTheGivenListenerNoMoreRequestsAtOnceThanItMay(t *testing.T) {
+func TestServe_LimitsConcurrentRequests(t *testing.T) {
 	t.Parallel()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -139,9 +139,9 @@ func TestServe_ServesOnTheGivenListenerNoMoreRequestsAtOnceThanItMay(t *testing.
 	cfg := chassis.Config{HTTPAddr: "not looked at", Listener: listener, MaxRequests: 2}
 	go func() { ended <- chassis.Serve(ctx, cfg, router) }()
 
-	answers := make(chan string, 5)
+	responses := make(chan string, 5)
 	for range 5 {
-		go func() { answers <- get(t, "http://"+listener.Addr().String()+"/work") }()
+		go func() { responses <- get(t, "http://"+listener.Addr().String()+"/work") }()
 	}
 	<-inside
 	<-inside
@@ -152,8 +152,8 @@ func TestServe_ServesOnTheGivenListenerNoMoreRequestsAtOnceThanItMay(t *testing.
 	}
 	close(finish)
 	for range 5 {
-		if got := <-answers; got != "done" {
-			t.Errorf("answer %q", got)
+		if got := <-responses; got != "done" {
+			t.Errorf("response %q", got)
 		}
 	}
 	stop()

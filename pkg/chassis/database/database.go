@@ -23,7 +23,7 @@ type Options struct {
 	IdleInTransactionTimeout time.Duration
 	// SlowQuery is the duration from which a statement is logged at warn level. Default 500 ms.
 	SlowQuery time.Duration
-	// Logger receives notice of slow and failed statements, never with their values. Default slog.Default().
+	// Logger logs slow and failed statements, without their values. Default slog.Default().
 	Logger *slog.Logger
 }
 
@@ -47,12 +47,13 @@ func orDefault(d *time.Duration, value time.Duration) {
 	}
 }
 
-// Open opens a pool of connections to the Postgres at url, and blocks until the database answers or ctx ends:
-// services may start before it does. A database that answers with a refusal (unknown role, wrong password, no such
-// database) is an error at once. [Close] closes the pool.
+// Open opens a pool of connections to the Postgres at url, and blocks until the database accepts a connection or
+// ctx ends: a service can start before its database. An unknown role, a wrong password or an unknown database is an error
+// at once. [Close] closes the pool.
 //
-// Writes outside an explicit transaction do not get one each, times are UTC, and statements inside a recorded trace
-// become spans that show the statement without its values. Time-outs in the URL win over those in opts.
+// A write outside an explicit transaction does not get a transaction of its own. Times are UTC. A statement inside a
+// recorded trace becomes a span that shows the statement without its values. Timeouts in the URL have precedence over
+// those in opts.
 func Open(ctx context.Context, url string, opts Options) (*gorm.DB, error) {
 	opts = opts.withDefaults()
 	pool, err := openPostgres(url, opts)
@@ -74,17 +75,17 @@ func Open(ctx context.Context, url string, opts Options) (*gorm.DB, error) {
 	return db, nil
 }
 
-// OpenDialector makes a handle like that of [Open] on a dialector that the caller brings: Postgres, or SQLite
-// through a driver whose errors have a method Code() int with SQLite's result code. Of opts, the time-outs of sessions
-// are the caller's affair. [Close] closes the pool.
+// OpenDialector returns a handle like that of [Open] on the dialector of the caller: Postgres, or SQLite through a driver
+// whose errors have a method Code() int with SQLite's result code. The timeouts in opts are not used: the caller sets
+// them on the connections. [Close] closes the pool.
 //
 // Services need these settings on every connection to a SQLite file, which belongs to one service alone:
 //
-//   - Transactions begin as BEGIN IMMEDIATE, unless they are read-only. That takes the place of row locks: whoever
-//     writes has the database to itself from the beginning of the transaction to its end.
-//   - busy_timeout of some seconds, for which the others wait.
-//   - journal_mode WAL, so that readers see a snapshot and wait for nobody, and synchronous FULL, so that what was
-//     committed survives a power failure.
+//   - Transactions begin as BEGIN IMMEDIATE, unless they are read-only. That takes the place of row locks: a
+//     writing transaction has the database to itself from its beginning to its end.
+//   - busy_timeout of some seconds, for which other transactions wait.
+//   - journal_mode WAL, so that readers see a snapshot and do not wait for writers, and synchronous FULL, so that
+//     committed data survives a power failure.
 //   - foreign_keys on.
 //
 // With a driver that takes pragmas in the address, such as github.com/glebarez/sqlite, that is
@@ -116,7 +117,8 @@ func newHandle(dialector gorm.Dialector, opts Options) (*gorm.DB, error) {
 
 func onSQLite(db *gorm.DB) bool { return db.Name() == "sqlite" }
 
-// TryLock takes a lock that ends with tx, without waiting for it. On SQLite, tx holds the lock on everything already.
+// TryLock acquires a lock that ends with tx, and returns false at once if it is held elsewhere. On SQLite, tx already has
+// the database to itself.
 func TryLock(tx *gorm.DB, key int64) (got bool, err error) {
 	if onSQLite(tx) {
 		return true, nil
@@ -124,13 +126,13 @@ func TryLock(tx *gorm.DB, key int64) (got bool, err error) {
 	return tryAdvisoryLock(tx, key)
 }
 
-// IsUnavailable reports whether err says that the database is away, or going, or out of resources.
+// IsUnavailable reports whether err says that the database is unavailable, is shutting down, or has no resources left.
 func IsUnavailable(err error) bool { return postgresUnavailable(err) || sqliteUnavailable(err) }
 
-// IsBusy reports whether the same request may well succeed a moment later.
+// IsBusy reports whether err is temporary, such as a deadlock or a lock timeout, so that a retry can succeed.
 func IsBusy(err error) bool { return postgresBusy(err) || sqliteIsBusy(err) }
 
-// Close closes the pool behind db, after connections in use have been given back.
+// Close closes the pool behind db, once connections in use have been returned.
 func Close(db *gorm.DB) error {
 	pool, err := db.DB()
 	if err != nil {
@@ -139,7 +141,7 @@ func Close(db *gorm.DB) error {
 	return pool.Close()
 }
 
-// Check returns a readiness check that succeeds if the database answers.
+// Check returns a readiness check that succeeds if the database accepts a connection.
 func Check(db *gorm.DB) func(ctx context.Context) error {
 	return func(ctx context.Context) error {
 		pool, err := db.DB()
@@ -157,7 +159,7 @@ func waitForDatabase(ctx context.Context, pool *sql.DB, logger *slog.Logger) err
 		attempt, cancel := context.WithTimeout(ctx, 5*time.Second)
 		err := pool.PingContext(attempt)
 		cancel()
-		if err == nil || refusesLogin(err) {
+		if err == nil || isPermanent(err) {
 			return err
 		}
 		if time.Since(lastLog) >= quiet {

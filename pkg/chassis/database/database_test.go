@@ -47,7 +47,7 @@ func open(t *testing.T, url string, opts database.Options) *gorm.DB {
 	return db
 }
 
-func TestOpenDatabase_SetsTimeoutsAndUTC(t *testing.T) {
+func TestOpen_SetsTimeoutsAndUTC(t *testing.T) {
 	t.Parallel()
 	db := open(t, testservers.Database(t), database.Options{LockTimeout: 1500 * time.Millisecond})
 	for name, want := range map[string]string{
@@ -64,7 +64,7 @@ func TestOpenDatabase_SetsTimeoutsAndUTC(t *testing.T) {
 	}
 }
 
-func TestOpenDatabase_WaitsUntilItAnswers(t *testing.T) {
+func TestOpen_WaitsForDatabase(t *testing.T) {
 	t.Parallel()
 	server := testservers.OwnDatabase(t)
 	server.Stop(t)
@@ -84,7 +84,7 @@ func TestOpenDatabase_WaitsUntilItAnswers(t *testing.T) {
 	}
 }
 
-func TestOpenDatabase_GivesUpWithItsContext(t *testing.T) {
+func TestOpen_EndsWithItsContext(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithCancel(t.Context())
 	var log recorder
@@ -103,7 +103,7 @@ func TestOpenDatabase_GivesUpWithItsContext(t *testing.T) {
 	}
 }
 
-func TestOpenDatabase_DoesNotWaitForAnAnswerThatItHas(t *testing.T) {
+func TestOpen_ReportsPermanentErrorsAtOnce(t *testing.T) {
 	t.Parallel()
 	u, err := url.Parse(testservers.Database(t))
 	if err != nil {
@@ -115,7 +115,7 @@ func TestOpenDatabase_DoesNotWaitForAnAnswerThatItHas(t *testing.T) {
 	}
 }
 
-func TestOpenDatabase_LogsStatementsWithoutValues(t *testing.T) {
+func TestOpen_LogsStatementsWithoutValues(t *testing.T) {
 	t.Parallel()
 	var log recorder
 	db := open(t, migrated.Database(t), database.Options{SlowQuery: time.Nanosecond, Logger: slog.New(&log)})
@@ -130,7 +130,7 @@ func TestOpenDatabase_LogsStatementsWithoutValues(t *testing.T) {
 	}
 }
 
-func TestOpenDatabase_TracesStatementsWithoutValues(t *testing.T) {
+func TestOpen_TracesStatementsWithoutValues(t *testing.T) {
 	spans := tracetest.NewSpanRecorder()
 	provider := sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(spans))
 	before := otel.GetTracerProvider()
@@ -178,7 +178,7 @@ func migrateEight(t *testing.T, url string, files fstest.MapFS) {
 	done.Wait()
 }
 
-func TestMigrate_EightAtOnceApplyEverythingOnce(t *testing.T) {
+func TestMigrate_ConcurrentCalls(t *testing.T) {
 	t.Parallel()
 	url := testservers.Database(t)
 	files := fstest.MapFS{
@@ -217,7 +217,7 @@ func TestMigrate_CanBeRepeatedAfterAFailure(t *testing.T) {
 	}
 }
 
-func TestMigrate_NeedsNoFilesOfTheService(t *testing.T) {
+func TestMigrate_WithoutFiles(t *testing.T) {
 	t.Parallel()
 	db := open(t, testservers.Database(t), database.Options{})
 	for _, files := range []fs.FS{nil, fstest.MapFS(nil), fstest.MapFS{}} {
@@ -227,7 +227,7 @@ func TestMigrate_NeedsNoFilesOfTheService(t *testing.T) {
 	}
 }
 
-func TestAsOwner_ChangesTablesForARoleThatMayNot(t *testing.T) {
+func TestWithMigrationRole(t *testing.T) {
 	t.Parallel()
 	server := testservers.OwnDatabase(t)
 	owner := server.URL()

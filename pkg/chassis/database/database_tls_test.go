@@ -14,7 +14,7 @@ import (
 	"github.com/quadrille-dev/quadrille/verify/testservers"
 )
 
-func TestOpenDatabase_TrustsTheAuthorityThatTheURLNames(t *testing.T) {
+func TestOpen_VerifiesTheServersCertificate(t *testing.T) {
 	t.Parallel()
 	authority := testservers.NewAuthority(t)
 	db := open(t, verified(authority.Database(t, testservers.Database(t)), authority.File()), database.Options{})
@@ -23,7 +23,7 @@ func TestOpenDatabase_TrustsTheAuthorityThatTheURLNames(t *testing.T) {
 	}
 }
 
-func TestOpenDatabase_SaysAtOnceWhyItDoesNotTrust(t *testing.T) {
+func TestOpen_ReportsUntrustedCertificates(t *testing.T) {
 	t.Parallel()
 	authority, stranger := testservers.NewAuthority(t), testservers.NewAuthority(t)
 	secure := authority.Database(t, testservers.Database(t))
@@ -37,7 +37,7 @@ func TestOpenDatabase_SaysAtOnceWhyItDoesNotTrust(t *testing.T) {
 			verified(strings.Replace(secure, "localhost", "127.0.0.1", 1), authority.File()), "cannot validate certificate for 127.0.0.1",
 		},
 		"the file is missing":            {verified(secure, nonsense+".missing"), "no such file"},
-		"the file vouches for nobody":    {verified(secure, nonsense), "no certificate in PEM"},
+		"the file has no certificate":    {verified(secure, nonsense), "no certificate in PEM"},
 		"the URL has a mode that is not": {secure + "?sslmode=perhaps", "not a valid connection string"},
 	} {
 		u, err := url.Parse(c.url)
@@ -53,7 +53,7 @@ func TestOpenDatabase_SaysAtOnceWhyItDoesNotTrust(t *testing.T) {
 }
 
 // A server that has no TLS may be about to get some, so this is waited for, with a word about it.
-func TestOpenDatabase_NeverFallsBackToPlainText(t *testing.T) {
+func TestOpen_NeverFallsBackToPlainText(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithCancel(t.Context())
 	var log recorder

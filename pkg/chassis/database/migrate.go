@@ -18,12 +18,12 @@ var _ lock.SessionLocker = migrationLock{}
 // "-- +goose Up"), at the root of files or in its folder migrations. It does nothing if everything is up to date; files
 // may be nil. The table records which files were applied.
 //
-// Instances may call it at the same time: one works, the others block until it is done. Each file is one transaction
-// and is recorded with it, so a failed one can be corrected and run again. On Postgres it needs a session of its own,
-// hence a direct connection or a pooler in session mode.
+// Several instances can call it at the same time: one migrates, and each other call blocks until it is done. Each file is
+// one transaction and is recorded with it, so that a file that failed can be corrected and run again. On Postgres it needs
+// a session of its own, hence a direct connection or a pooler in session mode.
 //
-// The same files serve Postgres and SQLite if they keep to what both understand. Types may have the names that Postgres
-// gives them: SQLite takes any, except that timestamptz becomes timestamp there, for the sake of its drivers.
+// The same files serve Postgres and SQLite if they keep to what both understand. Types can have the names that Postgres
+// gives them: SQLite accepts any. Its drivers do not know timestamptz, which is replaced by timestamp for them.
 func Migrate(ctx context.Context, db *gorm.DB, table string, files fs.FS) error {
 	if files == nil {
 		return nil
@@ -31,9 +31,9 @@ func Migrate(ctx context.Context, db *gorm.DB, table string, files fs.FS) error 
 	return migrate(ctx, db, files, table)
 }
 
-// WithMigrationRole calls change with a handle whose role may change tables, and blocks until it is done. That is the
-// role of url, for which it opens a connection and closes it afterwards, so that db, which serves requests,
-// may belong to a role that can do no more than read and write rows. If url is empty, change gets db.
+// WithMigrationRole calls change with a handle whose role may change tables, and blocks until it is done. It connects to
+// url for that and closes the connection afterwards, so that the role of db, which serves requests, needs no permission
+// beyond reading and writing rows. If url is empty, change gets db.
 func WithMigrationRole(ctx context.Context, url string, db *gorm.DB, change func(ctx context.Context, db *gorm.DB) error) error {
 	if url == "" {
 		return change(ctx, db)

@@ -1,6 +1,6 @@
 package database
 
-// Everything that holds for Postgres only is in this file.
+// This file has everything that is specific to Postgres.
 
 import (
 	"context"
@@ -50,7 +50,7 @@ func openPostgres(url string, opts Options) (*sql.DB, error) {
 	return stdlib.OpenDB(*cfg, stdlib.OptionAfterConnect(readTimesAsUTC)), nil
 }
 
-// wrongURL says what it can without quoting the URL, which the parser's error does, perhaps with the password.
+// wrongURL describes the mistake without quoting the URL. The parser's error quotes it, possibly with the password.
 func wrongURL(err error) error {
 	if file, ok := errors.AsType[*fs.PathError](err); ok {
 		return fmt.Errorf("the URL names a file that cannot be used: %w", file)
@@ -74,14 +74,14 @@ func readTimesAsUTC(_ context.Context, conn *pgx.Conn) error {
 
 func milliseconds(d time.Duration) string { return strconv.FormatInt(d.Milliseconds(), 10) }
 
-// tryAdvisoryLock takes a lock that ends with tx, without waiting for it.
+// tryAdvisoryLock acquires a lock that ends with tx, and returns false at once if it is held elsewhere.
 func tryAdvisoryLock(tx *gorm.DB, key int64) (got bool, err error) {
 	err = tx.Raw("select pg_try_advisory_xact_lock(?)", key).Scan(&got).Error
 	return got, err
 }
 
-// migrationLock lets one instance migrate while the others wait. It asks again and again instead of waiting inside the
-// database, because a session that waits there would block CREATE INDEX CONCURRENTLY.
+// migrationLock lets one instance at a time migrate. It polls instead of waiting inside the database, because a session
+// that waits there would block CREATE INDEX CONCURRENTLY.
 type migrationLock struct{}
 
 const migrationLockKey int64 = 0x6368617373697301
@@ -113,9 +113,9 @@ func (migrationLock) SessionUnlock(ctx context.Context, conn *sql.Conn) error {
 	return errors.Join(resetErr, err)
 }
 
-// refusesLogin tells whether waiting will not help: the database is there and does not let us in, or is not the one
-// that we trust.
-func refusesLogin(err error) bool {
+// isPermanent reports whether waiting does not help: the database rejects the login, does not exist, or has a certificate
+// that is not trusted.
+func isPermanent(err error) bool {
 	if _, untrusted := errors.AsType[*tls.CertificateVerificationError](err); untrusted {
 		return true
 	}
@@ -136,7 +136,7 @@ func postgresUnavailable(err error) bool {
 	})
 }
 
-// postgresBusy: serialization failure, deadlock, lock time-out, statement time-out.
+// postgresBusy reports whether err is a serialization failure, a deadlock, a lock timeout or a statement timeout.
 func postgresBusy(err error) bool {
 	return slices.Contains([]string{"40001", "40P01", "55P03", "57014"}, sqlState(err))
 }

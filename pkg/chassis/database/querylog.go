@@ -11,7 +11,7 @@ import (
 	gormlogger "gorm.io/gorm/logger"
 )
 
-// queryLogger is quiet by design: a failed statement is for its caller to judge and log, so here it is only a hint.
+// queryLogger logs a failed statement at debug level only, because the caller decides what the error means and logs it.
 type queryLogger struct {
 	log  *slog.Logger
 	slow time.Duration

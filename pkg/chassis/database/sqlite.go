@@ -1,6 +1,6 @@
 package database
 
-// Everything that holds for SQLite only is in this file. The driver is the caller's choice, so none is imported.
+// This file has everything that is specific to SQLite. The caller chooses the driver, so this package imports none.
 
 import (
 	"context"
@@ -28,8 +28,8 @@ const (
 	sqliteCantOpen  = 14
 )
 
-// sqliteCode finds SQLite's result code in an error of a driver that tells it with a method Code, as those do that are
-// translated from SQLite's source. It is 0 for any other error.
+// sqliteCode returns SQLite's result code if err is of a driver whose errors have a method Code, as those of the drivers
+// that are translated from SQLite's source. It returns 0 for any other error.
 func sqliteCode(err error) int {
 	var coded interface {
 		error
@@ -49,9 +49,9 @@ func sqliteIsBusy(err error) bool {
 	return slices.Contains([]int{sqliteBusy, sqliteLocked, sqliteInterrupt}, sqliteCode(err))
 }
 
-// upSQLite migrates. SQLite has no lock that outlives a transaction and dies with its session, so two processes may
-// begin with the same file. A version can be recorded only once, in the file's transaction: whoever comes second is
-// rolled back, sees that somebody has gone on meanwhile, and looks again.
+// upSQLite applies the migrations. SQLite has no lock that outlives a transaction and ends with its session, so two
+// processes may start with the same file. A version can be recorded only once, in the file's transaction: the second
+// process is rolled back, finds a newer version in the database, and retries.
 func upSQLite(ctx context.Context, pool *sql.DB, provider *goose.Provider, table string) error {
 	once := fmt.Sprintf("create unique index if not exists %[1]s_once on %[1]s (version_id)", table)
 	var failed error
@@ -73,10 +73,10 @@ func upSQLite(ctx context.Context, pool *sql.DB, provider *goose.Provider, table
 	}
 }
 
-// sqliteFiles are migrations as SQLite takes them.
+// sqliteFiles holds migrations with the types that SQLite's drivers know.
 type sqliteFiles struct{ fs.FS }
 
-// A time is text to SQLite. Its drivers make a time.Time of it if the column's type has a name that they know.
+// SQLite stores a time as text. Its drivers convert it into a time.Time if they know the name of the column's type.
 var timestamptz = regexp.MustCompile(`(?i)\btimestamptz\b`)
 
 // Open implements fs.FS.

@@ -17,13 +17,13 @@ import (
 	"github.com/quadrille-dev/quadrille/pkg/events"
 )
 
-// AuditEntries are a service's own books: lists by name.
+// AuditEntries holds a service's own lists in the audit snapshot, by name.
 type AuditEntries map[string]AuditList
 
-// BookedList writes a JSON array.
+// AuditList writes a JSON array.
 type AuditList func(w io.Writer) error
 
-// Booked is the list of the rows that a query finds, each turned into a line. It keeps one row at a time in memory.
+// AuditRows returns the list of the rows that a query finds, each converted by line. It keeps one row at a time in memory.
 func AuditRows[Row, Line any](query *gorm.DB, line func(Row) Line) AuditList {
 	return func(w io.Writer) error {
 		rows, err := query.Model(new(Row)).Rows()
@@ -56,18 +56,17 @@ func AuditRows[Row, Line any](query *gorm.DB, line func(Row) Line) AuditList {
 	}
 }
 
-// ServeBooks adds GET /ops/audit: an object with service, at, events (see events.Books) and entries, which is everything
-// that the service holds and has done, in one snapshot. Entries reads the service's own books in tx, the transaction in
-// which those of the bus are read as well, so that they agree. The text is complete before the first byte is sent, so
-// that no transaction waits for whoever reads it.
+// ServeAudit adds GET /ops/audit: an object with service, at, events (an audit.Snapshot) and entries. Entries returns the
+// service's own lists, which are read in tx. The events are read in the same transaction, so that both are of one moment.
+// The response is complete before the first byte is sent, so that a slow client does not keep the transaction open.
 func (r *Router) ServeAudit(db *gorm.DB, bus *events.Bus, entries func(tx *gorm.DB) AuditEntries) {
 	r.Ops.GET("/audit", Handle(func(c *gin.Context) error {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(c.Request.Context()), booksTime)
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(c.Request.Context()), auditTimeout)
 		defer cancel()
 		var text spool
 		snapshot := &sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true}
 		if err := db.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
-			return r.writeBooks(ctx, tx, bus, entries, &text)
+			return r.writeAudit(ctx, tx, bus, entries, &text)
 		}, snapshot); err != nil {
 			return err
 		}
@@ -77,10 +76,11 @@ func (r *Router) ServeAudit(db *gorm.DB, bus *events.Bus, entries func(tx *gorm.
 	}))
 }
 
-// booksTime is how long reading the books may take: longer than other requests, shorter than the server's patience.
-const booksTime = 50 * time.Second
+// auditTimeout bounds the reading of a snapshot. It is longer than that of other requests and shorter than the write
+// timeout of the server.
+const auditTimeout = 50 * time.Second
 
-func (r *Router) writeBooks(ctx context.Context, tx *gorm.DB, bus *events.Bus, entries func(tx *gorm.DB) AuditEntries, w io.Writer) error {
+func (r *Router) writeAudit(ctx context.Context, tx *gorm.DB, bus *events.Bus, entries func(tx *gorm.DB) AuditEntries, w io.Writer) error {
 	_, err := fmt.Fprintf(w, `{"service":%q,"at":%q,"events":`, r.service, time.Now().UTC().Format(time.RFC3339Nano))
 	if err != nil {
 		return err
@@ -97,7 +97,7 @@ func (r *Router) writeBooks(ctx context.Context, tx *gorm.DB, bus *events.Bus, e
 			return err
 		}
 		if err := lists[name](w); err != nil {
-			return fmt.Errorf("books: %s: %w", name, err)
+			return fmt.Errorf("audit entries: %s: %w", name, err)
 		}
 		separator = ","
 	}
@@ -105,7 +105,7 @@ func (r *Router) writeBooks(ctx context.Context, tx *gorm.DB, bus *events.Bus, e
 	return err
 }
 
-// spool keeps what is written in pieces, so that nothing has to be moved, and there twice, as it grows.
+// spool buffers what is written in pieces, so that a growing response is never copied.
 type spool struct{ pieces [][]byte }
 
 const pieceSize = 64 << 10

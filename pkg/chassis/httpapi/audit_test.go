@@ -17,7 +17,7 @@ import (
 	"github.com/quadrille-dev/quadrille/pkg/events/eventstest"
 )
 
-func TestServeBooks_ShowsOneSnapshotToOperators(t *testing.T) {
+func TestServeAudit(t *testing.T) {
 	t.Parallel()
 	db := open(t, migrated.Database(t), database.Options{})
 	if err := events.Migrate(t.Context(), db); err != nil {
@@ -40,7 +40,7 @@ func TestServeBooks_ShowsOneSnapshotToOperators(t *testing.T) {
 			if fail {
 				return errors.New("no")
 			}
-			// What others commit after the reading began is not part of it.
+			// A row that is committed after the beginning of the snapshot is not part of it.
 			return errors.Join(db.Exec("insert into things (name) values ('late')").Error, things(w))
 		}}
 	})
@@ -49,15 +49,15 @@ func TestServeBooks_ShowsOneSnapshotToOperators(t *testing.T) {
 		t.Errorf("without the token: %d", rec.Code)
 	}
 	rec := do(router, http.MethodGet, "/ops/audit", "", "Authorization", "Bearer operators")
-	var books struct {
+	var snapshot struct {
 		Service string
 		Events  *audit.Snapshot
 		Entries map[string][]map[string]string
 	}
-	if err := json.Unmarshal(rec.Body.Bytes(), &books); err != nil || books.Service != "sample" || books.Events == nil {
+	if err := json.Unmarshal(rec.Body.Bytes(), &snapshot); err != nil || snapshot.Service != "sample" || snapshot.Events == nil {
 		t.Errorf("%v: %d %s", err, rec.Code, rec.Body)
 	}
-	if diff := cmp.Diff(map[string][]map[string]string{"none": {}, "things": {{"is": "a"}, {"is": "b"}}}, books.Entries); diff != "" {
+	if diff := cmp.Diff(map[string][]map[string]string{"none": {}, "things": {{"is": "a"}, {"is": "b"}}}, snapshot.Entries); diff != "" {
 		t.Error(diff)
 	}
 	fail = true

@@ -15,7 +15,7 @@ import (
 
 // DecodeJSON reads the request's body into v. It returns a [*Problem]: 415 if the body is not declared as JSON, 413 if
 // it is larger than the router allows, 400 if it is not exactly one JSON value, has a field that v does not, or a value
-// of the wrong type, naming the field. Whether the values make sense is for the caller to check.
+// of the wrong type, naming the field. The caller checks the values.
 func DecodeJSON(c *gin.Context, v any) error {
 	mediaType, _, err := mime.ParseMediaType(c.GetHeader("Content-Type"))
 	if err != nil || mediaType != "application/json" {
@@ -57,13 +57,13 @@ func undecodable(err error) *Problem {
 	if name, ok := strings.CutPrefix(err.Error(), "json: unknown field "); ok {
 		return BadRequest("A field is unknown.", FieldError{Field: strings.Trim(name, `"`), Detail: "is unknown"})
 	}
-	// Left over are errors from types that decode themselves, whose text was not written for clients.
+	// What remains are errors of UnmarshalJSON methods, whose text was not written for clients.
 	return BadRequest("A field has an unacceptable value.").Because(err)
 }
 
 const bodyKey = "chassis.body"
 
-// ReadBody reads the request's body, once: whoever asks again gets the same bytes. It returns a [*Problem]: 413 if the body
+// ReadBody returns the request's body. It can be called more than once for a request. It returns a [*Problem]: 413 if the body
 // is larger than the router allows, 400 if the client does not send all of it.
 func ReadBody(c *gin.Context) ([]byte, error) {
 	if body, ok := c.Get(bodyKey); ok {

@@ -15,12 +15,12 @@ import (
 // failureKey is where the access log finds a request's error.
 const failureKey = "chassis.failure"
 
-// statusClientGone is logged for a request whose client did not wait for the answer; nobody receives it.
+// statusClientGone is logged for a request whose client disconnected before the response. It is never sent.
 const statusClientGone = 499
 
-// Handle turns a handler that returns an error into one for gin. A nil error means that h has answered. A [*Problem]
-// is written as it is; a database that is away or busy, or a request that ran out of time, becomes 503 with Retry-After;
-// any other error becomes 500 and tells the client nothing. The access log has the whole error.
+// Handle converts a handler that returns an error into one for gin. If the error is nil, h has written the response. A
+// [*Problem] is written as it is. An error because the database is unavailable or busy, or because the request timed out,
+// becomes 503 with Retry-After. Any other error becomes 500 without details. The access log has the whole error.
 func Handle(h func(c *gin.Context) error) gin.HandlerFunc {
 	return func(c *gin.Context) {
 		if err := h(c); err != nil {
@@ -45,7 +45,7 @@ func fail(c *gin.Context, err error) {
 	p.CorrelationID = events.CorrelationID(ctx)
 	p.write(c.Writer)
 	if p.Status >= http.StatusInternalServerError {
-		// Marks the request's span as failed; a client's mistake does not.
+		// Marks the request's span as failed. Mistakes of clients do not.
 		_ = c.Error(err)
 	}
 }
@@ -59,7 +59,7 @@ func problemFor(err error) *Problem {
 	case errors.As(err, &tooLarge):
 		return bodyTooLarge(tooLarge.Limit)
 	case database.IsUnavailable(err):
-		return Unavailable("A resource that this needs is away. Nothing was changed, or try again to find out.", 2*time.Second)
+		return Unavailable("A resource that this needs is unavailable. Send the same request again to find out whether anything was changed.", 2*time.Second)
 	case database.IsBusy(err), errors.Is(err, context.DeadlineExceeded):
 		return Unavailable("This took too long. Try again.", time.Second)
 	}

@@ -11,13 +11,13 @@ import (
 	"github.com/gin-gonic/gin"
 )
 
-// Check reports whether something that a service depends on works; nil means that it does. It honours ctx.
+// Check reports whether something that a service depends on works; nil means that it does. It returns when ctx ends.
 type Check func(ctx context.Context) error
 
 const checkTimeout = 2 * time.Second
 
-// serveReadiness answers 200 if every check passes, else 503, and says which did not. Why is in the log: the endpoint
-// is open to everybody. From the moment the process is asked to stop, the answer is 503.
+// serveReadiness returns 200 if every check passes, else 503 with the names of the checks that fail. The causes are in the
+// log only, because the endpoint needs no token. As soon as the process stops, it returns 503.
 func (r *Router) serveReadiness(checks map[string]Check, logger *slog.Logger) gin.HandlerFunc {
 	return func(c *gin.Context) {
 		if r.draining.Load() {

@@ -21,7 +21,7 @@ import (
 	"github.com/quadrille-dev/quadrille/pkg/events"
 )
 
-// Reply is what a handler answers. Its body is marshalled to JSON; nil means none.
+// Reply is the response of a handler. Its body is marshalled to JSON; nil means none.
 type Reply struct {
 	Status   int
 	Location string
@@ -30,21 +30,21 @@ type Reply struct {
 
 // IdempotencyOptions tune [Idempotent].
 type IdempotencyOptions struct {
-	// Required refuses a request without a key (400). If false, such a request just runs in a transaction.
+	// Required rejects a request without a key (400). If false, such a request runs in a transaction and nothing is stored.
 	Required bool
 	// Scope names the operation: a key means something only within one. Default: the method and route.
 	Scope string
 }
 
-// Idempotent runs work in a transaction and answers with its reply, at most once for each Idempotency-Key, tenant and
-// scope. The key and the reply are written in the same transaction as the work: after a crash at any moment, either
-// both are there or neither is, and the client may send the request again.
+// Idempotent runs work in a transaction and sends its reply, at most once for each Idempotency-Key, tenant and scope. The
+// key and the reply are written in the same transaction as the work: after a crash at any moment, either both are stored
+// or neither is, and the client can send the request again.
 //
-// A key that was seen with the same method, path and body gets the stored reply again, with the header
+// A repeated key with the same method, path and body gets the stored reply again, with the header
 // Idempotency-Replayed: true, for at least a day (see [PruneIdempotencyKeys]). With another request, it is 422.
-// While the first request is still running, in whatever instance, it is 409; on SQLite, which runs one transaction at
+// While the first request is still running, in any instance, it is 409; on SQLite, which runs one transaction at
 // a time, the second waits for the first and then gets its reply, or 503 if that takes too long. If work fails,
-// everything is rolled back, nothing is remembered, and the error is returned, for [Handle] to map.
+// everything is rolled back, nothing is stored, and the error is returned, for [Handle] to map.
 //
 // Work must not touch anything that a rollback does not undo. Call this after [DecodeJSON] and the checks that need no
 // database; the reply is sent after the commit.
@@ -76,7 +76,7 @@ func Idempotent(c *gin.Context, db *gorm.DB, opts IdempotencyOptions,
 		}
 		call.CreatedAt = time.Now().UTC()
 		if err := tx.Create(&call).Error; err != nil {
-			return fmt.Errorf("remember the idempotency key: %w", err)
+			return fmt.Errorf("store the idempotency key: %w", err)
 		}
 		return nil
 	})
@@ -86,7 +86,7 @@ func Idempotent(c *gin.Context, db *gorm.DB, opts IdempotencyOptions,
 	if replayed {
 		c.Header("Idempotency-Replayed", "true")
 	}
-	call.answer(c)
+	call.send(c)
 	return nil
 }
 
@@ -104,8 +104,9 @@ type idempotentCall struct {
 
 func (idempotentCall) TableName() string { return "idempotency_keys" }
 
-// lookUp tells whether the call was made before, and if so loads its reply. Else it holds the call's lock until the
-// transaction ends; a commit shows its row before it frees its lock, so whoever gets the lock sees the row.
+// lookUp reports whether the call was made before, and if so loads its reply. Otherwise it holds the call's lock until the
+// transaction ends. A commit makes its row visible before it releases its locks, so the next holder of the lock sees the
+// row.
 func (call *idempotentCall) lookUp(tx *gorm.DB) (seen bool, err error) {
 	got, err := database.TryLock(tx, call.lockKey())
 	if err != nil {
@@ -113,7 +114,7 @@ func (call *idempotentCall) lookUp(tx *gorm.DB) (seen bool, err error) {
 	}
 	if !got {
 		p := NewProblem(http.StatusConflict, "idempotency-key-in-use", "A request with this key is still running",
-			"Wait for its answer, or send the same request again a little later.")
+			"Wait for its response, or send the same request again a little later.")
 		p.retryAfter = time.Second
 		return false, p
 	}
@@ -145,7 +146,7 @@ func (call *idempotentCall) run(ctx context.Context, tx *gorm.DB, work func(cont
 		return err
 	}
 	if reply.Status < 200 || reply.Status > 299 {
-		return fmt.Errorf("a reply has status %d: only success can be remembered, return an error for the rest", reply.Status)
+		return fmt.Errorf("a reply has status %d: only success can be stored, return an error for the rest", reply.Status)
 	}
 	call.Status, call.Location, call.Body = reply.Status, reply.Location, []byte{}
 	if reply.Body != nil {
@@ -156,7 +157,7 @@ func (call *idempotentCall) run(ctx context.Context, tx *gorm.DB, work func(cont
 	return nil
 }
 
-func (call *idempotentCall) answer(c *gin.Context) {
+func (call *idempotentCall) send(c *gin.Context) {
 	if call.Location != "" {
 		c.Header("Location", call.Location)
 	}
@@ -201,8 +202,8 @@ func fingerprint(c *gin.Context) ([]byte, error) {
 	return h.Sum(nil), nil
 }
 
-// PruneIdempotencyKeys returns a runner for [Run] that forgets keys older than a day, every ten minutes and in small
-// batches. It fails never: a database that is away is only logged.
+// PruneIdempotencyKeys returns a runner for chassis.Serve that deletes keys older than a day, every ten minutes and in small
+// batches. It never fails: errors of the database are logged.
 func PruneIdempotencyKeys(db *gorm.DB) func(ctx context.Context) error {
 	const every = 10 * time.Minute
 	return func(ctx context.Context) error {

@@ -47,7 +47,7 @@ func countThings(t *testing.T, db *gorm.DB) (n int64) {
 	return n
 }
 
-func TestIdempotent_ReplaysTheFirstAnswer(t *testing.T) {
+func TestIdempotent_ReplaysTheFirstResponse(t *testing.T) {
 	t.Parallel()
 	db := open(t, migrated.Database(t), database.Options{})
 	router := thingMaker(db, httpapi.IdempotencyOptions{Required: true}, makeThing)
@@ -69,7 +69,7 @@ func TestIdempotent_ReplaysTheFirstAnswer(t *testing.T) {
 	}
 }
 
-func TestIdempotent_RefusesTheSameKeyForAnotherRequest(t *testing.T) {
+func TestIdempotent_RejectsTheKeyOfAnotherRequest(t *testing.T) {
 	t.Parallel()
 	db := open(t, migrated.Database(t), database.Options{})
 	router := thingMaker(db, httpapi.IdempotencyOptions{}, makeThing)
@@ -93,7 +93,7 @@ func TestIdempotent_KeepsTenantsAndScopesApart(t *testing.T) {
 	}
 }
 
-func TestIdempotent_RollsBackAndForgetsAFailure(t *testing.T) {
+func TestIdempotent_RollsBackAFailure(t *testing.T) {
 	t.Parallel()
 	db := open(t, migrated.Database(t), database.Options{})
 	failures := map[string]func() (httpapi.Reply, error){
@@ -128,7 +128,7 @@ func TestIdempotent_RollsBackAndForgetsAFailure(t *testing.T) {
 	}
 }
 
-func TestIdempotent_DemandsAUsableKey(t *testing.T) {
+func TestIdempotent_RequiresAValidKey(t *testing.T) {
 	t.Parallel()
 	db := open(t, migrated.Database(t), database.Options{})
 	required := thingMaker(db, httpapi.IdempotencyOptions{Required: true}, makeThing)
@@ -145,7 +145,7 @@ func TestIdempotent_DemandsAUsableKey(t *testing.T) {
 	}
 }
 
-func TestIdempotent_WithoutAKeyIsAPlainTransaction(t *testing.T) {
+func TestIdempotent_WithoutKey(t *testing.T) {
 	t.Parallel()
 	db := open(t, migrated.Database(t), database.Options{})
 	router := thingMaker(db, httpapi.IdempotencyOptions{}, makeThing)
@@ -156,7 +156,7 @@ func TestIdempotent_WithoutAKeyIsAPlainTransaction(t *testing.T) {
 	}
 }
 
-func TestIdempotent_TellsThatTheFirstIsStillRunning(t *testing.T) {
+func TestIdempotent_ReportsARunningRequest(t *testing.T) {
 	t.Parallel()
 	db := open(t, migrated.Database(t), database.Options{})
 	started, finish := make(chan struct{}), make(chan struct{})
@@ -179,7 +179,7 @@ func TestIdempotent_TellsThatTheFirstIsStillRunning(t *testing.T) {
 	}
 }
 
-func TestIdempotent_TwentyAtOnceAreOne(t *testing.T) {
+func TestIdempotent_ConcurrentRequests(t *testing.T) {
 	t.Parallel()
 	db := open(t, migrated.Database(t), database.Options{})
 	router := thingMaker(db, httpapi.IdempotencyOptions{Required: true}, makeThing)
@@ -205,11 +205,11 @@ func TestIdempotent_TwentyAtOnceAreOne(t *testing.T) {
 	start.Done()
 	done.Wait()
 	if fresh.Load() != 1 || fresh.Load()+replayed.Load()+running.Load() != 20 || countThings(t, db) != 1 {
-		t.Errorf("%d fresh, %d replayed, %d told to wait, %d things", fresh.Load(), replayed.Load(), running.Load(), countThings(t, db))
+		t.Errorf("%d fresh, %d replayed, %d rejected, %d things", fresh.Load(), replayed.Load(), running.Load(), countThings(t, db))
 	}
 }
 
-func TestPruneIdempotencyKeys_ForgetsOnlyTheOld(t *testing.T) {
+func TestPruneIdempotencyKeys(t *testing.T) {
 	t.Parallel()
 	db := open(t, migrated.Database(t), database.Options{})
 	insert := `insert into idempotency_keys select 't', 's', ? || n, '', 200, '', '', now() - ?::interval from generate_series(1, ?) n`

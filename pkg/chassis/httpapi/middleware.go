@@ -22,7 +22,7 @@ import (
 var correlationPattern = regexp.MustCompile(`^[!-~]{1,128}$`)
 
 // identify puts the ids of the flow, the cause and the tenant into the context, where events.Publish finds them.
-// A correlation id that is unusable is replaced; the request's own id is the cause of what it publishes.
+// An invalid correlation id is replaced. The id of the request is the causation id of the events that it publishes.
 func identify(defaultTenant string) gin.HandlerFunc {
 	return func(c *gin.Context) {
 		request := uuid.Must(uuid.NewV7()).String()
@@ -43,15 +43,15 @@ func identify(defaultTenant string) gin.HandlerFunc {
 	}
 }
 
-// requireTenant refuses a tenant that cannot be one: guessing whose data is meant would be worse.
+// requireTenant rejects an X-Tenant-ID that is not a valid id.
 func requireTenant(c *gin.Context) {
 	if !ValidID(events.TenantID(c.Request.Context())) {
 		fail(c, BadRequest("", FieldError{"X-Tenant-ID", "must match " + IDPattern.String()}))
 	}
 }
 
-// logAccess logs every request once it is answered: failures of ours as errors, writes and refusals at info, reads and
-// requests whose client went away at debug.
+// logAccess logs every request after its response: failures of the service as errors, writes and rejected requests at info,
+// reads and requests whose client disconnected at debug.
 func logAccess(logger *slog.Logger) gin.HandlerFunc {
 	return func(c *gin.Context) {
 		start := time.Now()
@@ -113,7 +113,7 @@ func limit(maxBody int64, timeout time.Duration) gin.HandlerFunc {
 }
 
 func requireToken(token string) gin.HandlerFunc {
-	// Hashing first makes the comparison independent of the length, too.
+	// The hashes make the time of the comparison independent of the length.
 	want := sha256.Sum256([]byte(token))
 	return func(c *gin.Context) {
 		scheme, shown, _ := strings.Cut(c.GetHeader("Authorization"), " ")

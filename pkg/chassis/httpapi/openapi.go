@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -16,6 +17,7 @@ import (
 	"github.com/gin-gonic/gin"
 	"github.com/goccy/go-yaml"
 	"github.com/swaggest/swgui"
+	"github.com/swaggest/swgui/v5/static"
 	"github.com/swaggest/swgui/v5emb"
 )
 
@@ -72,7 +74,18 @@ func (r *Router) serveViewer(title string) {
 		c.Header("Content-Security-Policy", policy)
 		c.Data(http.StatusOK, "text/html; charset=utf-8", page)
 	})
-	r.GET(assetsRoute, gin.WrapH(viewer))
+	r.GET(assetsRoute, Handle(func(c *gin.Context) error {
+		if asset := c.Param("asset"); !embedded(asset) && !embedded(asset+".gz") {
+			return NotFound("The viewer has no such file.")
+		}
+		viewer.ServeHTTP(c.Writer, c.Request)
+		return nil
+	}))
+}
+
+func embedded(asset string) bool {
+	_, err := fs.Stat(static.FS, asset)
+	return err == nil
 }
 
 // buffer is a response that stays in memory.

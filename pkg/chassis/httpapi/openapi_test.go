@@ -71,9 +71,7 @@ func TestServeOpenAPI_Viewer(t *testing.T) {
 			t.Errorf("%s: %d", asset[1], rec.Code)
 		}
 	}
-	if rec := do(router, http.MethodGet, "/docs/unknown.js", ""); rec.Code != http.StatusNotFound {
-		t.Errorf("unknown file: %d", rec.Code)
-	}
+	wantProblem(t, do(router, http.MethodGet, "/docs/unknown.js", ""), http.StatusNotFound, "not-found")
 }
 
 func TestCheckOpenAPI(t *testing.T) {

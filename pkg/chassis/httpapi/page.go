@@ -15,19 +15,18 @@ const (
 	maxPageLimit     = 100
 )
 
-// Cursor is the position of a row in a list, whose key is an id (see [ValidID]). Lists in order of time use both parts,
-// others the key alone.
-// Clients see it as an opaque string.
+// Cursor is the position of a row in a list. Key is an id, see [ValidID]. Lists in the order of time use both fields, other
+// lists the key alone. For clients it is an opaque string.
 type Cursor struct {
 	Time time.Time `json:"t,omitzero"`
 	Key  string    `json:"k"`
 }
 
-// Page is which part of a list a client asked for.
+// Page is the part of a list that a client requests.
 type Page struct {
-	// Limit is how many items it wants: 20 unless it says, 100 at most.
+	// Limit is the largest number of items. Default 20, at most 100.
 	Limit int
-	// After is the last row that it has; nil at the beginning.
+	// After is the last row of the page before, nil for the first page.
 	After *Cursor
 }
 
@@ -47,13 +46,13 @@ func ParsePage(c *gin.Context) (Page, error) {
 			err = json.Unmarshal(text, &page.After)
 		}
 		if err != nil || page.After == nil || !ValidID(page.After.Key) {
-			return Page{}, BadRequest("", FieldError{"cursor", "must be the nextCursor of an earlier answer"})
+			return Page{}, BadRequest("", FieldError{"cursor", "must be the nextCursor of an earlier response"})
 		}
 	}
 	return page, nil
 }
 
-// Fetch is how many rows to ask the database for: one more than Limit, to learn whether there are more.
+// Fetch returns how many rows to query: one more than Limit, which shows whether there is another page.
 func (p Page) Fetch() int { return p.Limit + 1 }
 
 // List is the JSON of one page.
@@ -62,7 +61,7 @@ type List[T any] struct {
 	NextCursor string `json:"nextCursor,omitempty"`
 }
 
-// NewList makes the answer from up to page.Fetch() rows: view turns a row into what the client sees and its position.
+// NewList returns the list for up to page.Fetch() rows. view converts a row into an item and returns its position.
 func NewList[Row, Item any](page Page, rows []Row, view func(Row) (Item, Cursor)) List[Item] {
 	list := List[Item]{Items: make([]Item, 0, min(len(rows), page.Limit))}
 	for i, row := range rows[:min(len(rows), page.Limit)] {
@@ -78,7 +77,7 @@ func NewList[Row, Item any](page Page, rows []Row, view func(Row) (Item, Cursor)
 func (c Cursor) encode() string {
 	text, err := json.Marshal(c)
 	if err != nil {
-		// Only a year beyond 9999 can do this.
+		// Only a year after 9999 cannot be marshalled.
 		return ""
 	}
 	return base64.RawURLEncoding.EncodeToString(text)

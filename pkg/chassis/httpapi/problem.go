@@ -12,7 +12,7 @@ import (
 // ProblemBase is what the stable type URI of every problem begins with.
 const ProblemBase = "https://quadrille.dev/problems/"
 
-// Problem is an error that a client is meant to see, as RFC 9457 problem details. Handlers return it; [Handle] writes
+// Problem is an error for clients, in the form of RFC 9457 problem details. Handlers return it; [Handle] writes
 // it and fills Instance and CorrelationID. Create it with [NewProblem] or one of the shorter constructors.
 type Problem struct {
 	// Type is a URI that stays the same for one kind of problem; programs look at this.
@@ -23,53 +23,53 @@ type Problem struct {
 	Status int `json:"status"`
 	// Detail explains this occurrence.
 	Detail string `json:"detail,omitempty"`
-	// Instance is the path that was asked for, escaped as it came.
+	// Instance is the path of the request, escaped as received.
 	Instance string `json:"instance,omitempty"`
 	// CorrelationID finds this occurrence in logs and events.
 	CorrelationID string `json:"correlationId,omitempty"`
-	// Errors says which fields are wrong, all at once.
+	// Errors lists every wrong field.
 	Errors []FieldError `json:"errors,omitempty"`
 
 	retryAfter time.Duration
 	cause      error
 }
 
-// FieldError says what is wrong with one field of a request, named as in its JSON: items[0].quantity.
+// FieldError describes the mistake in one field of a request, named as in its JSON: items[0].quantity.
 type FieldError struct {
 	Field  string `json:"field"`
 	Detail string `json:"detail"`
 }
 
-// NewProblem returns a problem of a kind of your own: slug ends the type URI and, like title, is the same every time.
+// NewProblem returns a problem of a new kind: slug ends the type URI and, like title, is the same every time.
 func NewProblem(status int, slug, title, detail string) *Problem {
 	return &Problem{Type: ProblemBase + slug, Title: title, Status: status, Detail: detail}
 }
 
-// BadRequest says that a request cannot be understood (400).
+// BadRequest returns a problem for a request that is malformed (400).
 func BadRequest(detail string, fields ...FieldError) *Problem {
 	p := NewProblem(http.StatusBadRequest, "bad-request", "The request cannot be understood", detail)
 	p.Errors = fields
 	return p
 }
 
-// NotFound says that what was asked for does not exist (404).
+// NotFound returns a problem for a resource that does not exist (404).
 func NotFound(detail string) *Problem {
 	return NewProblem(http.StatusNotFound, "not-found", "There is no such thing", detail)
 }
 
-// Conflict says that the state of things does not allow the request (409).
+// Conflict returns a problem for a request that the current state does not allow (409).
 func Conflict(detail string) *Problem {
 	return NewProblem(http.StatusConflict, "conflict", "The current state does not allow this", detail)
 }
 
-// Unprocessable says that a request is understood but its contents are not acceptable, and which fields are why (422).
+// Unprocessable returns a problem for a request with unacceptable values in these fields (422).
 func Unprocessable(fields ...FieldError) *Problem {
 	p := NewProblem(http.StatusUnprocessableEntity, "unprocessable", "The request has unacceptable contents", "")
 	p.Errors = fields
 	return p
 }
 
-// Unavailable says that the same request may succeed later, after retryAfter (503).
+// Unavailable returns a problem for a request that can succeed later, after retryAfter (503).
 func Unavailable(detail string, retryAfter time.Duration) *Problem {
 	p := NewProblem(http.StatusServiceUnavailable, "unavailable", "The service cannot do this right now", detail)
 	p.retryAfter = retryAfter
@@ -88,7 +88,7 @@ func (p *Problem) Because(cause error) *Problem {
 	return p
 }
 
-// Error returns everything there is to know about the problem, its cause included.
+// Error returns the whole problem with its cause, for logs.
 func (p *Problem) Error() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%d %s", p.Status, strings.TrimPrefix(p.Type, ProblemBase))

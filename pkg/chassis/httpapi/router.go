@@ -12,19 +12,19 @@ import (
 	"go.opentelemetry.io/contrib/instrumentation/github.com/gin-gonic/gin/otelgin"
 )
 
-// RouterConfig says what [NewRouter] needs to know. The zero value works, but refuses everybody under /ops.
+// RouterConfig configures [NewRouter]. The zero value is valid and rejects every request under /ops.
 type RouterConfig struct {
-	// Service names the server in spans and books.
+	// Service is the name of the service in spans and audit snapshots.
 	Service string
-	// OpsToken opens /ops to requests with Authorization: Bearer. Without one they are all refused.
+	// OpsToken opens /ops to requests with Authorization: Bearer. If it is empty, all are rejected.
 	OpsToken string
-	// DefaultTenant stands in for an absent X-Tenant-ID. Default "default".
+	// DefaultTenant is the tenant of a request without X-Tenant-ID. Default "default".
 	DefaultTenant string
-	// MaxBody is how many bytes a request body may have. Default 1 MiB.
+	// MaxBody is the largest size of a request body, in bytes. Default 1 MiB.
 	MaxBody int64
 	// RequestTimeout ends a request's context. Default 10 s.
 	RequestTimeout time.Duration
-	// Checks are what readiness depends on, by name. Each must return when its context ends, which is after 2 s.
+	// Checks holds the readiness checks by name. Each must return when its context ends, which is after 2 s.
 	Checks map[string]Check
 	// Logger writes the access log. Default slog.Default().
 	Logger *slog.Logger
@@ -47,12 +47,12 @@ func (cfg RouterConfig) withDefaults() RouterConfig {
 }
 
 // Router is a gin engine that already has what every service serves: /livez, /readyz, /metrics, problem+json for
-// everything that goes wrong, ids in every request's context, an access log, limits, and spans.
+// every error, ids in every request's context, an access log, limits, and spans.
 type Router struct {
 	*gin.Engine
 	// API is the group /api/v1.
 	API *gin.RouterGroup
-	// Ops is the group /ops; who gets there has shown the operators' token.
+	// Ops is the group /ops. Its requests have the operators' token.
 	Ops *gin.RouterGroup
 
 	service   string

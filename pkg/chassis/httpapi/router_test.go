@@ -61,7 +61,7 @@ func waitUntil(t *testing.T, what string, condition func() bool) {
 	}
 }
 
-func TestRouter_AnswersEveryFailureAsAProblem(t *testing.T) {
+func TestRouter_ReturnsErrorsAsProblems(t *testing.T) {
 	t.Parallel()
 	var log recorder
 	router := httpapi.NewRouter(httpapi.RouterConfig{Logger: slog.New(&log)})
@@ -104,7 +104,7 @@ func TestRouter_AnswersEveryFailureAsAProblem(t *testing.T) {
 	wantProblem(t, do(router, http.MethodDelete, "/api/v1/bug", ""), 405, "method-not-allowed")
 }
 
-func TestRouter_PutsIdsIntoTheContextAndTheAnswer(t *testing.T) {
+func TestRouter_SetsIDsInContextAndResponse(t *testing.T) {
 	t.Parallel()
 	router := httpapi.NewRouter(httpapi.RouterConfig{DefaultTenant: "home"})
 	router.API.GET("/ids", func(c *gin.Context) {
@@ -130,7 +130,7 @@ func TestRouter_PutsIdsIntoTheContextAndTheAnswer(t *testing.T) {
 	}
 }
 
-func TestPathID_IsUnknownIfNothingCanHaveIt(t *testing.T) {
+func TestPathID_RejectsInvalidIDs(t *testing.T) {
 	t.Parallel()
 	router := httpapi.NewRouter(httpapi.RouterConfig{})
 	router.API.GET("/things/:id", httpapi.Handle(func(c *gin.Context) error {
@@ -151,7 +151,7 @@ func TestPathID_IsUnknownIfNothingCanHaveIt(t *testing.T) {
 	}
 }
 
-func TestRouter_LetsOperatorsInByToken(t *testing.T) {
+func TestRouter_RequiresTokenForOps(t *testing.T) {
 	t.Parallel()
 	withToken := httpapi.NewRouter(httpapi.RouterConfig{OpsToken: "hunter2"})
 	without := httpapi.NewRouter(httpapi.RouterConfig{})
@@ -196,7 +196,7 @@ func TestRouter_ReportsReadiness(t *testing.T) {
 	}
 }
 
-func TestRouter_EndsARequestThatTakesTooLong(t *testing.T) {
+func TestRouter_EndsSlowRequests(t *testing.T) {
 	t.Parallel()
 	router := httpapi.NewRouter(httpapi.RouterConfig{RequestTimeout: time.Millisecond})
 	router.API.GET("/", httpapi.Handle(func(c *gin.Context) error {
@@ -206,7 +206,7 @@ func TestRouter_EndsARequestThatTakesTooLong(t *testing.T) {
 	wantProblem(t, do(router, http.MethodGet, "/api/v1/", ""), 503, "unavailable")
 }
 
-func TestDecodeJSON_SaysWhatIsWrong(t *testing.T) {
+func TestDecodeJSON_NamesTheMistake(t *testing.T) {
 	t.Parallel()
 	type item struct {
 		Quantity int `json:"quantity"`
@@ -251,7 +251,7 @@ func TestDecodeJSON_SaysWhatIsWrong(t *testing.T) {
 	}
 }
 
-func TestDecodeJSON_BoundsABodyOfUnknownLength(t *testing.T) {
+func TestDecodeJSON_LimitsBodiesOfUnknownLength(t *testing.T) {
 	t.Parallel()
 	router := httpapi.NewRouter(httpapi.RouterConfig{MaxBody: 100})
 	router.API.POST("/things", httpapi.Handle(func(c *gin.Context) error { return httpapi.DecodeJSON(c, &struct{}{}) }))
@@ -263,7 +263,7 @@ func TestDecodeJSON_BoundsABodyOfUnknownLength(t *testing.T) {
 	wantProblem(t, rec, 413, "body-too-large")
 }
 
-func TestList_WalksThroughEverythingOnce(t *testing.T) {
+func TestList_VisitsEveryRowOnce(t *testing.T) {
 	t.Parallel()
 	start := time.Date(2026, 1, 2, 3, 4, 5, 678901000, time.UTC)
 	rows := make([]httpapi.Cursor, 45)

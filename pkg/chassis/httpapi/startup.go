@@ -13,7 +13,7 @@ func StartupHandler() http.Handler {
 	gin.SetMode(gin.ReleaseMode)
 	engine := gin.New()
 	engine.RedirectTrailingSlash = false
-	engine.Use(identify("")) // a tenant is of no interest yet
+	engine.Use(identify("")) // no handler needs the tenant yet
 	engine.GET("/livez", func(c *gin.Context) { c.JSON(http.StatusOK, gin.H{"status": "alive"}) })
 	engine.GET("/readyz", func(c *gin.Context) { c.JSON(http.StatusServiceUnavailable, gin.H{"status": "starting"}) })
 	engine.NoRoute(Handle(func(*gin.Context) error {

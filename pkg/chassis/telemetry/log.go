@@ -10,9 +10,9 @@ import (
 	"github.com/quadrille-dev/quadrille/pkg/events"
 )
 
-// NewLogger returns a logger that writes format ("text", anything else is JSON) to w. To every line logged with a
-// context it adds, where there is one, the trace_id, span_id, correlation_id, and in reactions event_id and event_type,
-// unless the line says so itself.
+// NewLogger returns a logger that writes format ("text", anything else is JSON) to w. To a line with a context
+// it adds the trace_id, span_id and correlation_id of the context, and in handlers of events the event_id and event_type.
+// Attributes of the line have precedence.
 func NewLogger(w io.Writer, level slog.Level, format string) *slog.Logger {
 	opts := &slog.HandlerOptions{Level: level}
 	if format == "text" {
@@ -24,13 +24,13 @@ func NewLogger(w io.Writer, level slog.Level, format string) *slog.Logger {
 type contextHandler struct{ slog.Handler }
 
 func (h contextHandler) Handle(ctx context.Context, r slog.Record) error {
-	said := map[string]bool{}
+	present := map[string]bool{}
 	r.Attrs(func(a slog.Attr) bool {
-		said[a.Key] = true
+		present[a.Key] = true
 		return true
 	})
 	add := func(key, value string) {
-		if value != "" && !said[key] {
+		if value != "" && !present[key] {
 			r.AddAttrs(slog.String(key, value))
 		}
 	}

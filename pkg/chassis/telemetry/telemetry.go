@@ -17,13 +17,12 @@ import (
 	"go.opentelemetry.io/otel/sdk/trace"
 )
 
-// Start installs the process's OpenTelemetry providers, configured by the standard OTEL_* variables. Call it once
-// in a process, and the function it returns at the end: that sends what is buffered, and blocks until then or until its
-// context ends.
+// Start installs the process's OpenTelemetry providers, configured by the standard OTEL_* variables. Call it once in a
+// process, and call shutdown at the end: it sends what is buffered, and blocks until that is done or its context ends.
 //
-// Spans are made and exported only if OTEL_TRACES_EXPORTER or an OTLP endpoint is set; trace ids exist either way, for
-// logs and events, which then say that they are not sampled. Metrics are always on /metrics, and pushed as well if
-// OTEL_METRICS_EXPORTER says so.
+// Spans are recorded and exported only if OTEL_TRACES_EXPORTER or an OTLP endpoint is set. Trace ids for logs and events
+// exist in any case; without an exporter they are marked as not sampled. Metrics are always on /metrics, and are pushed as
+// well if OTEL_METRICS_EXPORTER is set.
 func Start(ctx context.Context, service, version string) (shutdown func(context.Context) error, err error) {
 	otel.SetTextMapPropagator(propagation.NewCompositeTextMapPropagator(propagation.TraceContext{}, propagation.Baggage{}))
 	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) { slog.Warn("telemetry", "error", err) }))
@@ -46,7 +45,7 @@ func Start(ctx context.Context, service, version string) (shutdown func(context.
 		}
 		tracing = append(tracing, trace.WithBatcher(exporter))
 	} else {
-		// Ids without the cost of spans that nobody will see.
+		// Trace ids are needed in any case. Spans that are not exported are not recorded.
 		tracing = append(tracing, trace.WithSampler(trace.NeverSample()))
 	}
 	scraped, err := prometheus.New(prometheus.WithoutScopeInfo())
@@ -74,8 +73,8 @@ func exportsTraces() bool {
 		os.Getenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT") != ""
 }
 
-// exportsMetrics ignores OTEL_EXPORTER_OTLP_ENDPOINT: many collectors of traces refuse metrics. And it ignores
-// "prometheus", for which the exporter package would open a second port.
+// exportsMetrics reports whether metrics are pushed. It ignores OTEL_EXPORTER_OTLP_ENDPOINT, because many collectors of
+// traces reject metrics, and "prometheus", for which the exporter package would open a second port.
 func exportsMetrics() bool {
 	exporter := os.Getenv("OTEL_METRICS_EXPORTER")
 	return exporter != "" && exporter != "none" && exporter != "prometheus"

@@ -11,17 +11,17 @@ import (
 
 var w3c propagation.TraceContext
 
-// TraceParent returns the trace context of ctx, in the form of the header traceparent, for [ContinueTrace] to be given
-// later; "" if there is none. What stores something that lives longer than a request stores this beside it.
+// TraceParent returns the trace context of ctx in the form of the header traceparent, or "" if there is none. It is stored
+// in the row of whatever outlives the request, and passed to [ContinueTrace] later.
 func TraceParent(ctx context.Context) string {
 	carrier := propagation.MapCarrier{}
 	w3c.Inject(ctx, carrier)
 	return carrier["traceparent"]
 }
 
-// ContinueTrace opens a span in the trace of traceParent, and links it to the span of ctx. So a webhook, a customer's
-// second request or a timer becomes part of the trace of what it is about, and the caller's own trace is one step away.
-// Without a traceParent the span is a child of ctx'. The caller ends it.
+// ContinueTrace opens a span in the trace of traceParent, and links it to the span of ctx. A webhook, a
+// customer's second request or a timer thus becomes part of the order's trace, with a link to its own. Without a
+// traceParent the span is a child of the span of ctx. The caller ends it.
 func ContinueTrace(ctx context.Context, traceParent, name string) (context.Context, trace.Span) {
 	var links []trace.Link
 	here := trace.SpanContextFromContext(ctx)
