@@ -160,7 +160,7 @@ func TestOpen_TracesStatementsWithoutValues(t *testing.T) {
 	}
 }
 
-// migrateEight is eight instances that start at the same moment.
+// migrateEight migrates as eight instances that start at the same moment.
 func migrateEight(t *testing.T, url string, files fstest.MapFS) {
 	t.Helper()
 	var start, done sync.WaitGroup
@@ -185,7 +185,7 @@ func TestMigrate_ConcurrentCalls(t *testing.T) {
 		"00001_counter.sql": {Data: []byte("-- +goose Up\ncreate table counter (n int);")},
 	}
 	migrateEight(t, url, files)
-	// An upgrade takes its time, so that instances which do not wait for each other are sure to meet in it.
+	// The upgrade is slow, so that instances that do not wait for each other overlap.
 	files["00002_count.sql"] = &fstest.MapFile{Data: []byte("-- +goose Up\nselect pg_sleep(0.3);\ninsert into counter values (1);")}
 	migrateEight(t, url, files)
 

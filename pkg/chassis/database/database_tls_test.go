@@ -32,7 +32,7 @@ func TestOpen_ReportsUntrustedCertificates(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, c := range map[string]struct{ url, says string }{
-		"somebody else vouches for it": {verified(secure, stranger.File()), "signed by unknown authority"},
+		"it is signed by another authority": {verified(secure, stranger.File()), "signed by unknown authority"},
 		"it goes by another name": {
 			verified(strings.Replace(secure, "localhost", "127.0.0.1", 1), authority.File()), "cannot validate certificate for 127.0.0.1",
 		},
@@ -52,7 +52,7 @@ func TestOpen_ReportsUntrustedCertificates(t *testing.T) {
 	}
 }
 
-// A server that has no TLS may be about to get some, so this is waited for, with a word about it.
+// A server without TLS may be about to get it, so Open waits, and logs that it does.
 func TestOpen_NeverFallsBackToPlainText(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -70,7 +70,7 @@ func TestOpen_NeverFallsBackToPlainText(t *testing.T) {
 	}
 }
 
-// verified adds what makes a connection safe.
+// verified adds the parameters that verify the server.
 func verified(databaseURL, ca string) string {
 	address, _, _ := strings.Cut(databaseURL, "?")
 	return address + "?sslmode=verify-full&sslrootcert=" + url.QueryEscape(ca)

@@ -11,7 +11,7 @@ import (
 )
 
 func ExampleIdempotent() {
-	var db *gorm.DB // from OpenDatabase
+	var db *gorm.DB // from database.Open
 
 	place := func(c *gin.Context) error {
 		var order struct {

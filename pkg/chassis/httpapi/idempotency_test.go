@@ -19,7 +19,7 @@ import (
 	"github.com/quadrille-dev/quadrille/pkg/chassis/httpapi"
 )
 
-// makeThing is a handler's work: one row a call, so that counting rows counts effects.
+// makeThing is the work of a handler. It inserts one row per call, so that the number of rows is the number of calls.
 func makeThing(_ context.Context, tx *gorm.DB) (httpapi.Reply, error) {
 	if err := tx.Exec("insert into things (name) values ('x')").Error; err != nil {
 		return httpapi.Reply{}, err

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// recorder is a slog handler that keeps everything, for tests that wait for a line or look at what is in it.
+// recorder is a slog handler that keeps all lines, for tests that wait for a line or inspect it.
 type recorder struct {
 	mu    sync.Mutex
 	lines bytes.Buffer

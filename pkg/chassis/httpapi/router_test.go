@@ -56,7 +56,7 @@ func waitUntil(t *testing.T, what string, condition func() bool) {
 		select {
 		case <-tick.C:
 		case <-deadline:
-			t.Fatalf("never: %s", what)
+			t.Fatalf("timed out waiting until %s", what)
 		}
 	}
 }
@@ -74,7 +74,7 @@ func TestRouter_ReturnsErrorsAsProblems(t *testing.T) {
 		"own":      {httpapi.NewProblem(409, "too-late", "It is too late", "shipped"), 409, "too-late"},
 		"fields":   {httpapi.Unprocessable(httpapi.FieldError{Field: "sku", Detail: "is unknown"}), 422, "unprocessable"},
 		"bug":      {errors.New("hunter2"), 500, "internal"},
-		"away":     {fmt.Errorf("hunter2: %w", &pgconn.PgError{Code: "57P01"}), 503, "unavailable"},
+		"shutdown": {fmt.Errorf("hunter2: %w", &pgconn.PgError{Code: "57P01"}), 503, "unavailable"},
 		"deadlock": {fmt.Errorf("hunter2: %w", &pgconn.PgError{Code: "40P01"}), 503, "unavailable"},
 		"slow":     {fmt.Errorf("hunter2: %w", context.DeadlineExceeded), 503, "unavailable"},
 		"because":  {httpapi.Conflict("no").Because(errors.New("hunter2")), 409, "conflict"},
