@@ -172,8 +172,7 @@ func describe(config reflect.Type, err error) error {
 
 // eachVariable calls f for every field with a variable, in nested structs as well.
 func eachVariable(config reflect.Type, f func(field reflect.StructField, variable string)) {
-	for i := range config.NumField() {
-		field := config.Field(i)
+	for field := range config.Fields() {
 		if name := field.Tag.Get("env"); name != "" {
 			f(field, name)
 		} else if field.Type.Kind() == reflect.Struct {

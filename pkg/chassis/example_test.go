@@ -38,6 +38,7 @@ func ExampleRun() {
 		program.Main("greeter", greeterConfig{Config: chassis.Defaults(":8090"), Greeting: "hello"}, run)
 	}
 	_ = main
+	// Output:
 }
 
 func ExampleParseEnv() {

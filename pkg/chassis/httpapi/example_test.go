@@ -34,4 +34,5 @@ func ExampleIdempotent() {
 
 	router := httpapi.NewRouter(httpapi.RouterConfig{Service: "order"})
 	router.API.POST("/orders", httpapi.Handle(place))
+	// Output:
 }

@@ -103,12 +103,12 @@ var inlineScript = regexp.MustCompile(`(?s)<script>(.*?)</script>`)
 // viewerPolicy returns the Content-Security-Policy of the viewer: everything is from this server, and of the inline
 // scripts only those of the page run. Swagger UI sets styles and images inline.
 func viewerPolicy(page []byte) string {
-	scripts := "'self'"
+	scripts := []string{"'self'"}
 	for _, script := range inlineScript.FindAllSubmatch(page, -1) {
 		hash := sha256.Sum256(script[1])
-		scripts += " 'sha256-" + base64.StdEncoding.EncodeToString(hash[:]) + "'"
+		scripts = append(scripts, "'sha256-"+base64.StdEncoding.EncodeToString(hash[:])+"'")
 	}
-	return "default-src 'none'; script-src " + scripts + "; style-src 'self' 'unsafe-inline'; img-src 'self' data:; " +
+	return "default-src 'none'; script-src " + strings.Join(scripts, " ") + "; style-src 'self' 'unsafe-inline'; img-src 'self' data:; " +
 		"connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 }
 

@@ -4,13 +4,10 @@ import (
 	"bytes"
 	"context"
 	"log/slog"
-	"strings"
 	"sync"
-	"testing"
-	"time"
 )
 
-// recorder is a slog handler that keeps all lines, for tests that wait for a line or inspect it.
+// recorder is a slog handler that keeps all lines, for tests that inspect them.
 type recorder struct {
 	mu    sync.Mutex
 	lines bytes.Buffer
@@ -33,18 +30,4 @@ func (r *recorder) String() string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.lines.String()
-}
-
-func (r *recorder) waitFor(t *testing.T, text string) {
-	t.Helper()
-	deadline := time.After(30 * time.Second)
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for !strings.Contains(r.String(), text) {
-		select {
-		case <-tick.C:
-		case <-deadline:
-			t.Fatalf("%q was not logged, but %s", text, r)
-		}
-	}
 }

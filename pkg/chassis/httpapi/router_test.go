@@ -234,7 +234,7 @@ func TestDecodeJSON_NamesTheMistake(t *testing.T) {
 		{`[]`, "", 400, "bad-request"},
 		{`{} {}`, "", 400, "bad-request"},
 		{`{} x`, "", 400, "bad-request"},
-		{`{"nmae":"x"}`, "nmae", 400, "bad-request"},
+		{`{"label":"x"}`, "label", 400, "bad-request"},
 		{`{"items":[{"quantity":"2"}]}`, "items.quantity", 400, "bad-request"},
 		{`{"name":"` + strings.Repeat("x", 100) + `"}`, "", 413, "body-too-large"},
 	} {

@@ -230,14 +230,13 @@ func TestMain_Subcommands(t *testing.T) {
 	if out, err := service(t, []string{"version"}).Output(); err != nil || !strings.HasPrefix(string(out), "sample ") {
 		t.Errorf("version: %v: %s", err, out)
 	}
-	if out, err := service(t, []string{"dance"}).CombinedOutput(); exitStatus(err) != 2 || !strings.Contains(string(out), "usage") {
+	if out, err := service(t, []string{"unknown"}).CombinedOutput(); exitStatus(err) != 2 || !strings.Contains(string(out), "usage") {
 		t.Errorf("unknown: %v: %s", err, out)
 	}
 }
 
 func exitStatus(err error) int {
-	var exit *exec.ExitError
-	if errors.As(err, &exit) {
+	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
 		return exit.ExitCode()
 	}
 	return -1
