@@ -32,7 +32,10 @@ type attached struct {
 	running sync.WaitGroup
 }
 
-var _ transport.Transport = (*Transport)(nil)
+var (
+	_ transport.Transport = (*Transport)(nil)
+	_ transport.Declarer  = (*Transport)(nil)
+)
 
 // NewTransport returns a transport that confirms everything.
 func NewTransport() *Transport { return &Transport{changed: make(chan struct{})} }
@@ -152,6 +155,9 @@ func (tr *Transport) Consume(ctx context.Context, consumers []transport.Consumer
 	}
 	return nil
 }
+
+// Apply declares nothing and returns nil.
+func (tr *Transport) Apply(context.Context, ...transport.Topology) error { return nil }
 
 // Check finds nothing missing.
 func (tr *Transport) Check(context.Context, transport.Topology) error { return nil }

@@ -99,7 +99,7 @@ type stage struct {
 func (s *stage) Apply(t testing.TB, topologies ...transport.Topology) {
 	t.Helper()
 	for _, topology := range topologies {
-		if err := s.broker.Join(t.Context(), s.handle(topology.Service), topology); err != nil {
+		if err := s.broker.Transport(s.handle(topology.Service)).Apply(t.Context(), topology); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -108,7 +108,7 @@ func (s *stage) Apply(t testing.TB, topologies ...transport.Topology) {
 func (s *stage) Process(t testing.TB, service string) eventstest.Process {
 	t.Helper()
 	dialector, link := s.kind.link(t, s.database(service))
-	tr := remote{s.broker.Transport(), newLink()}
+	tr := remote{s.broker.Transport(s.handle(service)), newLink()}
 	t.Cleanup(func() { _ = tr.Close() })
 	return eventstest.Process{DB: open(t, dialector), Transport: tr, Database: link, Broker: tr.link}
 }
