@@ -18,11 +18,10 @@ type Environment interface {
 	// each that no other process shares. For the first process of a service the database is empty.
 	Process(t testing.TB, service string) Process
 
-	// Observe opens another handle on the service's database, which no fault touches.
+	// OpenDatabase opens another handle on the service's database, which no link affects.
 	OpenDatabase(t testing.TB, service string) *gorm.DB
 
-	// Refuse makes the broker refuse all events of one type, as it would one that is too large. What it did with
-	// them otherwise does not matter.
+	// Reject makes the broker reject all events of one type, as it would reject one that is too large.
 	Reject(t testing.TB, publisher, eventType string)
 
 	// Depth returns the number of events that q has to deliver, including those that wait for another attempt. It may

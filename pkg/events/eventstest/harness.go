@@ -39,14 +39,15 @@ func newHarness(t *testing.T, environment Environment) *harness {
 // config returns the configuration of a service, with short timeouts.
 func (h *harness) config(service string) events.Config {
 	return events.Config{
-		Events: declared, Service: service, RetryDelays: retryDelays, Relay: events.RelayConfig{PollInterval: 50 * time.Millisecond, LeaseTTL: time.Second, PublishTimeout: 5 * time.Second},
+		Service: service, Events: declared, RetryDelays: retryDelays,
+		Relay:           events.RelayConfig{PollInterval: 50 * time.Millisecond, LeaseTTL: time.Second, PublishTimeout: 5 * time.Second},
 		ShutdownTimeout: 10 * time.Second,
 		OnDeadLetter:    func(context.Context, events.DeadLetter) {},
 		Logger:          slog.New(slog.NewTextHandler(h.t.Output(), nil)),
 	}
 }
 
-// actor is one instance of a service with a running bus.
+// instance is one instance of a service with a running bus.
 type instance struct {
 	Process
 	deliveries *deliveryLog
@@ -55,7 +56,7 @@ type instance struct {
 	stop       func()
 }
 
-// announce declares the topology of a service.
+// declare declares the topology of a service.
 func (h *harness) declare(service string, subs ...events.Subscription) {
 	h.t.Helper()
 	topology, err := events.NewTopology(h.config(service), subs...)
@@ -70,7 +71,7 @@ func (h *harness) declare(service string, subs ...events.Subscription) {
 	}
 }
 
-// enter declares the topology of a service and starts an instance.
+// startService declares the topology of a service and starts an instance.
 func (h *harness) startService(service string, subs ...events.Subscription) *instance {
 	h.t.Helper()
 	h.declare(service, subs...)
@@ -125,7 +126,7 @@ func (h *harness) database(service string) *gorm.DB {
 	return db
 }
 
-// effect is what the suite's handlers write, one row each time they are applied.
+// effect is a row that a handler of the suite writes each time it is called.
 type effect struct {
 	ID      int64 `gorm:"primaryKey"`
 	Handler string
@@ -162,7 +163,7 @@ func (h *harness) effects(service, handler string) []effect {
 	return list
 }
 
-// awaitEffects waits until a handler has been applied n times.
+// awaitEffects waits until a handler has committed n effects.
 func (h *harness) awaitEffects(service, handler string, n int) {
 	h.t.Helper()
 	h.until(fmt.Sprintf("%d effects of %s.%s", n, service, handler), func() bool {
@@ -236,7 +237,7 @@ func (h *harness) outboxRows(service, condition string) int {
 	return int(n)
 }
 
-// until waits for a condition.
+// until waits until ok reports true.
 func (h *harness) until(what string, ok func() bool) {
 	h.t.Helper()
 	deadline := time.NewTimer(suiteTimeout)

@@ -93,7 +93,7 @@ func shutdownLosesNothing(h *harness) {
 	sender := h.startService(senderService)
 	const n = 40
 	h.send(sender, notes(n, n)...)
-	h.awaitSignal("work in flight", blocking.called)
+	h.awaitSignal("the first call of the handler", blocking.called)
 	stopped := make(chan struct{})
 	go func() {
 		defer close(stopped)
@@ -118,7 +118,7 @@ func crashLosesNothing(h *harness) {
 	sender := h.startService(senderService)
 	const n = 40
 	h.send(sender, notes(n, n)...)
-	h.awaitSignal("work in flight", blocking.called)
+	h.awaitSignal("the first call of the handler", blocking.called)
 	h.kill(reader)
 	h.kill(sender)
 
@@ -144,7 +144,7 @@ func brokerUnavailable(h *harness) {
 		return errors.Join(sender.Transport.Publish(h.t.Context(), []transport.Message{h.message("x", noteSent{Note: "x"})})...) != nil
 	})
 	if n := h.outboxRows(senderService, "rejections = 0 and blocked_until is null and last_error = ''"); n != 10 {
-		h.t.Errorf("%d of 10 rows wait untouched", n)
+		h.t.Errorf("%d of 10 rows wait unchanged", n)
 	}
 	reader.Broker.Restore()
 	sender.Broker.Restore()
@@ -226,14 +226,14 @@ func databaseUnavailable(h *harness) {
 	reader.Database.Cut()
 	const n = 20
 	h.send(sender, notes(n, 3)...)
-	scribe, clock := newQueue(readerService, "note-sent"), newQueue(scribeService, "note-sent")
-	h.until("the retry delays have passed", func() bool { return len(h.DeadLetters(h.t, clock)) == n })
+	queue, failing := newQueue(readerService, "note-sent"), newQueue(scribeService, "note-sent")
+	h.until("the retry delays have passed", func() bool { return len(h.DeadLetters(h.t, failing)) == n })
 	h.until("the reader has received an event", func() bool { return reader.deliveries.count("note-sent") > 0 })
 	reader.Database.Restore()
 	h.awaitEffects(readerService, "note-sent", n)
 	h.drain()
 	h.checkAppliedOnce()
-	if dead := h.DeadLetters(h.t, scribe); len(dead) > 0 {
+	if dead := h.DeadLetters(h.t, queue); len(dead) > 0 {
 		h.t.Errorf("%d dead letters, the first: %s", len(dead), fmt.Sprintf("%+v", dead[0]))
 	}
 	if most := reader.deliveries.maxAttempt("note-sent"); most != 1 {

@@ -15,8 +15,8 @@ import (
 // so zero does not mean that no event is being handled.
 //
 // It blocks until the broker has responded for each queue in turn, or ctx ends. If queues are missing or not accessible, it
-// returns the depths of the rest and an error that names the missing ones and wraps transport.ErrTopology. With any other error the result is
-// nil.
+// returns the depths of the rest and an error that names the missing ones and wraps transport.ErrTopology. With any other
+// error the result is nil.
 func (t *Transport) Depths(ctx context.Context, topologies ...transport.Topology) (map[string]int, error) {
 	a, err := t.administer(ctx)
 	if err != nil {
