@@ -26,7 +26,7 @@ func (e OrderPlaced) Subject() string { return fmt.Sprint(e.OrderID) }
 var config = events.Config{
 	Service:     "shop",
 	Events:      []events.Declaration{{ETO: OrderPlaced{}, Publisher: "shop", Mandatory: true}},
-	AutoMigrate: true,
+	AutoMigrate: true, DeclareTopology: true,
 }
 
 func main() {
@@ -39,8 +39,7 @@ func main() {
 	db := must(gorm.Open(sqlite.Open("file:shop.db?_pragma=busy_timeout(5000)&_pragma=journal_mode(wal)&_txlock=immediate")))
 	check(db.AutoMigrate(&Order{}))
 	broker := inprocess.NewBroker(inprocess.Config{})
-	check(broker.Join(ctx, db, must(events.NewTopology(config, confirm))))
-	bus := must(events.New(db, broker.Transport(), config, confirm))
+	bus := must(events.New(db, broker.Transport(db), config, confirm))
 	ended := make(chan error)
 	go func() { ended <- bus.Run(ctx) }()
 	for bus.Ready(ctx) != nil { // until the tables and the queue exist

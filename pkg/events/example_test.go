@@ -59,12 +59,12 @@ func serve(cfg events.Config, subscription events.Subscription, use func(ctx con
 	if err != nil {
 		return err
 	}
-	broker := inprocess.NewBroker(inprocess.Config{Logger: cfg.Logger})
-	bus, err := events.New(db, broker.Transport(), cfg, subscription)
+	broker := inprocess.NewBroker(inprocess.Config{Logger: cfg.Logger}).Transport(db)
+	bus, err := events.New(db, broker, cfg, subscription)
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(db.AutoMigrate(&Plate{}), events.Migrate(ctx, db), broker.Join(ctx, db, topology)); err != nil {
+	if err := errors.Join(db.AutoMigrate(&Plate{}), events.Migrate(ctx, db), broker.Apply(ctx, topology)); err != nil {
 		return err
 	}
 	ended := make(chan error, 1)

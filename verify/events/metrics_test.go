@@ -99,7 +99,7 @@ func TestMetrics(t *testing.T) {
 	want := map[string]float64{
 		"messaging.client.sent.messages" + sent:                       1,
 		"messaging.client.sent.messages error.type=unroutable" + sent: 1,
-		"messaging.client.sent.messages error.type=rejected" + sent:    1,
+		"messaging.client.sent.messages error.type=rejected" + sent:   1,
 		"messaging.client.consumed.messages" + consumed:               3,
 		"messaging.process.duration" + consumed:                       1,
 		"messaging.process.duration error.type=_OTHER" + consumed:     2,

@@ -17,10 +17,10 @@ import (
 type DeliverOption func(*delivery)
 
 type delivery struct {
-	env      transport.Envelope
-	reaction string
-	attempt  int
-	before   transport.Outcome
+	env     transport.Envelope
+	handler string
+	attempt int
+	before  transport.Outcome
 }
 
 // WithID gives the event an id, so that it can be delivered more than once. Default: a new one.
@@ -29,31 +29,31 @@ func WithID(id string) DeliverOption { return func(d *delivery) { d.env.ID = id 
 // WithTime sets when the event happened. Default: now.
 func WithTime(at time.Time) DeliverOption { return func(d *delivery) { d.env.Time = at } }
 
-// WithTenant names whose data the event is. Default: none.
+// WithTenant sets the tenant of the event. Default: none.
 func WithTenant(id string) DeliverOption { return func(d *delivery) { d.env.TenantID = id } }
 
-// WithCorrelation names the business flow the event belongs to. Default: none.
+// WithCorrelation sets the correlation id of the event. Default: none.
 func WithCorrelation(id string) DeliverOption { return func(d *delivery) { d.env.CorrelationID = id } }
 
-// Enveloped gives the event this metadata, as if it came from there.
+// Enveloped sets all metadata of the event to that of an envelope.
 func Enveloped(e transport.Envelope) DeliverOption {
 	return func(d *delivery) { d.env.Metadata = e.Metadata }
 }
 
-// OnAttempt makes it the nth delivery of the event to the reaction. Default: 1.
+// OnAttempt sets the number of the attempt. Default: 1.
 func OnAttempt(n int) DeliverOption { return func(d *delivery) { d.attempt = n } }
 
-// Following makes it the delivery that comes after this verdict: the next attempt, or a replay from the dead letters.
+// Following makes the delivery the one after this outcome: the next attempt, or a replay from the dead letters.
 func Following(v transport.Outcome) DeliverOption {
 	return func(d *delivery) { d.attempt, d.before = v.Attempt+1, v }
 }
 
-// To names the reaction, for a service that has several to this type of event.
-func To(reaction string) DeliverOption { return func(d *delivery) { d.reaction = reaction } }
+// To selects the handler if the service has several for this type of event.
+func To(handler string) DeliverOption { return func(d *delivery) { d.handler = handler } }
 
-// Deliver hands eto to the reaction that is bound to its type and blocks until the bus has its verdict. Before
-// that, it waits until the bus consumes. The test fails, and the verdict is Dead, if there is no such reaction or
-// more than one. Deliver may be called from any goroutine.
+// Deliver passes eto to the handler for its type and blocks until the outcome is known. Before that, it waits until the
+// bus consumes. If there is no such handler or more than one, the test fails and the outcome is DeadLetter. Deliver may be
+// called from any goroutine.
 func (tr *Transport) Deliver(t testing.TB, eto events.ETO, opts ...DeliverOption) transport.Outcome {
 	t.Helper()
 	v, err := tr.deliver(eto, opts)
@@ -75,7 +75,7 @@ func (tr *Transport) deliver(eto events.ETO, opts []DeliverOption) (transport.Ou
 	for _, o := range opts {
 		o(&d)
 	}
-	a, err := tr.attachedTo(d.env.Type, d.reaction)
+	a, err := tr.attachedTo(d.env.Type, d.handler)
 	if err != nil {
 		return transport.Outcome{}, err
 	}
@@ -93,13 +93,13 @@ func (tr *Transport) deliver(eto events.ETO, opts []DeliverOption) (transport.Ou
 	}), nil
 }
 
-// attachedTo waits for the one consumer of a type and reserves it against the end of Consume.
-func (tr *Transport) attachedTo(eventType, reaction string) (*attached, error) {
+// attachedTo waits for the one consumer of a type. Consume does not return until the caller calls running.Done.
+func (tr *Transport) attachedTo(eventType, handler string) (*attached, error) {
 	var found []*attached
 	tr.await(func() bool {
 		found = nil
 		for _, a := range tr.consumers {
-			if a.Type == eventType && (reaction == "" || a.Handler == reaction) {
+			if a.Type == eventType && (handler == "" || a.Handler == handler) {
 				found = append(found, a)
 			}
 		}
@@ -110,7 +110,7 @@ func (tr *Transport) attachedTo(eventType, reaction string) (*attached, error) {
 	})
 	switch len(found) {
 	case 0:
-		return nil, fmt.Errorf("no running bus has this reaction; there are: %v", tr.attachedNames())
+		return nil, fmt.Errorf("no running bus has this handler; the handlers are: %v", tr.attachedNames())
 	case 1:
 		return found[0], nil
 	}
@@ -118,7 +118,7 @@ func (tr *Transport) attachedTo(eventType, reaction string) (*attached, error) {
 	for _, a := range found {
 		names = append(names, a.Handler)
 	}
-	return nil, fmt.Errorf("several reactions, choose one with To: %v", names)
+	return nil, fmt.Errorf("several handlers, choose one with To: %v", names)
 }
 
 func (tr *Transport) attachedNames() []string {
@@ -132,8 +132,8 @@ func (tr *Transport) attachedNames() []string {
 	return names
 }
 
-// Decode returns the event that an envelope carries. It ends the test if the envelope is of another type, so call
-// it from the test's own goroutine.
+// Decode returns the event in an envelope. It calls t.Fatal if the envelope is of another type, so call it from the
+// goroutine of the test.
 func Decode[T events.ETO](t testing.TB, env transport.Envelope) T {
 	t.Helper()
 	var eto T

@@ -1,15 +1,15 @@
-// Package eventstest helps to test what is built on package events, and package events' own transports.
+// Package eventstest helps to test programs that use package events, and transports of package events.
 //
-// Services test their reactions with [Transport], a broker in memory: it hands events to the real bus, which runs
-// the real inbox and reaction on a real database, and records what the outbox sends:
+// Services test their handlers with [Transport], a broker in memory. It delivers events to the real bus, which runs the
+// real inbox and handler on a real database, and it records what the outbox publishes:
 //
 //	tr := eventstest.NewTransport()
 //	bus, err := events.New(db, tr, events.Config{Service: "inventory"}, subscriptions...)
 //	...
 //	eventstest.Start(t, bus)
-//	verdict := tr.Deliver(t, OrderCreated{OrderID: "1"})
+//	outcome := tr.Deliver(t, OrderCreated{OrderID: "1"})
 //	reserved := eventstest.Decode[StockReserved](t, tr.WaitFor(t, "inventory.stock_reserved.v1", "1"))
 //
-// Implementers of a transport run the conformance suite, [Run], on a [World] that they provide. What passes it
-// keeps the promises of package events, faults included; [Proxy] is there to inject them.
+// Authors of a transport run the conformance suite, [Run], on an [Environment] that they implement. A transport that passes
+// it keeps the guarantees of package events, under faults as well. [Proxy] injects faults into TCP connections.
 package eventstest

@@ -2,7 +2,7 @@ package eventstest
 
 import "github.com/quadrille-dev/quadrille/pkg/events"
 
-// The suite's story: a sender sends notes, readers read them, and one of them returns them.
+// The services of the suite: the sender publishes notes, the reader and the scribe handle them.
 const (
 	senderService = "sender"
 	readerService = "reader"
@@ -17,7 +17,7 @@ var declared = []events.Declaration{
 	{ETO: noteReturned{}, Publisher: readerService, Mandatory: true},
 }
 
-// noteSent has readers.
+// noteSent is handled by the reader and the scribe.
 type noteSent struct {
 	Note   string `json:"note"`
 	Number int    `json:"number"`
@@ -27,7 +27,7 @@ type noteSent struct {
 func (noteSent) EventType() string { return "note.sent.v1" }
 func (n noteSent) Subject() string { return n.Note }
 
-// noteRevised is of a type that the broker can be told to refuse.
+// noteRevised is an event that a test makes the broker reject.
 type noteRevised struct {
 	Note string `json:"note"`
 }
@@ -35,7 +35,7 @@ type noteRevised struct {
 func (noteRevised) EventType() string { return "note.revised.v1" }
 func (n noteRevised) Subject() string { return n.Note }
 
-// notePinned is an announcement that nobody reads.
+// notePinned has no subscription.
 type notePinned struct {
 	Note string `json:"note"`
 }
@@ -43,7 +43,7 @@ type notePinned struct {
 func (notePinned) EventType() string { return "note.pinned.v1" }
 func (n notePinned) Subject() string { return n.Note }
 
-// noteReturned is what a reader answers.
+// noteReturned is published by the handler of noteSent.
 type noteReturned struct {
 	Note string `json:"note"`
 }

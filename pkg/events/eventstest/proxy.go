@@ -7,25 +7,25 @@ import (
 	"testing"
 )
 
-// Proxy stands between a client and a TCP server and breaks what passes, on demand. It implements Link. Bytes that
-// are stalled are held and not lost, so a connection survives a stall; to lose them, cut before restoring.
+// Proxy passes TCP connections on to a server and injects faults. It implements Link. Stalled bytes are delayed and not
+// lost, so a connection survives a stall. To lose them, call Cut before Restore.
 type Proxy struct {
 	target   string
 	listener net.Listener
 	done     sync.WaitGroup
 
-	mu       sync.Mutex
-	conns    map[net.Conn]struct{}
-	cut      bool
-	closed   bool
-	requests gate
-	answers  gate
+	mu        sync.Mutex
+	conns     map[net.Conn]struct{}
+	cut       bool
+	closed    bool
+	requests  gate
+	responses gate
 }
 
 var _ Link = (*Proxy)(nil)
 
-// NewProxy listens on a free port of the loopback interface and passes connections on to target, a host and port.
-// It ends with the test.
+// NewProxy listens on a free port of the loopback interface and passes connections on to target, a host and port. It is
+// closed when the test ends.
 func NewProxy(t testing.TB, target string) *Proxy {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -38,7 +38,7 @@ func NewProxy(t testing.TB, target string) *Proxy {
 	return p
 }
 
-// Addr is the host and port to connect to.
+// Addr returns the host and port to connect to.
 func (p *Proxy) Addr() string { return p.listener.Addr().String() }
 
 // Cut resets all connections and refuses new ones until Restore.
@@ -49,19 +49,19 @@ func (p *Proxy) Cut() {
 	p.reset()
 }
 
-// StallRequests holds back what clients send until Restore, on all connections, new ones included.
+// StallRequests delays what clients send until Restore, on all connections including new ones.
 func (p *Proxy) StallRequests() { p.requests.shut() }
 
-// StallAnswers holds back what the server sends until Restore, on all connections, new ones included.
-func (p *Proxy) StallAnswers() { p.answers.shut() }
+// StallResponses delays what the server sends until Restore, on all connections including new ones.
+func (p *Proxy) StallResponses() { p.responses.shut() }
 
-// Restore lets everything pass again.
+// Restore ends all faults.
 func (p *Proxy) Restore() {
 	p.mu.Lock()
 	p.cut = false
 	p.mu.Unlock()
 	p.requests.open()
-	p.answers.open()
+	p.responses.open()
 }
 
 func (p *Proxy) close() {
@@ -74,7 +74,7 @@ func (p *Proxy) close() {
 	p.done.Wait()
 }
 
-// reset closes all connections, hard. The caller holds the lock.
+// reset resets all connections. The caller holds the lock.
 func (p *Proxy) reset() {
 	for c := range p.conns {
 		hangUp(c)
@@ -100,28 +100,28 @@ func (p *Proxy) accept() {
 
 func (p *Proxy) serve(client net.Conn) {
 	defer hangUp(client)
-	if !p.keep(client) {
+	if !p.add(client) {
 		return
 	}
-	defer p.forget(client)
+	defer p.remove(client)
 	server, err := net.Dial("tcp", p.target)
 	if err != nil {
 		return
 	}
 	defer hangUp(server)
-	if !p.keep(server) {
+	if !p.add(server) {
 		return
 	}
-	defer p.forget(server)
+	defer p.remove(server)
 
 	var both sync.WaitGroup
 	both.Go(func() { pipe(server, client, &p.requests) })
-	both.Go(func() { pipe(client, server, &p.answers) })
+	both.Go(func() { pipe(client, server, &p.responses) })
 	both.Wait()
 }
 
-// keep remembers a connection for Cut; false if it may not exist.
-func (p *Proxy) keep(c net.Conn) bool {
+// add registers a connection for Cut. It reports false if the connection must be closed.
+func (p *Proxy) add(c net.Conn) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.cut || p.closed {
@@ -131,13 +131,13 @@ func (p *Proxy) keep(c net.Conn) bool {
 	return true
 }
 
-func (p *Proxy) forget(c net.Conn) {
+func (p *Proxy) remove(c net.Conn) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	delete(p.conns, c)
 }
 
-// pipe copies one direction. An orderly end is passed on, anything else ends both directions.
+// pipe copies one direction. It passes an orderly end on; any other error ends both directions.
 func pipe(to, from net.Conn, g *gate) {
 	buf := make([]byte, 32<<10)
 	for {
@@ -162,7 +162,7 @@ func pipe(to, from net.Conn, g *gate) {
 	}
 }
 
-// gate blocks those who pass while it is shut. The zero value is open.
+// gate blocks calls of pass while it is shut. The zero value is open.
 type gate struct {
 	mu     sync.Mutex
 	opened chan struct{} // nil while open

@@ -52,7 +52,7 @@ func newServer(t *testing.T) (addr string, received <-chan string) {
 
 type client struct {
 	net.Conn
-	t       *testing.T
+	t         *testing.T
 	responses chan string // closed when the connection ends
 }
 
@@ -115,7 +115,7 @@ func TestProxy_StallsEachDirection(t *testing.T) {
 	if got := next(t, received) + next(t, c.responses); got != "oneONE" {
 		t.Fatalf("got %q", got)
 	}
-	p.StallAnswers()
+	p.StallResponses()
 	c.send("two")
 	if got := next(t, received); got != "two" {
 		t.Errorf("the server received %q", got)

@@ -8,9 +8,8 @@ import (
 	"github.com/quadrille-dev/quadrille/pkg/events"
 )
 
-// Start runs bus in the background until the test ends, or until the stop that it returns is called, whichever
-// comes first. Either blocks until the bus has shut down, and fails the test if that was not clean. Open the
-// database handle before Start, so that its own clean-up comes later.
+// Start runs bus in the background until the test ends or stop is called. Both block until the bus has shut down, and fail
+// the test if Run returns an error. Open the database handle before Start, so that it is closed after the bus has stopped.
 func Start(t testing.TB, bus *events.Bus) (stop func()) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())

@@ -14,79 +14,79 @@ import (
 	"github.com/quadrille-dev/quadrille/pkg/events"
 )
 
-// passNotes lets a few notes pass from one service to another and stops both.
-func passNotes(s *scene) {
-	s.enter(readerService, reads("note-sent"))
-	sender := s.enter(senderService)
-	before := len(s.effects(readerService, "note-sent"))
-	s.send(sender, notes(20, 3)...)
-	s.awaitEffects(readerService, "note-sent", before+20)
-	s.curtain()
+// passNotes publishes a few notes from one service to another and stops both.
+func passNotes(h *harness) {
+	h.startService(readerService, record("note-sent"))
+	sender := h.startService(senderService)
+	before := len(h.effects(readerService, "note-sent"))
+	h.send(sender, notes(20, 3)...)
+	h.awaitEffects(readerService, "note-sent", before+20)
+	h.finish()
 }
 
-func eventReachesEverySubscription(s *scene) {
-	s.enter(readerService, reads("note-sent"), reads("note-filed"))
-	s.enter(scribeService, reads("note-sent"))
-	s.enter(scribeService, reads("note-sent"))
-	sender := s.enter(senderService)
+func eventReachesEverySubscription(h *harness) {
+	h.startService(readerService, record("note-sent"), record("note-filed"))
+	h.startService(scribeService, record("note-sent"))
+	h.startService(scribeService, record("note-sent"))
+	sender := h.startService(senderService)
 	const n = 50
 	for _, note := range notes(n, 7) {
-		s.send(sender, note)
+		h.send(sender, note)
 	}
-	s.awaitEffects(readerService, "note-sent", n)
-	s.awaitEffects(readerService, "note-filed", n)
-	s.awaitEffects(scribeService, "note-sent", n)
-	s.curtain()
+	h.awaitEffects(readerService, "note-sent", n)
+	h.awaitEffects(readerService, "note-filed", n)
+	h.awaitEffects(scribeService, "note-sent", n)
+	h.finish()
 }
 
-func eventIsAppliedOnce(s *scene) {
-	reader := s.enter(readerService, reads("note-sent"))
-	sender := s.enter(senderService)
-	m := s.message("same", noteSent{Note: "note"})
+func eventIsAppliedOnce(h *harness) {
+	reader := h.startService(readerService, record("note-sent"))
+	sender := h.startService(senderService)
+	m := h.message("same", noteSent{Note: "note"})
 	for range 3 {
-		s.post(sender, m, m, m)
+		h.publish(sender, m, m, m)
 	}
-	s.until("all duplicates delivered", func() bool { return reader.taken.count("note-sent") >= 9 })
-	s.curtain()
-	if n := len(s.effects(readerService, "note-sent")); n != 1 {
-		s.t.Errorf("applied %d times", n)
+	h.until("all duplicates delivered", func() bool { return reader.deliveries.count("note-sent") >= 9 })
+	h.finish()
+	if n := len(h.effects(readerService, "note-sent")); n != 1 {
+		h.t.Errorf("applied %d times", n)
 	}
 }
 
-func eventWaitsUntilItsTime(s *scene) {
+func eventIsDeliveredAtItsTime(h *harness) {
 	var mu sync.Mutex
-	came := map[int]time.Time{}
-	s.enter(readerService, reacts("note-sent", func(_ context.Context, _ *gorm.DB, e events.Received[noteSent]) error {
+	received := map[int]time.Time{}
+	h.startService(readerService, handle("note-sent", func(_ context.Context, _ *gorm.DB, e events.Received[noteSent]) error {
 		mu.Lock()
 		defer mu.Unlock()
-		came[e.Event.Number] = time.Now()
+		received[e.Event.Number] = time.Now()
 		return nil
 	}))
-	first := s.enter(senderService)
+	first := h.startService(senderService)
 	const delay = 700 * time.Millisecond
 	written := time.Now()
-	s.sendWith(context.Background(), first, []events.ETO{noteSent{Note: "note", Number: 1}}, events.WithDelay(delay))
-	s.sendWith(context.Background(), first, []events.ETO{noteSent{Note: "note", Number: 3}}, events.WithDelay(time.Hour))
-	s.send(first, noteSent{Note: "note", Number: 2}) // is not blocked back by those before it
+	h.sendWith(context.Background(), first, []events.ETO{noteSent{Note: "note", Number: 1}}, events.WithDelay(delay))
+	h.sendWith(context.Background(), first, []events.ETO{noteSent{Note: "note", Number: 3}}, events.WithDelay(time.Hour))
+	h.send(first, noteSent{Note: "note", Number: 2}) // is not blocked by those before it
 	first.stop()
-	s.enter(senderService)
-	s.awaitEffects(readerService, "note-sent", 2)
-	if err := s.observe(senderService).Exec("delete from outbox where available_at is not null").Error; err != nil {
-		s.t.Fatal(err)
+	h.startService(senderService)
+	h.awaitEffects(readerService, "note-sent", 2)
+	if err := h.database(senderService).Exec("delete from outbox where available_at is not null").Error; err != nil {
+		h.t.Fatal(err)
 	}
-	s.curtain()
+	h.finish()
 
 	mu.Lock()
 	defer mu.Unlock()
-	if early := delay - came[1].Sub(written); early > 0 {
-		s.t.Errorf("came %v early", early)
+	if early := delay - received[1].Sub(written); early > 0 {
+		h.t.Errorf("delivered %v early", early)
 	}
-	if !came[3].IsZero() {
-		s.t.Error("came an hour early")
+	if !received[3].IsZero() {
+		h.t.Error("delivered an hour early")
 	}
 }
 
-func eventCarriesItsContext(s *scene) {
+func eventCarriesItsContext(h *harness) {
 	type hop struct {
 		Type, Correlation, Causation, Tenant, Trace string
 		Attempt                                     int
@@ -103,10 +103,10 @@ func eventCarriesItsContext(s *scene) {
 			Trace: trace.SpanContextFromContext(ctx).TraceID().String(), Attempt: attempt,
 		}
 		if events.CausationID(ctx) != m.ID {
-			s.t.Errorf("%s: causation in the context is %q, not the event's id %q", m.Type, events.CausationID(ctx), m.ID)
+			h.t.Errorf("%s: causation in the context is %q, not the event's id %q", m.Type, events.CausationID(ctx), m.ID)
 		}
 	}
-	s.enter(readerService, reacts("note-sent", func(ctx context.Context, tx *gorm.DB, e events.Received[noteSent]) error {
+	h.startService(readerService, handle("note-sent", func(ctx context.Context, tx *gorm.DB, e events.Received[noteSent]) error {
 		note(ctx, e.Metadata, e.Attempt)
 		if e.Attempt == 1 {
 			return errors.New("not yet")
@@ -114,22 +114,22 @@ func eventCarriesItsContext(s *scene) {
 		return events.Publish(ctx, tx, noteReturned{Note: e.Event.Note})
 	}))
 	done := make(chan struct{})
-	s.enter(scribeService, events.Handle("note-returned",
+	h.startService(scribeService, events.Handle("note-returned",
 		func(ctx context.Context, _ *gorm.DB, e events.Received[noteReturned]) error {
 			note(ctx, e.Metadata, e.Attempt)
 			close(done)
 			return nil
 		}))
-	sender := s.enter(senderService)
+	sender := h.startService(senderService)
 
 	traceID := trace.TraceID{7}
 	ctx := events.WithTenantID(events.WithCausationID(events.WithCorrelationID(context.Background(), "flow"), "request"), "acme")
 	ctx = trace.ContextWithSpanContext(ctx, trace.NewSpanContext(trace.SpanContextConfig{
 		TraceID: traceID, SpanID: trace.SpanID{8}, TraceFlags: trace.FlagsSampled,
 	}))
-	s.sendWith(ctx, sender, []events.ETO{noteSent{Note: "note"}})
-	s.signalled("the second hop", done)
-	s.curtain()
+	h.sendWith(ctx, sender, []events.ETO{noteSent{Note: "note"}})
+	h.awaitSignal("the second hop", done)
+	h.finish()
 
 	mu.Lock()
 	defer mu.Unlock()
@@ -140,12 +140,12 @@ func eventCarriesItsContext(s *scene) {
 		returned + " 1": {returned, "flow", ids[sent], "acme", traceID.String(), 1},
 	}
 	if diff := cmp.Diff(want, hops); diff != "" {
-		s.t.Error(diff)
+		h.t.Error(diff)
 	}
 }
 
-func eventIsPublishedWithItsReaction(s *scene) {
-	s.enter(readerService, reacts("note-sent", func(ctx context.Context, tx *gorm.DB, e events.Received[noteSent]) error {
+func eventIsCommittedWithHandler(h *harness) {
+	h.startService(readerService, handle("note-sent", func(ctx context.Context, tx *gorm.DB, e events.Received[noteSent]) error {
 		if err := events.Publish(ctx, tx, noteReturned{Note: e.Event.Note}); err != nil {
 			return err
 		}
@@ -154,38 +154,38 @@ func eventIsPublishedWithItsReaction(s *scene) {
 		}
 		return nil
 	}))
-	scribe := s.enter(scribeService, events.Handle("note-returned",
+	scribe := h.startService(scribeService, events.Handle("note-returned",
 		func(_ context.Context, tx *gorm.DB, e events.Received[noteReturned]) error {
-			return tx.Create(&effect{Reaction: "note-returned", EventID: e.ID, Note: e.Event.Note}).Error
+			return tx.Create(&effect{Handler: "note-returned", EventID: e.ID, Note: e.Event.Note}).Error
 		}))
-	sender := s.enter(senderService)
+	sender := h.startService(senderService)
 	const n = 20
-	s.send(sender, notes(n, n)...)
-	s.awaitEffects(scribeService, "note-returned", n)
-	s.curtain()
-	if got := scribe.taken.count("note-returned"); got < n {
-		s.t.Errorf("%d deliveries", got)
+	h.send(sender, notes(n, n)...)
+	h.awaitEffects(scribeService, "note-returned", n)
+	h.finish()
+	if got := scribe.deliveries.count("note-returned"); got < n {
+		h.t.Errorf("%d deliveries", got)
 	}
-	answers := map[string]int{}
-	for _, e := range s.effects(scribeService, "note-returned") {
-		answers[e.Note]++
+	returned := map[string]int{}
+	for _, e := range h.effects(scribeService, "note-returned") {
+		returned[e.Note]++
 	}
-	for note, times := range answers {
+	for note, times := range returned {
 		if times != 1 {
-			s.t.Errorf("%s was returned %d times: a failed attempt published", note, times)
+			h.t.Errorf("%s was returned %d times: a failed attempt published", note, times)
 		}
 	}
 }
 
-func keyKeepsItsOrder(s *scene) {
+func subjectKeepsItsOrder(h *harness) {
 	var mu sync.Mutex
-	came := map[string][]int{}
+	received := map[string][]int{}
 	total := 0
-	// One worker and no failures: the order of calls is that in which the events first came.
-	s.enter(readerService, events.Handle("note-sent", func(_ context.Context, tx *gorm.DB, e events.Received[noteSent]) error {
+	// With one worker and no failures, handlers are called in the order of the first deliveries.
+	h.startService(readerService, events.Handle("note-sent", func(_ context.Context, tx *gorm.DB, e events.Received[noteSent]) error {
 		mu.Lock()
 		defer mu.Unlock()
-		came[e.Event.Note] = append(came[e.Event.Note], e.Event.Number)
+		received[e.Event.Note] = append(received[e.Event.Note], e.Event.Number)
 		total++
 		return nil
 	}, events.WithWorkers(1)))
@@ -195,21 +195,21 @@ func keyKeepsItsOrder(s *scene) {
 		return total
 	}
 
-	s.announce(senderService)
-	senders := map[string]*actor{}
+	h.declare(senderService)
+	senders := map[string]*instance{}
 	for _, name := range []string{"first", "second", "third"} {
-		cfg := s.config(senderService)
+		cfg := h.config(senderService)
 		cfg.Instance, cfg.Relay.BatchSize = name, 20
-		senders[name] = s.start(cfg)
+		senders[name] = h.start(cfg)
 	}
 	leader := func() string {
 		var holder string
-		_ = s.observe(senderService).Table("outbox_lease").Select("holder").Row().Scan(&holder)
+		_ = h.database(senderService).Table("outbox_lease").Select("holder").Row().Scan(&holder)
 		return holder
 	}
-	s.until("a leader", func() bool { return senders[leader()] != nil })
+	h.until("a leader", func() bool { return senders[leader()] != nil })
 	first := leader()
-	var others []*actor
+	var others []*instance
 	for name, a := range senders {
 		if name != first {
 			others = append(others, a)
@@ -218,18 +218,18 @@ func keyKeepsItsOrder(s *scene) {
 
 	list := notes(300, 5)
 	for i, note := range list[:150] {
-		s.send(others[i%2], note)
+		h.send(others[i%2], note)
 	}
-	s.until("events pass", func() bool { return read() >= 10 })
-	s.kill(senders[first])
+	h.until("the first events are handled", func() bool { return read() >= 10 })
+	h.kill(senders[first])
 	for i, note := range list[150:] {
-		s.send(others[i%2], note)
+		h.send(others[i%2], note)
 	}
-	s.until("all events came", func() bool { return read() >= len(list) })
+	h.until("all events are handled", func() bool { return read() >= len(list) })
 	if now := leader(); now == first {
-		s.t.Errorf("the leader is still %s", now)
+		h.t.Errorf("the leader is still %s", now)
 	}
-	s.curtain()
+	h.finish()
 
 	want := map[string][]int{}
 	for _, eto := range list {
@@ -238,7 +238,7 @@ func keyKeepsItsOrder(s *scene) {
 	}
 	mu.Lock()
 	defer mu.Unlock()
-	if diff := cmp.Diff(want, came); diff != "" {
-		s.t.Errorf("first occurrences: %s", diff)
+	if diff := cmp.Diff(want, received); diff != "" {
+		h.t.Errorf("first deliveries: %s", diff)
 	}
 }

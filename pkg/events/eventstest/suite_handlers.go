@@ -16,95 +16,95 @@ import (
 	"github.com/quadrille-dev/quadrille/pkg/events/transport"
 )
 
-func queueOf(service, reaction string) transport.Queue {
+func newQueue(service, handler string) transport.Queue {
 	return transport.Queue{
-		Service: service, Handler: reaction, Publisher: senderService, Type: (noteSent{}).EventType(), RetryDelays: ladder,
+		Service: service, Handler: handler, Publisher: senderService, Type: (noteSent{}).EventType(), RetryDelays: retryDelays,
 	}
 }
 
-func reactionsAreIndependent(s *scene) {
-	s.enter(readerService, reads("good"), reacts("bad", func(context.Context, *gorm.DB, events.Received[noteSent]) error {
+func handlersAreIndependent(h *harness) {
+	h.startService(readerService, record("good"), handle("bad", func(context.Context, *gorm.DB, events.Received[noteSent]) error {
 		return errors.New("always")
 	}))
-	sender := s.enter(senderService)
-	s.send(sender, notes(3, 3)...)
-	s.awaitEffects(readerService, "good", 3)
-	bad := queueOf(readerService, "bad")
-	s.until("dead letters", func() bool { return len(s.DeadLetters(s.t, bad)) == 3 })
-	s.drained()
-	s.once()
-	if n := len(s.effects(readerService, "bad")); n != 0 {
-		s.t.Errorf("the failing reaction left %d effects", n)
+	sender := h.startService(senderService)
+	h.send(sender, notes(3, 3)...)
+	h.awaitEffects(readerService, "good", 3)
+	bad := newQueue(readerService, "bad")
+	h.until("dead letters", func() bool { return len(h.DeadLetters(h.t, bad)) == 3 })
+	h.drain()
+	h.checkAppliedOnce()
+	if n := len(h.effects(readerService, "bad")); n != 0 {
+		h.t.Errorf("the failing handler left %d effects", n)
 	}
-	if dead := s.DeadLetters(s.t, queueOf(readerService, "good")); len(dead) != 0 {
-		s.t.Errorf("%d dead letters of the good reaction", len(dead))
+	if dead := h.DeadLetters(h.t, newQueue(readerService, "good")); len(dead) != 0 {
+		h.t.Errorf("%d dead letters of the good handler", len(dead))
 	}
 }
 
-func ladderIsClimbedInOrder(s *scene) {
+func retriedThenDeadLettered(h *harness) {
 	type call struct {
 		attempt    int
 		start, end time.Time
 	}
 	var mu sync.Mutex
 	var calls []call
-	var told []events.DeadLetter
-	sub := reacts("note-sent", func(_ context.Context, _ *gorm.DB, e events.Received[noteSent]) error {
+	var hookCalls []events.DeadLetter
+	sub := handle("note-sent", func(_ context.Context, _ *gorm.DB, e events.Received[noteSent]) error {
 		start := time.Now()
 		mu.Lock()
 		defer mu.Unlock()
 		calls = append(calls, call{e.Attempt, start, time.Now()})
 		return fmt.Errorf("failure %d", e.Attempt)
 	})
-	s.announce(readerService, sub)
-	cfg := s.config(readerService)
+	h.declare(readerService, sub)
+	cfg := h.config(readerService)
 	cfg.OnDeadLetter = func(_ context.Context, d events.DeadLetter) {
 		mu.Lock()
 		defer mu.Unlock()
-		told = append(told, d)
+		hookCalls = append(hookCalls, d)
 	}
-	s.start(cfg, sub)
-	sender := s.enter(senderService)
-	m := s.message("doomed", noteSent{Note: "note"})
-	s.post(sender, m)
-	q := queueOf(readerService, "note-sent")
-	s.until("a dead letter", func() bool { return len(s.DeadLetters(s.t, q)) > 0 })
-	s.drained()
+	h.start(cfg, sub)
+	sender := h.startService(senderService)
+	m := h.message("doomed", noteSent{Note: "note"})
+	h.publish(sender, m)
+	q := newQueue(readerService, "note-sent")
+	h.until("a dead letter", func() bool { return len(h.DeadLetters(h.t, q)) > 0 })
+	h.drain()
 
-	attempts := len(ladder) + 1
-	if dead := s.DeadLetters(s.t, q); len(dead) != 1 || dead[0].Reason != transport.ReasonFailed || dead[0].Attempts != attempts ||
+	attempts := len(retryDelays) + 1
+	if dead := h.DeadLetters(h.t, q); len(dead) != 1 || dead[0].Reason != transport.ReasonFailed || dead[0].Attempts != attempts ||
 		dead[0].Error != fmt.Sprint("failure ", attempts) || string(dead[0].Body) != string(m.Body) {
-		s.t.Errorf("dead letters: %+v", dead)
+		h.t.Errorf("dead letters: %+v", dead)
 	}
 	mu.Lock()
 	defer mu.Unlock()
 	if len(calls) != attempts {
-		s.t.Fatalf("%d attempts, want %d", len(calls), attempts)
+		h.t.Fatalf("%d attempts, want %d", len(calls), attempts)
 	}
 	for i, c := range calls {
 		if c.attempt != i+1 {
-			s.t.Errorf("call %d was attempt %d", i+1, c.attempt)
+			h.t.Errorf("call %d was attempt %d", i+1, c.attempt)
 		}
 		if i > 0 {
-			// Brokers count in whole milliseconds.
-			if waited := c.start.Sub(calls[i-1].end); waited < ladder[i-1]-2*time.Millisecond {
-				s.t.Errorf("attempt %d came after %v, the rung is %v", i+1, waited, ladder[i-1])
+			// Brokers round to milliseconds.
+			if waited := c.start.Sub(calls[i-1].end); waited < retryDelays[i-1]-2*time.Millisecond {
+				h.t.Errorf("attempt %d started after %v, the retry delay is %v", i+1, waited, retryDelays[i-1])
 			}
 		}
 	}
-	if len(told) != 1 || told[0].Metadata.ID != "doomed" || told[0].Attempts != attempts || told[0].Reason != transport.ReasonFailed {
-		s.t.Errorf("the hook was told %+v", told)
+	if len(hookCalls) != 1 || hookCalls[0].Metadata.ID != "doomed" || hookCalls[0].Attempts != attempts || hookCalls[0].Reason != transport.ReasonFailed {
+		h.t.Errorf("OnDeadLetter was called with %+v", hookCalls)
 	}
 }
 
-// verdicts has one reaction to whose events different things happen, as their text says.
-func verdicts(s *scene) {
+// outcomes has one handler that returns an error, or panics, depending on the text of the event.
+func outcomes(h *harness) {
 	const wait = 150 * time.Millisecond
 	var mu sync.Mutex
 	attempts := map[string][]int{}
 	last := map[string]time.Time{}
 	var waited time.Duration
-	s.enter(readerService, reacts("note-sent", func(_ context.Context, _ *gorm.DB, e events.Received[noteSent]) error {
+	h.startService(readerService, handle("note-sent", func(_ context.Context, _ *gorm.DB, e events.Received[noteSent]) error {
 		mu.Lock()
 		defer mu.Unlock()
 		text := e.Event.Text
@@ -121,64 +121,64 @@ func verdicts(s *scene) {
 			return errors.New("not yet")
 		case text == "later" && first:
 			return events.RetryAfter(wait, errors.New("not so soon"))
-		case text == "away" && len(attempts[text]) <= 2:
-			return events.Unavailable(errors.New("nobody there"))
+		case text == "unavailable" && len(attempts[text]) <= 2:
+			return events.Unavailable(errors.New("connection refused"))
 		case text == "panic" && first:
 			panic("ouch")
 		}
 		return nil
 	}))
-	sender := s.enter(senderService)
+	sender := h.startService(senderService)
 
-	odd := func(id, from, to string) transport.Message {
-		m := s.message(id, noteSent{Note: "note"})
+	altered := func(id, from, to string) transport.Message {
+		m := h.message(id, noteSent{Note: "note"})
 		m.Body = []byte(strings.Replace(string(m.Body), from, to, 1))
 		return m
 	}
-	undecodable := s.message("undecodable", noteSent{Note: "note"})
+	undecodable := h.message("undecodable", noteSent{Note: "note"})
 	undecodable.Body = []byte("no envelope")
-	version := odd("version", `"note.sent.v1"`, `"note.sent.v2"`)
+	version := altered("version", `"note.sent.v1"`, `"note.sent.v2"`)
 	version.Type = "note.sent.v2"
-	s.post(sender,
-		s.message("fine", noteSent{Note: "note", Text: "fine"}),
-		s.message("plain", noteSent{Note: "note", Text: "plain"}),
-		s.message("permanent", noteSent{Note: "note", Text: "permanent"}),
-		s.message("later", noteSent{Note: "note", Text: "later"}),
-		s.message("away", noteSent{Note: "note", Text: "away"}),
-		s.message("panic", noteSent{Note: "note", Text: "panic"}),
+	h.publish(sender,
+		h.message("fine", noteSent{Note: "note", Text: "fine"}),
+		h.message("plain", noteSent{Note: "note", Text: "plain"}),
+		h.message("permanent", noteSent{Note: "note", Text: "permanent"}),
+		h.message("later", noteSent{Note: "note", Text: "later"}),
+		h.message("unavailable", noteSent{Note: "note", Text: "unavailable"}),
+		h.message("panic", noteSent{Note: "note", Text: "panic"}),
 		undecodable,
-		odd("data", `"number":0`, `"number":"none"`),
+		altered("data", `"number":0`, `"number":"none"`),
 		version,
-		odd("type", `"note.sent.v1"`, `"note.mislaid.v1"`),
+		altered("type", `"note.sent.v1"`, `"note.mislaid.v1"`),
 	)
-	q := queueOf(readerService, "note-sent")
-	s.awaitEffects(readerService, "note-sent", 5)
-	s.until("dead letters", func() bool { return len(s.DeadLetters(s.t, q)) >= 5 })
-	s.drained()
-	s.once()
+	q := newQueue(readerService, "note-sent")
+	h.awaitEffects(readerService, "note-sent", 5)
+	h.until("dead letters", func() bool { return len(h.DeadLetters(h.t, q)) >= 5 })
+	h.drain()
+	h.checkAppliedOnce()
 
 	applied := map[string]int{}
-	for _, e := range s.effects(readerService, "note-sent") {
+	for _, e := range h.effects(readerService, "note-sent") {
 		applied[e.EventID]++
 	}
 	dead := map[string]DeadLetter{}
-	letters := s.DeadLetters(s.t, q)
-	for _, d := range letters {
+	deadLetters := h.DeadLetters(h.t, q)
+	for _, d := range deadLetters {
 		dead[string(d.Body)] = d
 	}
-	if len(letters) != 5 {
-		s.t.Errorf("%d dead letters, want 5", len(letters))
+	if len(deadLetters) != 5 {
+		h.t.Errorf("%d dead letters, want 5", len(deadLetters))
 	}
 	for name, want := range map[string][]int{
-		"fine": {1}, "plain": {1, 2}, "later": {1, 2}, "away": {1, 1, 1}, "panic": {1, 2},
+		"fine": {1}, "plain": {1, 2}, "later": {1, 2}, "unavailable": {1, 1, 1}, "panic": {1, 2},
 	} {
-		s.t.Run(name, func(t *testing.T) {
+		h.t.Run(name, func(t *testing.T) {
 			if got := attempts[name]; fmt.Sprint(got) != fmt.Sprint(want) || applied[name] != 1 {
 				t.Errorf("attempts %v, want %v; applied %d times", got, want, applied[name])
 			}
 		})
 	}
-	s.t.Run("retry after waits", func(t *testing.T) {
+	h.t.Run("retry after waits", func(t *testing.T) {
 		if waited < wait {
 			t.Errorf("only %v", waited)
 		}
@@ -188,13 +188,13 @@ func verdicts(s *scene) {
 		reason transport.Reason
 		text   string
 	}{
-		"permanent":            {s.findBody(letters, `"id":"permanent"`), transport.ReasonPermanent, "never"},
+		"permanent":            {h.findBody(deadLetters, `"id":"permanent"`), transport.ReasonPermanent, "never"},
 		"undecodable envelope": {undecodable.Body, transport.ReasonUndecodable, "invalid character"},
-		"undecodable data":     {s.findBody(letters, `"id":"data"`), transport.ReasonUndecodable, "number"},
+		"undecodable data":     {h.findBody(deadLetters, `"id":"data"`), transport.ReasonUndecodable, "number"},
 		"unknown version":      {version.Body, transport.ReasonIncompatible, "note.sent.v2"},
-		"unknown type":         {s.findBody(letters, `"id":"type"`), transport.ReasonIncompatible, "note.mislaid.v1"},
+		"unknown type":         {h.findBody(deadLetters, `"id":"type"`), transport.ReasonIncompatible, "note.mislaid.v1"},
 	} {
-		s.t.Run(name, func(t *testing.T) {
+		h.t.Run(name, func(t *testing.T) {
 			d, ok := dead[string(c.body)]
 			if !ok || d.Reason != c.reason || d.Attempts != 1 || !strings.Contains(d.Error, c.text) {
 				t.Errorf("dead letter %+v, want %s at attempt 1", d, c.reason)
@@ -203,8 +203,8 @@ func verdicts(s *scene) {
 	}
 }
 
-func (s *scene) findBody(letters []DeadLetter, part string) []byte {
-	for _, d := range letters {
+func (h *harness) findBody(deadLetters []DeadLetter, part string) []byte {
+	for _, d := range deadLetters {
 		if strings.Contains(string(d.Body), part) {
 			return d.Body
 		}
@@ -212,27 +212,27 @@ func (s *scene) findBody(letters []DeadLetter, part string) []byte {
 	return nil
 }
 
-func pauseSpendsNoAttempts(s *scene) {
-	var away atomic.Bool
-	away.Store(true)
-	sub := reacts("note-sent", func(context.Context, *gorm.DB, events.Received[noteSent]) error {
-		if away.Load() {
-			return events.Unavailable(errors.New("nobody there"))
+func pauseUsesNoAttempts(h *harness) {
+	var unavailable atomic.Bool
+	unavailable.Store(true)
+	sub := handle("note-sent", func(context.Context, *gorm.DB, events.Received[noteSent]) error {
+		if unavailable.Load() {
+			return events.Unavailable(errors.New("connection refused"))
 		}
 		return nil
 	})
-	s.announce(readerService, sub)
-	cfg := s.config(readerService)
+	h.declare(readerService, sub)
+	cfg := h.config(readerService)
 	cfg.Handlers.PauseLimit = 50 * time.Millisecond
-	reader := s.start(cfg, sub)
-	sender := s.enter(senderService)
-	s.send(sender, notes(5, 5)...)
-	// Given back and taken again, more often than the ladder has rungs.
-	s.until("deliveries", func() bool { return reader.taken.count("note-sent") >= 5*(len(ladder)+2) })
-	away.Store(false)
-	s.awaitEffects(readerService, "note-sent", 5)
-	s.curtain()
-	if n := reader.taken.mostAttempts("note-sent"); n != 1 {
-		s.t.Errorf("an attempt was number %d", n)
+	reader := h.start(cfg, sub)
+	sender := h.startService(senderService)
+	h.send(sender, notes(5, 5)...)
+	// Requeued and delivered again, more often than there are retry delays.
+	h.until("deliveries", func() bool { return reader.deliveries.count("note-sent") >= 5*(len(retryDelays)+2) })
+	unavailable.Store(false)
+	h.awaitEffects(readerService, "note-sent", 5)
+	h.finish()
+	if n := reader.deliveries.maxAttempt("note-sent"); n != 1 {
+		h.t.Errorf("the highest attempt is %d, want 1", n)
 	}
 }

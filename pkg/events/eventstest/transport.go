@@ -11,12 +11,11 @@ import (
 	"github.com/quadrille-dev/quadrille/pkg/events/transport"
 )
 
-// patience bounds every wait in this package. Nothing takes as long unless it is broken.
-const patience = 30 * time.Second
+// timeout bounds each wait of Transport.
+const timeout = 30 * time.Second
 
-// Transport is a broker in memory for the tests of one service. What the bus publishes is confirmed and recorded;
-// what the service shall receive comes from Deliver. Nothing is retried: a test looks at the verdict and delivers
-// again if it wants to. Its methods are safe for concurrent use.
+// Transport is a broker in memory for the tests of one service. It confirms and records what the bus publishes. Deliver
+// delivers an event and returns the outcome; the transport retries nothing. Its methods are safe for concurrent use.
 type Transport struct {
 	mu        sync.Mutex
 	changed   chan struct{} // closed and replaced whenever something below changes
@@ -32,7 +31,10 @@ type attached struct {
 	running sync.WaitGroup
 }
 
-var _ transport.Transport = (*Transport)(nil)
+var (
+	_ transport.Transport = (*Transport)(nil)
+	_ transport.Declarer  = (*Transport)(nil)
+)
 
 // NewTransport returns a transport that confirms everything.
 func NewTransport() *Transport { return &Transport{changed: make(chan struct{})} }
@@ -77,30 +79,30 @@ func (tr *Transport) decide(m transport.Message) error {
 	return outcome(m)
 }
 
-// FailNext gives the next messages these outcomes, one each, instead of recording them. A nil among them records.
+// FailNext sets the outcomes of the next messages, one each. A message is recorded only if its outcome is nil.
 func (tr *Transport) FailNext(outcomes ...error) {
 	tr.mu.Lock()
 	defer tr.mu.Unlock()
 	tr.failures = append(tr.failures, outcomes...)
 }
 
-// Outcome lets decide determine what becomes of each message: one that it answers nil for is recorded. It may
-// block, as a broker may. Nil restores the default.
+// Outcome sets a function that returns the outcome of each message. A message is recorded if that is nil. The function may
+// block. Nil restores the default.
 func (tr *Transport) Outcome(decide func(m transport.Message) error) {
 	tr.mu.Lock()
 	defer tr.mu.Unlock()
 	tr.outcome = decide
 }
 
-// Published lists what was confirmed so far, in that order.
+// Published returns the events that were confirmed so far, in that order.
 func (tr *Transport) Published() []transport.Envelope {
 	tr.mu.Lock()
 	defer tr.mu.Unlock()
 	return slices.Clone(tr.published)
 }
 
-// WaitFor blocks until an event of this type about this subject was published, and returns the first one. It ends
-// the test if that takes half a minute, so call it from the test's own goroutine.
+// WaitFor blocks until an event of this type with this subject was published, and returns the first one. It calls t.Fatal
+// after half a minute, so call it from the goroutine of the test.
 func (tr *Transport) WaitFor(t testing.TB, eventType, subject string) transport.Envelope {
 	t.Helper()
 	var found transport.Envelope
@@ -114,7 +116,7 @@ func (tr *Transport) WaitFor(t testing.TB, eventType, subject string) transport.
 		return i >= 0
 	})
 	if !ok {
-		t.Fatalf("%s about %q was not published; these were: %v", eventType, subject, tr.summary())
+		t.Fatalf("%s with subject %q was not published; these were: %v", eventType, subject, tr.summary())
 	}
 	return found
 }
@@ -127,7 +129,7 @@ func (tr *Transport) summary() []string {
 	return list
 }
 
-// Consume attaches the consumers and blocks until ctx ends and no Deliver is under way.
+// Consume attaches the consumers and blocks until ctx ends and no Deliver is in progress.
 func (tr *Transport) Consume(ctx context.Context, consumers []transport.Consumer) error {
 	var mine []*attached
 	for _, c := range consumers {
@@ -153,7 +155,10 @@ func (tr *Transport) Consume(ctx context.Context, consumers []transport.Consumer
 	return nil
 }
 
-// Check finds nothing missing.
+// Apply declares nothing and returns nil.
+func (tr *Transport) Apply(context.Context, ...transport.Topology) error { return nil }
+
+// Check returns nil.
 func (tr *Transport) Check(context.Context, transport.Topology) error { return nil }
 
 // Close does nothing.
@@ -167,7 +172,7 @@ func (tr *Transport) Destination(publisher, eventType string) string {
 	return publisher + ":" + eventType
 }
 
-// Source implements transport.Names: publisher, event type and reaction.
+// Source implements transport.Names: publisher, event type and handler.
 func (tr *Transport) Source(q transport.Queue) string {
 	return tr.Destination(q.Publisher, q.Type) + ":" + q.String()
 }
@@ -178,9 +183,9 @@ func (tr *Transport) notify() {
 	tr.changed = make(chan struct{})
 }
 
-// await blocks until done, which is called under the lock; false if that takes too long.
+// await blocks until done reports true or timeout has passed, and reports which. It calls done with the lock held.
 func (tr *Transport) await(done func() bool) bool {
-	deadline := time.NewTimer(patience)
+	deadline := time.NewTimer(timeout)
 	defer deadline.Stop()
 	for {
 		tr.mu.Lock()

@@ -9,75 +9,80 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/quadrille-dev/quadrille/pkg/events/internal/logthrottle"
+	"github.com/quadrille-dev/quadrille/pkg/events/internal/retry"
 	"github.com/quadrille-dev/quadrille/pkg/events/transport"
 )
 
-// logInterval is the least time between two log lines about the same consumer's troubles.
+// Pauses between attempts of a consumer to attach to its queue, and to carry out an outcome.
+const (
+	firstPause = 50 * time.Millisecond
+	maxPause   = 5 * time.Second
+)
+
+// logInterval is the shortest time between two log lines of one consumer.
 const logInterval = 10 * time.Second
 
-// errGivenBack ends a stay at the desk, so that the consumer is asked whether it is ready before it gets more.
-var errGivenBack = errors.New("deliveries given back")
+// errRequeued ends a consumer that could not handle its deliveries. The next one starts when Ready has returned.
+var errRequeued = errors.New("deliveries requeued")
 
-// supervisor keeps one consumer at its queue until its context ends. Whatever happens to another is nothing to it.
+// supervisor keeps one consumer attached to its queue until its context ends.
 type supervisor struct {
 	transport.Consumer
-	broker exchange
-	log    *slog.Logger
-
-	mu         sync.Mutex // guards what follows
-	complained time.Time
-	silenced   int
+	attach   func(transport.Queue) (*consumer, error)
+	log      *slog.Logger
+	throttle logthrottle.Throttle
 }
 
 func (s *supervisor) run(ctx context.Context) {
-	var pause backoff
+	pause := retry.Backoff{First: firstPause, Max: maxPause}
 	for ctx.Err() == nil {
-		worked, err := s.serve(ctx)
+		progress, err := s.serve(ctx)
 		if ctx.Err() != nil {
 			return
 		}
-		s.complain("consuming interrupted", err)
-		if worked {
-			pause.reset()
+		s.logThrottled("consuming interrupted", err)
+		if progress {
+			pause.Reset()
 		}
-		pause.wait(ctx)
+		_ = retry.Sleep(ctx, pause.Next())
 	}
 }
 
-// serve stays at the desk until something goes wrong, a delivery is given back, or ctx ends. It returns when every
-// running Handle has been settled, and reports whether any has.
-func (s *supervisor) serve(ctx context.Context) (worked bool, err error) {
+// serve consumes until an error occurs, a delivery is requeued, or ctx ends. It returns when every running Handle has
+// returned and its outcome has been carried out, and reports whether that was done for any.
+func (s *supervisor) serve(ctx context.Context) (progress bool, err error) {
 	if err := s.Ready(ctx); err != nil {
 		return false, fmt.Errorf("wait until ready: %w", err)
 	}
-	desk, err := s.broker.attach(s.Queue)
+	c, err := s.attach(s.Queue)
 	if err != nil {
 		return false, err
 	}
-	defer desk.leave()
-	taking, stop := context.WithCancelCause(ctx)
+	defer c.detach()
+	fetching, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 
 	var (
-		running sync.WaitGroup
-		settled atomic.Bool
-		free    = make(chan struct{}, s.Workers)
+		running   sync.WaitGroup
+		completed atomic.Bool
+		free      = make(chan struct{}, s.Workers)
 	)
 	for range s.Workers {
 		free <- struct{}{}
 	}
-	for taking.Err() == nil {
-		limit := await(taking, free)
+	for fetching.Err() == nil {
+		limit := acquire(fetching, free)
 		if limit == 0 {
 			break
 		}
-		list, err := desk.take(taking, limit)
+		list, err := c.fetch(fetching, limit)
 		if err != nil {
 			stop(err)
 			break
 		}
-		if taking.Err() != nil {
-			break // what was taken is given back unseen
+		if fetching.Err() != nil {
+			break // detach requeues what was fetched
 		}
 		for range limit - len(list) {
 			free <- struct{}{}
@@ -85,20 +90,21 @@ func (s *supervisor) serve(ctx context.Context) (worked bool, err error) {
 		for _, e := range list {
 			running.Go(func() {
 				defer func() { free <- struct{}{} }()
-				if err := s.handle(ctx, desk, e); err != nil {
+				if err := s.handle(ctx, c, e); err != nil {
 					stop(err)
 					return
 				}
-				settled.Store(true)
+				completed.Store(true)
 			})
 		}
 	}
 	running.Wait()
-	return settled.Load(), context.Cause(taking)
+	return completed.Load(), context.Cause(fetching)
 }
 
-// await waits for a free worker and answers how many there are, which are the caller's now; 0 if ctx ended first.
-func await(ctx context.Context, free chan struct{}) (n int) {
+// acquire blocks until a worker is free, takes all that are free, and returns their number. It returns 0 if ctx ends
+// first.
+func acquire(ctx context.Context, free chan struct{}) (n int) {
 	select {
 	case <-free:
 	case <-ctx.Done():
@@ -113,36 +119,33 @@ func await(ctx context.Context, free chan struct{}) (n int) {
 	}
 }
 
-// handle takes one event to its verdict and carries that out. It keeps trying while the event is ours and nobody waits
-// for the end of it; if it gives up, the event comes again and the inbox knows it.
-func (s *supervisor) handle(ctx context.Context, desk consumer, e storedEvent) error {
-	verdict := s.Handle(e.delivery())
-	if verdict.Action == transport.Requeue {
-		return fmt.Errorf("%w: %w", errGivenBack, verdict.Err)
+// handle calls the handler with one event and carries out the outcome. It retries that while the consumer is attached and
+// ctx lasts. If it gives up, the event is delivered again and the inbox ignores it.
+func (s *supervisor) handle(ctx context.Context, c *consumer, e storedEvent) error {
+	outcome := s.Handle(e.delivery())
+	if outcome.Action == transport.Requeue {
+		return fmt.Errorf("%w: %w", errRequeued, outcome.Err)
 	}
-	var pause backoff
+	pause := retry.Backoff{First: firstPause, Max: maxPause}
 	for {
-		err := desk.settle(context.WithoutCancel(ctx), e, verdict)
-		if err == nil || errors.Is(err, errGone) || ctx.Err() != nil {
+		err := c.complete(context.WithoutCancel(ctx), e, outcome)
+		if err == nil || errors.Is(err, errDetached) || ctx.Err() != nil {
 			return err
 		}
-		s.complain("cannot settle a delivery", err)
-		pause.wait(ctx)
+		s.logThrottled("cannot complete a delivery", err)
+		_ = retry.Sleep(ctx, pause.Next())
 	}
 }
 
-// complain logs trouble, seldom enough to be read.
-func (s *supervisor) complain(what string, err error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if time.Since(s.complained) < logInterval {
-		s.silenced++
+// logThrottled logs an error, once in logInterval.
+func (s *supervisor) logThrottled(msg string, err error) {
+	suppressed, ok := s.throttle.Allow(time.Now())
+	if !ok {
 		return
 	}
 	level := slog.LevelError
-	if errors.Is(err, errGivenBack) {
+	if errors.Is(err, errRequeued) {
 		level = slog.LevelWarn
 	}
-	s.log.Log(context.Background(), level, what, "error", err, "not_logged_before", s.silenced)
-	s.complained, s.silenced = time.Now(), 0
+	s.log.Log(context.Background(), level, msg, "error", err, "suppressed", suppressed)
 }

@@ -1,45 +1,44 @@
-// Package inprocess carries events between the services of one process, without a broker. Each service has its own
-// database, SQLite or Postgres, and receives its events in a table there, the stored inbox:
+// Package inprocess carries events between the services of one process, without a broker outside it. Each service has its
+// own database, SQLite or Postgres, and receives its events in a table there, the stored inbox:
 //
-//	hub := inprocess.NewHub(inprocess.Config{})
-//	err := hub.Join(ctx, orderDB, orderTopology)
-//	err = hub.Join(ctx, inventoryDB, inventoryTopology)
-//	...
-//	bus, err := events.New(orderDB, hub.Transport(), events.Config{Service: "order"}, subscriptions...)
+//	broker := inprocess.NewBroker(inprocess.Config{})
+//	bus, err := events.New(orderDB, broker.Transport(orderDB),
+//		events.Config{Service: "order", DeclareTopology: true}, subscriptions...)
 //
-// # What it promises
+// # Guarantees
 //
-//   - An event counts as published when it is stored, durably, in the database of every service that has a
-//     subscription to it: no sooner, whether the subscribers run or not. Killing the process at any moment loses
-//     nothing. What a power failure may take is for the database to say; on SQLite, choose synchronous(full) against
-//     that.
-//   - A stored event stays until the reaction has committed, and is delivered again if the process ends before it was
-//     taken off. The inbox's marks make that harmless, here as with a broker.
-//   - Attempts, the time of the next one and the last error are in the event's row. Dead letters stay in the table with
-//     their reason; [Hub.Queues] counts them and [Hub.DeadLetters] lists them.
-//   - One reaction receives the events of one subject in the order in which they were published, one at a time: one
-//     that failed and waits for its next attempt holds back the later ones of its subject, and nobody else's. A dead
-//     letter holds nothing back. RabbitMQ promises less, so a service that is to run there too may not rely on it.
+//   - An event counts as published once it is stored durably in the database of every service that subscribes to it,
+//     whether the subscribers run or not. If the process is killed, no event is lost. What a power failure can destroy
+//     depends on the database; on SQLite, synchronous(full) prevents a loss.
+//   - A stored event stays until the transaction of its handler is committed. It is delivered again if the process ends
+//     before it is deleted. The inbox ignores it then, as with any broker.
+//   - The number of attempts, the time of the next one and the last error are in the event's row. Dead letters stay in
+//     the table with their reason; [Broker.Queues] counts them and [Broker.DeadLetters] lists them.
+//   - A handler receives the events of one subject in the order in which they were published, one at a time. An event
+//     that failed and waits for its next attempt blocks later events of its subject only. A dead letter blocks none.
+//     RabbitMQ guarantees less, so a service that shall run there too cannot rely on this order.
 //
-// # Who is bound
+// # Bindings
 //
-// Join makes the tables and binds the queues of a service. All services join before the first bus runs: an open event
-// that nobody is bound to is done, a required one waits in the outbox until somebody is.
+// [Transport.Apply] creates the tables and binds the queues of a service. The bus calls it if
+// events.Config.DeclareTopology is set. Until a subscriber has declared its topology for the first time, it misses events
+// that are not mandatory; mandatory ones wait in the outbox. To avoid that, declare all topologies before the first bus
+// runs.
 //
-// Bindings are remembered in the database of the service that publishes. When it joins again, after a restart, what it
-// publishes waits in its outbox until everybody who was bound before is there as well; so a process that is started
-// with fewer services than the last time loses none of their events. [Hub.Unbind] ends such a wait for good. A queue
-// that is in no topology any more goes on receiving, as it would at a broker, until it is unbound.
+// Bindings are stored in the database of the publishing service. After a restart, its events wait in the outbox until all
+// services with a binding have declared their topologies again. A process that starts with fewer services than before
+// therefore loses none of their events. [Broker.Unbind] deletes the binding of a service that is gone for good. A queue of
+// an earlier release continues to receive, as it would on RabbitMQ, until it is unbound.
 //
 // # Limits
 //
-// The hub knows which events are being handled in memory only. Two processes, or two hubs, on the same databases would
-// hand out the same events: the marks keep their database effects from happening twice, but calls to the outside world
-// would be made side by side. Use one hub.
+// The broker knows only in memory which events are being handled. Two processes, or two brokers, on the same databases
+// would deliver the same events. The inbox prevents a second database change, but not a second call to another system. Use
+// one broker.
 //
-// Publishing writes to the subscribers' databases, so it is as slow as the slowest of them, and what cannot be stored
-// at one of them counts as not published and will be sent again to all. On SQLite a transaction that writes has the
-// database to itself; a reaction that lingers makes publishers wait, for busy_timeout at most.
+// Publishing writes to the databases of all subscribers and is as slow as the slowest of them. If one of them fails, the
+// event counts as not published and is sent again to all. On SQLite a writing transaction locks the database; a slow
+// handler makes publishers wait, for busy_timeout at most.
 //
-// All handles stay open until the last bus has returned. They need the settings that package events asks for.
+// All databases stay open until the last bus has returned. They need the settings that package events asks for.
 package inprocess

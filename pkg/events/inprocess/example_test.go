@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/glebarez/sqlite"
 	"gorm.io/gorm"
@@ -51,11 +52,10 @@ func run() error {
 		cfg           events.Config
 		subscriptions []events.Subscription
 	}{
-		{cfg: events.Config{Service: "tables", Events: declared}},
-		{cfg: events.Config{Service: "kitchen", Events: declared}, subscriptions: []events.Subscription{cook}},
+		{cfg: events.Config{Service: "tables", Events: declared, AutoMigrate: true, DeclareTopology: true}},
+		{cfg: events.Config{Service: "kitchen", Events: declared, AutoMigrate: true, DeclareTopology: true}, subscriptions: []events.Subscription{cook}},
 	}
 
-	// All services join before the first bus runs.
 	broker := inprocess.NewBroker(inprocess.Config{})
 	handles := map[string]*gorm.DB{}
 	var buses []*events.Bus
@@ -67,22 +67,20 @@ func run() error {
 		}
 		defer closeHandle(db)
 		handles[s.cfg.Service] = db
-		topology, err := events.NewTopology(s.cfg, s.subscriptions...)
-		if err != nil {
-			return err
-		}
-		bus, err := events.New(db, broker.Transport(), s.cfg, s.subscriptions...)
+		bus, err := events.New(db, broker.Transport(db), s.cfg, s.subscriptions...)
 		if err != nil {
 			return err
 		}
 		buses = append(buses, bus)
-		if err := errors.Join(events.Migrate(ctx, db), broker.Join(ctx, db, topology)); err != nil {
-			return err
-		}
 	}
 	ended := make(chan error, len(buses))
 	for _, bus := range buses {
 		go func() { ended <- bus.Run(ctx) }()
+	}
+	for _, bus := range buses {
+		for bus.Ready(ctx) != nil { // until its tables and queues exist
+			time.Sleep(10 * time.Millisecond)
+		}
 	}
 
 	err = handles["tables"].Transaction(func(tx *gorm.DB) error {

@@ -9,93 +9,96 @@ import (
 	"github.com/quadrille-dev/quadrille/pkg/events/transport"
 )
 
-// idle is how often a queue is looked at that nobody has announced anything for: somebody may have changed its rows
-// with a statement of their own.
-const idle = time.Second
+const (
+	// scanInterval is the longest time between two scans of a queue's rows. Another program may have changed them.
+	scanInterval = time.Second
 
-var errGone = errors.New("inprocess: the consumer has left")
+	// maxChanged is how many subjects are read one by one. If there are more, a scan is faster.
+	maxChanged = 8
+)
 
-// queue is the stored inbox of one reaction. It knows what is being handled, and by whom: one event of a subject at a
-// time.
+var errDetached = errors.New("inprocess: the consumer is detached")
+
+// queue holds the events for one handler. It knows which events are being handled by which consumer, one of a subject at
+// a time.
 type queue struct {
-	broker  *Broker
-	member  *member
-	handler string
-	sources map[string][]binding // by publisher; guarded by the hub
+	handler  string
+	store    func() store
+	now      func() time.Time
+	bindings map[string][]binding // by publisher; guarded by the broker
 
 	mu        sync.Mutex // guards what follows
-	consumers map[*attached]bool
-	ready     []storedEvent    // read already, for whoever takes next
-	busy      map[string]claim // by subject; those that are ready included
-	// searched says that there is nothing to take before until that is not ready, except maybe of the subjects in news.
-	// It saves looking through everything that waits behind a busy subject each time something is taken.
-	searched bool
-	until    time.Time
-	news     []string
+	consumers map[*consumer]bool
+	ready     []storedEvent    // read, and not fetched by a consumer yet
+	busy      map[string]claim // by subject, for events that are ready or being handled
+
+	// scanned means that until nextScan, no event is due except those that are ready and perhaps some of the subjects in
+	// changed. It avoids a scan of all events behind a busy subject for each fetch.
+	scanned  bool
+	nextScan time.Time
+	changed  []string
 }
 
 // claim is the event of a subject that is ready or being handled.
 type claim struct {
 	id int64
-	by *attached // nil while it is ready
+	by *consumer // nil while it is ready
 }
 
-func newQueue(h *Broker, m *member, reaction string) *queue {
+func newQueue(handler string, store func() store, now func() time.Time) *queue {
 	return &queue{
-		broker: h, member: m, handler: reaction, sources: map[string][]binding{},
-		consumers: map[*attached]bool{}, busy: map[string]claim{},
+		handler: handler, store: store, now: now, bindings: map[string][]binding{},
+		consumers: map[*consumer]bool{}, busy: map[string]claim{},
 	}
 }
 
-// attached is a consumer at its queue. It implements desk.
-type attached struct {
+// consumer fetches from a queue. Its events are its own until it completes them or is detached.
+type consumer struct {
 	*queue
-	wake chan struct{} // there may be something to take
-	gone chan struct{}
-	once sync.Once
+	wake     chan struct{} // an event may be due
+	detached chan struct{}
+	once     sync.Once
 }
 
-func (q *queue) attach() *attached {
-	a := &attached{queue: q, wake: make(chan struct{}, 1), gone: make(chan struct{})}
+func (q *queue) attach() *consumer {
+	c := &consumer{queue: q, wake: make(chan struct{}, 1), detached: make(chan struct{})}
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.consumers[a] = true
-	return a
+	q.consumers[c] = true
+	return c
 }
 
-// newsLimit is how many subjects are looked up one by one. If there are more, a search finds them sooner.
-const newsLimit = 8
-
-// notify tells all consumers that there may be something to take of these subjects. It blocks while one takes.
+// notify wakes all consumers because events of these subjects may be due. It blocks while one fetches.
 func (q *queue) notify(subjects ...string) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if q.searched {
-		q.news = append(q.news, subjects...)
-		if len(q.news) > newsLimit {
-			q.searchAgain()
+	if q.scanned {
+		q.changed = append(q.changed, subjects...)
+		if len(q.changed) > maxChanged {
+			q.invalidate()
 		}
 	}
-	for a := range q.consumers {
+	for c := range q.consumers {
 		select {
-		case a.wake <- struct{}{}:
+		case c.wake <- struct{}{}:
 		default:
 		}
 	}
 }
 
-func (a *attached) take(ctx context.Context, limit int) ([]storedEvent, error) {
+// fetch blocks until at least one event is due, and returns up to limit.
+func (c *consumer) fetch(ctx context.Context, limit int) ([]storedEvent, error) {
 	for {
-		list, wait, err := a.look(ctx, limit)
+		list, wait, err := c.poll(ctx, limit)
 		if err != nil || len(list) > 0 {
 			return list, err
 		}
 		timer := time.NewTimer(wait)
 		select {
 		case <-timer.C:
-		case <-a.wake:
-		case <-a.gone:
-			err = errGone
+		case <-c.wake:
+		case <-c.detached:
+			err = errDetached
 		case <-ctx.Done():
 			err = ctx.Err()
 		}
@@ -106,144 +109,146 @@ func (a *attached) take(ctx context.Context, limit int) ([]storedEvent, error) {
 	}
 }
 
-// look takes what there is, and answers how long to wait if that is nothing. It holds the queue's lock, so that nobody
-// else takes the same.
-func (a *attached) look(ctx context.Context, limit int) (list []storedEvent, wait time.Duration, err error) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if !a.consumers[a] {
-		return nil, 0, errGone
+// poll returns up to limit events that are due, and if there are none, how long to wait. It holds the queue's lock, so
+// that no other consumer gets the same events.
+func (c *consumer) poll(ctx context.Context, limit int) (list []storedEvent, wait time.Duration, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.consumers[c] {
+		return nil, 0, errDetached
 	}
-	now := a.broker.cfg.Now()
-	if !now.Before(a.until) {
-		a.searchAgain()
+	now := c.now()
+	if !now.Before(c.nextScan) {
+		c.invalidate()
 	}
-	if len(a.ready) < limit {
-		if err := a.fill(ctx, limit, now); err != nil {
+	if len(c.ready) < limit {
+		if err := c.fill(ctx, limit, now); err != nil {
 			return nil, 0, err
 		}
 	}
-	n := min(limit, len(a.ready))
-	list, a.ready = a.ready[:n:n], a.ready[n:]
+	n := min(limit, len(c.ready))
+	list, c.ready = c.ready[:n:n], c.ready[n:]
 	for _, e := range list {
-		a.busy[e.Subject] = claim{e.ID, a}
+		c.busy[e.Subject] = claim{e.ID, c}
 	}
 	if n > 0 {
 		return list, 0, nil
 	}
-	// Rounded up: a timer that is early would look in vain.
-	return nil, max(0, a.until.Sub(now)) + time.Millisecond, nil
+	// Rounded up: a timer that fires early would find nothing due.
+	return nil, max(0, c.nextScan.Sub(now)) + time.Millisecond, nil
 }
 
-// fill reads until enough is ready or there is no more. The caller holds the lock.
+// fill reads until enough events are ready or no more are due. The caller holds the lock.
 func (q *queue) fill(ctx context.Context, enough int, now time.Time) error {
-	box := q.broker.store(q.member)
+	inbox := q.store()
 	for len(q.ready) < enough {
-		if q.searched {
-			return q.lookUp(ctx, box, now)
+		if q.scanned {
+			return q.readChanged(ctx, inbox, now)
 		}
 		busy := make([]string, 0, len(q.busy))
 		for subject := range q.busy {
 			busy = append(busy, subject)
 		}
-		list, err := box.due(ctx, q.handler, busy, now)
+		list, err := inbox.due(ctx, q.handler, busy, now)
 		if err != nil {
 			return err
 		}
 		for _, e := range list {
-			q.prepare(e)
+			q.addReady(e)
 		}
-		if len(list) < page {
-			again, err := box.later(ctx, q.handler, now)
+		if len(list) < pageSize {
+			retryAt, err := inbox.nextRetry(ctx, q.handler, now)
 			if err != nil {
 				return err
 			}
-			q.searched, q.until = true, now.Add(idle)
-			q.searchBy(again)
+			q.scanned, q.nextScan = true, now.Add(scanInterval)
+			q.scanAt(retryAt)
 		}
 	}
 	return nil
 }
 
-// searchBy has the table searched at a time, if not sooner. The caller holds the lock.
-func (q *queue) searchBy(again time.Time) {
-	if !again.IsZero() && again.Before(q.until) {
-		q.until = again
+// scanAt schedules the next scan for a time, unless it is earlier. The caller holds the lock.
+func (q *queue) scanAt(at time.Time) {
+	if !at.IsZero() && at.Before(q.nextScan) {
+		q.nextScan = at
 	}
 }
 
-// lookUp sees what the subjects have that there is news of. The caller holds the lock.
-func (q *queue) lookUp(ctx context.Context, box store, now time.Time) error {
-	for len(q.news) > 0 {
-		if subject := q.news[0]; q.busy[subject] == (claim{}) {
-			list, err := box.head(ctx, q.handler, subject)
+// readChanged reads the oldest event of each changed subject. The caller holds the lock.
+func (q *queue) readChanged(ctx context.Context, inbox store, now time.Time) error {
+	for len(q.changed) > 0 {
+		if subject := q.changed[0]; q.busy[subject] == (claim{}) {
+			list, err := inbox.oldest(ctx, q.handler, subject)
 			if err != nil {
 				return err
 			}
 			for _, e := range list {
 				if e.Attempts == 0 || !e.DueAt.After(now) {
-					q.prepare(e)
+					q.addReady(e)
 				}
 			}
 		}
-		q.news = q.news[1:]
+		q.changed = q.changed[1:]
 	}
 	return nil
 }
 
-// prepare makes an event ready, unless one of its subject is busy. The caller holds the lock.
-func (q *queue) prepare(e storedEvent) {
+// addReady makes an event ready, unless its subject is busy. The caller holds the lock.
+func (q *queue) addReady(e storedEvent) {
 	if q.busy[e.Subject] == (claim{}) {
 		q.busy[e.Subject] = claim{id: e.ID}
 		q.ready = append(q.ready, e)
 	}
 }
 
-// searchAgain forgets what is known about the table. The caller holds the lock.
-func (q *queue) searchAgain() { q.searched, q.news = false, nil }
+// invalidate causes a scan before the next fetch. The caller holds the lock.
+func (q *queue) invalidate() { q.scanned, q.changed = false, nil }
 
-func (a *attached) settle(ctx context.Context, e storedEvent, v transport.Outcome) error {
-	if !a.has(e) {
-		return errGone // and somebody else may have it
+// complete carries out the outcome of an event. It returns errDetached if the event is no longer the consumer's.
+func (c *consumer) complete(ctx context.Context, e storedEvent, outcome transport.Outcome) error {
+	if !c.holds(e) {
+		return errDetached // another consumer may have fetched it
 	}
-	now := a.broker.cfg.Now()
-	if err := a.broker.store(a.member).settle(ctx, e, v, now); err != nil {
+	now := c.now()
+	if err := c.store().complete(ctx, e, outcome, now); err != nil {
 		return err
 	}
-	a.mu.Lock()
-	if v.Action == transport.Retry {
-		a.searchBy(now.Add(v.Delay))
+	c.mu.Lock()
+	if outcome.Action == transport.Retry {
+		c.scanAt(now.Add(outcome.Delay))
 	}
-	if a.busy[e.Subject] == (claim{e.ID, a}) {
-		delete(a.busy, e.Subject)
+	if c.busy[e.Subject] == (claim{e.ID, c}) {
+		delete(c.busy, e.Subject)
 	}
-	a.mu.Unlock()
-	a.notify(e.Subject) // its next one
+	c.mu.Unlock()
+	c.notify(e.Subject) // its next event
 	return nil
 }
 
-func (a *attached) has(e storedEvent) bool {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return a.busy[e.Subject] == claim{e.ID, a}
+func (c *consumer) holds(e storedEvent) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.busy[e.Subject] == claim{e.ID, c}
 }
 
-// leave puts back what is not settled. What is ready is read again by the next to come, as it may have changed by then.
-func (a *attached) leave() {
-	a.once.Do(func() {
-		close(a.gone)
-		a.mu.Lock()
-		delete(a.consumers, a)
-		for subject, c := range a.busy {
-			if c.by == a || c.by == nil && len(a.consumers) == 0 {
-				delete(a.busy, subject)
+// detach requeues what is not completed. It may be called again. If no consumer is left, events that are ready are read
+// again by the next one, because they may have changed.
+func (c *consumer) detach() {
+	c.once.Do(func() {
+		close(c.detached)
+		c.mu.Lock()
+		delete(c.consumers, c)
+		for subject, claimed := range c.busy {
+			if claimed.by == c || claimed.by == nil && len(c.consumers) == 0 {
+				delete(c.busy, subject)
 			}
 		}
-		if len(a.consumers) == 0 {
-			a.ready = nil
+		if len(c.consumers) == 0 {
+			c.ready = nil
 		}
-		a.searchAgain()
-		a.mu.Unlock()
-		a.notify()
+		c.invalidate()
+		c.mu.Unlock()
+		c.notify()
 	})
 }

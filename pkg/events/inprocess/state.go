@@ -12,31 +12,30 @@ import (
 	"github.com/quadrille-dev/quadrille/pkg/events/transport"
 )
 
-// QueueState is what one reaction's queue holds.
+// QueueState is the state of the queue of one handler.
 type QueueState struct {
 	Service      string
 	Handler      string
-	Waiting      int // to be delivered, those that are being handled or wait for another attempt included
-	DeadLettered int // dead letters
+	Waiting      int // events to deliver, including those that are being handled or wait for another attempt
+	DeadLettered int // events given up
 }
 
-// Queues tells what the queues of all services that have joined hold, in the order of their names. A queue that is in
-// no topology is listed if it holds anything.
-func (h *Broker) Queues(ctx context.Context) ([]QueueState, error) {
-	h.mu.RLock()
+// Queues returns the state of all queues, sorted by name. A queue of an earlier release is included if it holds events.
+func (b *Broker) Queues(ctx context.Context) ([]QueueState, error) {
+	b.mu.RLock()
 	states := map[string]*QueueState{}
-	boxes := map[string]store{}
-	for service, m := range h.members {
-		boxes[service] = m.store
-		for reaction := range m.queues {
-			states[service+"."+reaction] = &QueueState{Service: service, Handler: reaction}
+	stores := map[string]store{}
+	for service, m := range b.members {
+		stores[service] = m.store
+		for handler := range m.queues {
+			states[service+"."+handler] = &QueueState{Service: service, Handler: handler}
 		}
 	}
-	h.mu.RUnlock()
+	b.mu.RUnlock()
 
-	for service, box := range boxes {
+	for service, inbox := range stores {
 		var found []QueueState
-		err := box.read(ctx, func(db *gorm.DB) error {
+		err := inbox.read(ctx, func(db *gorm.DB) error {
 			return db.Table("stored_inbox").Group("handler").
 				Select("handler, count(*) - count(dead_lettered_at) as waiting, count(dead_lettered_at) as dead_lettered").Find(&found).Error
 		})
@@ -52,13 +51,13 @@ func (h *Broker) Queues(ctx context.Context) ([]QueueState, error) {
 	for _, s := range states {
 		list = append(list, *s)
 	}
-	slices.SortFunc(list, func(a, b QueueState) int {
-		return strings.Compare(a.Service+"."+a.Handler, b.Service+"."+b.Handler)
+	slices.SortFunc(list, func(x, y QueueState) int {
+		return strings.Compare(x.Service+"."+x.Handler, y.Service+"."+y.Handler)
 	})
 	return list, nil
 }
 
-// DeadLetter is an event that was given up.
+// DeadLetter is an event that is not retried any more.
 type DeadLetter struct {
 	ID             int64 // of its row in stored_inbox
 	EventID        string
@@ -72,18 +71,18 @@ type DeadLetter struct {
 	DeadLetteredAt time.Time
 }
 
-// DeadLetters lists the dead letters of a reaction, the oldest event first. It leaves them where they are.
-func (h *Broker) DeadLetters(ctx context.Context, service, reaction string) ([]DeadLetter, error) {
-	m := h.member(service)
+// DeadLetters returns the dead letters of a handler, the oldest first. They stay in the table.
+func (b *Broker) DeadLetters(ctx context.Context, service, handler string) ([]DeadLetter, error) {
+	m := b.member(service)
 	if m == nil {
-		return nil, fmt.Errorf("inprocess: dead letters: %w: %s", errNotJoined, service)
+		return nil, fmt.Errorf("inprocess: dead letters: %w: %s", errNoQueue, service)
 	}
 	var found []storedEvent
-	err := h.store(m).read(ctx, func(db *gorm.DB) error {
-		return db.Where("handler = ? and dead_lettered_at is not null", reaction).Order("id").Find(&found).Error
+	err := b.storeOf(m).read(ctx, func(db *gorm.DB) error {
+		return db.Where("handler = ? and dead_lettered_at is not null", handler).Order("id").Find(&found).Error
 	})
 	if err != nil {
-		return nil, fmt.Errorf("inprocess: dead letters of %s.%s: %w", service, reaction, err)
+		return nil, fmt.Errorf("inprocess: dead letters of %s.%s: %w", service, handler, err)
 	}
 	list := make([]DeadLetter, 0, len(found))
 	for _, e := range found {

@@ -4,50 +4,56 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"sync"
 	"sync/atomic"
 
+	"gorm.io/gorm"
+
+	"github.com/quadrille-dev/quadrille/pkg/events/internal/logthrottle"
 	"github.com/quadrille-dev/quadrille/pkg/events/transport"
 )
 
-// Transport is transport.Transport on a hub. Make one for each service with Hub.Transport.
+// Transport implements transport.Transport for one service. Make one with Broker.Transport.
 type Transport struct {
-	broker exchange
-	log    *slog.Logger
+	broker *Broker
+	store  store
 	closed atomic.Bool
 }
 
-var _ transport.Transport = (*Transport)(nil)
-
-// office is what a hub does for transports. Tests put a bad line in between.
-type exchange interface {
-	publish(ctx context.Context, msgs []transport.Message) []error
-	check(topology transport.Topology) error
-	attach(q transport.Queue) (consumer, error)
-}
-
-var _ exchange = (*Broker)(nil)
-
-// desk is where one consumer gets its deliveries.
-type consumer interface {
-	// take blocks until there is something to handle, limit events at most. What it hands out is the consumer's until
-	// it is settled or the consumer leaves.
-	take(ctx context.Context, limit int) ([]storedEvent, error)
-	// settle carries out a verdict; errGone if the event is not the consumer's any more.
-	settle(ctx context.Context, e storedEvent, v transport.Outcome) error
-	// leave gives everything back that is not settled. It may be called again.
-	leave()
-}
-
-var _ consumer = (*attached)(nil)
+var (
+	_ transport.Transport = (*Transport)(nil)
+	_ transport.Declarer  = (*Transport)(nil)
+)
 
 var errClosed = errors.New("inprocess: the transport is closed")
 
-// Publish implements transport.Transport. It stores each message for every subscription, in the given order, and answers
-// once that is done. A publisher that has not joined is ErrUnroutable, mandatory or not. What a subscriber's database
-// will not have in any case, because it breaks a constraint or a limit, is ErrRefused. If a database is away, or a
-// service that was bound before has not joined, the outcome is unknown.
+// Transport returns the transport of one service. The service's stored inbox is in db. Pass the handle that the bus is
+// made with: on SQLite, the transactions of one handle wait for each other.
+func (b *Broker) Transport(db *gorm.DB) *Transport { return &Transport{broker: b, store: store{db}} }
+
+// Apply implements transport.Declarer. It creates the tables of the stored inbox, if they are missing, and binds the
+// queues of the service's topology to their publishers: at once, or when those declare their topologies. It unbinds
+// nothing. All topologies must be of the service that db belongs to. Apply blocks for as long as the databases take; on
+// an error it may be called again.
+func (t *Transport) Apply(ctx context.Context, topologies ...transport.Topology) error {
+	for _, topology := range topologies {
+		if t.closed.Load() {
+			return errClosed
+		}
+		if topology.Service != topologies[0].Service {
+			return fmt.Errorf("inprocess: one transport for two services, %s and %s", topologies[0].Service, topology.Service)
+		}
+		if err := t.broker.declare(ctx, t.store, topology); err != nil {
+			return fmt.Errorf("inprocess: declare topology of %s: %w", topology.Service, err)
+		}
+	}
+	return nil
+}
+
+// Publish implements transport.Transport. It stores each message for every subscription, in the given order, and blocks
+// until that is done. If the publisher has not declared its topology, the outcome is ErrUnroutable, mandatory or not. It
+// is ErrRejected if a subscriber's database rejects the message because it breaks a constraint or a limit. If a database
+// is unavailable, or a service with a stored binding has not declared its topology, the outcome is unknown.
 func (t *Transport) Publish(ctx context.Context, msgs []transport.Message) []error {
 	if t.closed.Load() {
 		outcomes := make([]error, len(msgs))
@@ -59,7 +65,7 @@ func (t *Transport) Publish(ctx context.Context, msgs []transport.Message) []err
 	return t.broker.publish(ctx, msgs)
 }
 
-// Check implements transport.Transport. It compares the topology with those that have joined; no database is asked.
+// Check implements transport.Transport. It compares the topology with what was declared and reads no database.
 func (t *Transport) Check(_ context.Context, topology transport.Topology) error {
 	if t.closed.Load() {
 		return errClosed
@@ -67,13 +73,13 @@ func (t *Transport) Check(_ context.Context, topology transport.Topology) error 
 	return t.broker.check(topology)
 }
 
-// Close implements transport.Transport. Publish fails from then on; Consume is ended by its context.
+// Close implements transport.Transport. From then on Publish, Apply and Check fail. Consume ends with its context.
 func (t *Transport) Close() error {
 	t.closed.Store(true)
 	return nil
 }
 
-// Consume implements transport.Transport. It answers an error only for consumers that make no sense.
+// Consume implements transport.Transport. It returns an error only if a consumer is incomplete.
 func (t *Transport) Consume(ctx context.Context, consumers []transport.Consumer) error {
 	for _, c := range consumers {
 		if c.Workers < 1 || c.Handle == nil || c.Ready == nil {
@@ -82,7 +88,10 @@ func (t *Transport) Consume(ctx context.Context, consumers []transport.Consumer)
 	}
 	var supervisors sync.WaitGroup
 	for _, c := range consumers {
-		s := &supervisor{Consumer: c, broker: t.broker, log: t.log.With("queue", c.String())}
+		s := &supervisor{
+			Consumer: c, attach: t.broker.attach, log: t.broker.cfg.Logger.With("queue", c.String()),
+			throttle: logthrottle.Throttle{Interval: logInterval},
+		}
 		supervisors.Go(func() { s.run(ctx) })
 	}
 	supervisors.Wait()
@@ -97,7 +106,7 @@ func (t *Transport) Destination(publisher, eventType string) string {
 	return publisher + ":" + eventType
 }
 
-// Source implements transport.Names: publisher, event type and reaction.
+// Source implements transport.Names: publisher, event type and handler.
 func (t *Transport) Source(q transport.Queue) string {
 	return t.Destination(q.Publisher, q.Type) + ":" + q.String()
 }

@@ -10,13 +10,13 @@ import (
 	"github.com/quadrille-dev/quadrille/pkg/events/transport"
 )
 
-// Depths returns the number of messages in each queue of the topologies, by name: main queues, retry queues and dead
-// letters. It counts messages that are ready to be delivered. Messages that a consumer holds unacknowledged do not count,
+// Depths returns the number of messages in each queue of the topologies, by name: main queues, retry queues and
+// dead-letter queues. It counts messages that are ready to be delivered. Messages that a consumer holds unacknowledged do not count,
 // so zero does not mean that no event is being handled.
 //
 // It blocks until the broker has responded for each queue in turn, or ctx ends. If queues are missing or not accessible, it
-// returns the others and an error that names those and wraps transport.ErrTopology. With any other error the result is
-// nil.
+// returns the depths of the rest and an error that names the missing ones and wraps transport.ErrTopology. With any other
+// error the result is nil.
 func (t *Transport) Depths(ctx context.Context, topologies ...transport.Topology) (map[string]int, error) {
 	a, err := t.administer(ctx)
 	if err != nil {

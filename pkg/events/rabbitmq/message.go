@@ -20,8 +20,8 @@ const (
 	headerDeadLetterQueue  = "dead-letter-queue"  // the queue it came from
 	headerDeadLetteredAt   = "dead-lettered-at"   // RFC 3339, UTC
 
-	// headerNumber identifies the message that the broker returns: a return has no delivery tag, and two messages in
-	// flight may have the same message_id.
+	// headerNumber identifies the message that the broker returns: a return has no delivery tag, and two unconfirmed
+	// messages may have the same message_id.
 	headerNumber = "publish-number"
 
 	headerTraceParent = "traceparent"

@@ -26,7 +26,7 @@ type Transport interface {
 	Consume(ctx context.Context, consumers []Consumer) error
 
 	// Check reports by name every piece of the topology that the broker lacks, and nil if it lacks none. An error that
-	// wraps [ErrTopology] must be mended by an operator; any other error means that the broker could not be asked.
+	// wraps [ErrTopology] must be repaired by an operator; any other error means that the broker could not be asked.
 	Check(ctx context.Context, t Topology) error
 
 	// Close releases connections. It blocks for seconds at most.

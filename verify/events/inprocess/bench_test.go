@@ -57,10 +57,11 @@ func passNotes(b *testing.B, subjects int) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		if err := broker.Join(ctx, db, topology); err != nil {
+		tr := broker.Transport(db)
+		if err := tr.Apply(ctx, topology); err != nil {
 			b.Fatal(err)
 		}
-		bus, err := events.New(db, broker.Transport(), cfg, subs...)
+		bus, err := events.New(db, tr, cfg, subs...)
 		if err != nil {
 			b.Fatal(err)
 		}

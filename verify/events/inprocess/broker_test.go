@@ -46,9 +46,13 @@ func database(t *testing.T, k kind) *gorm.DB {
 	return open(t, k.open(t, k.make(t)))
 }
 
-func join(t *testing.T, broker *inprocess.Broker, db *gorm.DB, service string, queues ...transport.Queue) {
+// connect returns a transport that only publishes, checks and consumes, and needs no database for that.
+func connect(broker *inprocess.Broker) *inprocess.Transport { return broker.Transport(nil) }
+
+// declare declares the topology of a service with these queues.
+func declare(t *testing.T, broker *inprocess.Broker, db *gorm.DB, service string, queues ...transport.Queue) {
 	t.Helper()
-	if err := broker.Join(t.Context(), db, transport.Topology{Service: service, Queues: queues}); err != nil {
+	if err := broker.Transport(db).Apply(t.Context(), transport.Topology{Service: service, Queues: queues}); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -66,7 +70,7 @@ func message(id, subject string) transport.Message {
 
 func publish(t *testing.T, broker *inprocess.Broker, msgs ...transport.Message) {
 	t.Helper()
-	if err := errors.Join(broker.Transport().Publish(t.Context(), msgs)...); err != nil {
+	if err := errors.Join(connect(broker).Publish(t.Context(), msgs)...); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -91,7 +95,7 @@ func consume(t *testing.T, broker *inprocess.Broker, q transport.Queue, workers 
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() {
-		done <- broker.Transport().Consume(ctx, []transport.Consumer{{
+		done <- connect(broker).Consume(ctx, []transport.Consumer{{
 			Queue: q, Workers: workers, Handle: handle, Ready: func(context.Context) error { return nil },
 		}})
 	}()
@@ -140,8 +144,8 @@ func TestPublish_StoresForStoppedSubscribers(t *testing.T) {
 	eachKind(t, func(t *testing.T, k kind) {
 		broker := inprocess.NewBroker(inprocess.Config{})
 		orders, stock := database(t, k), database(t, k)
-		join(t, broker, orders, "order", reads("order", "own"))
-		join(t, broker, stock, "inventory", reads("inventory", "created"), reads("inventory", "filed"))
+		declare(t, broker, orders, "order", reads("order", "own"))
+		declare(t, broker, stock, "inventory", reads("inventory", "created"), reads("inventory", "filed"))
 		publish(t, broker, message("1", "a"), message("2", "b"))
 		for _, q := range []transport.Queue{reads("order", "own"), reads("inventory", "created"), reads("inventory", "filed")} {
 			if n := waiting(t, broker, q.Service, q.Handler); n != 2 {
@@ -151,8 +155,8 @@ func TestPublish_StoresForStoppedSubscribers(t *testing.T) {
 
 		// After a restart they are still there.
 		broker = inprocess.NewBroker(inprocess.Config{})
-		join(t, broker, orders, "order", reads("order", "own"))
-		join(t, broker, stock, "inventory", reads("inventory", "created"))
+		declare(t, broker, orders, "order", reads("order", "own"))
+		declare(t, broker, stock, "inventory", reads("inventory", "created"))
 		var got journal
 		consume(t, broker, reads("inventory", "created"), 1, func(d transport.Delivery) transport.Outcome {
 			got.add(string(d.Body))
@@ -170,22 +174,22 @@ func TestPublish_RequiresSubscribersOfEarlierRuns(t *testing.T) {
 	eachKind(t, func(t *testing.T, k kind) {
 		orders, stock, parcels := database(t, k), database(t, k), database(t, k)
 		first := inprocess.NewBroker(inprocess.Config{})
-		join(t, first, stock, "inventory", reads("inventory", "created"))
-		join(t, first, orders, "order")
-		join(t, first, parcels, "shipping", reads("shipping", "created"))
+		declare(t, first, stock, "inventory", reads("inventory", "created"))
+		declare(t, first, orders, "order")
+		declare(t, first, parcels, "shipping", reads("shipping", "created"))
 
 		// This time without shipping.
 		broker := inprocess.NewBroker(inprocess.Config{})
-		join(t, broker, orders, "order")
-		join(t, broker, stock, "inventory", reads("inventory", "created"))
-		err := broker.Transport().Publish(t.Context(), []transport.Message{message("1", "a")})[0]
+		declare(t, broker, orders, "order")
+		declare(t, broker, stock, "inventory", reads("inventory", "created"))
+		err := connect(broker).Publish(t.Context(), []transport.Message{message("1", "a")})[0]
 		if err == nil || errors.Is(err, transport.ErrUnroutable) || errors.Is(err, transport.ErrRejected) || !strings.Contains(err.Error(), "shipping.created") {
 			t.Errorf("got %v, want an unknown outcome that names the missing queue", err)
 		}
 		if n := waiting(t, broker, "inventory", "created"); n != 0 {
 			t.Errorf("%d events were stored although shipping could not store them", n)
 		}
-		join(t, broker, parcels, "shipping", reads("shipping", "created"))
+		declare(t, broker, parcels, "shipping", reads("shipping", "created"))
 		publish(t, broker, message("1", "a"))
 		if n := waiting(t, broker, "shipping", "created"); n != 1 {
 			t.Errorf("shipping has %d events of 1", n)
@@ -193,8 +197,8 @@ func TestPublish_RequiresSubscribersOfEarlierRuns(t *testing.T) {
 
 		// Once more without it, for good.
 		broker = inprocess.NewBroker(inprocess.Config{})
-		join(t, broker, orders, "order")
-		join(t, broker, stock, "inventory", reads("inventory", "created"))
+		declare(t, broker, orders, "order")
+		declare(t, broker, stock, "inventory", reads("inventory", "created"))
 		if err := broker.Unbind(t.Context(), reads("shipping", "created")); err != nil {
 			t.Fatal(err)
 		}
@@ -206,12 +210,12 @@ func TestPublish_StoresForOldQueueUntilUnbound(t *testing.T) {
 	t.Parallel()
 	orders, stock := database(t, sqliteFiles), database(t, sqliteFiles)
 	first := inprocess.NewBroker(inprocess.Config{})
-	join(t, first, orders, "order")
-	join(t, first, stock, "inventory", reads("inventory", "old"))
+	declare(t, first, orders, "order")
+	declare(t, first, stock, "inventory", reads("inventory", "old"))
 
 	broker := inprocess.NewBroker(inprocess.Config{})
-	join(t, broker, orders, "order")
-	join(t, broker, stock, "inventory", reads("inventory", "new"))
+	declare(t, broker, orders, "order")
+	declare(t, broker, stock, "inventory", reads("inventory", "new"))
 	publish(t, broker, message("1", "a"))
 	if err := broker.Unbind(t.Context(), reads("inventory", "old")); err != nil {
 		t.Fatal(err)
@@ -232,22 +236,22 @@ func TestPublish_Outcomes(t *testing.T) {
 	eachKind(t, func(t *testing.T, k kind) {
 		broker := inprocess.NewBroker(inprocess.Config{})
 		orders, stock := database(t, k), database(t, k)
-		join(t, broker, orders, "order")
+		declare(t, broker, orders, "order")
 		mandatory, unknown := message("1", "a"), message("2", "a")
 		mandatory.Mandatory, unknown.Publisher = true, "unknown"
-		got := broker.Transport().Publish(t.Context(), []transport.Message{mandatory, message("3", "a"), unknown})
+		got := connect(broker).Publish(t.Context(), []transport.Message{mandatory, message("3", "a"), unknown})
 		for i, want := range []error{transport.ErrUnroutable, nil, transport.ErrUnroutable} {
 			if !errors.Is(got[i], want) {
 				t.Errorf("message %d: %v, want %v", i, got[i], want)
 			}
 		}
 
-		join(t, broker, stock, "inventory", reads("inventory", "created"))
+		declare(t, broker, stock, "inventory", reads("inventory", "created"))
 		if err := stock.Exec("create unique index invalid on stored_inbox (event_id) where event_id = 'invalid'").Error; err != nil {
 			t.Fatal(err)
 		}
 		publish(t, broker, message("invalid", "a"))
-		got = broker.Transport().Publish(t.Context(), []transport.Message{message("4", "a"), message("invalid", "b"), message("5", "c")})
+		got = connect(broker).Publish(t.Context(), []transport.Message{message("4", "a"), message("invalid", "b"), message("5", "c")})
 		for i, want := range []error{nil, transport.ErrRejected, nil} {
 			if !errors.Is(got[i], want) {
 				t.Errorf("message %d: %v, want %v", i, got[i], want)
@@ -259,7 +263,7 @@ func TestPublish_Outcomes(t *testing.T) {
 
 		ended, cancel := context.WithCancel(t.Context())
 		cancel()
-		if err := broker.Transport().Publish(ended, []transport.Message{message("6", "a")})[0]; !errors.Is(err, context.Canceled) || errors.Is(err, transport.ErrRejected) {
+		if err := connect(broker).Publish(ended, []transport.Message{message("6", "a")})[0]; !errors.Is(err, context.Canceled) || errors.Is(err, transport.ErrRejected) {
 			t.Errorf("under a context that has ended: %v", err)
 		}
 		pool, err := stock.DB()
@@ -267,7 +271,7 @@ func TestPublish_Outcomes(t *testing.T) {
 			t.Fatal(err)
 		}
 		_ = pool.Close()
-		if err := broker.Transport().Publish(t.Context(), []transport.Message{message("7", "a")})[0]; err == nil ||
+		if err := connect(broker).Publish(t.Context(), []transport.Message{message("7", "a")})[0]; err == nil ||
 			errors.Is(err, transport.ErrRejected) || errors.Is(err, transport.ErrUnroutable) {
 			t.Errorf("without the subscriber's database: %v", err)
 		}
@@ -279,8 +283,8 @@ func TestConsume_KeepsOrderBehindFailure(t *testing.T) {
 	eachKind(t, func(t *testing.T, k kind) {
 		broker := inprocess.NewBroker(inprocess.Config{})
 		q := reads("inventory", "created")
-		join(t, broker, database(t, k), "order")
-		join(t, broker, database(t, k), "inventory", q)
+		declare(t, broker, database(t, k), "order")
+		declare(t, broker, database(t, k), "inventory", q)
 		// More of the failing subject than the broker reads at once.
 		var msgs []transport.Message
 		for i := range 2 * pageSize {
@@ -342,8 +346,8 @@ func TestDeadLetters(t *testing.T) {
 		broker := inprocess.NewBroker(inprocess.Config{})
 		q := reads("inventory", "created")
 		stock := database(t, k)
-		join(t, broker, database(t, k), "order")
-		join(t, broker, stock, "inventory", q)
+		declare(t, broker, database(t, k), "order")
+		declare(t, broker, stock, "inventory", q)
 		failedAt := time.Date(2026, 2, 3, 4, 5, 6, 7000, time.UTC)
 		var revived journal
 		consume(t, broker, q, 1, func(d transport.Delivery) transport.Outcome {
@@ -389,14 +393,14 @@ func TestConsume_CallsReadyAfterRequeue(t *testing.T) {
 	t.Parallel()
 	broker := inprocess.NewBroker(inprocess.Config{})
 	q := reads("inventory", "created")
-	join(t, broker, database(t, sqliteFiles), "order")
-	join(t, broker, database(t, sqliteFiles), "inventory", q)
+	declare(t, broker, database(t, sqliteFiles), "order")
+	declare(t, broker, database(t, sqliteFiles), "inventory", q)
 	publish(t, broker, message("1", "a"))
 	var got journal
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() {
-		done <- broker.Transport().Consume(ctx, []transport.Consumer{{
+		done <- connect(broker).Consume(ctx, []transport.Consumer{{
 			Queue: q, Workers: 1,
 			Ready: func(context.Context) error { got.add("ready"); return nil },
 			Handle: func(d transport.Delivery) transport.Outcome {
@@ -422,39 +426,50 @@ func TestConsume_CallsReadyAfterRequeue(t *testing.T) {
 func TestCheck_NamesWhatIsMissing(t *testing.T) {
 	t.Parallel()
 	broker := inprocess.NewBroker(inprocess.Config{})
-	tr := broker.Transport()
+	tr := connect(broker)
 	topology := transport.Topology{Service: "inventory", Queues: []transport.Queue{reads("inventory", "created"), reads("inventory", "filed")}}
 	if err := tr.Check(t.Context(), topology); !errors.Is(err, transport.ErrTopology) || !strings.Contains(err.Error(), "inventory") {
-		t.Errorf("before it joined: %v", err)
+		t.Errorf("before it is declared: %v", err)
 	}
 	db := database(t, sqliteFiles)
-	join(t, broker, db, "inventory", topology.Queues[0])
+	declare(t, broker, db, "inventory", topology.Queues[0])
 	if err := tr.Check(t.Context(), topology); !errors.Is(err, transport.ErrTopology) || !strings.Contains(err.Error(), "inventory.filed") ||
 		strings.Contains(err.Error(), "inventory.created") {
 		t.Errorf("without a queue: %v", err)
 	}
-	join(t, broker, db, "inventory", topology.Queues...)
+	declare(t, broker, db, "inventory", topology.Queues...)
 	if err := tr.Check(t.Context(), topology); err != nil {
 		t.Error(err)
 	}
 }
 
-func TestJoin_RejectsUnknownDatabase(t *testing.T) {
+func TestApply_RejectsUnknownDatabase(t *testing.T) {
 	t.Parallel()
 	db, err := gorm.Open(tests.DummyDialector{}, &gorm.Config{Logger: logger.Discard})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := inprocess.NewBroker(inprocess.Config{}).Join(t.Context(), db, transport.Topology{Service: "order"}); err == nil || !strings.Contains(err.Error(), "order joins") {
-		t.Errorf("got %v", err)
+	for _, db := range []*gorm.DB{db, nil} {
+		err := inprocess.NewBroker(inprocess.Config{}).Transport(db).Apply(t.Context(), transport.Topology{Service: "order"})
+		if err == nil || !strings.Contains(err.Error(), "topology of order") {
+			t.Errorf("got %v", err)
+		}
+	}
+}
+
+func TestApply_RejectsTwoServices(t *testing.T) {
+	t.Parallel()
+	tr := inprocess.NewBroker(inprocess.Config{}).Transport(database(t, sqliteFiles))
+	if err := tr.Apply(t.Context(), transport.Topology{Service: "order"}, transport.Topology{Service: "inventory"}); err == nil {
+		t.Error("accepted")
 	}
 }
 
 func TestTransport_PublishFailsAfterClose(t *testing.T) {
 	t.Parallel()
 	broker := inprocess.NewBroker(inprocess.Config{})
-	join(t, broker, database(t, sqliteFiles), "order")
-	closed, other := broker.Transport(), broker.Transport()
+	declare(t, broker, database(t, sqliteFiles), "order")
+	closed, other := connect(broker), connect(broker)
 	if err := closed.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -468,7 +483,7 @@ func TestTransport_PublishFailsAfterClose(t *testing.T) {
 
 func TestConsume_RejectsInvalidConsumer(t *testing.T) {
 	t.Parallel()
-	if err := inprocess.NewBroker(inprocess.Config{}).Transport().Consume(t.Context(), []transport.Consumer{{Queue: reads("inventory", "created")}}); err == nil {
+	if err := connect(inprocess.NewBroker(inprocess.Config{})).Consume(t.Context(), []transport.Consumer{{Queue: reads("inventory", "created")}}); err == nil {
 		t.Error("accepted")
 	}
 }

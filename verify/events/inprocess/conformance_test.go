@@ -35,8 +35,8 @@ func TestMain(m *testing.M) {
 }
 
 func TestConformance(t *testing.T) {
-	t.Run("SQLite", func(t *testing.T) { eventstest.Run(t, world{sqliteFiles}) })
-	t.Run("Postgres", func(t *testing.T) { eventstest.Run(t, world{postgresDatabases}) })
+	t.Run("SQLite", func(t *testing.T) { eventstest.Run(t, newEnvironment(sqliteFiles)) })
+	t.Run("Postgres", func(t *testing.T) { eventstest.Run(t, newEnvironment(postgresDatabases)) })
 }
 
 // kind is one kind of database. It creates databases and opens them, directly or through a link.
@@ -45,9 +45,6 @@ type kind struct {
 	open func(t testing.TB, address string) gorm.Dialector
 	link func(t testing.TB, address string) (gorm.Dialector, eventstest.Link)
 }
-
-// world is a broker with a database of one kind for each service.
-type world struct{ kind kind }
 
 var (
 	sqliteFiles = kind{
@@ -81,12 +78,16 @@ var (
 	}
 )
 
-func (w world) Stage(t *testing.T) eventstest.Stage {
-	broker := inprocess.NewBroker(inprocess.Config{Logger: slog.New(slog.NewTextHandler(t.Output(), nil))})
-	return &stage{t: t, kind: w.kind, broker: broker, databases: map[string]string{}, handles: map[string]*gorm.DB{}}
+// newEnvironment returns a constructor of environments with databases of one kind.
+func newEnvironment(k kind) func(t *testing.T) eventstest.Environment {
+	return func(t *testing.T) eventstest.Environment {
+		broker := inprocess.NewBroker(inprocess.Config{Logger: slog.New(slog.NewTextHandler(t.Output(), nil))})
+		return &environment{t: t, kind: k, broker: broker, databases: map[string]string{}, handles: map[string]*gorm.DB{}}
+	}
 }
 
-type stage struct {
+// environment is a broker with a database of one kind for each service.
+type environment struct {
 	t      *testing.T
 	kind   kind
 	broker *inprocess.Broker
@@ -96,37 +97,37 @@ type stage struct {
 	handles   map[string]*gorm.DB // of the broker
 }
 
-func (s *stage) Apply(t testing.TB, topologies ...transport.Topology) {
+func (e *environment) Apply(t testing.TB, topologies ...transport.Topology) {
 	t.Helper()
 	for _, topology := range topologies {
-		if err := s.broker.Join(t.Context(), s.handle(topology.Service), topology); err != nil {
+		if err := e.broker.Transport(e.handle(topology.Service)).Apply(t.Context(), topology); err != nil {
 			t.Fatal(err)
 		}
 	}
 }
 
-func (s *stage) Process(t testing.TB, service string) eventstest.Process {
+func (e *environment) Process(t testing.TB, service string) eventstest.Process {
 	t.Helper()
-	dialector, link := s.kind.link(t, s.database(service))
-	tr := remote{s.broker.Transport(), newLink()}
+	dialector, link := e.kind.link(t, e.database(service))
+	tr := remote{e.broker.Transport(e.handle(service)), newLink()}
 	t.Cleanup(func() { _ = tr.Close() })
 	return eventstest.Process{DB: open(t, dialector), Transport: tr, Database: link, Broker: tr.link}
 }
 
-func (s *stage) Observe(t testing.TB, service string) *gorm.DB {
+func (e *environment) OpenDatabase(t testing.TB, service string) *gorm.DB {
 	t.Helper()
-	return open(t, s.kind.open(t, s.database(service)))
+	return open(t, e.kind.open(t, e.database(service)))
 }
 
-// Refuse subscribes a service whose database rejects every event.
-func (s *stage) Refuse(t testing.TB, publisher, eventType string) {
+// Reject subscribes a service whose database rejects every event.
+func (e *environment) Reject(t testing.TB, publisher, eventType string) {
 	t.Helper()
 	q := transport.Queue{Service: "full", Handler: "rejects", Publisher: publisher, Type: eventType}
-	s.Apply(t, transport.Topology{Service: q.Service, Queues: []transport.Queue{q}})
-	if err := s.handle(q.Service).Exec("create unique index only_one on stored_inbox ((1))").Error; err != nil {
+	e.Apply(t, transport.Topology{Service: q.Service, Queues: []transport.Queue{q}})
+	if err := e.handle(q.Service).Exec("create unique index only_one on stored_inbox ((1))").Error; err != nil {
 		t.Fatal(err)
 	}
-	err := s.handle(q.Service).Exec(`insert into stored_inbox
+	err := e.handle(q.Service).Exec(`insert into stored_inbox
 		(handler, event_id, type, subject, body, received_at, due_at, attempts, last_error, dead_letter_reason)
 		values ('rejects', '', '', '', '', '2026-01-01 00:00:00+00:00', '9999-01-01 00:00:00+00:00', 0, '', '')`).Error
 	if err != nil {
@@ -134,9 +135,9 @@ func (s *stage) Refuse(t testing.TB, publisher, eventType string) {
 	}
 }
 
-func (s *stage) Depth(t testing.TB, q transport.Queue) int {
+func (e *environment) Depth(t testing.TB, q transport.Queue) int {
 	t.Helper()
-	queues, err := s.broker.Queues(t.Context())
+	queues, err := e.broker.Queues(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -149,9 +150,9 @@ func (s *stage) Depth(t testing.TB, q transport.Queue) int {
 	return 0
 }
 
-func (s *stage) DeadLetters(t testing.TB, q transport.Queue) []eventstest.DeadLetter {
+func (e *environment) DeadLetters(t testing.TB, q transport.Queue) []eventstest.DeadLetter {
 	t.Helper()
-	found, err := s.broker.DeadLetters(t.Context(), q.Service, q.Handler)
+	found, err := e.broker.DeadLetters(t.Context(), q.Service, q.Handler)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -162,24 +163,24 @@ func (s *stage) DeadLetters(t testing.TB, q transport.Queue) []eventstest.DeadLe
 	return list
 }
 
-func (s *stage) database(service string) string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.databases[service] == "" {
-		s.databases[service] = s.kind.make(s.t)
+func (e *environment) database(service string) string {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.databases[service] == "" {
+		e.databases[service] = e.kind.make(e.t)
 	}
-	return s.databases[service]
+	return e.databases[service]
 }
 
 // handle returns the broker's handle on the database of a service, which no fault affects.
-func (s *stage) handle(service string) *gorm.DB {
-	address := s.database(service)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.handles[service] == nil {
-		s.handles[service] = open(s.t, s.kind.open(s.t, address))
+func (e *environment) handle(service string) *gorm.DB {
+	address := e.database(service)
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.handles[service] == nil {
+		e.handles[service] = open(e.t, e.kind.open(e.t, address))
 	}
-	return s.handles[service]
+	return e.handles[service]
 }
 
 func open(t testing.TB, dialector gorm.Dialector) *gorm.DB {

@@ -17,13 +17,13 @@ var errCut = errors.New("the link is cut")
 // link is what the calls of one process to the broker or to a database file pass through. It implements
 // eventstest.Link.
 type link struct {
-	mu       sync.Mutex
-	changed  chan struct{} // closed and replaced whenever something below changes
-	epoch    int           // grows with every cut
-	cut      bool
-	requests bool // stalled
-	answers  bool
-	onCut    map[any]func()
+	mu        sync.Mutex
+	changed   chan struct{} // closed and replaced whenever something below changes
+	epoch     int           // grows with every cut
+	cut       bool
+	requests  bool // stalled
+	responses bool
+	onCut     map[any]func()
 }
 
 var _ eventstest.Link = (*link)(nil)
@@ -43,9 +43,9 @@ func (l *link) Cut() {
 	all.Wait()
 }
 
-func (l *link) StallRequests() { l.change(func() { l.requests = true }) }
-func (l *link) StallAnswers()  { l.change(func() { l.answers = true }) }
-func (l *link) Restore()       { l.change(func() { l.cut, l.requests, l.answers = false, false, false }) }
+func (l *link) StallRequests()  { l.change(func() { l.requests = true }) }
+func (l *link) StallResponses() { l.change(func() { l.responses = true }) }
+func (l *link) Restore()        { l.change(func() { l.cut, l.requests, l.responses = false, false, false }) }
 
 func (l *link) change(f func()) {
 	l.mu.Lock()
@@ -117,7 +117,7 @@ func (l *link) through(ctx context.Context, epoch int, call func() error) error 
 		return err
 	}
 	err := call()
-	if lost := l.pass(ctx, epoch, &l.answers); lost != nil {
+	if lost := l.pass(ctx, epoch, &l.responses); lost != nil {
 		return lost
 	}
 	return err
@@ -191,7 +191,7 @@ func (r remote) Consume(ctx context.Context, consumers []transport.Consumer) err
 func (r remote) handle(
 	ctx context.Context, epoch int, d transport.Delivery, handle func(transport.Delivery) transport.Outcome,
 ) transport.Outcome {
-	if err := r.link.pass(ctx, epoch, &r.link.answers); err != nil {
+	if err := r.link.pass(ctx, epoch, &r.link.responses); err != nil {
 		return transport.Outcome{Action: transport.Requeue, Err: err}
 	}
 	o := handle(d)

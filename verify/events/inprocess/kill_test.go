@@ -238,10 +238,11 @@ func victim(folder string) error {
 		if err != nil {
 			return err
 		}
-		if err := broker.Join(ctx, db, topology); err != nil {
+		tr := broker.Transport(db)
+		if err := tr.Apply(ctx, topology); err != nil {
 			return err
 		}
-		if buses[service], err = events.New(db, broker.Transport(), cfg, subscriptions[service]...); err != nil {
+		if buses[service], err = events.New(db, tr, cfg, subscriptions[service]...); err != nil {
 			return err
 		}
 	}

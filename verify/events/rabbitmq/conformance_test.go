@@ -19,18 +19,15 @@ import (
 	"github.com/quadrille-dev/quadrille/verify/testservers"
 )
 
-func TestConformance(t *testing.T) { eventstest.Run(t, world{}) }
+func TestConformance(t *testing.T) { eventstest.Run(t, newEnvironment) }
 
-// world is RabbitMQ with Postgres, each behind a proxy. Each service connects to the broker as its own user, with the
-// permissions of [rabbitmq.ServicePermissions] and no more.
-type world struct{}
-
-func (world) Stage(t *testing.T) eventstest.Stage {
-	return &stage{t: t, broker: testservers.AMQP(t), databases: map[string]string{}}
+func newEnvironment(t *testing.T) eventstest.Environment {
+	return &environment{t: t, broker: testservers.AMQP(t), databases: map[string]string{}}
 }
 
-// stage is a virtual host, and a database for each service.
-type stage struct {
+// environment is a virtual host of RabbitMQ and a Postgres database for each service, each behind a proxy. Each service
+// connects to the broker as its own user, with the permissions of [rabbitmq.ServicePermissions] and no more.
+type environment struct {
 	t      *testing.T
 	broker string
 
@@ -39,18 +36,18 @@ type stage struct {
 	operator  *amqp.Connection
 }
 
-func (s *stage) Apply(t testing.TB, topologies ...transport.Topology) {
+func (e *environment) Apply(t testing.TB, topologies ...transport.Topology) {
 	t.Helper()
-	admin := asUser(t, s.broker, rabbitmq.TopologyPermissions(topologies...))
+	admin := asUser(t, e.broker, rabbitmq.TopologyPermissions(topologies...))
 	if err := rabbitmq.Apply(t.Context(), admin, topologies...); err != nil {
 		t.Fatal(err)
 	}
 }
 
-func (s *stage) Process(t testing.TB, service string) eventstest.Process {
+func (e *environment) Process(t testing.TB, service string) eventstest.Process {
 	t.Helper()
-	database, databaseLink := through(t, s.database(service))
-	broker, brokerLink := through(t, asUser(t, s.broker, rabbitmq.ServicePermissions(service)))
+	database, databaseLink := through(t, e.database(service))
+	broker, brokerLink := through(t, asUser(t, e.broker, rabbitmq.ServicePermissions(service)))
 	tr, err := rabbitmq.New(broker, rabbitmq.Config{
 		Name: service, DialTimeout: 2 * time.Second, WriteTimeout: 2 * time.Second, ConfirmTimeout: 5 * time.Second,
 		Logger: slog.New(slog.NewTextHandler(t.Output(), nil)),
@@ -68,16 +65,16 @@ func asUser(t testing.TB, broker string, may rabbitmq.Permissions) string {
 	return testservers.User(t, broker, may.Configure, may.Write, may.Read)
 }
 
-func (s *stage) Observe(t testing.TB, service string) *gorm.DB {
+func (e *environment) OpenDatabase(t testing.TB, service string) *gorm.DB {
 	t.Helper()
-	return open(t, s.database(service))
+	return open(t, e.database(service))
 }
 
-// Refuse binds a full queue that rejects messages.
-func (s *stage) Refuse(t testing.TB, publisher, eventType string) {
+// Reject binds a full queue that rejects messages.
+func (e *environment) Reject(t testing.TB, publisher, eventType string) {
 	t.Helper()
 	const name = "full"
-	ch := s.channel(t)
+	ch := e.channel(t)
 	defer func() { _ = ch.Close() }()
 	args := amqp.Table{"x-max-length": int32(1), "x-overflow": "reject-publish"}
 	if _, err := ch.QueueDeclare(name, true, false, false, false, args); err != nil {
@@ -98,9 +95,9 @@ func (s *stage) Refuse(t testing.TB, publisher, eventType string) {
 	}
 }
 
-func (s *stage) Depth(t testing.TB, q transport.Queue) int {
+func (e *environment) Depth(t testing.TB, q transport.Queue) int {
 	t.Helper()
-	ch := s.channel(t)
+	ch := e.channel(t)
 	defer func() { _ = ch.Close() }()
 	depth := countReady(t, ch, rabbitmq.QueueName(q))
 	for _, delay := range q.RetryDelays {
@@ -110,9 +107,9 @@ func (s *stage) Depth(t testing.TB, q transport.Queue) int {
 }
 
 // DeadLetters gets all dead letters and closes the channel, which requeues them.
-func (s *stage) DeadLetters(t testing.TB, q transport.Queue) []eventstest.DeadLetter {
+func (e *environment) DeadLetters(t testing.TB, q transport.Queue) []eventstest.DeadLetter {
 	t.Helper()
-	ch := s.channel(t)
+	ch := e.channel(t)
 	defer func() { _ = ch.Close() }()
 	name := rabbitmq.DeadLetterQueueName(q)
 	if countReady(t, ch, name) == 0 {
@@ -136,29 +133,29 @@ func (s *stage) DeadLetters(t testing.TB, q transport.Queue) []eventstest.DeadLe
 	}
 }
 
-func (s *stage) database(service string) string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.databases[service] == "" {
-		s.databases[service] = testservers.Database(s.t)
+func (e *environment) database(service string) string {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.databases[service] == "" {
+		e.databases[service] = testservers.Database(e.t)
 	}
-	return s.databases[service]
+	return e.databases[service]
 }
 
 // channel opens a channel on the operator's connection.
-func (s *stage) channel(t testing.TB) *amqp.Channel {
+func (e *environment) channel(t testing.TB) *amqp.Channel {
 	t.Helper()
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.operator == nil {
-		conn, err := amqp.Dial(s.broker)
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.operator == nil {
+		conn, err := amqp.Dial(e.broker)
 		if err != nil {
 			t.Fatal(err)
 		}
-		s.operator = conn
-		s.t.Cleanup(func() { _ = conn.Close() })
+		e.operator = conn
+		e.t.Cleanup(func() { _ = conn.Close() })
 	}
-	ch, err := s.operator.Channel()
+	ch, err := e.operator.Channel()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -95,7 +95,7 @@ func Run(ctx context.Context, cfg Config) (err error) {
 		}
 		own := set.shared
 		own.Listener, own.MaxRequests = listeners[s.name], maxRequests
-		ready := &readyTransport{Transport: broker.Transport(), consuming: make(chan struct{})}
+		ready := &readyTransport{Transport: broker.Transport(databases[s.name]), consuming: make(chan struct{})}
 		transports = append(transports, ready)
 		running.Go(func() error {
 			if err := s.run(ctx, own, databases[s.name], ready); err != nil {
@@ -138,8 +138,8 @@ func (d *readyTransport) Consume(ctx context.Context, consumers []transport.Cons
 	return d.Transport.Consume(ctx, consumers)
 }
 
-// openDatabases opens the services' databases and adds all of them to a broker, before the first service runs. If it fails,
-// it returns the databases that are open.
+// openDatabases opens the services' databases and declares all topologies, before the first service runs. If it fails, it
+// returns the databases that are open.
 func openDatabases(ctx context.Context, dir string, set settings) (map[string]*gorm.DB, *inprocess.Broker, error) {
 	topologies, err := topology.All(set.shared.Events.RetryDelays)
 	if err != nil {
@@ -156,7 +156,7 @@ func openDatabases(ctx context.Context, dir string, set settings) (map[string]*g
 		if err := endLease(ctx, db); err != nil {
 			return databases, nil, fmt.Errorf("%s: %w", t.Service, err)
 		}
-		if err := broker.Join(ctx, db, t); err != nil {
+		if err := broker.Transport(db).Apply(ctx, t); err != nil {
 			return databases, nil, err
 		}
 	}
