@@ -273,7 +273,7 @@ func TestUp_KilledRepeatedly(t *testing.T) {
 		})
 	}
 	for range 20 {
-		time.Sleep(time.Duration(rand.IntN(300)) * time.Millisecond) // a random time
+		time.Sleep(time.Duration(rand.IntN(300)) * time.Millisecond) //nolint:forbidigo // the kill comes at a random time
 		p.kill()
 		p = p.again(t)
 	}
@@ -339,7 +339,7 @@ func (c *client) sendWithRetries(method, path, body string, want int, into any) 
 			return
 		}
 		if errors.Is(err, syscall.ECONNREFUSED) {
-			time.Sleep(5 * time.Millisecond) // the stack is not running
+			time.Sleep(5 * time.Millisecond) //nolint:forbidigo // polls a stack that is not running
 		}
 	}
 }

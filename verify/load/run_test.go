@@ -132,7 +132,7 @@ func TestArrive_Late(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(time.Second)
+		time.Sleep(time.Second) //nolint:forbidigo // virtual time
 		c := newGenerator(cfg, "run", client, shelf)
 		for _, late := range []time.Duration{0, lateAfter, 70 * time.Millisecond, 30 * time.Millisecond} {
 			c.arrive(t.Context(), time.Now().Add(-late))

@@ -221,14 +221,14 @@ func (r *run) words(w *state, m move) string {
 }
 
 func (r *run) publishedWords(published []uint8, twice uint8) string {
-	var words string
+	var words strings.Builder
 	for i, e := range published {
-		words += "; publishes " + r.events[e].words()
+		words.WriteString("; publishes " + r.events[e].words())
 		if twice&(1<<i) != 0 {
-			words += " twice"
+			words.WriteString(" twice")
 		}
 	}
-	return words
+	return words.String()
 }
 
 func (l message) words() string {

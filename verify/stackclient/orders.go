@@ -21,18 +21,20 @@ func (m Money) String() string {
 	return fmt.Sprintf("%d.%02d %s", m.Amount/100, m.Amount%100, m.Currency)
 }
 
-// The request of a customer.
 type (
+	// OrderRequest is the request of a customer.
 	OrderRequest struct {
 		CustomerID      string  `json:"customerId"`
 		Items           []Item  `json:"items"`
 		ShippingAddress Address `json:"shippingAddress"`
 		PaymentMethod   string  `json:"paymentMethod"`
 	}
+	// Item is a line of an order.
 	Item struct {
 		SKU      string `json:"sku"`
 		Quantity int    `json:"quantity"`
 	}
+	// Address is where the parcel goes.
 	Address struct {
 		Name       string `json:"name"`
 		Street     string `json:"street"`
@@ -59,8 +61,8 @@ func ValidOrder(customer string, items ...Item) OrderRequest {
 	}
 }
 
-// The response of the order service, as far as it is used here.
 type (
+	// Order is the response of the order service, as far as it is used here.
 	Order struct {
 		ID      string         `json:"id"`
 		State   order.State    `json:"state"`

@@ -150,7 +150,7 @@ func stopped(remaining string) error {
 // outputLost returns the error of a demo whose output has failed.
 func outputLost(err error, remaining string) error {
 	if remaining != "" {
-		return fmt.Errorf("stopped, because of %v; %s", err, remaining)
+		return fmt.Errorf("stopped, because of %w; %s", err, remaining)
 	}
 	return err
 }
