@@ -13,6 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/quadrille-dev/quadrille/contracts/audit"
 	"github.com/quadrille-dev/quadrille/pkg/events/transport"
 )
 
@@ -86,7 +87,7 @@ func ruleNames(findings []Finding) []string {
 
 func dropRefund(f *fixture) {
 	f.editIntent("pi_returned", func(i *intent) { i.Refunds = nil })
-	f.editPayment("returned", func(p *payment) { p.Refunded = 0 })
+	f.editPayment("returned", func(p *audit.Payment) { p.Refunded = 0 })
 }
 
 func TestCheck_Clean(t *testing.T) {
@@ -155,8 +156,8 @@ func TestCheck_Settled(t *testing.T) {
 	t.Parallel()
 	finish := func(f *fixture) {
 		f.editOrder("young", func(o *order) { o.State = completed })
-		f.editReservation("young", func(r *reservation) { r.State = committed })
-		f.editProduct("tea", func(p *product) { p.OnHand, p.Reserved = 7, 0 })
+		f.editReservation("young", func(r *audit.Reservation) { r.State = committed })
+		f.editProduct("tea", func(p *audit.Product) { p.OnHand, p.Reserved = 7, 0 })
 		f.editShipment("young", func(s *shipment) { s.State, s.ShipmentID = delivered, "shp_young" })
 		f.editParcel("shp_young", func(p *parcel) { p.State = delivered })
 		f.publish("order.completed.v1", "young", 0)
@@ -180,8 +181,8 @@ func TestCheck_Settled(t *testing.T) {
 	// With one reading, a mismatch that an event under way may mend still is not settled.
 	_, cfg = serve(t, func(_ int64, f *fixture) {
 		finish(f)
-		f.editReservation("young", func(r *reservation) { r.State = reserved })
-		f.editProduct("tea", func(p *product) { p.OnHand, p.Reserved = 8, 1 })
+		f.editReservation("young", func(r *audit.Reservation) { r.State = reserved })
+		f.editProduct("tea", func(p *audit.Product) { p.OnHand, p.Reserved = 8, 1 })
 		f.publish("shipment.dispatched.v1", "young", time.Second, "inventory.shipment-dispatched")
 	}, nil)
 	if r := check(t, cfg); !r.Clean || len(r.UnderWay.Unconfirmed) != 1 || r.UnderWay.Events != 1 {

@@ -235,7 +235,7 @@ func (tr eventFlow) whereabouts(e event) string {
 func (s *reading) checked() (c Checked) {
 	if s.snapshots.order != nil {
 		c.Orders = map[string]int{}
-		for _, state := range orderStates() {
+		for _, state := range orderStates {
 			c.Orders[state] = 0
 		}
 		for _, o := range s.orders {
@@ -257,7 +257,7 @@ func (s *reading) checked() (c Checked) {
 	}
 	if s.snapshots.inventory != nil && len(s.only) == 0 {
 		c.Stock = &StockSum{}
-		for _, p := range s.snapshots.inventory.Entries.Products.items {
+		for _, p := range s.snapshots.inventory.Entries.Products {
 			c.Stock.Products++
 			c.Stock.Received += p.Received
 			c.Stock.OnHand += p.OnHand
