@@ -22,14 +22,14 @@ import (
 type fakeStack struct {
 	// lives is the time from the order to its end.
 	lives time.Duration
-	// answers is called for every request, and may wait, fail or respond itself.
-	answers func(r *http.Request) (*http.Response, error)
+	// respond is called for every request, and may wait, fail or respond itself.
+	respond func(r *http.Request) (*http.Response, error)
 	// lost reports whether the response to a request is lost.
 	lost func(r *http.Request) bool
 	// ends may give an order an unexpected end.
 	ends func(req stackclient.OrderRequest) (outcome stackclient.Order, said bool)
-	// handOver is the time after which a cancellation is too late.
-	handOver time.Duration
+	// dispatchDelay is the time after which a cancellation is too late.
+	dispatchDelay time.Duration
 
 	mu       sync.Mutex
 	products map[string]stackclient.Product
@@ -51,8 +51,8 @@ func (f *fakeStack) RoundTrip(r *http.Request) (*http.Response, error) {
 		f.came = append(f.came, time.Now())
 		f.mu.Unlock()
 	}
-	if f.answers != nil {
-		if a, err := f.answers(r); a != nil || err != nil {
+	if f.respond != nil {
+		if a, err := f.respond(r); a != nil || err != nil {
 			return a, err
 		}
 	}
@@ -156,7 +156,7 @@ func (f *fakeStack) now(o *fakeOrder) stackclient.Order {
 
 func (f *fakeStack) cancel(id string) (int, any) {
 	o := f.orders[slices.IndexFunc(f.orders, func(o *fakeOrder) bool { return o.ID == id })]
-	if time.Since(o.placed) >= f.handOver {
+	if time.Since(o.placed) >= f.dispatchDelay {
 		return http.StatusConflict, nil
 	}
 	o.State, o.Reason = "cancelled", "customer"
@@ -185,7 +185,7 @@ func calm(f *fakeStack) Config {
 		panic(err)
 	}
 	if f.lives == 0 {
-		f.lives, f.handOver = 4*time.Second, 2*time.Second
+		f.lives, f.dispatchDelay = 4*time.Second, 2*time.Second
 	}
 	at := "http://stack"
 	return Config{

@@ -79,7 +79,7 @@ func TestRun_Stories(t *testing.T) {
 
 func TestRun_SlowStack(t *testing.T) {
 	inVirtualTime(t, func(t *testing.T) {
-		stack := &fakeStack{answers: func(r *http.Request) (*http.Response, error) {
+		stack := &fakeStack{respond: func(r *http.Request) (*http.Response, error) {
 			if placing(r) {
 				return wait(r, 3*time.Second)
 			}
@@ -104,7 +104,7 @@ func TestRun_Pause(t *testing.T) {
 	inVirtualTime(t, func(t *testing.T) {
 		var until time.Time
 		stack := &fakeStack{}
-		stack.answers = func(r *http.Request) (*http.Response, error) {
+		stack.respond = func(r *http.Request) (*http.Response, error) {
 			stack.mu.Lock()
 			if len(stack.orders) == 250 && until.IsZero() {
 				until = time.Now().Add(2 * time.Second)
@@ -200,8 +200,8 @@ func TestRun_RetriesRequests(t *testing.T) {
 		var mu sync.Mutex
 		tries := map[string]int{} // by key
 		stack := &fakeStack{}
-		stack.answers = func(r *http.Request) (*http.Response, error) {
-			if !placing(r) || r.ContentLength > 400 { // the probe of the shelf
+		stack.respond = func(r *http.Request) (*http.Response, error) {
+			if !placing(r) || r.ContentLength > 400 { // the probe of the stock
 				return nil, nil
 			}
 			mu.Lock()
@@ -245,7 +245,7 @@ func TestRun_RetriesRequests(t *testing.T) {
 func TestRun_Timeout(t *testing.T) {
 	inVirtualTime(t, func(t *testing.T) {
 		stack := &fakeStack{lives: time.Hour}
-		stack.answers = func(r *http.Request) (*http.Response, error) {
+		stack.respond = func(r *http.Request) (*http.Response, error) {
 			stack.mu.Lock()
 			defer stack.mu.Unlock()
 			if placing(r) && len(stack.orders) == 3 {
@@ -302,7 +302,7 @@ func TestRun_ContextEnds(t *testing.T) {
 func TestRun_Verification(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
-		onHand int // as the shelf says, if not 0
+		onHand int // as the inventory shows, if not 0
 		report reconcile.Report
 		err    error
 		status int
@@ -314,7 +314,7 @@ func TestRun_Verification(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			inVirtualTime(t, func(t *testing.T) {
-				stack := &fakeStack{answers: func(r *http.Request) (*http.Response, error) {
+				stack := &fakeStack{respond: func(r *http.Request) (*http.Response, error) {
 					if c.onHand > 0 && r.Method == http.MethodGet && strings.Contains(r.URL.Path, "/products/") {
 						return answer(r, http.StatusOK, stackclient.Product{OnHand: c.onHand}), nil
 					}
@@ -334,7 +334,7 @@ func TestRun_Verification(t *testing.T) {
 
 func TestRun_UnreachableStack(t *testing.T) {
 	inVirtualTime(t, func(t *testing.T) {
-		cfg := calm(&fakeStack{answers: func(*http.Request) (*http.Response, error) { return nil, errRefused }})
+		cfg := calm(&fakeStack{respond: func(*http.Request) (*http.Response, error) { return nil, errRefused }})
 		if _, err := Run(t.Context(), cfg); err == nil || !strings.Contains(err.Error(), "cannot reach the stack") {
 			t.Errorf("%v", err)
 		}
