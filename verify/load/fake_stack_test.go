@@ -63,10 +63,10 @@ func (f *fakeStack) RoundTrip(r *http.Request) (*http.Response, error) {
 	if f.lost != nil && f.lost(r) {
 		return nil, io.ErrUnexpectedEOF
 	}
-	return answer(r, status, body), nil
+	return newResponse(r, status, body), nil
 }
 
-func answer(r *http.Request, status int, body any) *http.Response {
+func newResponse(r *http.Request, status int, body any) *http.Response {
 	var b bytes.Buffer
 	if body != nil {
 		_ = json.NewEncoder(&b).Encode(body) // a bytes.Buffer takes everything

@@ -128,12 +128,12 @@ func TestArrive_Late(t *testing.T) {
 		stack := &fakeStack{}
 		cfg := calm(stack)
 		client := stackclient.NewWithTransport(cfg.Stack, stack)
-		shelf, err := createStock(t.Context(), client, "run", 10, time.Second)
+		stock, err := createStock(t.Context(), client, "run", 10, time.Second)
 		if err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(time.Second) //nolint:forbidigo // virtual time
-		c := newGenerator(cfg, "run", client, shelf)
+		c := newGenerator(cfg, "run", client, stock)
 		for _, late := range []time.Duration{0, lateAfter, 70 * time.Millisecond, 30 * time.Millisecond} {
 			c.arrive(t.Context(), time.Now().Add(-late))
 		}
@@ -212,7 +212,7 @@ func TestRun_RetriesRequests(t *testing.T) {
 			case 1:
 				return nil, errRefused
 			case 2:
-				return answer(r, http.StatusServiceUnavailable, nil), nil
+				return newResponse(r, http.StatusServiceUnavailable, nil), nil
 			}
 			return nil, nil
 		}
@@ -249,7 +249,7 @@ func TestRun_Timeout(t *testing.T) {
 			stack.mu.Lock()
 			defer stack.mu.Unlock()
 			if placing(r) && len(stack.orders) == 3 {
-				return answer(r, http.StatusUnprocessableEntity, map[string]string{"detail": "no"}), nil
+				return newResponse(r, http.StatusUnprocessableEntity, map[string]string{"detail": "no"}), nil
 			}
 			return nil, nil
 		}
@@ -307,7 +307,7 @@ func TestRun_Verification(t *testing.T) {
 		err    error
 		status int
 	}{
-		"the books are off":          {report: reconcile.Report{Findings: []reconcile.Finding{{Kind: "money"}}}, status: 1},
+		"a mismatch":                 {report: reconcile.Report{Findings: []reconcile.Finding{{Kind: "money"}}}, status: 1},
 		"not everything was checked": {report: reconcile.Report{NotChecked: []string{"money"}}, status: 3},
 		"no ledger":                  {err: errors.New("away"), status: 3},
 		"a unit too many has left":   {onHand: 7, status: 1},
@@ -316,7 +316,7 @@ func TestRun_Verification(t *testing.T) {
 			inVirtualTime(t, func(t *testing.T) {
 				stack := &fakeStack{respond: func(r *http.Request) (*http.Response, error) {
 					if c.onHand > 0 && r.Method == http.MethodGet && strings.Contains(r.URL.Path, "/products/") {
-						return answer(r, http.StatusOK, stackclient.Product{OnHand: c.onHand}), nil
+						return newResponse(r, http.StatusOK, stackclient.Product{OnHand: c.onHand}), nil
 					}
 					return nil, nil
 				}}
@@ -325,7 +325,7 @@ func TestRun_Verification(t *testing.T) {
 				cfg.Reconcile = func(context.Context, []string) (reconcile.Report, error) { return c.report, c.err }
 				s := mustRun(t, t.Context(), cfg)
 				if s.Status != c.status || (s.Stock != "") != (c.onHand > 0) {
-					t.Errorf("status %d, shelf %q", s.Status, s.Stock)
+					t.Errorf("status %d, stock %q", s.Status, s.Stock)
 				}
 			})
 		})
@@ -350,7 +350,7 @@ func TestRun_UnreachableStack(t *testing.T) {
 
 func TestConfig_Check(t *testing.T) {
 	t.Parallel()
-	for says, change := range map[string]func(*Config){
+	for want, change := range map[string]func(*Config){
 		"--rate must":      func(c *Config) { c.Rate = 0 },
 		"at most 1000":     func(c *Config) { c.Rate = 1001 },
 		"--for must":       func(c *Config) { c.For = 0 },
@@ -364,8 +364,8 @@ func TestConfig_Check(t *testing.T) {
 			t.Fatal(err)
 		}
 		change(&cfg)
-		if err := cfg.Check(); err == nil || !strings.Contains(err.Error(), says) {
-			t.Errorf("should say %q: %v", says, err)
+		if err := cfg.Check(); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("want error with %q: %v", want, err)
 		}
 	}
 }

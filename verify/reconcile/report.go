@@ -247,11 +247,11 @@ func (s *reading) checked() (c Checked) {
 		for _, intents := range s.intents {
 			for _, in := range intents {
 				currency := strings.ToUpper(in.Currency)
-				till := c.Money[currency]
-				till.Captured += in.captured()
-				till.Refunded += in.refunded()
-				till.Kept = till.Captured - till.Refunded
-				c.Money[currency] = till
+				totals := c.Money[currency]
+				totals.Captured += in.captured()
+				totals.Refunded += in.refunded()
+				totals.Kept = totals.Captured - totals.Refunded
+				c.Money[currency] = totals
 			}
 		}
 	}

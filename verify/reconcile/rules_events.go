@@ -267,8 +267,8 @@ func (s *reading) ordersBeforeLog() int {
 	return len(orders)
 }
 
-// deliveryTime is the longest time of a delivery that does not fail. An event that is not consumed by then may be a dead
-// letter.
+// deliveryTime is the longest time of a delivery that does not fail. An event that is not consumed by then may be
+// dead-lettered.
 const deliveryTime = time.Minute
 
 // deadLetters: no dead-letter queue has a message. The broker does not report the orders of its messages, so the detail has
@@ -286,7 +286,7 @@ func deadLetters(s *reading) (found []Mismatch) {
 	return found
 }
 
-// possibleSubjects lists what the dead letters of a subscription may be about.
+// possibleSubjects lists the orders and products that the messages of a dead-letter queue may be about.
 func (s *reading) possibleSubjects(q transport.Queue) string {
 	var subjects []string
 	for _, d := range s.events.unconsumed {

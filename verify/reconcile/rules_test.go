@@ -14,7 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// findings are the mismatches as "kind/rule order sku", with a ? for those that an event under way may mend.
+// findings are the mismatches as "kind/rule order sku", with a ? for those that an event under way may remove.
 func findings(found []Mismatch) []string {
 	all := []string{}
 	for _, m := range found {
