@@ -13,7 +13,7 @@ import (
 	"syscall"
 	"time"
 
-	domain "github.com/quadrille-dev/quadrille/services/order"
+	"github.com/quadrille-dev/quadrille/contracts"
 	"github.com/quadrille-dev/quadrille/verify/reconcile"
 	"github.com/quadrille-dev/quadrille/verify/stackclient"
 )
@@ -100,7 +100,7 @@ func (f *fakeStack) serve(r *http.Request) (int, any) {
 	case sku != path:
 		p := f.products[sku]
 		for _, o := range f.orders {
-			if f.now(o).State == domain.Completed && o.req.Items[0].SKU == sku {
+			if f.now(o).State == contracts.OrderStateCompleted && o.req.Items[0].SKU == sku {
 				p.OnHand--
 			}
 		}
@@ -135,7 +135,7 @@ func (f *fakeStack) now(o *fakeOrder) stackclient.Order {
 	if o.Ended() || time.Since(o.placed) < f.lives {
 		return o.Order
 	}
-	end := func(state domain.State, reason domain.Reason) stackclient.Order {
+	end := func(state, reason string) stackclient.Order {
 		return stackclient.Order{ID: o.ID, State: state, Reason: reason}
 	}
 	if f.ends != nil {
@@ -151,7 +151,7 @@ func (f *fakeStack) now(o *fakeOrder) stackclient.Order {
 	case o.req.ShippingAddress.PostalCode == stackclient.Undeliverable:
 		return end("cancelled", "undeliverable")
 	}
-	return end(domain.Completed, "")
+	return end(contracts.OrderStateCompleted, "")
 }
 
 func (f *fakeStack) cancel(id string) (int, any) {

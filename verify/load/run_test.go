@@ -13,7 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	domain "github.com/quadrille-dev/quadrille/services/order"
+	"github.com/quadrille-dev/quadrille/contracts"
 	"github.com/quadrille-dev/quadrille/verify/reconcile"
 	"github.com/quadrille-dev/quadrille/verify/stackclient"
 )
@@ -165,7 +165,7 @@ func TestRun_InFlight(t *testing.T) {
 func TestRun_UnexpectedOutcomes(t *testing.T) {
 	inVirtualTime(t, func(t *testing.T) {
 		stack := &fakeStack{ends: func(req stackclient.OrderRequest) (o stackclient.Order, said bool) {
-			return stackclient.Order{State: domain.Completed}, req.PaymentMethod == stackclient.CardDeclined
+			return stackclient.Order{State: contracts.OrderStateCompleted}, req.PaymentMethod == stackclient.CardDeclined
 		}}
 		cfg := calm(stack)
 		cfg.For = time.Second

@@ -7,7 +7,7 @@ import (
 	"net/url"
 	"time"
 
-	"github.com/quadrille-dev/quadrille/services/order"
+	"github.com/quadrille-dev/quadrille/contracts"
 )
 
 // Money is an amount in minor units.
@@ -65,8 +65,8 @@ type (
 	// Order is the response of the order service, as far as it is used here.
 	Order struct {
 		ID      string         `json:"id"`
-		State   order.State    `json:"state"`
-		Reason  order.Reason   `json:"reason"`
+		State   string         `json:"state"`
+		Reason  string         `json:"reason"`
 		Message string         `json:"message"`
 		Total   Money          `json:"total"`
 		History []HistoryEntry `json:"history"` // oldest first; lists leave it out
@@ -83,7 +83,9 @@ type (
 )
 
 // Ended reports whether the order is in a final state.
-func (o Order) Ended() bool { return o.State.Ended() }
+func (o Order) Ended() bool {
+	return (o.State == contracts.OrderStateCompleted || o.State == contracts.OrderStateCancelled)
+}
 
 // Place sends an order once. A second request with the same key returns the same order.
 func (c *Client) Place(ctx context.Context, req OrderRequest, key string) (Response, error) {
