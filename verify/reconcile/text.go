@@ -90,7 +90,7 @@ func (r Report) writeChecked(b *strings.Builder) {
 		line("parcels", "%d%s", total, counts(c.Parcels, slices.Sorted(maps.Keys(c.Parcels)), ": "))
 	}
 	if e := c.Events; e != nil {
-		line("events", "%d eventsaudit.Published, %d of %d deliveries consumed", e.Published, e.Consumed, e.Due)
+		line("events", "%d published, %d of %d deliveries consumed", e.Published, e.Consumed, e.Due)
 	}
 	if q := c.Queues; q != nil {
 		line("queues", "%d waiting, %d in retry queues, %d dead-lettered", q.Waiting, q.Retrying, q.DeadLettered)
