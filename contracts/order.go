@@ -13,6 +13,18 @@ type OrderCreated struct {
 	PaymentMethod   string  `json:"paymentMethod"`
 }
 
+// States of an order, in the order service's API and audit snapshots: forward to completed, or by way of cancelling to
+// cancelled.
+const (
+	OrderStatePending    = "pending"
+	OrderStateReserved   = "reserved"
+	OrderStatePaid       = "paid"
+	OrderStateShipped    = "shipped"
+	OrderStateCompleted  = "completed"
+	OrderStateCancelling = "cancelling"
+	OrderStateCancelled  = "cancelled"
+)
+
 // Reasons for the cancellation of an order.
 const (
 	ReasonCustomer      = "customer"      // the customer asked for it

@@ -22,7 +22,7 @@ func watchMemory() (end func() []string, err error) {
 		_ = events.Process.Kill() // the command ends by itself if the engine stops
 		_ = events.Wait()         // killed
 		services := map[string]bool{}
-		for _, service := range strings.Fields(names.String()) {
+		for service := range strings.FieldsSeq(names.String()) {
 			services[service] = true
 		}
 		return slices.Sorted(maps.Keys(services))

@@ -79,8 +79,8 @@ const leaseTTL = "2s"
 func processStack(ctx context.Context) (_ *Stack, stop func(), err error) {
 	var cleanups []func()
 	stop = func() {
-		for i := len(cleanups) - 1; i >= 0; i-- {
-			cleanups[i]()
+		for _, cleanup := range slices.Backward(cleanups) {
+			cleanup()
 		}
 	}
 	dir, err := os.MkdirTemp("", "quadrille-e2e-")

@@ -332,7 +332,7 @@ func (s *Stack) eventually(t testing.TB, what string, condition func() bool, det
 			}
 			t.Fatalf("still waiting after %v: %s (logs: %s)", waitLimit, what, s.Logs)
 		}
-		time.Sleep(20 * time.Millisecond)
+		time.Sleep(20 * time.Millisecond) //nolint:forbidigo // polls a stack from outside
 	}
 }
 

@@ -103,8 +103,8 @@ func TestCompose_MemoryLimits(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if says := fmt.Sprintf("may take %d MiB", together>>20); !strings.Contains(string(readme), says) {
-		t.Errorf("the README does not contain %q", says)
+	if want := fmt.Sprintf("may take %d MiB", together>>20); !strings.Contains(string(readme), want) {
+		t.Errorf("the README does not contain %q", want)
 	}
 }
 

@@ -12,7 +12,7 @@ func TestDemo_WrongUsage(t *testing.T) {
 	t.Setenv("OPS_TOKEN", "")
 	for name, c := range map[string]struct {
 		args []string
-		says string
+		want string
 	}{
 		"an unknown story":        {[]string{"--story", "sad"}, "happy, out-of-stock"},
 		"an address, but no host": {[]string{"--order-url", "http://127.0.0.1:1"}, "--against"},
@@ -33,8 +33,8 @@ func TestDemo_WrongUsage(t *testing.T) {
 			if status := run(t.Context(), append([]string{"demo"}, c.args...), &out, &errOut); status != 2 {
 				t.Errorf("status %d, want 2", status)
 			}
-			if !strings.Contains(errOut.String(), c.says) {
-				t.Errorf("missing %q: %s", c.says, errOut.String())
+			if !strings.Contains(errOut.String(), c.want) {
+				t.Errorf("missing %q: %s", c.want, errOut.String())
 			}
 			if out.Len() > 0 {
 				t.Errorf("a story ran: %s", out.String())

@@ -19,7 +19,7 @@ func TestLoad_WrongUsage(t *testing.T) {
 	t.Setenv("OPS_TOKEN", "")
 	for name, c := range map[string]struct {
 		args []string
-		says string
+		want string
 	}{
 		"a share of zero":         {[]string{"--mix", "happy=0"}, "--mix: happy=0"},
 		"an unknown story":        {[]string{"--mix", "happy=1,sad=1"}, "happy, declined, out-of-stock"},
@@ -37,8 +37,8 @@ func TestLoad_WrongUsage(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			status, out, errOut := runQuadrille(t, append([]string{"load"}, c.args...)...)
-			if status != 2 || out != "" || !strings.Contains(errOut, c.says) || strings.Count(errOut, "\n") != 1 {
-				t.Errorf("status %d, and not %q\n%s%s", status, c.says, out, errOut)
+			if status != 2 || out != "" || !strings.Contains(errOut, c.want) || strings.Count(errOut, "\n") != 1 {
+				t.Errorf("status %d, and not %q\n%s%s", status, c.want, out, errOut)
 			}
 		})
 	}

@@ -254,7 +254,7 @@ func TestReconcile_Settled(t *testing.T) {
 
 func TestReconcile_WrongUsage(t *testing.T) {
 	t.Setenv("OPS_TOKEN", "")
-	for says, args := range map[string][]string{
+	for want, args := range map[string][]string{
 		"missing token":          {},
 		"--order-url":            {"--token", "x", "--order-url", "localhost:8081"},
 		"not a URL such as":      {"--token", "x", "--carrier-url", "127.0.0.1"},
@@ -271,8 +271,8 @@ func TestReconcile_WrongUsage(t *testing.T) {
 		"--amqp-url":             {"--token", "x", "--amqp-url", "http://u:geheim@localhost"},
 	} {
 		status, out, errOut := runQuadrille(t, append([]string{"reconcile"}, args...)...)
-		if status != 2 || out != "" || !strings.Contains(errOut, says) || strings.Contains(errOut, "geheim") {
-			t.Errorf("%v: status %d, %q does not contain %q", args, status, errOut, says)
+		if status != 2 || out != "" || !strings.Contains(errOut, want) || strings.Contains(errOut, "geheim") {
+			t.Errorf("%v: status %d, %q does not contain %q", args, status, errOut, want)
 		}
 	}
 }

@@ -74,7 +74,7 @@ func TestTopologyApply(t *testing.T) {
 
 func TestTopologyApply_Errors(t *testing.T) {
 	t.Parallel()
-	for says, args := range map[string][]string{
+	for want, args := range map[string][]string{
 		"missing broker":         {"topology", "apply", "--amqp-url", ""},
 		"soon":                   {"topology", "apply", "--amqp-url", "amqp://localhost", "--retry-delays", "1s,soon"},
 		"shorter than":           {"topology", "apply", "--amqp-url", "amqp://localhost", "--retry-delays", "5s,1s"},
@@ -84,8 +84,8 @@ func TestTopologyApply_Errors(t *testing.T) {
 		"unknown command \"it\"": {"topology", "show", "it"},
 	} {
 		_, err := quadrille(t, args...)
-		if err == nil || !strings.Contains(err.Error(), says) {
-			t.Errorf("quadrille %v: %v does not contain %q", args, err, says)
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("quadrille %v: %v does not contain %q", args, err, want)
 		}
 	}
 }
@@ -149,9 +149,9 @@ func TestTopologyApply_CAFile(t *testing.T) {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	stranger := testservers.NewAuthority(t).File()
-	for says, file := range map[string]string{"unknown authority": stranger, "no such file": stranger + ".missing"} {
-		if _, err := quadrille(t, "topology", "apply", "--amqp-url", url, "--amqp-ca-file", file); err == nil || !strings.Contains(err.Error(), says) {
-			t.Errorf("%v does not contain %q", err, says)
+	for want, file := range map[string]string{"unknown authority": stranger, "no such file": stranger + ".missing"} {
+		if _, err := quadrille(t, "topology", "apply", "--amqp-url", url, "--amqp-ca-file", file); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v does not contain %q", err, want)
 		}
 	}
 }

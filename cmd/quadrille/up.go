@@ -147,7 +147,7 @@ func up(ctx context.Context, cfg embedded.Config, onReady func(chosen embedded.A
 // printWelcome prints the addresses, and what to try first.
 func printWelcome(out io.Writer, d embedded.Description) {
 	// A token of the user's own stays out of terminals and histories; reconcile reads the same variable.
-	token, tokenFlag := "the value of OPS_TOKEN", ""
+	token, tokenFlag := "the value of OPS_TOKEN", "" //nolint:gosec // a text that names the variable, not a token
 	if d.Token == embedded.DefaultToken {
 		token, tokenFlag = d.Token, " --token "+d.Token
 	}

@@ -176,7 +176,7 @@ func TestUp_Errors(t *testing.T) {
 	inUse := startUp(t, t.TempDir())
 	at := taken.Addr().String()
 	for _, test := range []struct {
-		says   string
+		want   string
 		status int
 		args   []string
 	}{
@@ -191,8 +191,8 @@ func TestUp_Errors(t *testing.T) {
 	} {
 		var out bytes.Buffer
 		args := append([]string{"up", "--free-ports", "--data", t.TempDir()}, test.args...)
-		if status := run(t.Context(), args, io.Discard, &out); status != test.status || !strings.Contains(out.String(), test.says) {
-			t.Errorf("quadrille up %v: status %d, want %d, and %q does not contain %q", test.args, status, test.status, &out, test.says)
+		if status := run(t.Context(), args, io.Discard, &out); status != test.status || !strings.Contains(out.String(), test.want) {
+			t.Errorf("quadrille up %v: status %d, want %d, and %q does not contain %q", test.args, status, test.status, &out, test.want)
 		}
 	}
 }
@@ -273,7 +273,7 @@ func TestUp_KilledRepeatedly(t *testing.T) {
 		})
 	}
 	for range 20 {
-		time.Sleep(time.Duration(rand.IntN(300)) * time.Millisecond) // a random time
+		time.Sleep(time.Duration(rand.IntN(300)) * time.Millisecond) //nolint:forbidigo // the kill comes at a random time
 		p.kill()
 		p = p.again(t)
 	}
@@ -339,7 +339,7 @@ func (c *client) sendWithRetries(method, path, body string, want int, into any) 
 			return
 		}
 		if errors.Is(err, syscall.ECONNREFUSED) {
-			time.Sleep(5 * time.Millisecond) // the stack is not running
+			time.Sleep(5 * time.Millisecond) //nolint:forbidigo // polls a stack that is not running
 		}
 	}
 }

@@ -36,7 +36,7 @@ func TestOrderCreated_ReservesNothingWhenOneItemIsShort(t *testing.T) {
 	s.stock(t, "lute", 3)
 	s.remove(t, "lute")
 
-	s.Deliver(t, order("o-1", item("fan", 1), item("lute", 1), item("score", 3), item("unheard-of", 1)))
+	s.Deliver(t, order("o-1", item("fan", 1), item("lute", 1), item("score", 3), item("unknown", 1)))
 
 	s.wantStock(t, "fan", 5, 0)
 	s.wantStock(t, "score", 2, 0)
@@ -44,7 +44,7 @@ func TestOrderCreated_ReservesNothingWhenOneItemIsShort(t *testing.T) {
 	s.WantPublishedAbout(t, "o-1", contracts.InventoryReservationFailed{OrderID: "o-1", Shortages: []contracts.Shortage{
 		{SKU: "lute", Requested: 1, Available: 0},
 		{SKU: "score", Requested: 3, Available: 2},
-		{SKU: "unheard-of", Requested: 1, Available: 0},
+		{SKU: "unknown", Requested: 1, Available: 0},
 	}})
 }
 
@@ -70,7 +70,7 @@ func TestOrderCreated_ThatIsNoOrderGoesToTheDeadLetters(t *testing.T) {
 	v := s.Transport.Deliver(t, order("o-1", item("fan", -3)))
 
 	if v.Action != transport.DeadLetter || v.Reason != transport.ReasonPermanent {
-		t.Errorf("verdict %+v", v)
+		t.Errorf("outcome %+v", v)
 	}
 	s.wantStock(t, "fan", 5, 0)
 	s.WantPublishedAbout(t, "o-1")

@@ -98,7 +98,7 @@ func TestDeleteProduct(t *testing.T) {
 	s.Deliver(t, contracts.PaymentFailed{OrderID: "o-1"})
 	s.remove(t, "fan")
 	servicetest.WantProblem(t, s.Call(t, "DELETE", "/api/v1/products/fan", ""), 404)
-	servicetest.WantProblem(t, s.Call(t, "DELETE", "/api/v1/products/unheard-of", ""), 404)
+	servicetest.WantProblem(t, s.Call(t, "DELETE", "/api/v1/products/unknown", ""), 404)
 	servicetest.WantProblem(t, s.Call(t, "GET", "/api/v1/products/fan", ""), 404)
 	servicetest.WantProblem(t, s.Call(t, "POST", "/api/v1/products/fan/restock", `{"quantity":1}`), 404)
 
@@ -198,7 +198,7 @@ func TestRestock_RefusesWrongInput(t *testing.T) {
 		t.Fatal(err)
 	}
 	servicetest.WantProblem(t, s.Call(t, "POST", "/api/v1/products/fan/restock", `{"quantity":1}`), 409)
-	servicetest.WantProblem(t, s.Call(t, "POST", "/api/v1/products/unheard-of/restock", `{"quantity":1}`), 404)
+	servicetest.WantProblem(t, s.Call(t, "POST", "/api/v1/products/unknown/restock", `{"quantity":1}`), 404)
 }
 
 func TestGetReservation(t *testing.T) {

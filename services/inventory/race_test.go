@@ -200,6 +200,6 @@ func TestRace_SeedFillsTheCatalogueOnce(t *testing.T) {
 		t.Errorf("the product that was deleted came back: %d", got)
 	}
 	if got := len(s.PublishedAbout(t, "violin")); got != 1 {
-		t.Errorf("the violin was told of %d times", got)
+		t.Errorf("the violin was published %d times", got)
 	}
 }

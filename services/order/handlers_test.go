@@ -56,7 +56,7 @@ func TestRefusals_CancelTheOrderAndSayWhy(t *testing.T) {
 		events func(id string) []events.ETO
 		reason order.Reason
 		words  string
-		told   []string
+		want   []string
 	}{
 		{
 			"out of stock", func(id string) []events.ETO {
@@ -109,7 +109,7 @@ func TestRefusals_CancelTheOrderAndSayWhy(t *testing.T) {
 			if !strings.Contains(strings.Join(words, "\n"), c.words) {
 				t.Errorf("history %q lacks %q", words, c.words)
 			}
-			s.WantPublishedTypes(t, id, c.told...)
+			s.WantPublishedTypes(t, id, c.want...)
 			var cancelled contracts.OrderCancelled
 			for _, e := range s.Transport.Published() {
 				if e.Type == cancelled.EventType() {
@@ -117,7 +117,7 @@ func TestRefusals_CancelTheOrderAndSayWhy(t *testing.T) {
 				}
 			}
 			if cancelled.Reason != string(c.reason) {
-				t.Errorf("order.cancelled says %q", cancelled.Reason)
+				t.Errorf("order.cancelled has %q", cancelled.Reason)
 			}
 		})
 	}
@@ -150,15 +150,15 @@ func TestAnyOrder_EndsTheSame(t *testing.T) {
 		if got.State != order.Completed || got.Shipment.Tracking != "T-42" || got.Payment.ID != "pi_1" {
 			t.Errorf("order = %+v", got)
 		}
-		told := map[string]int{}
+		counts := map[string]int{}
 		for _, e := range got.events() {
-			told[e]++
+			counts[e]++
 		}
-		if told["order.confirmed.v1"] != 1 || told["order.completed.v1"] != 1 {
-			t.Errorf("told: %v", told)
+		if counts["order.confirmed.v1"] != 1 || counts["order.completed.v1"] != 1 {
+			t.Errorf("counts: %v", counts)
 		}
-		if told["shipment.delivered.v1"] != 2 { // two ids; the repetition of the first left no trace
-			t.Errorf("history: %v", told)
+		if counts["shipment.delivered.v1"] != 2 { // two ids; the repetition of the first left no trace
+			t.Errorf("history: %v", counts)
 		}
 	}
 }
@@ -187,7 +187,7 @@ func TestOrder_UnknownIsDeadLettered(t *testing.T) {
 		contracts.ShipmentFailed{OrderID: "no\x00id"},
 	} {
 		if v := s.Transport.Deliver(t, e); v.Action != transport.DeadLetter || v.Reason != transport.ReasonPermanent {
-			t.Errorf("%s: verdict %+v, want dead at once", e.EventType(), v)
+			t.Errorf("%s: outcome %+v, want dead at once", e.EventType(), v)
 		}
 	}
 	servicetest.WantProblem(t, s.Call(t, http.MethodGet, "/api/v1/orders/"+id, ""), http.StatusNotFound)
@@ -199,7 +199,7 @@ func TestCancelRefused_ForAnUnknownReasonIsADeadLetter(t *testing.T) {
 	s := newFixture(t)
 	id := s.place(t)
 	if v := s.Transport.Deliver(t, contracts.ShipmentCancelRefused{OrderID: id, Because: "raining"}); v.Action != transport.DeadLetter {
-		t.Errorf("verdict %+v", v)
+		t.Errorf("outcome %+v", v)
 	}
 	s.wantState(t, id, order.Pending)
 }

@@ -37,7 +37,7 @@ func TestPlace_AnswersTheOrderAndAnnouncesIt(t *testing.T) {
 	}
 	want.History = append(want.History, struct{ Event, Description string }{"order.created.v1", "the order was placed"})
 	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("answer (-want +got)\n%s", diff)
+		t.Errorf("response (-want +got)\n%s", diff)
 	}
 	if diff := cmp.Diff(got, s.get(t, got.ID)); diff != "" {
 		t.Errorf("the order read back differs\n%s", diff)
@@ -55,7 +55,7 @@ func TestPlace_AnswersTheOrderAndAnnouncesIt(t *testing.T) {
 		t.Errorf("order.created = %s", got)
 	}
 	if strings.Contains(rec.Body.String(), "pm_card_visa") {
-		t.Error("the answer repeats the payment method")
+		t.Error("the response repeats the payment method")
 	}
 }
 

@@ -23,7 +23,7 @@ func TestNoop_CountsEventsThatChangeNothing(t *testing.T) {
 	}{
 		{"news", contracts.InventoryReserved{OrderID: id}, 0, 1},
 		{"doubled", contracts.InventoryReserved{OrderID: id}, 1, 1},
-		{"news with a fact to tell", contracts.PaymentProcessed{OrderID: id, PaymentID: "pi_1"}, 0, 2},
+		{"new fact, with a publication", contracts.PaymentProcessed{OrderID: id, PaymentID: "pi_1"}, 0, 2},
 		{"a deadline without effect", contracts.OrderPaymentDeadlinePassed{OrderID: id}, 1, 0},
 		{"a new detail", contracts.ShipmentCreated{OrderID: id, ShipmentID: "sh_1"}, 0, 1},
 		{"a known detail", contracts.ShipmentCreated{OrderID: id, ShipmentID: "sh_1"}, 1, 1},

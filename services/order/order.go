@@ -70,13 +70,13 @@ type State string
 
 // States of an order: forward to completed, or by way of cancelling to cancelled.
 const (
-	Pending    State = "pending"
-	Reserved   State = "reserved"
-	Paid       State = "paid"
-	Shipped    State = "shipped"
-	Completed  State = "completed"
-	Cancelling State = "cancelling"
-	Cancelled  State = "cancelled"
+	Pending    State = contracts.OrderStatePending
+	Reserved   State = contracts.OrderStateReserved
+	Paid       State = contracts.OrderStatePaid
+	Shipped    State = contracts.OrderStateShipped
+	Completed  State = contracts.OrderStateCompleted
+	Cancelling State = contracts.OrderStateCancelling
+	Cancelled  State = contracts.OrderStateCancelled
 )
 
 // States lists all states.

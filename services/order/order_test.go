@@ -98,8 +98,8 @@ func TestOrder_Place(t *testing.T) {
 
 // cell is the state after an event, and the events that are published then.
 type cell struct {
-	to   State
-	told []string
+	to        State
+	published []string
 }
 
 func same(s State) cell { return cell{to: s} }
@@ -154,7 +154,7 @@ func TestOrder_Rules(t *testing.T) {
 		{refusedAsPaid, map[State]cell{
 			Pending: {Paid, []string{orderConfirmed}}, Reserved: {Paid, []string{orderConfirmed}}, Paid: same(Paid),
 			Shipped: same(Shipped), Completed: same(Completed), Cancelled: same(Cancelled),
-			// The customer's wish is not what is refused here.
+			// The refusal is about the deadline's request, not the customer's.
 			Cancelling: same(Cancelling),
 		}},
 		{deadline, map[State]cell{
@@ -179,15 +179,15 @@ func TestOrder_Rules(t *testing.T) {
 				if o.State() != from {
 					t.Fatalf("set-up reached %s", o.State())
 				}
-				told := typesOf(row.on.do(&o))
+				published := typesOf(row.on.do(&o))
 				if o.State() != want.to {
 					t.Errorf("state = %s, want %s", o.State(), want.to)
 				}
-				if diff := cmp.Diff(want.told, told); diff != "" {
-					t.Errorf("told (-want +got):\n%s", diff)
+				if diff := cmp.Diff(want.published, published); diff != "" {
+					t.Errorf("published (-want +got):\n%s", diff)
 				}
-				if told := typesOf(row.on.do(&o)); len(told) > 0 {
-					t.Errorf("the second time it published %v", told)
+				if published := typesOf(row.on.do(&o)); len(published) > 0 {
+					t.Errorf("the second time it published %v", published)
 				}
 				if o.State() != want.to {
 					t.Errorf("the second time: state = %s, want %s", o.State(), want.to)
@@ -217,34 +217,34 @@ func TestOrder_CancelTooLate(t *testing.T) {
 
 func TestOrder_ConfirmsOnce(t *testing.T) {
 	t.Parallel()
-	_, told := run(deadline, processed, refusedAsPaid, undeliverable, dispatched, delivered)
-	if diff := cmp.Diff([]string{deadlineCancelRequested, orderConfirmed, orderCompleted}, told); diff != "" {
+	_, published := run(deadline, processed, refusedAsPaid, undeliverable, dispatched, delivered)
+	if diff := cmp.Diff([]string{deadlineCancelRequested, orderConfirmed, orderCompleted}, published); diff != "" {
 		t.Error(diff)
 	}
 }
 
 func TestOrder_DeadlineLapsesOncePaid(t *testing.T) {
 	t.Parallel()
-	o, told := run(reserved, deadline, refusedAsPaid)
+	o, published := run(reserved, deadline, refusedAsPaid)
 	if o.State() != Paid || o.Observed.DeadlineAsked {
 		t.Errorf("state = %s, deadline asked = %t; want paid, false", o.State(), o.Observed.DeadlineAsked)
 	}
-	if diff := cmp.Diff([]string{deadlineCancelRequested, orderConfirmed}, told); diff != "" {
+	if diff := cmp.Diff([]string{deadlineCancelRequested, orderConfirmed}, published); diff != "" {
 		t.Error(diff)
 	}
 }
 
 func TestOrder_CancelWaitsForDeadlineRequest(t *testing.T) {
 	t.Parallel()
-	o, told := run(reserved, deadline, cancel)
-	if diff := cmp.Diff([]string{deadlineCancelRequested}, told); diff != "" {
+	o, published := run(reserved, deadline, cancel)
+	if diff := cmp.Diff([]string{deadlineCancelRequested}, published); diff != "" {
 		t.Errorf("while the deadline's request is open:\n%s", diff)
 	}
 	if diff := cmp.Diff([]string{customerCancelRequested}, typesOf(refusedAsPaid.do(&o))); diff != "" {
 		t.Errorf("on the refusal:\n%s", diff)
 	}
-	if told := typesOf(refusedAsPaid.do(&o)); o.State() != Cancelling || len(told) > 0 {
-		t.Errorf("on the refusal's duplicate: state = %s, published %v; want cancelling and nothing", o.State(), told)
+	if published := typesOf(refusedAsPaid.do(&o)); o.State() != Cancelling || len(published) > 0 {
+		t.Errorf("on the refusal's duplicate: state = %s, published %v; want cancelling and nothing", o.State(), published)
 	}
 	if refundedCustomer.do(&o); o.State() != Cancelled || o.Why() != ByCustomer {
 		t.Errorf("at the end: %s, %s", o.State(), o.Why())
@@ -276,7 +276,7 @@ func TestOrder_Why(t *testing.T) {
 }
 
 // TestOrder_EndsTheSameInAnyOrder takes the events of every story through all their permutations, with one of them
-// doubled at every place. What the order itself does (cancel, deadline) comes first: the rest answers it.
+// doubled at every place. What the order itself does (cancel, deadline) comes first: the other services react to it.
 func TestOrder_EndsTheSameInAnyOrder(t *testing.T) {
 	t.Parallel()
 	for _, story := range []struct {
@@ -302,18 +302,18 @@ func TestOrder_EndsTheSameInAnyOrder(t *testing.T) {
 			t.Parallel()
 			for doubled := range story.events {
 				permute(append(append([]step{}, story.events...), story.events[doubled]), func(order []step) {
-					o, told := run(append(append([]step{}, story.starts...), order...)...)
+					o, published := run(append(append([]step{}, story.starts...), order...)...)
 					if o.State() != story.end || o.Why() != story.why {
 						t.Errorf("%v: ends %s %q, want %s %q", names(order), o.State(), o.Why(), story.end, story.why)
 					}
 					seen := map[string]int{}
-					for _, f := range told {
+					for _, f := range published {
 						if seen[f]++; seen[f] > 1 {
-							t.Errorf("%v: told %q twice", names(order), f)
+							t.Errorf("%v: published %q twice", names(order), f)
 						}
 					}
 					if (seen[orderCompleted] == 1) != (story.end == Completed) || (seen[orderCancelled] == 1) != (story.end == Cancelled) {
-						t.Errorf("%v: ends %s, published %v", names(order), o.State(), told)
+						t.Errorf("%v: ends %s, published %v", names(order), o.State(), published)
 					}
 					if story.end == Completed && seen[orderConfirmed] != 1 {
 						t.Errorf("%v: completed without being confirmed", names(order))
@@ -353,9 +353,9 @@ func TestOrder_OverdueIsPublishedOnce(t *testing.T) {
 	t.Parallel()
 	for _, state := range States {
 		o, _ := run(before[state]...)
-		told, again := o.Overdue(), o.Overdue()
-		if want := state != Completed && state != Cancelled; (len(told) == 1) != want || len(again) != 0 || o.State() != state {
-			t.Errorf("%s: published %v, then %v, and is %s", state, told, again, o.State())
+		published, again := o.Overdue(), o.Overdue()
+		if want := state != Completed && state != Cancelled; (len(published) == 1) != want || len(again) != 0 || o.State() != state {
+			t.Errorf("%s: published %v, then %v, and is %s", state, published, again, o.State())
 		}
 	}
 }

@@ -35,7 +35,7 @@ func fromProductDeleted(e contracts.ProductDeleted) Product {
 }
 
 // OrderLine is one line of a customer's request. It is received as JSON.
-type OrderLine struct {
+type OrderLine struct { //nolint:revive // order.Line would be a line of an accepted order
 	SKU      string `json:"sku"`
 	Quantity int    `json:"quantity"`
 }

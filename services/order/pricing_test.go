@@ -9,9 +9,9 @@ import (
 
 func TestPrice_AddsUpTodaysPrices(t *testing.T) {
 	t.Parallel()
-	items, total, mistakes := Price([]OrderLine{{"fan", 2}, {"gloves", 1}}, catalogue)
-	if len(mistakes) > 0 {
-		t.Fatal(mistakes)
+	items, total, fieldErrors := Price([]OrderLine{{"fan", 2}, {"gloves", 1}}, catalogue)
+	if len(fieldErrors) > 0 {
+		t.Fatal(fieldErrors)
 	}
 	if want := (Money{2*1250 + 1999, "EUR"}); total != want {
 		t.Errorf("total = %v, want %v", total, want)
@@ -40,7 +40,7 @@ func TestPrice_NamesEveryFieldThatIsWrong(t *testing.T) {
 	many := make([]OrderLine, MaxItems+1)
 	for _, c := range []struct {
 		name   string
-		wishes []OrderLine
+		lines  []OrderLine
 		fields []string
 	}{
 		{"empty", nil, []string{"items"}},
@@ -63,9 +63,9 @@ func TestPrice_NamesEveryFieldThatIsWrong(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			items, total, mistakes := Price(c.wishes, catalogue)
+			items, total, fieldErrors := Price(c.lines, catalogue)
 			var fields []string
-			for _, m := range mistakes {
+			for _, m := range fieldErrors {
 				fields = append(fields, m.Field)
 			}
 			if diff := cmp.Diff(c.fields, fields); diff != "" {
@@ -80,14 +80,14 @@ func TestPrice_NamesEveryFieldThatIsWrong(t *testing.T) {
 
 func TestPrice_TakesTheLargestOrder(t *testing.T) {
 	t.Parallel()
-	wishes, shelf := make([]OrderLine, MaxItems), map[string]Product{}
-	for i := range wishes {
+	lines, catalogue := make([]OrderLine, MaxItems), map[string]Product{}
+	for i := range lines {
 		sku := string(rune('a'+i/26)) + string(rune('a'+i%26))
-		wishes[i] = OrderLine{sku, MaxQuantity}
-		shelf[sku] = Product{SKU: sku, Price: Money{math.MaxInt64 / MaxItems / MaxQuantity, "EUR"}}
+		lines[i] = OrderLine{sku, MaxQuantity}
+		catalogue[sku] = Product{SKU: sku, Price: Money{math.MaxInt64 / MaxItems / MaxQuantity, "EUR"}}
 	}
-	_, total, mistakes := Price(wishes, shelf)
-	if len(mistakes) > 0 || total.Amount != math.MaxInt64/MaxItems/MaxQuantity*MaxItems*MaxQuantity {
-		t.Errorf("total = %d, mistakes = %v", total.Amount, mistakes)
+	_, total, fieldErrors := Price(lines, catalogue)
+	if len(fieldErrors) > 0 || total.Amount != math.MaxInt64/MaxItems/MaxQuantity*MaxItems*MaxQuantity {
+		t.Errorf("total = %d, fieldErrors = %v", total.Amount, fieldErrors)
 	}
 }

@@ -50,8 +50,7 @@ func TestPlace_SameKeyAtOnceMakesOneOrder(t *testing.T) {
 	}
 }
 
-// TestCancel_RacesWithDispatchAndDelivery : the row's lock decides who comes first, and the answer to the customer
-// agrees with what the others are told.
+// The row's lock decides which comes first, and the response to the customer agrees with the published events.
 func TestCancel_RacesWithDispatchAndDelivery(t *testing.T) {
 	t.Parallel()
 	s := newFixture(t)
@@ -60,26 +59,26 @@ func TestCancel_RacesWithDispatchAndDelivery(t *testing.T) {
 		id := s.place(t)
 		s.Deliver(t, contracts.InventoryReserved{OrderID: id})
 		s.Deliver(t, contracts.PaymentProcessed{OrderID: id, PaymentID: "pi_1"})
-		var answer *httptest.ResponseRecorder
+		var response *httptest.ResponseRecorder
 		servicetest.Race(
-			func() { answer = s.cancel(t, id) },
+			func() { response = s.cancel(t, id) },
 			func() { s.Deliver(t, contracts.ShipmentDelivered{OrderID: id, ShipmentID: "sh_1"}) },
 			func() { s.Deliver(t, contracts.ShipmentDispatched{OrderID: id, ShipmentID: "sh_1", Tracking: "T"}) },
 		)
-		switch answer.Code {
+		switch response.Code {
 		case http.StatusAccepted:
 			accepted[id] = true
 		case http.StatusConflict:
 			accepted[id] = false
 		default:
-			t.Errorf("status %d: %s", answer.Code, answer.Body)
+			t.Errorf("status %d: %s", response.Code, response.Body)
 		}
 		s.wantState(t, id, order.Completed)
 	}
 	for id, accepted := range accepted {
-		told := s.PublishedTypes(t, id)
-		if asked := slices.Contains(told, "order.cancel_requested.v1"); asked != accepted {
-			t.Errorf("the customer was told accepted = %t, the others: %v", accepted, told)
+		published := s.PublishedTypes(t, id)
+		if asked := slices.Contains(published, "order.cancel_requested.v1"); asked != accepted {
+			t.Errorf("accepted = %t, but published %v", accepted, published)
 		}
 	}
 }

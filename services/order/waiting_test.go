@@ -67,12 +67,12 @@ func TestOrder_StallsAt(t *testing.T) {
 	}
 }
 
-// What a customer reads says what happens, why, and what becomes of the money.
+// The message to a customer has what happens, why, and what becomes of the money.
 func TestOrder_Message(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		steps []step
-		says  []string
+		words []string
 	}{
 		{nil, []string{"in stock"}},
 		{[]step{reserved}, []string{"set aside", "payment is being made"}},
@@ -93,9 +93,9 @@ func TestOrder_Message(t *testing.T) {
 		{[]step{reserved, processed, undeliverable, refundedAddress}, []string{"cannot deliver", "got your money back"}},
 	} {
 		o, _ := run(c.steps...)
-		for _, words := range c.says {
-			if !strings.Contains(o.Message(), words) {
-				t.Errorf("%v: %q lacks %q", names(c.steps), o.Message(), words)
+		for _, word := range c.words {
+			if !strings.Contains(o.Message(), word) {
+				t.Errorf("%v: %q lacks %q", names(c.steps), o.Message(), word)
 			}
 		}
 		if o.Overdue(); strings.Contains(o.Message(), "longer than it should") != o.Stalled {

@@ -44,7 +44,7 @@ func TestWatch_AnnouncesAStalledOrderOnceUntilItGoesOn(t *testing.T) {
 
 	stalled := eventstest.Decode[contracts.OrderStalled](t, s.Transport.WaitFor(t, "order.stalled.v1", id))
 	if stalled.State != "pending" || stalled.Missing != "reserved" || stalled.WaitingOn != "inventory" || stalled.Since.IsZero() {
-		t.Errorf("order.stalled says %+v", stalled)
+		t.Errorf("order.stalled has %+v", stalled)
 	}
 	if got := s.get(t, id); !strings.Contains(got.Message, "longer than it should") {
 		t.Errorf("the customer reads %q", got.Message)
@@ -52,7 +52,7 @@ func TestWatch_AnnouncesAStalledOrderOnceUntilItGoesOn(t *testing.T) {
 
 	// It goes on, and waits again.
 	s.Deliver(t, contracts.InventoryReserved{OrderID: id})
-	servicetest.WaitUntil(t, "it is told again", func() bool { return s.get(t, id).count("order.stalled.v1") == 2 })
+	servicetest.WaitUntil(t, "it is published again", func() bool { return s.get(t, id).count("order.stalled.v1") == 2 })
 	s.Deliver(t, contracts.PaymentFailed{OrderID: id, Code: "x"})
 	s.wantState(t, id, order.Cancelled)
 
@@ -71,7 +71,7 @@ func TestWatch_HasPatienceOfItsOwnWithTheCarrier(t *testing.T) {
 	s.watch(t, 1)
 	stalled := eventstest.Decode[contracts.OrderStalled](t, s.Transport.WaitFor(t, "order.stalled.v1", paid))
 	if stalled.Missing != "dispatched" || stalled.WaitingOn != "shipping" {
-		t.Errorf("order.stalled says %+v", stalled)
+		t.Errorf("order.stalled has %+v", stalled)
 	}
 	s.WantPublishedTypes(t, pending, "order.created.v1")
 	s.WantPublishedTypes(t, unbooked, "order.created.v1", "order.confirmed.v1")
@@ -94,7 +94,7 @@ func TestWatch_AnnouncesAllThereAre(t *testing.T) {
 	})
 }
 
-// The customer's own request, which had to wait for the answer to the deadline's, is not late from the beginning.
+// The customer's own request, which had to wait for the outcome of the deadline's, is not late from the beginning.
 func TestStalled_EndsWhenTheCustomersRequestGoesOut(t *testing.T) {
 	t.Parallel()
 	s := newFixtureWith(t, order.Timeouts{Payment: time.Hour, Services: time.Hour, Carrier: time.Hour})
@@ -162,12 +162,12 @@ func TestOps_TellTheRefusalsApart(t *testing.T) {
 	s := newFixture(t)
 	id := s.place(t)
 	at := time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)
-	tell := func(eto events.ETO) {
+	deliver := func(eto events.ETO) {
 		s.DeliverWith(t, eto, eventstest.WithTime(at))
 		at = at.Add(time.Hour)
 	}
-	tell(contracts.ShipmentCancelRefused{OrderID: id, Because: contracts.BecausePaid})
-	tell(contracts.ShipmentCancelRefused{OrderID: id, Because: contracts.BecauseDispatched})
+	deliver(contracts.ShipmentCancelRefused{OrderID: id, Because: contracts.BecausePaid})
+	deliver(contracts.ShipmentCancelRefused{OrderID: id, Because: contracts.BecauseDispatched})
 	got := servicetest.Decode[struct{ Observed []struct{ Fact, At string } }](t, s.GetOps(t, "/orders/"+id), http.StatusOK)
 	want := []struct{ Fact, At string }{{"paid", "2026-05-01T12:00:00Z"}, {"dispatched", "2026-05-01T13:00:00Z"}}
 	if diff := cmp.Diff(want, got.Observed); diff != "" {

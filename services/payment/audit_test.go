@@ -13,11 +13,11 @@ func TestBooks_ShowOperatorsEveryPaymentAndEvent(t *testing.T) {
 	t.Parallel()
 	p := serve(t)
 	p.Reject("stuck")
-	p.Deliver(t, orderCreated("a-charged", "pm_card_visa"), reservedFor("a-charged"), chargeStartedFor("a-charged"))
-	p.Deliver(t, orderCreated("b-declined", "pm_card_chargeDeclined"), reservedFor("b-declined"), chargeStartedFor("b-declined"))
-	p.Deliver(t, orderCreated("c-refunded", "pm_card_visa"), reservedFor("c-refunded"), chargeStartedFor("c-refunded"),
-		cancelledFor("c-refunded"), refundStartedFor("c-refunded"))
-	p.Deliver(t, orderCreated("d-refunding", "pm_card_visa"), reservedFor("d-refunding"), chargeStartedFor("d-refunding"), cancelledFor("d-refunding"))
+	p.Deliver(t, orderCreated("a-charged", "pm_card_visa"), reservedFor("a-charged"), chargeRequestedFor("a-charged"))
+	p.Deliver(t, orderCreated("b-declined", "pm_card_chargeDeclined"), reservedFor("b-declined"), chargeRequestedFor("b-declined"))
+	p.Deliver(t, orderCreated("c-refunded", "pm_card_visa"), reservedFor("c-refunded"), chargeRequestedFor("c-refunded"),
+		cancelledFor("c-refunded"), refundRequestedFor("c-refunded"))
+	p.Deliver(t, orderCreated("d-refunding", "pm_card_visa"), reservedFor("d-refunding"), chargeRequestedFor("d-refunding"), cancelledFor("d-refunding"))
 	p.Deliver(t, reservedFor("e-waiting"))
 	p.Deliver(t, cancelledFor("stuck"))
 

@@ -13,12 +13,12 @@ import (
 	"time"
 )
 
-// fakeProcessor is a card processor that does what it is told to get wrong. It remembers no idempotency key at all,
-// as the real one does after a day: whatever is safe with it does not lean on keys.
+// fakeProcessor is a card processor with injected faults. It ignores idempotency keys, as the real processor does after a
+// day: what is safe with it does not depend on keys.
 type fakeProcessor struct {
 	server *httptest.Server
 
-	// during, if set, stands around the effect of every call that no fault answers. Set it before the first call.
+	// during, if set, wraps the effect of every call without a fault. It must be set before the first call.
 	during func(op, orderID string, effect func())
 
 	mu       sync.Mutex
@@ -43,7 +43,7 @@ type fakeCall struct {
 	op, key, authorization, telemetry string
 }
 
-// fault answers one call in place of the processor. effect makes happen what was asked for.
+// fault responds to one call in place of the processor. effect carries out the request.
 type fault func(w http.ResponseWriter, effect func())
 
 func newFakeProcessor(t *testing.T) *fakeProcessor {
@@ -53,21 +53,21 @@ func newFakeProcessor(t *testing.T) *fakeProcessor {
 	return f
 }
 
-// gateway talks to the fake until the test ends.
+// gateway returns a gateway to the fake, which is closed when the test ends.
 func (f *fakeProcessor) gateway(t *testing.T) *Gateway {
 	g := NewGateway(f.server.URL, "sk_test_secret", 5*time.Second)
 	t.Cleanup(g.Close)
 	return g
 }
 
-// fail has the next calls of an operation answered by faults, one each.
+// fail injects faults into the next calls of an operation, one each.
 func (f *fakeProcessor) fail(op string, faults ...fault) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.faults[op] = append(f.faults[op], faults...)
 }
 
-// count says how often an operation was called.
+// count returns how often an operation was called.
 func (f *fakeProcessor) count(op string) int { return len(f.keys(op)) }
 
 // keys lists the idempotency keys of an operation's calls.
@@ -88,8 +88,8 @@ func (f *fakeProcessor) captured() int {
 	return f.captures
 }
 
-// account is what the processor's books say about an order: how many charges and refunds were made, and the money
-// that was kept, in minor units.
+// account is an order's total at the processor: the number of charges and refunds, and the captured money that was not
+// refunded, in minor units.
 type account struct {
 	charges, refunds int
 	kept             int64
@@ -108,22 +108,22 @@ func (f *fakeProcessor) account(orderID string) (a account) {
 	return a
 }
 
-// hangUp closes the connection without an answer, and nothing happens.
-func hangUp(_ http.ResponseWriter, _ func()) { panic(http.ErrAbortHandler) }
+// disconnect closes the connection without a response and without an effect.
+func disconnect(_ http.ResponseWriter, _ func()) { panic(http.ErrAbortHandler) }
 
-// loseAnswer closes the connection after what was asked for has happened.
-func loseAnswer(_ http.ResponseWriter, effect func()) {
+// loseResponse closes the connection after the effect.
+func loseResponse(_ http.ResponseWriter, effect func()) {
 	effect()
 	panic(http.ErrAbortHandler)
 }
 
-// answer gives a status and an error, and nothing happens.
-func answer(status int, errorJSON string, headers ...string) fault {
+// respondError responds with a status and an error, without an effect.
+func respondError(status int, errorJSON string, headers ...string) fault {
 	return respond(status, `{"error":`+errorJSON+`}`, headers)
 }
 
-// says gives a success, and nothing happens.
-func says(body string, headers ...string) fault { return respond(http.StatusOK, body, headers) }
+// respondOK responds with a success, without an effect.
+func respondOK(body string, headers ...string) fault { return respond(http.StatusOK, body, headers) }
 
 func respond(status int, body string, headers []string) fault {
 	return func(w http.ResponseWriter, _ func()) {
@@ -136,11 +136,11 @@ func respond(status int, body string, headers []string) fault {
 	}
 }
 
-// answerAfter gives a status and an error after what was asked for has happened.
-func answerAfter(status int, errorJSON string) fault {
+// respondErrorAfter responds with a status and an error after the effect.
+func respondErrorAfter(status int, errorJSON string) fault {
 	return func(w http.ResponseWriter, effect func()) {
 		effect()
-		answer(status, errorJSON)(w, nil)
+		respondError(status, errorJSON)(w, nil)
 	}
 }
 
@@ -244,7 +244,7 @@ func refuse(code string) (int, any) {
 	return 400, map[string]any{"error": map[string]any{"type": "invalid_request_error", "code": code}}
 }
 
-// orderOf is the order that a call is about.
+// orderOf returns the order that a call is about.
 func (f *fakeProcessor) orderOf(id string, r *http.Request) string {
 	if order := r.Form.Get("metadata[order_id]"); order != "" {
 		return order
@@ -260,7 +260,7 @@ func (f *fakeProcessor) orderOf(id string, r *http.Request) string {
 	return ""
 }
 
-// left is what was captured and not given back.
+// left returns what was captured and not refunded.
 func (in *fakeIntent) left() int64 {
 	if in.status != "succeeded" {
 		return 0

@@ -36,7 +36,7 @@ func NewGateway(address, key string, timeout time.Duration) *Gateway {
 		URL:               stripe.String(address),
 		HTTPClient:        client,
 		MaxNetworkRetries: stripe.Int64(0),
-		EnableTelemetry:   stripe.Bool(false),
+		EnableTelemetry:   new(false),
 		LeveledLogger:     &stripe.LeveledLogger{Level: stripe.LevelNull},
 	})
 	return &Gateway{stripe: stripe.NewClient(key, stripe.WithBackends(backends)), transport: transport}
@@ -84,11 +84,11 @@ var errKeyUsedUp = errors.New("idempotency key is used up")
 // Create creates an intent. Nothing is captured before Confirm.
 func (g *Gateway) Create(ctx context.Context, key, orderID string, amount Money, method string) (Intent, error) {
 	params := &stripe.PaymentIntentCreateParams{
-		Amount:        stripe.Int64(amount.Amount),
+		Amount:        new(amount.Amount),
 		Currency:      stripe.String(strings.ToLower(amount.Currency)),
 		PaymentMethod: stripe.String(method),
 		AutomaticPaymentMethods: &stripe.PaymentIntentCreateAutomaticPaymentMethodsParams{
-			Enabled:        stripe.Bool(true),
+			Enabled:        new(true),
 			AllowRedirects: stripe.String("never"), // a backend cannot follow a redirect
 		},
 		Metadata: map[string]string{"order_id": orderID},
@@ -126,7 +126,7 @@ func (g *Gateway) Confirm(ctx context.Context, key, id string) (Intent, error) {
 	failed := toHandlerError("confirm intent", err)
 	read, readErr := g.Read(ctx, id)
 	if readErr != nil {
-		return Intent{}, fmt.Errorf("%w (after: %v)", readErr, failed)
+		return Intent{}, fmt.Errorf("%w (after: %v)", readErr, failed) //nolint:errorlint // the reading decides whether the handler is retried
 	}
 	if read.Status != IntentOpen {
 		return read, nil
@@ -160,7 +160,7 @@ func (g *Gateway) Refund(ctx context.Context, key, id string, amount int64) erro
 	}
 	given, err = g.refunded(ctx, id)
 	if err != nil {
-		return fmt.Errorf("%w (after: %v)", err, failed)
+		return fmt.Errorf("%w (after: %v)", err, failed) //nolint:errorlint // the reading decides whether the handler is retried
 	}
 	if given < amount {
 		return failed
@@ -186,7 +186,7 @@ func (g *Gateway) refunded(ctx context.Context, id string) (int64, error) {
 // cardholder is not present; if that fails, the handler is retried.
 func (g *Gateway) toIntent(ctx context.Context, pi *stripe.PaymentIntent) (Intent, error) {
 	in := Intent{ID: pi.ID}
-	switch pi.Status {
+	switch pi.Status { //nolint:exhaustive // in any other status, the intent is still open
 	case stripe.PaymentIntentStatusSucceeded:
 		in.Status = IntentCaptured
 	case stripe.PaymentIntentStatusCanceled:
@@ -216,7 +216,7 @@ func (g *Gateway) cancel(ctx context.Context, id string) error {
 	failed := toHandlerError("cancel intent", err)
 	var apiError *stripe.Error
 	if errors.As(err, &apiError) && apiError.HTTPStatusCode == http.StatusBadRequest {
-		return fmt.Errorf("%v", failed) // no longer permanent
+		return errors.New(failed.Error()) // not wrapped: no longer permanent
 	}
 	return failed
 }
@@ -282,8 +282,7 @@ func toConnectionError(call string, err error) error {
 	if errors.As(err, &network) && network.Op == "dial" {
 		return events.Unavailable(fmt.Errorf("card processor: %s: %w", call, err))
 	}
-	var lost *url.Error
-	if errors.As(err, &lost) {
+	if _, ok := errors.AsType[*url.Error](err); ok {
 		return fmt.Errorf("card processor: %s: %w", call, err)
 	}
 	return fmt.Errorf("card processor: %s: unreadable response (%T)", call, err)

@@ -56,7 +56,7 @@ func TestCreate_TakesAnUnusableCardOrAmountForARefusal(t *testing.T) {
 		t.Run(code, func(t *testing.T) {
 			t.Parallel()
 			fake := newFakeProcessor(t)
-			fake.fail("create", answer(400, said))
+			fake.fail("create", respondError(400, said))
 			got, err := fake.gateway(t).Create(context.Background(), "k", "order", total, "pm_nobody")
 			if want := (Intent{Status: IntentDeclined, Code: code}); err != nil || got != want {
 				t.Errorf("got %+v, %v, want %+v", got, err, want)
@@ -76,11 +76,11 @@ func TestConfirm_BelievesTheIntentAfterADoubtfulAnswer(t *testing.T) {
 	}{
 		"yes":                        {"pm_card_visa", nil, captured},
 		"declined":                   {"pm_card_chargeDeclined", nil, declined},
-		"answer lost":                {"pm_card_visa", []fault{loseAnswer}, captured},
-		"answer to a decline lost":   {"pm_card_chargeDeclined", []fault{loseAnswer}, declined},
-		"500 after the effect":       {"pm_card_visa", []fault{answerAfter(500, failed500)}, captured},
-		"key used with other params": {"pm_card_visa", []fault{answerAfter(400, `{"type":"idempotency_error"}`)}, captured},
-		"503 after the effect":       {"pm_card_visa", []fault{answerAfter(503, failed500)}, captured},
+		"response lost":              {"pm_card_visa", []fault{loseResponse}, captured},
+		"response to a decline lost": {"pm_card_chargeDeclined", []fault{loseResponse}, declined},
+		"500 after the effect":       {"pm_card_visa", []fault{respondErrorAfter(500, failed500)}, captured},
+		"key used with other params": {"pm_card_visa", []fault{respondErrorAfter(400, `{"type":"idempotency_error"}`)}, captured},
+		"503 after the effect":       {"pm_card_visa", []fault{respondErrorAfter(503, failed500)}, captured},
 		"needs the cardholder":       {"pm_card_authenticationRequired", nil, Intent{ID: "pi_1", Status: IntentDeclined, Code: "authentication_required"}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -104,14 +104,14 @@ func TestConfirm_FailsIfTheIntentIsStillOpen(t *testing.T) {
 		fault fault
 		spent bool
 	}{
-		"hung up":              {hangUp, false},
-		"500":                  {answer(500, failed500), false},
-		"500 that was saved":   {answer(500, failed500, "Idempotent-Replayed", "true"), true},
-		"key with other use":   {answer(400, `{"type":"idempotency_error"}`), true},
-		"key still in use":     {answer(409, `{"type":"invalid_request_error","code":"idempotency_key_in_use"}`), false},
-		"same call running":    {answer(409, `{"type":"idempotency_error","code":"idempotency_key_in_use"}`), false},
-		"not JSON":             {answer(500, `<html>`), false},
-		"a mistake of our own": {answer(400, badRequest), false},
+		"hung up":              {disconnect, false},
+		"500":                  {respondError(500, failed500), false},
+		"500 that was saved":   {respondError(500, failed500, "Idempotent-Replayed", "true"), true},
+		"key with other use":   {respondError(400, `{"type":"idempotency_error"}`), true},
+		"key still in use":     {respondError(409, `{"type":"invalid_request_error","code":"idempotency_key_in_use"}`), false},
+		"same call running":    {respondError(409, `{"type":"idempotency_error","code":"idempotency_key_in_use"}`), false},
+		"not JSON":             {respondError(500, `<html>`), false},
+		"a mistake of our own": {respondError(400, badRequest), false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -146,10 +146,10 @@ func TestRefund_LooksBeforeAndAfter(t *testing.T) {
 		"all given already":       {[]int64{1999}, nil, false, 0, 1},
 		"given in parts":          {[]int64{1000, 999}, nil, false, 0, 2},
 		"one part given":          {[]int64{1000}, nil, false, 1, 2},
-		"answer lost":             {nil, []fault{loseAnswer}, false, 1, 1},
-		"hung up":                 {nil, []fault{hangUp}, true, 1, 0},
-		"given by someone else":   {nil, []fault{answerAfter(400, alreadyDone)}, false, 1, 1},
-		"500 and nothing happens": {nil, []fault{answer(500, failed500)}, true, 1, 0},
+		"response lost":           {nil, []fault{loseResponse}, false, 1, 1},
+		"hung up":                 {nil, []fault{disconnect}, true, 1, 0},
+		"given by someone else":   {nil, []fault{respondErrorAfter(400, alreadyDone)}, false, 1, 1},
+		"500 and nothing happens": {nil, []fault{respondError(500, failed500)}, true, 1, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -176,9 +176,9 @@ func TestRefund_ThatDidNotLandIsNoSuccess(t *testing.T) {
 		made fault
 		want string
 	}{
-		"failed at once": {says(`{"id":"re_7","status":"failed"}`), "refund re_7 is failed"},
+		"failed at once": {respondOK(`{"id":"re_7","status":"failed"}`), "refund re_7 is failed"},
 		"a success replayed, and gone": {
-			says(`{"id":"re_7","status":"succeeded"}`, "Idempotent-Replayed", "true"), "refund re_7 is succeeded",
+			respondOK(`{"id":"re_7","status":"succeeded"}`, "Idempotent-Replayed", "true"), "refund re_7 is succeeded",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -196,7 +196,7 @@ func TestRefund_ThatDidNotLandIsNoSuccess(t *testing.T) {
 func TestConfirm_ClosesTheIntentIfItsRequestIsRefused(t *testing.T) {
 	t.Parallel()
 	fake, g, id := opened(t, "pm_card_visa")
-	fake.fail("confirm", answer(400, badCard))
+	fake.fail("confirm", respondError(400, badCard))
 	got, err := g.Confirm(context.Background(), "k", id)
 	want := Intent{ID: id, Status: IntentDeclined, Code: "resource_missing"}
 	if err != nil || got != want {

@@ -30,7 +30,7 @@ func TestJoin_StartsTheChargeOnceWhicheverComesFirst(t *testing.T) {
 			s := newFixture(t)
 			s.Deliver(t, arrive...)
 			s.wantRow(t, Charging)
-			s.WantPublished(t, chargeStarted)
+			s.WantPublished(t, chargeRequested)
 		})
 	}
 }
@@ -47,8 +47,8 @@ func TestJoin_StartsTheChargeOnceWhenBothComeTogether(t *testing.T) {
 	}
 	s.Stop()
 	for _, id := range []string{"a", "b", "c", "d", "e", "f", "g", "h"} {
-		if diff := cmp.Diff([]string{chargeStarted.EventType()}, s.publishedTypes(id)); diff != "" {
-			t.Errorf("told about %s (-want +got):\n%s", id, diff)
+		if diff := cmp.Diff([]string{chargeRequested.EventType()}, s.publishedTypes(id)); diff != "" {
+			t.Errorf("published about %s (-want +got):\n%s", id, diff)
 		}
 	}
 }
@@ -58,23 +58,23 @@ func TestDuplicateDelivery_ChangesNothing(t *testing.T) {
 	s := newFixture(t)
 	s.charging(t, "pm_card_visa")
 	for range 3 {
-		if v := s.Transport.Deliver(t, chargeStarted, eventstest.WithID("one")); v.Action != transport.Ack {
-			t.Errorf("verdict %+v", v)
+		if v := s.Transport.Deliver(t, chargeRequested, eventstest.WithID("one")); v.Action != transport.Ack {
+			t.Errorf("outcome %+v", v)
 		}
 	}
 	if n := s.processor.count("confirm"); n != 1 {
 		t.Errorf("%d confirmations, want 1", n)
 	}
-	s.WantPublished(t, chargeStarted, processed)
+	s.WantPublished(t, chargeRequested, processed)
 }
 
 func TestCharge_CapturesAndTells(t *testing.T) {
 	t.Parallel()
 	s := newFixture(t)
 	s.charging(t, "pm_card_visa")
-	s.Deliver(t, chargeStarted)
+	s.Deliver(t, chargeRequested)
 	s.wantRow(t, Charged)
-	s.WantPublished(t, chargeStarted, processed)
+	s.WantPublished(t, chargeRequested, processed)
 	if keys := s.processor.keys("confirm"); len(keys) != 1 || keys[0] != "o/confirm/1" {
 		t.Errorf("keys %v", keys)
 	}
@@ -84,52 +84,52 @@ func TestCharge_DeclinedIsARefusal(t *testing.T) {
 	t.Parallel()
 	s := newFixture(t)
 	s.charging(t, "pm_card_chargeDeclined")
-	s.Deliver(t, chargeStarted)
+	s.Deliver(t, chargeRequested)
 	s.wantRow(t, Failed)
-	s.WantPublished(t, chargeStarted, declined)
+	s.WantPublished(t, chargeRequested, declined)
 }
 
 func TestCharge_WithAnUnknownPaymentMethodIsARefusal(t *testing.T) {
 	t.Parallel()
 	s := newFixture(t)
-	s.processor.fail("create", answer(400, `{"type":"invalid_request_error","code":"resource_missing","param":"payment_method"}`))
+	s.processor.fail("create", respondError(400, `{"type":"invalid_request_error","code":"resource_missing","param":"payment_method"}`))
 	s.charging(t, "pm_nobody")
-	s.Deliver(t, chargeStarted)
+	s.Deliver(t, chargeRequested)
 	s.wantRow(t, Failed)
-	s.WantPublished(t, chargeStarted, contracts.PaymentFailed{OrderID: "o", Code: "resource_missing"})
+	s.WantPublished(t, chargeRequested, contracts.PaymentFailed{OrderID: "o", Code: "resource_missing"})
 }
 
 func TestCharge_ThatCanNeverSucceedGoesToTheDeadLetters(t *testing.T) {
 	t.Parallel()
 	s := newFixture(t)
-	s.processor.fail("create", answer(400, badRequest))
+	s.processor.fail("create", respondError(400, badRequest))
 	s.charging(t, "pm_card_visa")
-	if v := s.Transport.Deliver(t, chargeStarted); v.Action != transport.DeadLetter || v.Reason != transport.ReasonPermanent {
-		t.Errorf("verdict %+v", v)
+	if v := s.Transport.Deliver(t, chargeRequested); v.Action != transport.DeadLetter || v.Reason != transport.ReasonPermanent {
+		t.Errorf("outcome %+v", v)
 	}
 	s.wantRow(t, Charging)
-	s.WantPublished(t, chargeStarted)
+	s.WantPublished(t, chargeRequested)
 }
 
 func TestCharge_InACurrencyThatIsNotTakenIsARefusal(t *testing.T) {
 	t.Parallel()
 	s := newFixture(t)
-	s.processor.fail("create", answer(400, `{"type":"invalid_request_error","param":"currency"}`))
+	s.processor.fail("create", respondError(400, `{"type":"invalid_request_error","param":"currency"}`))
 	s.charging(t, "pm_card_visa")
-	s.Deliver(t, chargeStarted)
+	s.Deliver(t, chargeRequested)
 	s.wantRow(t, Failed)
-	s.WantPublished(t, chargeStarted, contracts.PaymentFailed{OrderID: "o", Code: "invalid_request_error"})
+	s.WantPublished(t, chargeRequested, contracts.PaymentFailed{OrderID: "o", Code: "invalid_request_error"})
 }
 
 func TestCharge_NeitherMadeNorRefusedIsTriedAgain(t *testing.T) {
 	t.Parallel()
 	s := newFixture(t)
 	s.charging(t, "pm_card_heldBack")
-	if v := s.Transport.Deliver(t, chargeStarted); v.Action != transport.Retry {
-		t.Errorf("verdict %+v", v)
+	if v := s.Transport.Deliver(t, chargeRequested); v.Action != transport.Retry {
+		t.Errorf("outcome %+v", v)
 	}
 	s.wantRow(t, Charging)
-	s.WantPublished(t, chargeStarted)
+	s.WantPublished(t, chargeRequested)
 }
 
 // The card cannot be used, but before the intent is closed, another attempt captures it after all.
@@ -137,19 +137,19 @@ func TestCharge_CapturedBeforeCancelIsNotDeclined(t *testing.T) {
 	t.Parallel()
 	s := newFixture(t)
 	s.charging(t, "pm_card_visa")
-	s.processor.fail("confirm", answer(400, badCard))
+	s.processor.fail("confirm", respondError(400, badCard))
 	s.processor.fail("cancel", func(w http.ResponseWriter, _ func()) {
 		s.processor.mu.Lock()
 		s.processor.intents["pi_1"].status = "succeeded"
 		s.processor.mu.Unlock()
-		answer(400, stateGone)(w, nil)
+		respondError(400, stateGone)(w, nil)
 	})
-	if v := s.Transport.Deliver(t, chargeStarted); v.Action != transport.Retry {
-		t.Errorf("verdict %+v", v)
+	if v := s.Transport.Deliver(t, chargeRequested); v.Action != transport.Retry {
+		t.Errorf("outcome %+v", v)
 	}
-	s.Deliver(t, chargeStarted)
+	s.Deliver(t, chargeRequested)
 	s.wantRow(t, Charged)
-	s.WantPublished(t, chargeStarted, processed)
+	s.WantPublished(t, chargeRequested, processed)
 }
 
 func TestLog_HasALineForEachChangeOfState(t *testing.T) {
@@ -166,22 +166,25 @@ func TestLog_HasALineForEachChangeOfState(t *testing.T) {
 	}
 }
 
-// Whatever becomes of the answers, and with a processor that remembers no key, the order is charged once.
+// The order is charged once, whichever responses are lost, even if the processor ignores idempotency keys.
 func TestCharge_CapturesOnceWhateverIsLost(t *testing.T) {
 	t.Parallel()
 	for name, fail := range map[string]func(*fakeProcessor){
-		"create refused":        func(f *fakeProcessor) { f.fail("create", hangUp) },
-		"create's answer lost":  func(f *fakeProcessor) { f.fail("create", loseAnswer, loseAnswer) },
-		"create answers 500":    func(f *fakeProcessor) { f.fail("create", answerAfter(500, failed500)) },
-		"confirm refused":       func(f *fakeProcessor) { f.fail("confirm", hangUp, hangUp) },
-		"confirm answers 500":   func(f *fakeProcessor) { f.fail("confirm", answer(500, failed500)) },
-		"confirm's answer lost": func(f *fakeProcessor) { f.fail("confirm", loseAnswer) },
-		"then unreadable":       func(f *fakeProcessor) { f.fail("confirm", loseAnswer); f.fail("read", hangUp) },
-		"500 after the effect":  func(f *fakeProcessor) { f.fail("confirm", answerAfter(500, failed500)); f.fail("read", hangUp) },
+		"create refused":          func(f *fakeProcessor) { f.fail("create", disconnect) },
+		"create's response lost":  func(f *fakeProcessor) { f.fail("create", loseResponse, loseResponse) },
+		"create answers 500":      func(f *fakeProcessor) { f.fail("create", respondErrorAfter(500, failed500)) },
+		"confirm refused":         func(f *fakeProcessor) { f.fail("confirm", disconnect, disconnect) },
+		"confirm answers 500":     func(f *fakeProcessor) { f.fail("confirm", respondError(500, failed500)) },
+		"confirm's response lost": func(f *fakeProcessor) { f.fail("confirm", loseResponse) },
+		"then unreadable":         func(f *fakeProcessor) { f.fail("confirm", loseResponse); f.fail("read", disconnect) },
+		"500 after the effect": func(f *fakeProcessor) {
+			f.fail("confirm", respondErrorAfter(500, failed500))
+			f.fail("read", disconnect)
+		},
 		"everything at some day": func(f *fakeProcessor) {
-			f.fail("create", hangUp)
-			f.fail("confirm", hangUp, loseAnswer)
-			f.fail("read", hangUp)
+			f.fail("create", disconnect)
+			f.fail("confirm", disconnect, loseResponse)
+			f.fail("read", disconnect)
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -190,12 +193,12 @@ func TestCharge_CapturesOnceWhateverIsLost(t *testing.T) {
 			s.charging(t, "pm_card_visa")
 			fail(s.processor)
 			for attempt := 1; ; attempt++ {
-				v := s.Transport.Deliver(t, chargeStarted, eventstest.WithID("one"), eventstest.OnAttempt(attempt))
+				v := s.Transport.Deliver(t, chargeRequested, eventstest.WithID("one"), eventstest.OnAttempt(attempt))
 				if v.Action == transport.Ack {
 					break
 				}
 				if v.Action != transport.Retry {
-					t.Fatalf("attempt %d: verdict %+v", attempt, v)
+					t.Fatalf("attempt %d: outcome %+v", attempt, v)
 				}
 			}
 			if n := s.processor.captured(); n != 1 {
@@ -204,7 +207,7 @@ func TestCharge_CapturesOnceWhateverIsLost(t *testing.T) {
 			r := s.wantRow(t, Charged)
 			p := processed
 			p.PaymentID = r.IntentID
-			s.WantPublished(t, chargeStarted, p)
+			s.WantPublished(t, chargeRequested, p)
 		})
 	}
 }
@@ -215,7 +218,7 @@ func TestCharge_CapturesOnceUnderConcurrentAttempts(t *testing.T) {
 	s.charging(t, "pm_card_visa")
 	attempt := func() {
 		for n := 1; n < 5; n++ {
-			if v := s.Transport.Deliver(t, chargeStarted, eventstest.OnAttempt(n)); v.Action == transport.Ack {
+			if v := s.Transport.Deliver(t, chargeRequested, eventstest.OnAttempt(n)); v.Action == transport.Ack {
 				return
 			}
 		}
@@ -228,46 +231,46 @@ func TestCharge_CapturesOnceUnderConcurrentAttempts(t *testing.T) {
 	r := s.wantRow(t, Charged)
 	p := processed
 	p.PaymentID = r.IntentID
-	s.WantPublished(t, chargeStarted, p)
+	s.WantPublished(t, chargeRequested, p)
 }
 
 func TestCharge_MakesOneIntentOnly(t *testing.T) {
 	t.Parallel()
 	s := newFixture(t)
 	s.charging(t, "pm_card_visa")
-	s.processor.fail("confirm", hangUp)
-	if v := s.Transport.Deliver(t, chargeStarted); v.Action != transport.Retry {
-		t.Errorf("verdict %+v", v)
+	s.processor.fail("confirm", disconnect)
+	if v := s.Transport.Deliver(t, chargeRequested); v.Action != transport.Retry {
+		t.Errorf("outcome %+v", v)
 	}
-	s.Deliver(t, chargeStarted)
+	s.Deliver(t, chargeRequested)
 	if n := s.processor.count("create"); n != 1 {
 		t.Errorf("%d intents were made", n)
 	}
-	s.WantPublished(t, chargeStarted, processed)
+	s.WantPublished(t, chargeRequested, processed)
 }
 
 func TestCharge_ReplayedLaterDoesNotCall(t *testing.T) {
 	t.Parallel()
 	s := newFixture(t)
 	s.charging(t, "pm_card_visa")
-	s.Deliver(t, chargeStarted)
+	s.Deliver(t, chargeRequested)
 	calls := len(s.processor.calls)
-	s.Deliver(t, chargeStarted, chargeStarted) // under ids of their own
+	s.Deliver(t, chargeRequested, chargeRequested) // under ids of their own
 	if n := len(s.processor.calls); n != calls {
 		t.Errorf("%d calls more", n-calls)
 	}
-	s.WantPublished(t, chargeStarted, processed)
+	s.WantPublished(t, chargeRequested, processed)
 }
 
 func TestCharge_TakesNewKeyGeneration(t *testing.T) {
 	t.Parallel()
 	s := newFixture(t)
 	s.charging(t, "pm_card_visa")
-	saved := answer(500, failed500, "Idempotent-Replayed", "true")
-	s.processor.fail("create", answer(500, failed500), saved)
-	s.processor.fail("confirm", answer(500, failed500), saved)
+	saved := respondError(500, failed500, "Idempotent-Replayed", "true")
+	s.processor.fail("create", respondError(500, failed500), saved)
+	s.processor.fail("confirm", respondError(500, failed500), saved)
 	for n := 1; n <= 5; n++ {
-		if v := s.Transport.Deliver(t, chargeStarted, eventstest.WithID("one"), eventstest.OnAttempt(n)); v.Action == transport.Ack {
+		if v := s.Transport.Deliver(t, chargeRequested, eventstest.WithID("one"), eventstest.OnAttempt(n)); v.Action == transport.Ack {
 			break
 		}
 	}
@@ -278,16 +281,16 @@ func TestCharge_TakesNewKeyGeneration(t *testing.T) {
 		t.Errorf("confirm's keys (-want +got):\n%s", diff)
 	}
 	s.wantRow(t, Charged)
-	s.WantPublished(t, chargeStarted, processed)
+	s.WantPublished(t, chargeRequested, processed)
 }
 
 func TestCharge_WaitsForAProcessorThatIsAway(t *testing.T) {
 	t.Parallel()
 	for name, away := range map[string]fault{
-		"503":                answer(503, failed500),
+		"503":                respondError(503, failed500),
 		"a proxy's page":     func(w http.ResponseWriter, _ func()) { http.Error(w, "Bad Gateway", http.StatusBadGateway) },
-		"too many requests":  answer(429, `{"type":"invalid_request_error","code":"rate_limit"}`),
-		"a key it disowns":   answer(401, `{"type":"invalid_request_error"}`),
+		"too many requests":  respondError(429, `{"type":"invalid_request_error","code":"rate_limit"}`),
+		"a key it disowns":   respondError(401, `{"type":"invalid_request_error"}`),
 		"503 when confirmed": nil,
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -297,10 +300,10 @@ func TestCharge_WaitsForAProcessorThatIsAway(t *testing.T) {
 			if away != nil {
 				s.processor.fail("create", away, away)
 			} else {
-				s.processor.fail("confirm", answer(503, failed500))
+				s.processor.fail("confirm", respondError(503, failed500))
 			}
-			s.Deliver(t, chargeStarted) // one delivery, so no attempt was spent
-			s.WantPublished(t, chargeStarted, processed)
+			s.Deliver(t, chargeRequested) // one delivery, so no attempt was spent
+			s.WantPublished(t, chargeRequested, processed)
 		})
 	}
 }
@@ -312,20 +315,20 @@ func TestCharge_WaitsForUnreachableProcessor(t *testing.T) {
 	dial, dials := gateway.transport.DialContext, atomic.Int32{}
 	gateway.transport.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
 		if dials.Add(1) <= 2 {
-			address = "127.0.0.1:1" // nobody listens there
+			address = "127.0.0.1:1" // no server listens there
 		}
 		return dial(ctx, network, address)
 	}
 	s := newFixtureWith(t, fake, gateway)
 	s.charging(t, "pm_card_visa")
-	s.Deliver(t, chargeStarted) // one delivery, so no attempt was spent
+	s.Deliver(t, chargeRequested) // one delivery, so no attempt was spent
 	if n := dials.Load(); n < 3 {
 		t.Errorf("%d connections were tried", n)
 	}
-	s.WantPublished(t, chargeStarted, processed)
+	s.WantPublished(t, chargeRequested, processed)
 }
 
-// The carrier's cancellation arrives while the processor is being asked: the row is not locked meanwhile, and the
+// The carrier's cancellation arrives during the call to the processor: the row is not locked during a call, and the
 // money goes back.
 func TestCancellation_DuringTheChargeGivesTheMoneyBack(t *testing.T) {
 	t.Parallel()
@@ -336,11 +339,11 @@ func TestCancellation_DuringTheChargeGivesTheMoneyBack(t *testing.T) {
 		s.Deliver(t, cancelled)
 		panic(http.ErrAbortHandler)
 	})
-	s.Deliver(t, chargeStarted)
+	s.Deliver(t, chargeRequested)
 	s.wantRow(t, Refunding)
-	s.Deliver(t, refundStarted)
+	s.Deliver(t, refundRequested)
 	s.wantRow(t, Refunded)
-	s.WantPublished(t, chargeStarted, refundStarted, refunded(contracts.ReasonCustomer))
+	s.WantPublished(t, chargeRequested, refundRequested, refunded(contracts.ReasonCustomer))
 }
 
 func TestCancellation_DuringADeclinedChargeEndsAsFailed(t *testing.T) {
@@ -349,14 +352,14 @@ func TestCancellation_DuringADeclinedChargeEndsAsFailed(t *testing.T) {
 	s.charging(t, "pm_card_chargeDeclined")
 	s.Deliver(t, cancelled)
 	s.wantRow(t, ChargingCancel)
-	s.Deliver(t, chargeStarted)
+	s.Deliver(t, chargeRequested)
 	s.wantRow(t, Failed)
-	s.WantPublished(t, chargeStarted, declined)
+	s.WantPublished(t, chargeRequested, declined)
 }
 
 func TestRefund_FollowsCancelledOrFailedShipment(t *testing.T) {
 	t.Parallel()
-	for reason, told := range map[string]events.ETO{
+	for reason, eto := range map[string]events.ETO{
 		contracts.ReasonCustomer:      cancelled,
 		contracts.ReasonUndeliverable: undeliverable,
 	} {
@@ -364,12 +367,12 @@ func TestRefund_FollowsCancelledOrFailedShipment(t *testing.T) {
 			t.Parallel()
 			s := newFixture(t)
 			s.charging(t, "pm_card_visa")
-			s.Deliver(t, chargeStarted, told, told, refundStarted, refundStarted, told, orderCancelled)
+			s.Deliver(t, chargeRequested, eto, eto, refundRequested, refundRequested, eto, orderCancelled)
 			s.wantRow(t, Refunded)
 			if n := len(s.processor.intents["pi_1"].refunds); n != 1 {
 				t.Errorf("%d refunds", n)
 			}
-			s.WantPublished(t, chargeStarted, processed, refundStarted, refunded(reason))
+			s.WantPublished(t, chargeRequested, processed, refundRequested, refunded(reason))
 		})
 	}
 }
@@ -378,17 +381,17 @@ func TestRefund_IsRetriedUntilItLands(t *testing.T) {
 	t.Parallel()
 	s := newFixture(t)
 	s.charging(t, "pm_card_visa")
-	s.Deliver(t, chargeStarted, cancelled)
-	saved := answer(500, failed500, "Idempotent-Replayed", "true")
-	s.processor.fail("refund", hangUp, answer(500, failed500), saved, loseAnswer)
-	s.processor.fail("refunds", hangUp)
+	s.Deliver(t, chargeRequested, cancelled)
+	saved := respondError(500, failed500, "Idempotent-Replayed", "true")
+	s.processor.fail("refund", disconnect, respondError(500, failed500), saved, loseResponse)
+	s.processor.fail("refunds", disconnect)
 	for n := 1; ; n++ {
-		v := s.Transport.Deliver(t, refundStarted, eventstest.WithID("one"), eventstest.OnAttempt(n))
+		v := s.Transport.Deliver(t, refundRequested, eventstest.WithID("one"), eventstest.OnAttempt(n))
 		if v.Action == transport.Ack {
 			break
 		}
 		if v.Action != transport.Retry {
-			t.Fatalf("attempt %d: verdict %+v", n, v)
+			t.Fatalf("attempt %d: outcome %+v", n, v)
 		}
 	}
 	if n := len(s.processor.intents["pi_1"].refunds); n != 1 {
@@ -397,25 +400,25 @@ func TestRefund_IsRetriedUntilItLands(t *testing.T) {
 	if diff := cmp.Diff([]string{"o/refund/1", "o/refund/1", "o/refund/1", "o/refund/2"}, s.processor.keys("refund")); diff != "" {
 		t.Errorf("keys (-want +got):\n%s", diff)
 	}
-	s.WantPublished(t, chargeStarted, processed, refundStarted, refunded(contracts.ReasonCustomer))
+	s.WantPublished(t, chargeRequested, processed, refundRequested, refunded(contracts.ReasonCustomer))
 }
 
 func TestRefund_ThatDidNotLandIsMadeAgainUnderANewKey(t *testing.T) {
 	t.Parallel()
 	s := newFixture(t)
 	s.charging(t, "pm_card_visa")
-	s.Deliver(t, chargeStarted, cancelled)
-	s.processor.fail("refund", says(`{"id":"re_1","amount":1999,"status":"failed"}`))
-	if v := s.Transport.Deliver(t, refundStarted, eventstest.WithID("one")); v.Action != transport.Retry {
-		t.Errorf("verdict %+v", v)
+	s.Deliver(t, chargeRequested, cancelled)
+	s.processor.fail("refund", respondOK(`{"id":"re_1","amount":1999,"status":"failed"}`))
+	if v := s.Transport.Deliver(t, refundRequested, eventstest.WithID("one")); v.Action != transport.Retry {
+		t.Errorf("outcome %+v", v)
 	}
 	s.wantRow(t, Refunding)
-	s.Deliver(t, refundStarted)
+	s.Deliver(t, refundRequested)
 	s.wantRow(t, Refunded)
 	if diff := cmp.Diff([]string{"o/refund/1", "o/refund/2"}, s.processor.keys("refund")); diff != "" {
 		t.Errorf("keys (-want +got):\n%s", diff)
 	}
-	s.WantPublished(t, chargeStarted, processed, refundStarted, refunded(contracts.ReasonCustomer))
+	s.WantPublished(t, chargeRequested, processed, refundRequested, refunded(contracts.ReasonCustomer))
 }
 
 func TestTombstone_CancelledBeforeItArrives(t *testing.T) {
@@ -423,7 +426,7 @@ func TestTombstone_CancelledBeforeItArrives(t *testing.T) {
 	order := orderCreated("o", "pm_card_visa")
 	for name, c := range map[string]struct {
 		arrive []events.ETO
-		told   []events.ETO
+		want   []events.ETO
 	}{
 		"by shipping, first":      {[]events.ETO{cancelled, order, reserved}, []events.ETO{voided(contracts.ReasonCustomer)}},
 		"by shipping, after one":  {[]events.ETO{order, cancelled, reserved, cancelled}, []events.ETO{voided(contracts.ReasonCustomer)}},
@@ -436,7 +439,7 @@ func TestTombstone_CancelledBeforeItArrives(t *testing.T) {
 			s := newFixture(t)
 			s.Deliver(t, c.arrive...)
 			s.wantRow(t, Voided)
-			s.WantPublished(t, c.told...)
+			s.WantPublished(t, c.want...)
 		})
 	}
 }

@@ -47,10 +47,10 @@ var (
 
 // Events of payment about order o.
 var (
-	chargeStarted = contracts.PaymentChargeRequested{OrderID: "o"}
-	refundStarted = contracts.PaymentRefundRequested{OrderID: "o"}
-	processed     = contracts.PaymentProcessed{OrderID: "o", PaymentID: "pi_1", Amount: contracts.Money(total)}
-	declined      = contracts.PaymentFailed{OrderID: "o", Code: "generic_decline"}
+	chargeRequested = contracts.PaymentChargeRequested{OrderID: "o"}
+	refundRequested = contracts.PaymentRefundRequested{OrderID: "o"}
+	processed       = contracts.PaymentProcessed{OrderID: "o", PaymentID: "pi_1", Amount: contracts.Money(total)}
+	declined        = contracts.PaymentFailed{OrderID: "o", Code: "generic_decline"}
 )
 
 func refunded(reason string) contracts.PaymentRefunded {

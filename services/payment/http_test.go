@@ -30,18 +30,18 @@ func TestGetPayment_ShowsHowItStands(t *testing.T) {
 			paymentResponse{State: Charging, Amount: amount, Captured: nothing, Refunded: nothing},
 		},
 		"charged": {
-			[]events.ETO{visa, reserved, chargeStarted},
+			[]events.ETO{visa, reserved, chargeRequested},
 			paymentResponse{State: Charged, Amount: amount, Captured: amount, Refunded: nothing, PaymentID: "pi_1"},
 		},
 		"failed": {
-			[]events.ETO{bad, reserved, chargeStarted},
+			[]events.ETO{bad, reserved, chargeRequested},
 			paymentResponse{
 				State: Failed, Amount: amount, Captured: nothing, Refunded: nothing,
 				PaymentID: "pi_1", DeclineCode: "generic_decline",
 			},
 		},
 		"refunded": {
-			[]events.ETO{visa, reserved, chargeStarted, cancelled, refundStarted},
+			[]events.ETO{visa, reserved, chargeRequested, cancelled, refundRequested},
 			paymentResponse{
 				State: Refunded, Amount: amount, Captured: amount, Refunded: amount,
 				PaymentID: "pi_1", Reason: contracts.ReasonCustomer,

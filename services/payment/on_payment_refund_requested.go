@@ -13,7 +13,7 @@ import (
 
 // callRefund refunds the captured amount at the card processor and reports whether a refund was due. It runs outside any
 // transaction and may be repeated at any time, so that it reads the payment's state and the refunds made so far before
-// it calls. A failed refund is retried without end, because the customer is owed the money.
+// it calls. A failed refund is retried without end, because the money is the customer's.
 func (s *Service) callRefund(ctx context.Context, e events.Received[contracts.PaymentRefundRequested]) (bool, error) {
 	r, err := findPayment(s.db.WithContext(ctx), e.Event.OrderID)
 	if err != nil {

@@ -90,7 +90,7 @@ func TestPayment_Rules(t *testing.T) {
 			}
 			want := situations[cell.situation]
 			switch (step{situation, stimulus}) {
-			// What the situations above do not tell apart.
+			// Cases that the situations above do not distinguish.
 			case step{"waiting for stock", "shipment.cancelled"}, step{"waiting for stock", "order.cancelled"}:
 				want = Payment{State: Voided, OrderReceived: true, Amount: total, Reason: "customer"}
 				cell.etos = voidedIf(stimulus == "shipment.cancelled")

@@ -15,7 +15,7 @@ import (
 	"github.com/quadrille-dev/quadrille/verify/servicetest"
 )
 
-// many are the orders of one race.
+// many returns the orders of one race.
 func many() []string {
 	ids := make([]string, 20)
 	for i := range ids {
@@ -32,40 +32,39 @@ func cancelledFor(id string) contracts.ShipmentCancelled {
 	return contracts.ShipmentCancelled{OrderID: id, Reason: contracts.ReasonCustomer}
 }
 
-func chargeStartedFor(id string) contracts.PaymentChargeRequested {
+func chargeRequestedFor(id string) contracts.PaymentChargeRequested {
 	return contracts.PaymentChargeRequested{OrderID: id}
 }
 
-func refundStartedFor(id string) contracts.PaymentRefundRequested {
+func refundRequestedFor(id string) contracts.PaymentRefundRequested {
 	return contracts.PaymentRefundRequested{OrderID: id}
 }
 
-// tell is a delivery to be raced: its reaction must be done with the event at the first attempt.
-func (s *fixture) tell(t *testing.T, eto events.ETO, opts ...eventstest.DeliverOption) func() {
+// delivery returns a function that delivers an event and fails the test unless the handler acknowledges it.
+func (s *fixture) delivery(t *testing.T, eto events.ETO, opts ...eventstest.DeliverOption) func() {
 	return func() {
 		if v := s.Transport.Deliver(t, eto, opts...); v.Action != transport.Ack {
-			t.Errorf("%s about %s: verdict %+v", eto.EventType(), eto.Subject(), v)
+			t.Errorf("%s about %s: outcome %+v", eto.EventType(), eto.Subject(), v)
 		}
 	}
 }
 
-// settle is the rest of the way: what payment tells itself is delivered, each event twice and all at once, until
-// nothing is left. The nth of others happens together with the nth round of that.
+// settle delivers the requests of payment to itself, each event twice and all concurrently, until none is left. The nth of others happens together with the nth round of that.
 func (s *fixture) settle(t *testing.T, others ...[]func()) {
 	t.Helper()
-	heard := 0
+	handled := 0
 	for {
-		told := s.AwaitPublished(t)
+		published := s.AwaitPublished(t)
 		var next []func()
-		for _, e := range told[heard:] {
+		for _, e := range published[handled:] {
 			switch e.Type {
-			case chargeStarted.EventType():
-				next = append(next, slices.Repeat([]func(){s.tell(t, chargeStartedFor(e.Subject), eventstest.WithID(e.ID))}, 2)...)
-			case refundStarted.EventType():
-				next = append(next, slices.Repeat([]func(){s.tell(t, refundStartedFor(e.Subject), eventstest.WithID(e.ID))}, 2)...)
+			case chargeRequested.EventType():
+				next = append(next, slices.Repeat([]func(){s.delivery(t, chargeRequestedFor(e.Subject), eventstest.WithID(e.ID))}, 2)...)
+			case refundRequested.EventType():
+				next = append(next, slices.Repeat([]func(){s.delivery(t, refundRequestedFor(e.Subject), eventstest.WithID(e.ID))}, 2)...)
 			}
 		}
-		heard = len(told)
+		handled = len(published)
 		if len(others) > 0 {
 			next, others = append(next, others[0]...), others[1:]
 		} else if len(next) == 0 {
@@ -75,34 +74,34 @@ func (s *fixture) settle(t *testing.T, others ...[]func()) {
 	}
 }
 
-// ending is how a payment ended: in the rows, in what was told, and in the processor's books.
+// ending is the final state of a payment: its row, its published events, and the processor's account.
 type ending struct {
-	State   State
-	Told    []string
-	Account account
-	Card    bool // still kept
+	State     State
+	Published []string
+	Account   account
+	Card      bool // still kept
 }
 
-// The endings. Whether "processed" was told of money that went back later is a matter of who came first.
+// The endings. Whether "processed" was published before a refund depends on which came first.
 var (
 	endedCharged = ending{
-		State: Charged, Told: []string{chargeStarted.EventType(), processed.EventType()}, Account: account{charges: 1, kept: total.Amount},
+		State: Charged, Published: []string{chargeRequested.EventType(), processed.EventType()}, Account: account{charges: 1, kept: total.Amount},
 	}
 	endedRefunded = ending{
 		State: Refunded, Account: account{charges: 1, refunds: 1},
-		Told: []string{chargeStarted.EventType(), refundStarted.EventType(), contracts.PaymentRefunded{}.EventType()},
+		Published: []string{chargeRequested.EventType(), refundRequested.EventType(), contracts.PaymentRefunded{}.EventType()},
 	}
 	endedProcessedAndRefunded = ending{
-		State: Refunded, Account: account{charges: 1, refunds: 1}, Told: []string{
-			chargeStarted.EventType(), processed.EventType(), refundStarted.EventType(), contracts.PaymentRefunded{}.EventType(),
+		State: Refunded, Account: account{charges: 1, refunds: 1}, Published: []string{
+			chargeRequested.EventType(), processed.EventType(), refundRequested.EventType(), contracts.PaymentRefunded{}.EventType(),
 		},
 	}
-	endedDeclined = ending{State: Failed, Told: []string{chargeStarted.EventType(), declined.EventType()}}
-	endedVoided   = ending{State: Voided, Told: []string{contracts.PaymentVoided{}.EventType()}}
+	endedDeclined = ending{State: Failed, Published: []string{chargeRequested.EventType(), declined.EventType()}}
+	endedVoided   = ending{State: Voided, Published: []string{contracts.PaymentVoided{}.EventType()}}
 	endedSilently = ending{State: Voided}
 )
 
-// wantEnding checks that the order has ended in one of these ways, and answers which.
+// wantEnding checks that the order has ended in one of these ways, and returns which.
 func (s *fixture) wantEnding(t *testing.T, id string, possible ...ending) int {
 	t.Helper()
 	r, err := findPayment(s.DB, id)
@@ -112,7 +111,7 @@ func (s *fixture) wantEnding(t *testing.T, id string, possible ...ending) int {
 	got := ending{State: r.Payment.State, Account: s.processor.account(id), Card: r.Payment.PaymentMethod != ""}
 	for _, e := range s.Transport.Published() {
 		if e.Subject == id {
-			got.Told = append(got.Told, e.Type)
+			got.Published = append(got.Published, e.Type)
 		}
 	}
 	options := cmp.Options{cmp.AllowUnexported(account{})}
@@ -161,7 +160,7 @@ func TestRace_CancellationAgainstTheCharge(t *testing.T) {
 
 	var all []func()
 	for _, id := range ids {
-		all = append(all, s.tell(t, chargeStartedFor(id)), s.tell(t, cancelledFor(id)), s.tell(t, chargeStartedFor(id)))
+		all = append(all, s.delivery(t, chargeRequestedFor(id)), s.delivery(t, cancelledFor(id)), s.delivery(t, chargeRequestedFor(id)))
 	}
 	servicetest.Race(all...)
 	s.settle(t)
@@ -169,7 +168,7 @@ func TestRace_CancellationAgainstTheCharge(t *testing.T) {
 	s.wantEndings(t, ids, endedRefunded, endedProcessedAndRefunded)
 }
 
-// A card that is declined meanwhile leaves nothing to give back.
+// A card that is declined during the cancellation leaves nothing to refund.
 func TestRace_CancellationAgainstADeclinedCharge(t *testing.T) {
 	t.Parallel()
 	s := newFixture(t)
@@ -177,7 +176,7 @@ func TestRace_CancellationAgainstADeclinedCharge(t *testing.T) {
 	var all []func()
 	for _, id := range ids {
 		s.Deliver(t, orderCreated(id, "pm_card_chargeDeclined"), reservedFor(id))
-		all = append(all, s.tell(t, chargeStartedFor(id)), s.tell(t, cancelledFor(id)), s.tell(t, chargeStartedFor(id)))
+		all = append(all, s.delivery(t, chargeRequestedFor(id)), s.delivery(t, cancelledFor(id)), s.delivery(t, chargeRequestedFor(id)))
 	}
 	servicetest.Race(all...)
 	s.settle(t)
@@ -186,29 +185,29 @@ func TestRace_CancellationAgainstADeclinedCharge(t *testing.T) {
 }
 
 // The processor has the request in its hands, or has carried it out already, when the cancellation arrives: before
-// its answer, or together with it.
+// its response, or together with it.
 func TestRace_CancellationDuringCharge(t *testing.T) {
 	t.Parallel()
 	fake := newFakeProcessor(t)
 	s := newFixtureWith(t, fake, fake.gateway(t))
 	ids := many()
-	asked, answers := map[string]chan struct{}{}, map[string]chan struct{}{}
+	asked, responses := map[string]chan struct{}{}, map[string]chan struct{}{}
 	for _, id := range ids {
-		asked[id], answers[id] = make(chan struct{}), make(chan struct{})
+		asked[id], responses[id] = make(chan struct{}), make(chan struct{})
 	}
 	fake.during = func(op, id string, effect func()) {
 		if op != "confirm" {
 			effect()
 			return
 		}
-		if slices.Index(ids, id)%2 == 0 { // it is done, and only the answer is held
+		if slices.Index(ids, id)%2 == 0 { // the effect is made, and only the response is delayed
 			effect()
 			close(asked[id])
-			<-answers[id]
+			<-responses[id]
 			return
 		}
 		close(asked[id])
-		<-answers[id]
+		<-responses[id]
 		effect()
 	}
 	s.bringToCharging(t, ids)
@@ -216,19 +215,19 @@ func TestRace_CancellationDuringCharge(t *testing.T) {
 	before, together := ids[:6], ids[6:]
 	var all []func()
 	for _, id := range ids {
-		all = append(all, s.tell(t, chargeStartedFor(id)))
+		all = append(all, s.delivery(t, chargeRequestedFor(id)))
 	}
 	for _, id := range before {
 		all = append(all, func() {
 			<-asked[id]
 			s.Deliver(t, cancelledFor(id))
-			close(answers[id])
+			close(responses[id])
 		})
 	}
 	for _, id := range together {
 		all = append(all, func() {
 			<-asked[id]
-			close(answers[id])
+			close(responses[id])
 			s.Deliver(t, cancelledFor(id))
 		})
 	}
@@ -247,8 +246,8 @@ func TestRace_CancellationAgainstTheJoin(t *testing.T) {
 	ids := many()
 	all, later := []func(){}, make([][]func(), 2)
 	for i, id := range ids {
-		cancel := s.tell(t, cancelledFor(id))
-		all = append(all, s.tell(t, orderCreated(id, "pm_card_visa")), s.tell(t, reservedFor(id)))
+		cancel := s.delivery(t, cancelledFor(id))
+		all = append(all, s.delivery(t, orderCreated(id, "pm_card_visa")), s.delivery(t, reservedFor(id)))
 		if round := i % 3; round == 0 {
 			all = append(all, cancel)
 		} else {
@@ -280,11 +279,11 @@ func TestRace_CancellationSeveralTimesAtOnce(t *testing.T) {
 	var all []func()
 	for _, id := range ids {
 		cancel := cancelledFor(id)
-		same := s.tell(t, cancel, eventstest.WithID("cancel-"+id))
-		all = append(all, same, same, same, s.tell(t, cancel), s.tell(t, cancel))
+		same := s.delivery(t, cancel, eventstest.WithID("cancel-"+id))
+		all = append(all, same, same, same, s.delivery(t, cancel), s.delivery(t, cancel))
 	}
 	for _, id := range charging {
-		all = append(all, s.tell(t, chargeStartedFor(id)))
+		all = append(all, s.delivery(t, chargeRequestedFor(id)))
 	}
 	servicetest.Race(all...)
 	s.settle(t)
@@ -322,8 +321,8 @@ func TestRace_RefundAgainstRefund(t *testing.T) {
 
 	var all []func()
 	for _, id := range ids {
-		same := s.tell(t, refundStartedFor(id), eventstest.WithID("refund-"+id))
-		all = append(all, same, same, s.tell(t, refundStartedFor(id)), s.tell(t, refundStartedFor(id)), s.tell(t, cancelledFor(id)))
+		same := s.delivery(t, refundRequestedFor(id), eventstest.WithID("refund-"+id))
+		all = append(all, same, same, s.delivery(t, refundRequestedFor(id)), s.delivery(t, refundRequestedFor(id)), s.delivery(t, cancelledFor(id)))
 	}
 	servicetest.Race(all...)
 	s.settle(t)
@@ -344,7 +343,7 @@ func TestRace_UndeliverableAgainstCancelled(t *testing.T) {
 	var all []func()
 	for _, id := range ids {
 		failed := contracts.ShipmentFailed{OrderID: id, Detail: "no such place"}
-		all = append(all, s.tell(t, failed), s.tell(t, cancelledFor(id)), s.tell(t, failed))
+		all = append(all, s.delivery(t, failed), s.delivery(t, cancelledFor(id)), s.delivery(t, failed))
 	}
 	servicetest.Race(all...)
 	s.settle(t)
@@ -360,8 +359,8 @@ func TestRace_OrderCancelledAgainstTheJoin(t *testing.T) {
 	ids := many()
 	var all, late []func()
 	for i, id := range ids {
-		created, reserved := s.tell(t, orderCreated(id, "pm_card_visa")), s.tell(t, reservedFor(id))
-		all = append(all, s.tell(t, contracts.OrderCancelled{OrderID: id, Reason: contracts.ReasonCustomer}))
+		created, reserved := s.delivery(t, orderCreated(id, "pm_card_visa")), s.delivery(t, reservedFor(id))
+		all = append(all, s.delivery(t, contracts.OrderCancelled{OrderID: id, Reason: contracts.ReasonCustomer}))
 		switch i % 3 {
 		case 0:
 			all = append(all, created, reserved)
@@ -392,8 +391,8 @@ func TestRace_BothCancellationsAgainstTheJoin(t *testing.T) {
 	var all []func()
 	for _, id := range ids {
 		all = append(all,
-			s.tell(t, orderCreated(id, "pm_card_visa")), s.tell(t, reservedFor(id)), s.tell(t, cancelledFor(id)),
-			s.tell(t, contracts.OrderCancelled{OrderID: id, Reason: contracts.ReasonCustomer}))
+			s.delivery(t, orderCreated(id, "pm_card_visa")), s.delivery(t, reservedFor(id)), s.delivery(t, cancelledFor(id)),
+			s.delivery(t, contracts.OrderCancelled{OrderID: id, Reason: contracts.ReasonCustomer}))
 	}
 	servicetest.Race(all...)
 	s.settle(t)

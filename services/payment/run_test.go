@@ -20,7 +20,7 @@ func serve(t *testing.T) *servicetest.Process {
 func TestRun(t *testing.T) {
 	t.Parallel()
 	p := serve(t)
-	p.Deliver(t, orderCreated("o", "pm_card_visa"), reserved, chargeStarted)
+	p.Deliver(t, orderCreated("o", "pm_card_visa"), reserved, chargeRequested)
 	for _, path := range []string{"/livez", "/readyz", "/api/v1/payments/o"} {
 		p.CallOK(t, http.MethodGet, path, "", nil)
 	}

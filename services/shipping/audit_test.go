@@ -13,8 +13,8 @@ func TestBooks_ShowOperatorsEveryShipmentAndEvent(t *testing.T) {
 	t.Parallel()
 	p := serve(t)
 	p.Reject("stuck")
-	p.Deliver(t, orderFor("a-booked"), paidFor("a-booked"), bookingStartedFor("a-booked"))
-	p.Deliver(t, orderFor("b-cancelling"), paidFor("b-cancelling"), bookingStartedFor("b-cancelling"), customerCancelsFor("b-cancelling"))
+	p.Deliver(t, orderFor("a-booked"), paidFor("a-booked"), bookingRequestedFor("a-booked"))
+	p.Deliver(t, orderFor("b-cancelling"), paidFor("b-cancelling"), bookingRequestedFor("b-cancelling"), customerCancelsFor("b-cancelling"))
 	p.Deliver(t, paidFor("c-waiting"))
 	p.Deliver(t, customerCancelsFor("stuck"))
 

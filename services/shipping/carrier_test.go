@@ -31,16 +31,16 @@ func TestBook_TellsRefusalFromFailure(t *testing.T) {
 		want  BookingResult
 		fails bool
 	}{
-		"undeliverable":       {answer(422, `{"code":"undeliverable","detail":"nobody lives there"}`), refused, false},
-		"another 422":         {answer(422, `{"code":"too_heavy"}`), BookingResult{}, true},
-		"bad request":         {answer(400, `{"code":"invalid_request"}`), BookingResult{}, true},
-		"500":                 {answer(500, `{"code":"internal"}`), BookingResult{}, true},
-		"500 after all":       {func(w http.ResponseWriter, effect func()) { effect(); answer(500, `{}`)(w, nil) }, BookingResult{}, true},
-		"hung up":             {hangUp, BookingResult{}, true},
-		"answer lost":         {loseAnswer, BookingResult{}, true},
-		"no id in the answer": {answer(200, `{}`), BookingResult{}, true},
-		"not JSON":            {answer(200, `<html>`), BookingResult{}, true},
-		"endless":             {answer(200, `{"detail":"`+strings.Repeat("x", maxResponse)+`","id":"shp_o1"}`), BookingResult{}, true},
+		"undeliverable":       {respond(422, `{"code":"undeliverable","detail":"nobody lives there"}`), refused, false},
+		"another 422":         {respond(422, `{"code":"too_heavy"}`), BookingResult{}, true},
+		"bad request":         {respond(400, `{"code":"invalid_request"}`), BookingResult{}, true},
+		"500":                 {respond(500, `{"code":"internal"}`), BookingResult{}, true},
+		"500 after all":       {func(w http.ResponseWriter, effect func()) { effect(); respond(500, `{}`)(w, nil) }, BookingResult{}, true},
+		"hung up":             {disconnect, BookingResult{}, true},
+		"response lost":       {loseResponse, BookingResult{}, true},
+		"no id in the answer": {respond(200, `{}`), BookingResult{}, true},
+		"not JSON":            {respond(200, `<html>`), BookingResult{}, true},
+		"endless":             {respond(200, `{"detail":"`+strings.Repeat("x", maxResponse)+`","id":"shp_o1"}`), BookingResult{}, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -75,11 +75,11 @@ func TestCancel_HasTheCarrierDecide(t *testing.T) {
 		})
 	}
 	for name, f := range map[string]fault{
-		"hung up":        hangUp,
-		"500":            answer(500, `{}`),
-		"unknown":        answer(404, `{"code":"not_found"}`),
-		"other conflict": answer(409, `{"code":"locked"}`),
-		"still booked":   answer(200, `{"state":"booked"}`),
+		"hung up":        disconnect,
+		"500":            respond(500, `{}`),
+		"unknown":        respond(404, `{"code":"not_found"}`),
+		"other conflict": respond(409, `{"code":"locked"}`),
+		"still booked":   respond(200, `{"state":"booked"}`),
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

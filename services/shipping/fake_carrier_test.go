@@ -11,11 +11,11 @@ import (
 	"time"
 )
 
-// fakeCarrier is a carrier that does what it is told to get wrong.
+// fakeCarrier is a carrier with injected faults.
 type fakeCarrier struct {
 	server *httptest.Server
 
-	// during, if set, stands around the effect of every call that no fault answers. Set it before the first call.
+	// during, if set, wraps the effect of every call without a fault. It must be set before the first call.
 	during func(op, parcelID string, effect func())
 
 	mu      sync.Mutex
@@ -25,7 +25,7 @@ type fakeCarrier struct {
 	faults  map[string][]fault
 }
 
-// fault answers one call in place of the carrier. effect makes happen what was asked for.
+// fault responds to one call in place of the carrier. effect carries out the request.
 type fault func(w http.ResponseWriter, effect func())
 
 func newFakeCarrier(t *testing.T) *fakeCarrier {
@@ -35,21 +35,21 @@ func newFakeCarrier(t *testing.T) *fakeCarrier {
 	return f
 }
 
-// client talks to the fake until the test ends.
+// client returns a client of the fake, which is closed when the test ends.
 func (f *fakeCarrier) client(t *testing.T) *Carrier {
 	c := NewCarrier(f.server.URL+"/", 5*time.Second)
 	t.Cleanup(c.Close)
 	return c
 }
 
-// fail has the next calls of an operation answered by faults, one each.
+// fail injects faults into the next calls of an operation, one each.
 func (f *fakeCarrier) fail(op string, faults ...fault) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.faults[op] = append(f.faults[op], faults...)
 }
 
-// count says how often an operation was called.
+// count returns how often an operation was called.
 func (f *fakeCarrier) count(op string) int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -63,15 +63,15 @@ func (f *fakeCarrier) set(id, state string) {
 	f.parcels[id] = state
 }
 
-// state answers where a parcel is; "" if there is none.
+// state returns the state of a parcel, or "" if there is none.
 func (f *fakeCarrier) state(id string) string {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.parcels[id]
 }
 
-// fetch has the carrier take a parcel that is booked, and answers whether it did.
-func (f *fakeCarrier) fetch(id string) bool {
+// dispatch dispatches a parcel that is booked. It reports whether it was booked.
+func (f *fakeCarrier) dispatch(id string) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.parcels[id] != "booked" {
@@ -81,17 +81,17 @@ func (f *fakeCarrier) fetch(id string) bool {
 	return true
 }
 
-// hangUp closes the connection without an answer, and nothing happens.
-func hangUp(http.ResponseWriter, func()) { panic(http.ErrAbortHandler) }
+// disconnect closes the connection without a response and without an effect.
+func disconnect(http.ResponseWriter, func()) { panic(http.ErrAbortHandler) }
 
-// loseAnswer closes the connection after what was asked for has happened.
-func loseAnswer(_ http.ResponseWriter, effect func()) {
+// loseResponse closes the connection after the effect.
+func loseResponse(_ http.ResponseWriter, effect func()) {
 	effect()
 	panic(http.ErrAbortHandler)
 }
 
-// answer gives a status and a body, and nothing happens.
-func answer(status int, body string) fault {
+// respond responds with a status and a body, without an effect.
+func respond(status int, body string) fault {
 	return func(w http.ResponseWriter, _ func()) {
 		w.WriteHeader(status)
 		_, _ = io.WriteString(w, body)

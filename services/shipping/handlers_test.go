@@ -34,7 +34,7 @@ func TestJoin_StartsTheBookingOnceWhicheverComesFirst(t *testing.T) {
 			if diff := cmp.Diff(goods, r.Shipment.Items); diff != "" {
 				t.Errorf("items (-want +got):\n%s", diff)
 			}
-			s.WantPublished(t, bookingStarted)
+			s.WantPublished(t, bookingRequested)
 		})
 	}
 }
@@ -67,32 +67,32 @@ func TestJoin_StartsTheBookingOnceWhenBothComeTogether(t *testing.T) {
 func TestBooking_TellsTheParcelAndItsWay(t *testing.T) {
 	t.Parallel()
 	s := newFixture(t)
-	s.Deliver(t, order, paid, bookingStarted)
+	s.Deliver(t, order, paid, bookingRequested)
 	s.wantRow(t, Booked)
 	s.report(t, WebhookDispatched, WebhookDelivered)
 	s.wantRow(t, Delivered)
-	s.WantPublished(t, bookingStarted, booked, dispatched, delivered)
+	s.WantPublished(t, bookingRequested, booked, dispatched, delivered)
 }
 
 func TestBooking_UndeliverableIsARefusal(t *testing.T) {
 	t.Parallel()
 	s := newFixture(t)
-	s.carrier.fail("book", answer(422, `{"code":"undeliverable","detail":"nobody lives there"}`))
-	s.Deliver(t, order, paid, bookingStarted, customerCancels, orderIsCancelled)
+	s.carrier.fail("book", respond(422, `{"code":"undeliverable","detail":"nobody lives there"}`))
+	s.Deliver(t, order, paid, bookingRequested, customerCancels, orderIsCancelled)
 	s.wantRow(t, Failed)
-	s.WantPublished(t, bookingStarted, contracts.ShipmentFailed{OrderID: "o", Detail: "nobody lives there"})
+	s.WantPublished(t, bookingRequested, contracts.ShipmentFailed{OrderID: "o", Detail: "nobody lives there"})
 }
 
 func TestBooking_PermanentFailureIsDeadLettered(t *testing.T) {
 	t.Parallel()
 	s := newFixture(t)
-	s.carrier.fail("book", answer(400, `{"code":"invalid_request"}`))
+	s.carrier.fail("book", respond(400, `{"code":"invalid_request"}`))
 	s.Deliver(t, order, paid)
-	if v := s.Transport.Deliver(t, bookingStarted); v.Action != transport.DeadLetter || v.Reason != transport.ReasonPermanent {
-		t.Errorf("verdict %+v", v)
+	if v := s.Transport.Deliver(t, bookingRequested); v.Action != transport.DeadLetter || v.Reason != transport.ReasonPermanent {
+		t.Errorf("outcome %+v", v)
 	}
 	s.wantRow(t, Booking)
-	s.WantPublished(t, bookingStarted)
+	s.WantPublished(t, bookingRequested)
 }
 
 func TestBooking_WithoutAnAddressGoesToTheDeadLetters(t *testing.T) {
@@ -102,11 +102,11 @@ func TestBooking_WithoutAnAddressGoesToTheDeadLetters(t *testing.T) {
 	if err := s.DB.Exec("UPDATE shipments SET address = NULL").Error; err != nil {
 		t.Fatal(err)
 	}
-	if v := s.Transport.Deliver(t, bookingStarted); v.Action != transport.DeadLetter || v.Reason != transport.ReasonPermanent {
-		t.Errorf("verdict %+v", v)
+	if v := s.Transport.Deliver(t, bookingRequested); v.Action != transport.DeadLetter || v.Reason != transport.ReasonPermanent {
+		t.Errorf("outcome %+v", v)
 	}
 	s.wantRow(t, Booking)
-	s.WantPublished(t, bookingStarted)
+	s.WantPublished(t, bookingRequested)
 }
 
 func TestLog_HasALineForEachChangeOfState(t *testing.T) {
@@ -129,34 +129,34 @@ func TestBooking_IsRepeatedUntilItsAnswerIsHeard(t *testing.T) {
 	t.Parallel()
 	s := newFixture(t)
 	s.Deliver(t, order, paid)
-	s.carrier.fail("book", hangUp, loseAnswer, answer(500, `{}`))
+	s.carrier.fail("book", disconnect, loseResponse, respond(500, `{}`))
 	for n := 1; n <= 3; n++ {
-		v := s.Transport.Deliver(t, bookingStarted, eventstest.WithID("one"), eventstest.OnAttempt(n))
+		v := s.Transport.Deliver(t, bookingRequested, eventstest.WithID("one"), eventstest.OnAttempt(n))
 		if v.Action != transport.Retry {
-			t.Errorf("attempt %d: verdict %+v", n, v)
+			t.Errorf("attempt %d: outcome %+v", n, v)
 		}
 	}
-	s.Deliver(t, bookingStarted, bookingStarted) // the second one finds nothing to do
+	s.Deliver(t, bookingRequested, bookingRequested) // the second one finds nothing to do
 	if n := s.carrier.count("book"); n != 4 {
 		t.Errorf("asked %d times, want 4", n)
 	}
-	s.WantPublished(t, bookingStarted, booked)
+	s.WantPublished(t, bookingRequested, booked)
 }
 
 func TestCarrier_IsWaitedForWhileItIsAway(t *testing.T) {
 	t.Parallel()
 	for name, away := range map[string]fault{
-		"503":               answer(503, `{"code":"unavailable"}`),
-		"a proxy's page":    answer(502, `<html>`),
-		"too many requests": answer(429, `{}`),
+		"503":               respond(503, `{"code":"unavailable"}`),
+		"a proxy's page":    respond(502, `<html>`),
+		"too many requests": respond(429, `{}`),
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := newFixture(t)
 			s.carrier.fail("book", away, away)
 			s.carrier.fail("cancel", away)
-			s.Deliver(t, order, paid, bookingStarted, customerCancels, cancelStarted) // one delivery each
-			s.WantPublished(t, bookingStarted, booked, cancelStarted, cancelled(contracts.ReasonCustomer))
+			s.Deliver(t, order, paid, bookingRequested, customerCancels, cancellationRequested) // one delivery each
+			s.WantPublished(t, bookingRequested, booked, cancellationRequested, cancelled(contracts.ReasonCustomer))
 		})
 	}
 }
@@ -168,19 +168,19 @@ func TestCarrier_IsWaitedForWhileItRefusesConnections(t *testing.T) {
 	dial, dials := carrier.transport.DialContext, atomic.Int32{}
 	carrier.transport.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
 		if dials.Add(1) <= 2 {
-			address = "127.0.0.1:1" // nobody listens there
+			address = "127.0.0.1:1" // no server listens there
 		}
 		return dial(ctx, network, address)
 	}
 	s := newFixtureWith(t, fake, carrier)
-	s.Deliver(t, order, paid, bookingStarted) // one delivery, so no attempt was spent
+	s.Deliver(t, order, paid, bookingRequested) // one delivery, so no attempt was spent
 	if n := dials.Load(); n < 3 {
 		t.Errorf("%d connections were tried", n)
 	}
-	s.WantPublished(t, bookingStarted, booked)
+	s.WantPublished(t, bookingRequested, booked)
 }
 
-// The customer cancels while the carrier is being asked: the row is not locked meanwhile.
+// The customer cancels during the call to the carrier: the row is not locked during a call.
 func TestCancel_DuringBookingAsksCarrierAfterwards(t *testing.T) {
 	t.Parallel()
 	s := newFixture(t)
@@ -188,20 +188,20 @@ func TestCancel_DuringBookingAsksCarrierAfterwards(t *testing.T) {
 	s.carrier.fail("book", func(w http.ResponseWriter, effect func()) {
 		effect()
 		s.Deliver(t, customerCancels)
-		answer(200, `{"id":"shp_o","state":"booked"}`)(w, nil)
+		respond(200, `{"id":"shp_o","state":"booked"}`)(w, nil)
 	})
-	s.Deliver(t, bookingStarted)
+	s.Deliver(t, bookingRequested)
 	s.wantRow(t, Cancelling)
-	s.Deliver(t, cancelStarted)
+	s.Deliver(t, cancellationRequested)
 	s.wantRow(t, Cancelled)
-	s.WantPublished(t, bookingStarted, cancelStarted, cancelled(contracts.ReasonCustomer))
+	s.WantPublished(t, bookingRequested, cancellationRequested, cancelled(contracts.ReasonCustomer))
 }
 
 func TestCancel_HasTheCarrierDecideOnce(t *testing.T) {
 	t.Parallel()
 	for state, c := range map[string]struct {
 		ends State
-		told []events.ETO
+		want []events.ETO
 	}{
 		"booked":     {Cancelled, []events.ETO{cancelled(contracts.ReasonCustomer)}},
 		"cancelled":  {Cancelled, []events.ETO{cancelled(contracts.ReasonCustomer)}},
@@ -210,35 +210,35 @@ func TestCancel_HasTheCarrierDecideOnce(t *testing.T) {
 		t.Run(state, func(t *testing.T) {
 			t.Parallel()
 			s := newFixture(t)
-			s.Deliver(t, order, paid, bookingStarted, customerCancels)
+			s.Deliver(t, order, paid, bookingRequested, customerCancels)
 			s.carrier.set("shp_o", state)
-			s.carrier.fail("cancel", loseAnswer)
-			if v := s.Transport.Deliver(t, cancelStarted, eventstest.WithID("one")); v.Action != transport.Retry {
-				t.Errorf("verdict %+v", v)
+			s.carrier.fail("cancel", loseResponse)
+			if v := s.Transport.Deliver(t, cancellationRequested, eventstest.WithID("one")); v.Action != transport.Retry {
+				t.Errorf("outcome %+v", v)
 			}
-			s.Deliver(t, cancelStarted, cancelStarted) // the second one finds nothing to do
+			s.Deliver(t, cancellationRequested, cancellationRequested) // the second one finds nothing to do
 			if n := s.carrier.count("cancel"); n != 2 {
 				t.Errorf("asked %d times, want 2", n)
 			}
 			s.wantRow(t, c.ends)
-			s.WantPublished(t, append([]events.ETO{bookingStarted, booked, cancelStarted}, c.told...)...)
+			s.WantPublished(t, append([]events.ETO{bookingRequested, booked, cancellationRequested}, c.want...)...)
 		})
 	}
 }
 
-// The notice overtakes the carrier's answer to the cancellation: both say the same, it is told once.
+// The webhook overtakes the carrier's response to the cancellation: both report the same, which is published once.
 func TestCancel_TooLateIsPublishedOnce(t *testing.T) {
 	t.Parallel()
 	s := newFixture(t)
-	s.Deliver(t, order, paid, bookingStarted, customerCancels)
+	s.Deliver(t, order, paid, bookingRequested, customerCancels)
 	s.carrier.set("shp_o", "dispatched")
 	s.carrier.fail("cancel", func(w http.ResponseWriter, _ func()) {
 		s.report(t, WebhookDelivered, WebhookDispatched)
-		answer(409, `{"code":"dispatched","id":"shp_o","tracking":"QD1"}`)(w, nil)
+		respond(409, `{"code":"dispatched","id":"shp_o","tracking":"QD1"}`)(w, nil)
 	})
-	s.Deliver(t, cancelStarted)
+	s.Deliver(t, cancellationRequested)
 	s.wantRow(t, Delivered)
-	s.WantPublished(t, bookingStarted, booked, cancelStarted, dispatched, refusedDispatched, delivered)
+	s.WantPublished(t, bookingRequested, booked, cancellationRequested, dispatched, refusedDispatched, delivered)
 }
 
 func TestCancel_ByTheDeadlineYieldsToAPayment(t *testing.T) {
@@ -246,13 +246,13 @@ func TestCancel_ByTheDeadlineYieldsToAPayment(t *testing.T) {
 	for name, c := range map[string]struct {
 		arrive []events.ETO
 		state  State
-		told   []events.ETO
+		want   []events.ETO
 	}{
 		"nothing seen":     {[]events.ETO{deadlineCancels, order, paid}, Cancelled, []events.ETO{cancelled(contracts.ReasonDeadline)}},
 		"order seen":       {[]events.ETO{order, deadlineCancels, paid}, Cancelled, []events.ETO{cancelled(contracts.ReasonDeadline)}},
-		"payment seen":     {[]events.ETO{paid, deadlineCancels, order}, Booking, []events.ETO{refusedPaid, bookingStarted}},
-		"being booked":     {[]events.ETO{paid, order, deadlineCancels}, Booking, []events.ETO{bookingStarted, refusedPaid}},
-		"booked":           {[]events.ETO{paid, order, bookingStarted, deadlineCancels}, Booked, []events.ETO{bookingStarted, booked, refusedPaid}},
+		"payment seen":     {[]events.ETO{paid, deadlineCancels, order}, Booking, []events.ETO{refusedPaid, bookingRequested}},
+		"being booked":     {[]events.ETO{paid, order, deadlineCancels}, Booking, []events.ETO{bookingRequested, refusedPaid}},
+		"booked":           {[]events.ETO{paid, order, bookingRequested, deadlineCancels}, Booked, []events.ETO{bookingRequested, booked, refusedPaid}},
 		"by the customer":  {[]events.ETO{paid, customerCancels, order, customerCancels}, Cancelled, []events.ETO{cancelled(contracts.ReasonCustomer)}},
 		"after the end":    {[]events.ETO{orderIsCancelled, order, paid, deadlineCancels}, Cancelled, nil},
 		"order ends later": {[]events.ETO{order, orderIsCancelled, paid}, Cancelled, nil},
@@ -262,7 +262,7 @@ func TestCancel_ByTheDeadlineYieldsToAPayment(t *testing.T) {
 			s := newFixture(t)
 			s.Deliver(t, c.arrive...)
 			s.wantRow(t, c.state)
-			s.WantPublished(t, c.told...)
+			s.WantPublished(t, c.want...)
 		})
 	}
 }

@@ -50,13 +50,13 @@ var (
 
 // Events of shipping about order o.
 var (
-	bookingStarted    = contracts.ShipmentBookingRequested{OrderID: "o"}
-	cancelStarted     = contracts.ShipmentCancellationRequested{OrderID: "o"}
-	booked            = contracts.ShipmentCreated{OrderID: "o", ShipmentID: "shp_o"}
-	dispatched        = contracts.ShipmentDispatched{OrderID: "o", ShipmentID: "shp_o", Tracking: "QD1"}
-	delivered         = contracts.ShipmentDelivered{OrderID: "o", ShipmentID: "shp_o"}
-	refusedPaid       = contracts.ShipmentCancelRefused{OrderID: "o", Because: contracts.BecausePaid}
-	refusedDispatched = contracts.ShipmentCancelRefused{OrderID: "o", Because: contracts.BecauseDispatched}
+	bookingRequested      = contracts.ShipmentBookingRequested{OrderID: "o"}
+	cancellationRequested = contracts.ShipmentCancellationRequested{OrderID: "o"}
+	booked                = contracts.ShipmentCreated{OrderID: "o", ShipmentID: "shp_o"}
+	dispatched            = contracts.ShipmentDispatched{OrderID: "o", ShipmentID: "shp_o", Tracking: "QD1"}
+	delivered             = contracts.ShipmentDelivered{OrderID: "o", ShipmentID: "shp_o"}
+	refusedPaid           = contracts.ShipmentCancelRefused{OrderID: "o", Because: contracts.BecausePaid}
+	refusedDispatched     = contracts.ShipmentCancelRefused{OrderID: "o", Because: contracts.BecauseDispatched}
 )
 
 func cancelled(reason string) contracts.ShipmentCancelled {

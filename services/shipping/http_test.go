@@ -26,12 +26,12 @@ func TestGetShipment_ShowsHowItStands(t *testing.T) {
 	}{
 		"only payment": {[]events.ETO{paid}, nil, shipmentResponse{State: Waiting, Items: []itemJSON{}}},
 		"booked": {
-			[]events.ETO{paid, order, bookingStarted},
+			[]events.ETO{paid, order, bookingRequested},
 			nil,
 			shipmentResponse{State: Booked, Items: items, ShipmentID: "shp_o"},
 		},
 		"delivered": {
-			[]events.ETO{paid, order, bookingStarted},
+			[]events.ETO{paid, order, bookingRequested},
 			[]CarrierWebhookType{WebhookDispatched, WebhookDelivered},
 			shipmentResponse{State: Delivered, Items: items, ShipmentID: "shp_o", Tracking: "QD1"},
 		},
@@ -84,14 +84,14 @@ func TestCarrierWebhook_IsTakenOnceInAnyOrder(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := newFixture(t)
-			s.Deliver(t, order, paid) // and the answer to the booking is still on its way
+			s.Deliver(t, order, paid) // and the response to the booking is still under way
 			s.report(t, kinds...)
-			s.Deliver(t, bookingStarted)
+			s.Deliver(t, bookingRequested)
 			s.wantRow(t, Delivered)
 			if n := s.carrier.count("book"); n != 0 {
 				t.Errorf("booked %d times more", n)
 			}
-			s.WantPublished(t, bookingStarted, dispatched, delivered)
+			s.WantPublished(t, bookingRequested, dispatched, delivered)
 		})
 	}
 }
@@ -99,11 +99,11 @@ func TestCarrierWebhook_IsTakenOnceInAnyOrder(t *testing.T) {
 func TestCarrierWebhook_ConcurrentRepeatsApplyOnce(t *testing.T) {
 	t.Parallel()
 	s := newFixture(t)
-	s.Deliver(t, order, paid, bookingStarted)
+	s.Deliver(t, order, paid, bookingRequested)
 	both := func() { s.report(t, WebhookDispatched, WebhookDelivered) }
 	servicetest.Race(both, both, both, both, both, both)
 	s.wantRow(t, Delivered)
-	s.WantPublished(t, bookingStarted, booked, dispatched, delivered)
+	s.WantPublished(t, bookingRequested, booked, dispatched, delivered)
 }
 
 func TestCarrierWebhook_BelongsToTheFlowOfItsOrder(t *testing.T) {
@@ -123,7 +123,7 @@ func TestCarrierWebhook_BelongsToTheFlowOfItsOrder(t *testing.T) {
 func TestCarrierWebhook_IsRefused(t *testing.T) {
 	t.Parallel()
 	s := newFixture(t)
-	s.Deliver(t, order, paid, bookingStarted)
+	s.Deliver(t, order, paid, bookingRequested)
 	now := time.Now()
 	good := notice(WebhookDispatched, "o")
 	for name, c := range map[string]struct {
@@ -165,10 +165,10 @@ func TestCarrierWebhook_IsRefused(t *testing.T) {
 		}
 	}
 	s.wantRow(t, Booked)
-	s.WantPublished(t, bookingStarted, booked)
+	s.WantPublished(t, bookingRequested, booked)
 }
 
-// Nothing has been booked yet, so the carrier is told to come back.
+// Nothing has been booked yet, so the carrier is asked to retry.
 func TestCarrierWebhook_BeforeBookingIsRepeated(t *testing.T) {
 	t.Parallel()
 	s := newFixture(t)
@@ -187,7 +187,7 @@ func TestCarrierWebhook_ForbiddenParcelIsLogged(t *testing.T) {
 		state string
 	}{
 		"stray-cancelled": {nil, "shipment cancelled"},
-		"stray-failed":    {answer(422, `{"code":"undeliverable"}`), "shipment failed"},
+		"stray-failed":    {respond(422, `{"code":"undeliverable"}`), "shipment failed"},
 	} {
 		t.Run(id, func(t *testing.T) {
 			t.Parallel()

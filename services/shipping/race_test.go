@@ -15,7 +15,7 @@ import (
 	"github.com/quadrille-dev/quadrille/verify/servicetest"
 )
 
-// many are the orders of one race. The log is kept by order, so the ids are the test's own.
+// many returns the orders of one race. The log is kept by order, so the ids are the test's own.
 func many(t *testing.T) []string {
 	ids := make([]string, 20)
 	for i := range ids {
@@ -34,11 +34,11 @@ func paidFor(id string) contracts.PaymentProcessed {
 	return contracts.PaymentProcessed{OrderID: id, PaymentID: "pi_1"}
 }
 
-func bookingStartedFor(id string) contracts.ShipmentBookingRequested {
+func bookingRequestedFor(id string) contracts.ShipmentBookingRequested {
 	return contracts.ShipmentBookingRequested{OrderID: id}
 }
 
-func cancelStartedFor(id string) contracts.ShipmentCancellationRequested {
+func cancellationRequestedFor(id string) contracts.ShipmentCancellationRequested {
 	return contracts.ShipmentCancellationRequested{OrderID: id}
 }
 
@@ -52,65 +52,64 @@ func deadlineCancelsFor(id string) contracts.OrderCancelRequested {
 
 func parcelOf(id string) string { return "shp_" + id }
 
-// tell is a delivery to be raced: its reaction must be done with the event at the first attempt.
-func (s *fixture) tell(t *testing.T, eto events.ETO, opts ...eventstest.DeliverOption) func() {
+// delivery returns a function that delivers an event and fails the test unless the handler acknowledges it.
+func (s *fixture) delivery(t *testing.T, eto events.ETO, opts ...eventstest.DeliverOption) func() {
 	return func() {
 		if v := s.Transport.Deliver(t, eto, opts...); v.Action != transport.Ack {
-			t.Errorf("%s about %s: verdict %+v", eto.EventType(), eto.Subject(), v)
+			t.Errorf("%s about %s: outcome %+v", eto.EventType(), eto.Subject(), v)
 		}
 	}
 }
 
-// fetch is the carrier's driver, to be raced: a parcel that is still booked is taken away, and reported.
-func (s *fixture) fetch(t *testing.T, id string) func() {
+// dispatch returns a function by which the carrier dispatches a parcel that is still booked, and sends the webhook.
+func (s *fixture) dispatch(t *testing.T, id string) func() {
 	return func() {
-		if s.carrier.fetch(parcelOf(id)) {
+		if s.carrier.dispatch(parcelOf(id)) {
 			s.reportOf(t, id, WebhookDispatched)
 		}
 	}
 }
 
-// settle is the rest of the way: what shipping tells itself is delivered, each event twice and all at once, until
-// nothing is left.
+// settle delivers the requests of shipping to itself, each event twice and all concurrently, until none is left.
 func (s *fixture) settle(t *testing.T) {
 	t.Helper()
-	heard := 0
+	handled := 0
 	for {
-		told := s.AwaitPublished(t)
+		published := s.AwaitPublished(t)
 		var next []func()
-		for _, e := range told[heard:] {
+		for _, e := range published[handled:] {
 			switch e.Type {
-			case bookingStarted.EventType():
-				next = append(next, slices.Repeat([]func(){s.tell(t, bookingStartedFor(e.Subject), eventstest.WithID(e.ID))}, 2)...)
-			case cancelStarted.EventType():
-				next = append(next, slices.Repeat([]func(){s.tell(t, cancelStartedFor(e.Subject), eventstest.WithID(e.ID))}, 2)...)
+			case bookingRequested.EventType():
+				next = append(next, slices.Repeat([]func(){s.delivery(t, bookingRequestedFor(e.Subject), eventstest.WithID(e.ID))}, 2)...)
+			case cancellationRequested.EventType():
+				next = append(next, slices.Repeat([]func(){s.delivery(t, cancellationRequestedFor(e.Subject), eventstest.WithID(e.ID))}, 2)...)
 			}
 		}
 		if len(next) == 0 {
 			return
 		}
-		heard = len(told)
+		handled = len(published)
 		servicetest.Race(next...)
 	}
 }
 
-// ending is how a shipment ended: in the rows, at the carrier, and in what was told of it, apart from the steps on
-// the way there: those that lead nowhere else are told or not, depending on who came first.
+// ending is the final state of a shipment: its row, its parcel at the carrier, and its published events, without the
+// intermediate ones, whose publication depends on which event came first.
 type ending struct {
-	State    State
-	Parcel   string // at the carrier
-	Told     []string
-	Reason   string
-	Tracking string
+	State     State
+	Parcel    string // at the carrier
+	Published []string
+	Reason    string
+	Tracking  string
 }
 
-func ended(state State, parcel, reason string, told ...events.ETO) ending {
+func ended(state State, parcel, reason string, published ...events.ETO) ending {
 	e := ending{State: state, Parcel: parcel, Reason: reason}
 	if state == Dispatched || state == Delivered {
 		e.Tracking = dispatched.Tracking
 	}
-	for _, eto := range told {
-		e.Told = append(e.Told, describe(eto.EventType(), eto))
+	for _, eto := range published {
+		e.Published = append(e.Published, describe(eto.EventType(), eto))
 	}
 	return e
 }
@@ -132,13 +131,13 @@ var (
 	endedBooked     = ended(Booked, "booked", "", refusedPaid)
 )
 
-// with is the ending, and one more thing told before it.
+// with returns the ending with one more event published before it.
 func (e ending) with(eto events.ETO) ending {
-	e.Told = append([]string{describe(eto.EventType(), eto)}, e.Told...)
+	e.Published = append([]string{describe(eto.EventType(), eto)}, e.Published...)
 	return e
 }
 
-// wantEnding checks that the order has ended in one of these ways, and answers which.
+// wantEnding checks that the order has ended in one of these ways, and returns which.
 func (s *fixture) wantEnding(t *testing.T, id string, possible ...ending) int {
 	t.Helper()
 	r, err := findShipment(s.DB, id)
@@ -150,19 +149,19 @@ func (s *fixture) wantEnding(t *testing.T, id string, possible ...ending) int {
 	for _, e := range s.Transport.Published() {
 		switch {
 		case e.Subject != id:
-		case e.Type == bookingStarted.EventType(), e.Type == booked.EventType(), e.Type == cancelStarted.EventType():
+		case e.Type == bookingRequested.EventType(), e.Type == booked.EventType(), e.Type == cancellationRequested.EventType():
 			steps[e.Type]++
 		case e.Type == refusedPaid.EventType():
-			got.Told = append(got.Told, describe(e.Type, eventstest.Decode[contracts.ShipmentCancelRefused](t, e)))
+			got.Published = append(got.Published, describe(e.Type, eventstest.Decode[contracts.ShipmentCancelRefused](t, e)))
 		default:
-			got.Told = append(got.Told, e.Type)
+			got.Published = append(got.Published, e.Type)
 		}
 	}
-	if n := steps[bookingStarted.EventType()]; n > 1 || n == 0 && got.Parcel != "" {
+	if n := steps[bookingRequested.EventType()]; n > 1 || n == 0 && got.Parcel != "" {
 		t.Errorf("the booking of %s, now %q at the carrier, was started %d times", id, got.Parcel, n)
 	}
-	if steps[booked.EventType()] > 1 || steps[cancelStarted.EventType()] > 1 {
-		t.Errorf("told about %s: %v", id, steps)
+	if steps[booked.EventType()] > 1 || steps[cancellationRequested.EventType()] > 1 {
+		t.Errorf("published about %s: %v", id, steps)
 	}
 	if said := servicetest.LoggedAbout(id); slices.Contains(said, "the carrier has a parcel that must not leave") {
 		t.Errorf("log about %s: %q", id, said)
@@ -214,7 +213,7 @@ func TestRace_CancellationAgainstTheBooking(t *testing.T) {
 
 	var all []func()
 	for _, id := range ids {
-		all = append(all, s.tell(t, bookingStartedFor(id)), s.tell(t, customerCancelsFor(id)), s.tell(t, bookingStartedFor(id)))
+		all = append(all, s.delivery(t, bookingRequestedFor(id)), s.delivery(t, customerCancelsFor(id)), s.delivery(t, bookingRequestedFor(id)))
 	}
 	servicetest.Race(all...)
 	s.settle(t)
@@ -223,15 +222,15 @@ func TestRace_CancellationAgainstTheBooking(t *testing.T) {
 }
 
 // The carrier has the request in its hands, or has made the booking already, when the customer cancels: before its
-// answer, or together with it.
+// response, or together with it.
 func TestRace_CancellationDuringBooking(t *testing.T) {
 	t.Parallel()
 	s := newFixture(t)
 	ids := many(t)
-	asked, answers := map[string]chan struct{}{}, map[string]chan struct{}{}
-	done := map[string]bool{} // the booking is made, and only the answer is held
+	asked, responses := map[string]chan struct{}{}, map[string]chan struct{}{}
+	done := map[string]bool{} // the booking is made, and only the response is delayed
 	for i, id := range ids {
-		asked[parcelOf(id)], answers[parcelOf(id)], done[parcelOf(id)] = make(chan struct{}), make(chan struct{}), i%2 == 0
+		asked[parcelOf(id)], responses[parcelOf(id)], done[parcelOf(id)] = make(chan struct{}), make(chan struct{}), i%2 == 0
 	}
 	s.carrier.during = func(op, parcel string, effect func()) {
 		if op != "book" {
@@ -242,7 +241,7 @@ func TestRace_CancellationDuringBooking(t *testing.T) {
 			effect()
 		}
 		close(asked[parcel])
-		<-answers[parcel]
+		<-responses[parcel]
 		if !done[parcel] {
 			effect()
 		}
@@ -252,19 +251,19 @@ func TestRace_CancellationDuringBooking(t *testing.T) {
 	before, together := ids[:6], ids[6:]
 	var all []func()
 	for _, id := range ids {
-		all = append(all, s.tell(t, bookingStartedFor(id)))
+		all = append(all, s.delivery(t, bookingRequestedFor(id)))
 	}
 	for _, id := range before {
 		all = append(all, func() {
 			<-asked[parcelOf(id)]
 			s.Deliver(t, customerCancelsFor(id))
-			close(answers[parcelOf(id)])
+			close(responses[parcelOf(id)])
 		})
 	}
 	for _, id := range together {
 		all = append(all, func() {
 			<-asked[parcelOf(id)]
-			close(answers[parcelOf(id)])
+			close(responses[parcelOf(id)])
 			s.Deliver(t, customerCancelsFor(id))
 		})
 	}
@@ -274,7 +273,7 @@ func TestRace_CancellationDuringBooking(t *testing.T) {
 	s.wantEndings(t, ids, endedCancelled)
 }
 
-// The driver comes while the booking's answer is still under way. Some of the customers cancel.
+// The carrier dispatches before the booking's response arrives. Some of the customers cancel.
 func TestRace_HandOverThatOvertakesTheBooking(t *testing.T) {
 	t.Parallel()
 	s := newFixture(t)
@@ -294,13 +293,13 @@ func TestRace_HandOverThatOvertakesTheBooking(t *testing.T) {
 
 	var all []func()
 	for _, id := range ids {
-		all = append(all, s.tell(t, bookingStartedFor(id)), func() {
+		all = append(all, s.delivery(t, bookingRequestedFor(id)), func() {
 			<-exists[parcelOf(id)]
-			s.fetch(t, id)()
+			s.dispatch(t, id)()
 		})
 	}
 	for _, id := range cancelled {
-		all = append(all, s.tell(t, customerCancelsFor(id)))
+		all = append(all, s.delivery(t, customerCancelsFor(id)))
 	}
 	servicetest.Race(all...)
 	s.settle(t)
@@ -330,7 +329,7 @@ func TestRace_CancellationAgainstTheHandOver(t *testing.T) {
 			effect()
 			ask()
 		default:
-			s.carrier.fetch(parcel)
+			s.carrier.dispatch(parcel)
 			ask()
 			effect()
 		}
@@ -339,13 +338,13 @@ func TestRace_CancellationAgainstTheHandOver(t *testing.T) {
 
 	var all []func()
 	for _, id := range booked {
-		all = append(all, s.tell(t, customerCancelsFor(id)), s.fetch(t, id))
+		all = append(all, s.delivery(t, customerCancelsFor(id)), s.dispatch(t, id))
 	}
 	for id, asked := range asked {
 		s.Deliver(t, customerCancelsFor(id))
-		all = append(all, s.tell(t, cancelStartedFor(id)), s.tell(t, cancelStartedFor(id)), func() {
+		all = append(all, s.delivery(t, cancellationRequestedFor(id)), s.delivery(t, cancellationRequestedFor(id)), func() {
 			<-asked
-			s.fetch(t, id)() // in vain: it was cancelled, or is gone
+			s.dispatch(t, id)() // in vain: it was cancelled, or is gone
 			if slices.Contains(before, id) {
 				s.reportOf(t, id, WebhookDispatched)
 			}
@@ -382,10 +381,10 @@ func TestRace_NoticesAgainstTheCancellation(t *testing.T) {
 		}
 	}
 	for _, id := range booked {
-		all = append(all, s.tell(t, customerCancelsFor(id)))
+		all = append(all, s.delivery(t, customerCancelsFor(id)))
 	}
 	for _, id := range cancelling {
-		all = append(all, s.tell(t, cancelStartedFor(id)), s.tell(t, cancelStartedFor(id)))
+		all = append(all, s.delivery(t, cancellationRequestedFor(id)), s.delivery(t, cancellationRequestedFor(id)))
 	}
 	servicetest.Race(all...)
 	s.settle(t)
@@ -405,14 +404,14 @@ func TestRace_CancellationSeveralTimesAtOnce(t *testing.T) {
 
 	var all []func()
 	for _, id := range ids {
-		same := s.tell(t, customerCancelsFor(id), eventstest.WithID("cancel-"+id))
-		all = append(all, same, same, s.tell(t, customerCancelsFor(id)))
+		same := s.delivery(t, customerCancelsFor(id), eventstest.WithID("cancel-"+id))
+		all = append(all, same, same, s.delivery(t, customerCancelsFor(id)))
 	}
 	for _, id := range booking {
-		all = append(all, s.tell(t, bookingStartedFor(id)))
+		all = append(all, s.delivery(t, bookingRequestedFor(id)))
 	}
 	for _, id := range waiting {
-		all = append(all, s.tell(t, orderFor(id)))
+		all = append(all, s.delivery(t, orderFor(id)))
 	}
 	servicetest.Race(all...)
 	s.settle(t)
@@ -432,13 +431,13 @@ func TestRace_CustomerAndDeadlineAtOnce(t *testing.T) {
 
 	var all []func()
 	for _, id := range ids {
-		all = append(all, s.tell(t, customerCancelsFor(id)), s.tell(t, deadlineCancelsFor(id)))
+		all = append(all, s.delivery(t, customerCancelsFor(id)), s.delivery(t, deadlineCancelsFor(id)))
 	}
 	for _, id := range booking {
-		all = append(all, s.tell(t, bookingStartedFor(id)))
+		all = append(all, s.delivery(t, bookingRequestedFor(id)))
 	}
 	for _, id := range joining {
-		all = append(all, s.tell(t, orderFor(id)), s.tell(t, paidFor(id)))
+		all = append(all, s.delivery(t, orderFor(id)), s.delivery(t, paidFor(id)))
 	}
 	servicetest.Race(all...)
 	s.settle(t)
@@ -464,14 +463,14 @@ func TestRace_DeadlineAgainstThePayment(t *testing.T) {
 
 	var all []func()
 	for _, id := range ids {
-		deadline := s.tell(t, deadlineCancelsFor(id), eventstest.WithID("deadline-"+id))
+		deadline := s.delivery(t, deadlineCancelsFor(id), eventstest.WithID("deadline-"+id))
 		all = append(all, deadline, deadline)
 	}
 	for _, id := range slices.Concat(unknown, paid) {
-		all = append(all, s.tell(t, orderFor(id)))
+		all = append(all, s.delivery(t, orderFor(id)))
 	}
 	for _, id := range slices.Concat(ordered, unknown) {
-		all = append(all, s.tell(t, paidFor(id)))
+		all = append(all, s.delivery(t, paidFor(id)))
 	}
 	servicetest.Race(all...)
 	s.settle(t)

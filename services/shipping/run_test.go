@@ -20,7 +20,7 @@ func serve(t *testing.T) *servicetest.Process {
 func TestRun(t *testing.T) {
 	t.Parallel()
 	p := serve(t)
-	p.Deliver(t, order, paid, bookingStarted)
+	p.Deliver(t, order, paid, bookingRequested)
 	for _, path := range []string{"/livez", "/readyz", "/api/v1/shipments/o"} {
 		p.CallOK(t, http.MethodGet, path, "", nil)
 	}

@@ -188,7 +188,7 @@ func TestShipment_AgreesWithCarrierInAnyOrder(t *testing.T) {
 			if c.booked {
 				move(c, left, rules["booking accepted"])
 			} else {
-				move(parcel{booked: true}, left, quiet) // and the answer is still on its way
+				move(parcel{booked: true}, left, quiet) // and the response is still under way
 			}
 		}
 		if c.booked && !c.left && !c.cancelled {
@@ -227,7 +227,7 @@ func TestShipment_AgreesWithCarrierInAnyOrder(t *testing.T) {
 			want = Delivered
 		}
 		if s.State != want || s.Address != nil || count(shipmentDispatched)+count(shipmentCancelled) != 1 {
-			t.Fatalf("carrier %+v, shipment %+v, told %v", c, s, published)
+			t.Fatalf("carrier %+v, shipment %+v, published %v", c, s, published)
 		}
 	}
 	walk(NewShipment("o"), parcel{}, []string{"order.created", "order.created", "payment.processed", "customer cancels"}, nil)

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// A row that is gone under its lock is a fault of ours, and must not pass for an order that nobody knows.
+// A row that disappears under its lock is an internal error, and must not look like an unknown order.
 func TestStore_FailsIfTheLockedRowIsGone(t *testing.T) {
 	t.Parallel()
 	err := storeShipment(t.Context(), newFixture(t).DB, NewShipment("nobody"), time.Now())

@@ -9,7 +9,7 @@ import (
 func TestTrace_ContinuesWithCarrierWebhook(t *testing.T) {
 	t.Parallel()
 	s := newFixture(t)
-	s.Deliver(t, order, paid, bookingStarted)
+	s.Deliver(t, order, paid, bookingRequested)
 	const trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 	if err := s.DB.Exec("UPDATE shipments SET trace_parent = ?", trace).Error; err != nil {
 		t.Fatal(err)

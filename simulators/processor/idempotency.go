@@ -44,7 +44,7 @@ func (s *Server) acquire(c *claim) (*savedResponse, *apiError) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	fingerprint := ""
+	var fingerprint string
 	saved, running := s.state.saved[c.key], s.running[c.key]
 	switch {
 	case saved != nil:

@@ -149,7 +149,7 @@ func (s *Server) handleRead(read func(st *state, id string, f form) (body any, o
 			wire.Disconnect(w)
 			return
 		}
-		switch decision {
+		switch decision { //nolint:exhaustive // the other decisions change no response
 		case faults.RespondUnavailable:
 			err = newUnavailable()
 		case faults.RespondError, faults.RespondErrorAfter:

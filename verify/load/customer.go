@@ -55,9 +55,9 @@ type generator struct {
 	polls    polls
 }
 
-func newGenerator(cfg Config, run string, client *stackclient.Client, shelf *stock) *generator {
+func newGenerator(cfg Config, run string, client *stackclient.Client, st *stock) *generator {
 	return &generator{
-		cfg: cfg, run: run, client: client, stock: shelf, nextStory: cfg.Mix.sequence(),
+		cfg: cfg, run: run, client: client, stock: st, nextStory: cfg.Mix.sequence(),
 		ended: make(chan struct{}, 1), failures: map[string]*Failure{},
 	}
 }

@@ -13,7 +13,7 @@ import (
 	"syscall"
 	"time"
 
-	domain "github.com/quadrille-dev/quadrille/services/order"
+	"github.com/quadrille-dev/quadrille/contracts"
 	"github.com/quadrille-dev/quadrille/verify/reconcile"
 	"github.com/quadrille-dev/quadrille/verify/stackclient"
 )
@@ -22,14 +22,14 @@ import (
 type fakeStack struct {
 	// lives is the time from the order to its end.
 	lives time.Duration
-	// answers is called for every request, and may wait, fail or respond itself.
-	answers func(r *http.Request) (*http.Response, error)
+	// respond is called for every request, and may wait, fail or respond itself.
+	respond func(r *http.Request) (*http.Response, error)
 	// lost reports whether the response to a request is lost.
 	lost func(r *http.Request) bool
 	// ends may give an order an unexpected end.
 	ends func(req stackclient.OrderRequest) (outcome stackclient.Order, said bool)
-	// handOver is the time after which a cancellation is too late.
-	handOver time.Duration
+	// dispatchDelay is the time after which a cancellation is too late.
+	dispatchDelay time.Duration
 
 	mu       sync.Mutex
 	products map[string]stackclient.Product
@@ -51,8 +51,8 @@ func (f *fakeStack) RoundTrip(r *http.Request) (*http.Response, error) {
 		f.came = append(f.came, time.Now())
 		f.mu.Unlock()
 	}
-	if f.answers != nil {
-		if a, err := f.answers(r); a != nil || err != nil {
+	if f.respond != nil {
+		if a, err := f.respond(r); a != nil || err != nil {
 			return a, err
 		}
 	}
@@ -63,10 +63,10 @@ func (f *fakeStack) RoundTrip(r *http.Request) (*http.Response, error) {
 	if f.lost != nil && f.lost(r) {
 		return nil, io.ErrUnexpectedEOF
 	}
-	return answer(r, status, body), nil
+	return newResponse(r, status, body), nil
 }
 
-func answer(r *http.Request, status int, body any) *http.Response {
+func newResponse(r *http.Request, status int, body any) *http.Response {
 	var b bytes.Buffer
 	if body != nil {
 		_ = json.NewEncoder(&b).Encode(body) // a bytes.Buffer takes everything
@@ -100,7 +100,7 @@ func (f *fakeStack) serve(r *http.Request) (int, any) {
 	case sku != path:
 		p := f.products[sku]
 		for _, o := range f.orders {
-			if f.now(o).State == domain.Completed && o.req.Items[0].SKU == sku {
+			if f.now(o).State == contracts.OrderStateCompleted && o.req.Items[0].SKU == sku {
 				p.OnHand--
 			}
 		}
@@ -135,7 +135,7 @@ func (f *fakeStack) now(o *fakeOrder) stackclient.Order {
 	if o.Ended() || time.Since(o.placed) < f.lives {
 		return o.Order
 	}
-	end := func(state domain.State, reason domain.Reason) stackclient.Order {
+	end := func(state, reason string) stackclient.Order {
 		return stackclient.Order{ID: o.ID, State: state, Reason: reason}
 	}
 	if f.ends != nil {
@@ -151,12 +151,12 @@ func (f *fakeStack) now(o *fakeOrder) stackclient.Order {
 	case o.req.ShippingAddress.PostalCode == stackclient.Undeliverable:
 		return end("cancelled", "undeliverable")
 	}
-	return end(domain.Completed, "")
+	return end(contracts.OrderStateCompleted, "")
 }
 
 func (f *fakeStack) cancel(id string) (int, any) {
 	o := f.orders[slices.IndexFunc(f.orders, func(o *fakeOrder) bool { return o.ID == id })]
-	if time.Since(o.placed) >= f.handOver {
+	if time.Since(o.placed) >= f.dispatchDelay {
 		return http.StatusConflict, nil
 	}
 	o.State, o.Reason = "cancelled", "customer"
@@ -185,7 +185,7 @@ func calm(f *fakeStack) Config {
 		panic(err)
 	}
 	if f.lives == 0 {
-		f.lives, f.handOver = 4*time.Second, 2*time.Second
+		f.lives, f.dispatchDelay = 4*time.Second, 2*time.Second
 	}
 	at := "http://stack"
 	return Config{

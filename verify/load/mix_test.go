@@ -19,7 +19,7 @@ func TestParseMix(t *testing.T) {
 			t.Errorf("%s: %v %s", text, err, diff)
 		}
 	}
-	for text, says := range map[string]string{
+	for text, want := range map[string]string{
 		"":                         "is not a share",
 		"happy":                    "is not a share",
 		"happy=0":                  "from 1 to 1000",
@@ -32,8 +32,8 @@ func TestParseMix(t *testing.T) {
 		"out_of_stock=1,sad=1":     "sad",
 		"out-of-stock=1,happy=1=1": "from 1 to 1000",
 	} {
-		if mix, err := ParseMix(text); err == nil || !strings.Contains(err.Error(), says) {
-			t.Errorf("%q should be refused with %q: %v, %v", text, says, mix, err)
+		if mix, err := ParseMix(text); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q must be rejected with %q: %v, %v", text, want, mix, err)
 		}
 	}
 }
@@ -46,15 +46,15 @@ func TestMix_Sequence(t *testing.T) {
 	}
 	next := mix.sequence()
 	for range 3 { // each hundred is the same
-		told := map[string]int{}
+		counts := map[string]int{}
 		for i := range 100 {
-			told[next().name]++
-			if i == 49 && told["happy"] != 35 {
-				t.Errorf("%d of the first fifty are happy", told["happy"])
+			counts[next().name]++
+			if i == 49 && counts["happy"] != 35 {
+				t.Errorf("%d of the first fifty are happy", counts["happy"])
 			}
 		}
 		want := map[string]int{"happy": 70, "declined": 10, "out-of-stock": 10, "undeliverable": 5, "cancelled": 5}
-		if diff := cmp.Diff(want, told); diff != "" {
+		if diff := cmp.Diff(want, counts); diff != "" {
 			t.Error(diff)
 		}
 	}

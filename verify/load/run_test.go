@@ -13,7 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	domain "github.com/quadrille-dev/quadrille/services/order"
+	"github.com/quadrille-dev/quadrille/contracts"
 	"github.com/quadrille-dev/quadrille/verify/reconcile"
 	"github.com/quadrille-dev/quadrille/verify/stackclient"
 )
@@ -79,7 +79,7 @@ func TestRun_Stories(t *testing.T) {
 
 func TestRun_SlowStack(t *testing.T) {
 	inVirtualTime(t, func(t *testing.T) {
-		stack := &fakeStack{answers: func(r *http.Request) (*http.Response, error) {
+		stack := &fakeStack{respond: func(r *http.Request) (*http.Response, error) {
 			if placing(r) {
 				return wait(r, 3*time.Second)
 			}
@@ -104,7 +104,7 @@ func TestRun_Pause(t *testing.T) {
 	inVirtualTime(t, func(t *testing.T) {
 		var until time.Time
 		stack := &fakeStack{}
-		stack.answers = func(r *http.Request) (*http.Response, error) {
+		stack.respond = func(r *http.Request) (*http.Response, error) {
 			stack.mu.Lock()
 			if len(stack.orders) == 250 && until.IsZero() {
 				until = time.Now().Add(2 * time.Second)
@@ -128,12 +128,12 @@ func TestArrive_Late(t *testing.T) {
 		stack := &fakeStack{}
 		cfg := calm(stack)
 		client := stackclient.NewWithTransport(cfg.Stack, stack)
-		shelf, err := createStock(t.Context(), client, "run", 10, time.Second)
+		stock, err := createStock(t.Context(), client, "run", 10, time.Second)
 		if err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(time.Second)
-		c := newGenerator(cfg, "run", client, shelf)
+		time.Sleep(time.Second) //nolint:forbidigo // virtual time
+		c := newGenerator(cfg, "run", client, stock)
 		for _, late := range []time.Duration{0, lateAfter, 70 * time.Millisecond, 30 * time.Millisecond} {
 			c.arrive(t.Context(), time.Now().Add(-late))
 		}
@@ -165,7 +165,7 @@ func TestRun_InFlight(t *testing.T) {
 func TestRun_UnexpectedOutcomes(t *testing.T) {
 	inVirtualTime(t, func(t *testing.T) {
 		stack := &fakeStack{ends: func(req stackclient.OrderRequest) (o stackclient.Order, said bool) {
-			return stackclient.Order{State: domain.Completed}, req.PaymentMethod == stackclient.CardDeclined
+			return stackclient.Order{State: contracts.OrderStateCompleted}, req.PaymentMethod == stackclient.CardDeclined
 		}}
 		cfg := calm(stack)
 		cfg.For = time.Second
@@ -200,8 +200,8 @@ func TestRun_RetriesRequests(t *testing.T) {
 		var mu sync.Mutex
 		tries := map[string]int{} // by key
 		stack := &fakeStack{}
-		stack.answers = func(r *http.Request) (*http.Response, error) {
-			if !placing(r) || r.ContentLength > 400 { // the probe of the shelf
+		stack.respond = func(r *http.Request) (*http.Response, error) {
+			if !placing(r) || r.ContentLength > 400 { // the probe of the stock
 				return nil, nil
 			}
 			mu.Lock()
@@ -212,7 +212,7 @@ func TestRun_RetriesRequests(t *testing.T) {
 			case 1:
 				return nil, errRefused
 			case 2:
-				return answer(r, http.StatusServiceUnavailable, nil), nil
+				return newResponse(r, http.StatusServiceUnavailable, nil), nil
 			}
 			return nil, nil
 		}
@@ -245,11 +245,11 @@ func TestRun_RetriesRequests(t *testing.T) {
 func TestRun_Timeout(t *testing.T) {
 	inVirtualTime(t, func(t *testing.T) {
 		stack := &fakeStack{lives: time.Hour}
-		stack.answers = func(r *http.Request) (*http.Response, error) {
+		stack.respond = func(r *http.Request) (*http.Response, error) {
 			stack.mu.Lock()
 			defer stack.mu.Unlock()
 			if placing(r) && len(stack.orders) == 3 {
-				return answer(r, http.StatusUnprocessableEntity, map[string]string{"detail": "no"}), nil
+				return newResponse(r, http.StatusUnprocessableEntity, map[string]string{"detail": "no"}), nil
 			}
 			return nil, nil
 		}
@@ -302,21 +302,21 @@ func TestRun_ContextEnds(t *testing.T) {
 func TestRun_Verification(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
-		onHand int // as the shelf says, if not 0
+		onHand int // as the inventory shows, if not 0
 		report reconcile.Report
 		err    error
 		status int
 	}{
-		"the books are off":          {report: reconcile.Report{Findings: []reconcile.Finding{{Kind: "money"}}}, status: 1},
+		"a mismatch":                 {report: reconcile.Report{Findings: []reconcile.Finding{{Kind: "money"}}}, status: 1},
 		"not everything was checked": {report: reconcile.Report{NotChecked: []string{"money"}}, status: 3},
 		"no ledger":                  {err: errors.New("away"), status: 3},
 		"a unit too many has left":   {onHand: 7, status: 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			inVirtualTime(t, func(t *testing.T) {
-				stack := &fakeStack{answers: func(r *http.Request) (*http.Response, error) {
+				stack := &fakeStack{respond: func(r *http.Request) (*http.Response, error) {
 					if c.onHand > 0 && r.Method == http.MethodGet && strings.Contains(r.URL.Path, "/products/") {
-						return answer(r, http.StatusOK, stackclient.Product{OnHand: c.onHand}), nil
+						return newResponse(r, http.StatusOK, stackclient.Product{OnHand: c.onHand}), nil
 					}
 					return nil, nil
 				}}
@@ -325,7 +325,7 @@ func TestRun_Verification(t *testing.T) {
 				cfg.Reconcile = func(context.Context, []string) (reconcile.Report, error) { return c.report, c.err }
 				s := mustRun(t, t.Context(), cfg)
 				if s.Status != c.status || (s.Stock != "") != (c.onHand > 0) {
-					t.Errorf("status %d, shelf %q", s.Status, s.Stock)
+					t.Errorf("status %d, stock %q", s.Status, s.Stock)
 				}
 			})
 		})
@@ -334,7 +334,7 @@ func TestRun_Verification(t *testing.T) {
 
 func TestRun_UnreachableStack(t *testing.T) {
 	inVirtualTime(t, func(t *testing.T) {
-		cfg := calm(&fakeStack{answers: func(*http.Request) (*http.Response, error) { return nil, errRefused }})
+		cfg := calm(&fakeStack{respond: func(*http.Request) (*http.Response, error) { return nil, errRefused }})
 		if _, err := Run(t.Context(), cfg); err == nil || !strings.Contains(err.Error(), "cannot reach the stack") {
 			t.Errorf("%v", err)
 		}
@@ -350,7 +350,7 @@ func TestRun_UnreachableStack(t *testing.T) {
 
 func TestConfig_Check(t *testing.T) {
 	t.Parallel()
-	for says, change := range map[string]func(*Config){
+	for want, change := range map[string]func(*Config){
 		"--rate must":      func(c *Config) { c.Rate = 0 },
 		"at most 1000":     func(c *Config) { c.Rate = 1001 },
 		"--for must":       func(c *Config) { c.For = 0 },
@@ -364,8 +364,8 @@ func TestConfig_Check(t *testing.T) {
 			t.Fatal(err)
 		}
 		change(&cfg)
-		if err := cfg.Check(); err == nil || !strings.Contains(err.Error(), says) {
-			t.Errorf("should say %q: %v", says, err)
+		if err := cfg.Check(); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("want error with %q: %v", want, err)
 		}
 	}
 }

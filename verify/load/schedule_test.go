@@ -45,7 +45,7 @@ func TestSchedule_CatchesUp(t *testing.T) {
 		newSchedule(10, time.Second).run(t.Context(), start, func(d time.Time) {
 			due, at = append(due, d.Sub(start)), append(at, time.Since(start))
 			if len(due) == 3 {
-				time.Sleep(350 * time.Millisecond)
+				time.Sleep(350 * time.Millisecond) //nolint:forbidigo // virtual time
 			}
 		})
 		for i := range 10 {

@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"slices"
 
-	domain "github.com/quadrille-dev/quadrille/services/order"
+	"github.com/quadrille-dev/quadrille/contracts"
 	"github.com/quadrille-dev/quadrille/verify/stackclient"
 )
 
@@ -18,7 +18,7 @@ type story struct {
 }
 
 // completed is the outcome of an order without problems.
-const completed = string(domain.Completed)
+const completed = contracts.OrderStateCompleted
 
 var stories = []story{
 	{name: "happy", ends: []string{completed}},
@@ -54,7 +54,7 @@ func findStory(name string) *story {
 
 // toOutcome returns how an order ended, in a word or two.
 func toOutcome(o stackclient.Order) string {
-	if o.State == domain.Cancelled && o.Reason != "" {
+	if o.State == contracts.OrderStateCancelled && o.Reason != "" {
 		return fmt.Sprintf("%s: %s", o.State, o.Reason)
 	}
 	return string(o.State)

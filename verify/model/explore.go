@@ -8,23 +8,23 @@ import (
 	"sync"
 )
 
-// Result is what an exploration found to hold.
+// Result has the numbers of an exploration without a violation.
 type Result struct {
-	States  int // different ones
-	Ends    int // of those, in which nothing more has to happen
-	Longest int // the longest run, in moves
+	States  int // distinct states
+	Ends    int // states in which nothing more has to happen
+	Longest int // moves of the longest run
 	seen    []transition
 }
 
-// Violation is a invariant that does not hold, and the shortest way there.
+// Violation is an invariant that does not hold, and the shortest path to a state that violates it.
 type Violation struct {
 	Invariant     string
 	Circumstances Circumstances
-	Path          []string // in words, a line a move; of a circle, from any start
-	State         string   // where it ends
+	Path          []string // one line for each move; a cycle starts anywhere
+	State         string   // at the end of the path
 }
 
-// Error is all of it, on many lines.
+// Error returns the invariant, the circumstances and the path, on several lines.
 func (v *Violation) Error() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "violated: %s\n%+v\n", v.Invariant, v.Circumstances)
@@ -35,8 +35,8 @@ func (v *Violation) Error() string {
 	return b.String()
 }
 
-// Explore visits every state that an order can come to, with up to the given number of faults, under all
-// circumstances. It is CPU-bound, on all processors, and answers the result, or a *Violation.
+// Explore visits every state that an order can reach, with up to the given number of faults, under all circumstances. It
+// returns a *Violation if an invariant does not hold. It uses all processors.
 func Explore(faults int) (Result, error) { return newModel().explore(faults) }
 
 func everyCircumstance() []Circumstances {
@@ -66,7 +66,7 @@ func (d *services) explore(faults int) (Result, error) {
 	var sum Result
 	for i, r := range results {
 		if errs[i] != nil {
-			return Result{}, errs[i] // of the simplest circumstances
+			return Result{}, errs[i] // the circumstances are sorted, the simplest first
 		}
 		sum.States, sum.Ends, sum.Longest = sum.States+r.States, sum.Ends+r.Ends, max(sum.Longest, r.Longest)
 		sum.seen = append(sum.seen, r.seen...)
@@ -82,7 +82,7 @@ func (d *services) exploreIn(c Circumstances, faults int) (result Result, err er
 	return result, err
 }
 
-// frame is a state on the current path, and what can come next.
+// frame is a state on the current path, and the moves that are possible in it.
 type frame struct {
 	state  state
 	next   []next
@@ -92,7 +92,7 @@ type frame struct {
 
 const onPath = 255
 
-// explore goes depth first, since that finds circles: a state that is met again while it is on the path.
+// explore searches depth first, which finds cycles: a state that is reached again while it is on the path.
 func (r *run) explore(begin state, result *Result) error {
 	heights := map[state]uint8{} // onPath, or the longest run from there
 	var path []frame
@@ -106,7 +106,7 @@ func (r *run) explore(begin state, result *Result) error {
 		}
 		heights[w] = onPath
 		if len(path) < cap(path) {
-			path = path[:len(path)+1] // with the room for moves that it had
+			path = path[:len(path)+1] // reuses the frame's slice of moves
 		} else {
 			path = append(path, frame{})
 		}
@@ -128,7 +128,7 @@ func (r *run) explore(begin state, result *Result) error {
 				above := &path[len(path)-1]
 				above.height = max(above.height, f.height+1)
 			}
-			result.Longest = int(f.height) // in the end, the first state's
+			result.Longest = int(f.height) // the last one set is that of the first state
 			continue
 		}
 		n := &f.next[f.tried]
@@ -139,7 +139,7 @@ func (r *run) explore(begin state, result *Result) error {
 				return err
 			}
 		case height == onPath:
-			return r.circle(path, n.state)
+			return r.cycle(path, n.state)
 		default:
 			f.height = max(f.height, height+1)
 		}
@@ -148,8 +148,8 @@ func (r *run) explore(begin state, result *Result) error {
 	return nil
 }
 
-func (r *run) circle(path []frame, again state) error {
-	v := &Violation{Invariant: "every run ends", Circumstances: r.circumstances, State: "and so on, for ever"}
+func (r *run) cycle(path []frame, again state) error {
+	v := &Violation{Invariant: "every run ends", Circumstances: r.circumstances, State: "repeated without end"}
 	start := len(path) - 1
 	for path[start].state != again {
 		start--
@@ -160,7 +160,7 @@ func (r *run) circle(path []frame, again state) error {
 	return v
 }
 
-// shortest goes breadth first to the nearest violation.
+// shortest searches breadth first, and returns the nearest violation.
 func (r *run) shortest(begin state, invariant string) error {
 	type origin struct {
 		from state
@@ -189,16 +189,16 @@ func (r *run) shortest(begin state, invariant string) error {
 			}
 		}
 	}
-	return errors.New("found once and not again: " + invariant)
+	return errors.New("violation not found again: " + invariant)
 }
 
-// words says what a move does.
+// words describes a move.
 func (r *run) words(w *state, m move) string {
-	switch m.what {
+	switch m.kind {
 	case dispatch:
-		return "the carrier takes the parcel along" + r.publishedWords(r.dispatched, m.twice)
+		return "the carrier dispatches the parcel" + r.describePublished(r.dispatched, m.twice)
 	case deliver:
-		return "the carrier delivers the parcel" + r.publishedWords(r.delivered, m.twice)
+		return "the carrier delivers the parcel" + r.describePublished(r.delivered, m.twice)
 	case customerCancel:
 		m.message = r.customerCancels
 	}
@@ -207,28 +207,28 @@ func (r *run) words(w *state, m move) string {
 	a := r.actors[l.to]
 	words := fmt.Sprintf("%s, %s: %s", a.title(), a.describe(w.at[l.to]), l.words())
 	switch {
-	case m.what == lostAnswer:
-		return words + ", calls, and the answer is lost"
+	case m.kind == lostResponse:
+		return words + ", calls, and the response is lost"
 	case s.calls != nil && s.wanted:
 		return words + " and calls"
 	case s.calls != nil:
-		return words + " and need not call any more"
+		return words + " and does not need to call any more"
 	}
 	if after := a.describe(s.next); after != a.describe(w.at[l.to]) {
 		words += " → " + after
 	}
-	return words + r.publishedWords(s.published, m.twice)
+	return words + r.describePublished(s.published, m.twice)
 }
 
-func (r *run) publishedWords(published []uint8, twice uint8) string {
-	var words string
+func (r *run) describePublished(published []uint8, twice uint8) string {
+	var words strings.Builder
 	for i, e := range published {
-		words += "; publishes " + r.events[e].words()
+		words.WriteString("; publishes " + r.events[e].words())
 		if twice&(1<<i) != 0 {
-			words += " twice"
+			words.WriteString(" twice")
 		}
 	}
-	return words
+	return words.String()
 }
 
 func (l message) words() string {

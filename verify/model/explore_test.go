@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// explored is what the explorations of this test binary found, by the number of faults. They are shared, since they
-// take seconds, and run one after the other, since each takes all processors.
+// explored has the results of explorations, by the number of faults. Tests share them because one takes seconds, and
+// explore one after the other because each uses all processors.
 var explored = map[int]Result{}
 
 func explore(t *testing.T, faults int) Result {

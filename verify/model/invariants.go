@@ -7,18 +7,18 @@ import (
 	"github.com/quadrille-dev/quadrille/services/shipping"
 )
 
-// invariant is what must hold.
+// invariant is a condition that must hold.
 type invariant struct {
-	says  string
+	text  string
 	holds func(v *view) bool
 }
 
-// always must hold in every state.
-var always = []invariant{
+// stateInvariants must hold in every state.
+var stateInvariants = []invariant{
 	{"the card is charged at most once", func(v *view) bool { return v.captures <= 1 }},
-	{"never more is given back than was captured", func(v *view) bool { return v.refunds <= v.captures }},
+	{"refunds never exceed captures", func(v *view) bool { return v.refunds <= v.captures }},
 	{"at most one parcel is booked", func(v *view) bool { return v.parcels <= 1 }},
-	{"the stock on hand and what is set aside of it are never negative", func(v *view) bool {
+	{"stock on hand and reserved stock are never negative", func(v *view) bool {
 		return v.stock.Product.Reserved >= 0 && v.stock.Product.Available() >= 0
 	}},
 	{"no parcel leaves for a cancelled order", func(v *view) bool {
@@ -26,21 +26,21 @@ var always = []invariant{
 	}},
 	{"an order is confirmed at most once", func(v *view) bool { return v.order.Confirmed <= 1 }},
 	{"an order ends at most once", func(v *view) bool { return v.order.Completed+v.order.Cancelled <= 1 }},
-	{"whoever is to be charged has a card, and what is to be booked an address", func(v *view) bool {
+	{"a payment to be charged has a card, and a shipment to be booked has an address", func(v *view) bool {
 		return (v.payment.PaymentMethod != "" || !v.payment.ShouldCharge()) &&
 			(v.shipment.Shipment.Address != nil || !v.shipment.Shipment.ShouldBook())
 	}},
-	// A customer's wish waits while the deadline's request is under way. After that it has either been passed on, or
-	// something else has decided.
-	{"a customer's wish is passed on unless the order was on its way to an end anyhow", func(v *view) bool {
+	// A customer's cancel request waits while the deadline's is under way. After that, it has either been passed on, or
+	// another fact has decided the end of the order.
+	{"an accepted cancel request is passed on unless another fact has decided the end", func(v *view) bool {
 		seen := v.order.Order.Observed
 		return !v.order.Accepted || v.order.PassedOn ||
 			seen.DeadlineAsked || seen.ShipmentFailed || seen.Cancelled || seen.Dispatched || seen.Delivered
 	}},
 }
 
-// atLast must hold in every state in which nothing more has to happen.
-var atLast = []invariant{
+// finalInvariants must hold in every state in which nothing more has to happen.
+var finalInvariants = []invariant{
 	{"the order ends completed or cancelled", func(v *view) bool { return v.completed() || v.cancelled() }},
 	{"a completed order is paid for once, a cancelled one not at all", func(v *view) bool {
 		paid := v.captures - v.refunds
@@ -55,7 +55,7 @@ var atLast = []invariant{
 	{"the parcel of a completed order is delivered, and none has left for a cancelled one", func(v *view) bool {
 		return v.completed() == (v.parcel == delivered) && (!v.cancelled() || !v.hasLeft())
 	}},
-	{"inventory has come to an end", func(v *view) bool {
+	{"inventory has ended", func(v *view) bool {
 		switch v.stock.Reservation.State {
 		case inventory.Committed:
 			return v.completed()
@@ -65,7 +65,7 @@ var atLast = []invariant{
 			return false
 		}
 	}},
-	{"payment has come to an end, and has dropped the card", func(v *view) bool {
+	{"payment has ended, and has deleted the card", func(v *view) bool {
 		switch v.payment.State {
 		case payment.Charged:
 			return v.completed() && v.payment.PaymentMethod == ""
@@ -75,7 +75,7 @@ var atLast = []invariant{
 			return false
 		}
 	}},
-	{"shipping has come to an end, and has dropped the address", func(v *view) bool {
+	{"shipping has ended, and has deleted the address", func(v *view) bool {
 		switch v.shipment.Shipment.State {
 		case shipping.Delivered:
 			return v.completed() && v.shipment.Shipment.Address == nil
@@ -85,11 +85,11 @@ var atLast = []invariant{
 			return false
 		}
 	}},
-	{"the end is told once", func(v *view) bool {
+	{"the end is published once", func(v *view) bool {
 		return v.order.Completed+v.order.Cancelled == 1 && v.completed() == (v.order.Completed == 1)
 	}},
 	{"a completed order was confirmed", func(v *view) bool { return !v.completed() || v.order.Confirmed == 1 }},
-	{"an order is cancelled for a reason that it had", func(v *view) bool {
+	{"an order is cancelled for a reason that applies", func(v *view) bool {
 		switch v.order.Order.Reason {
 		case "":
 			return v.completed()
@@ -110,7 +110,7 @@ var atLast = []invariant{
 	{"the deadline cancels no order whose payment has reached shipping", func(v *view) bool {
 		return v.order.Order.Reason != order.ByDeadline || !v.shipment.Shipment.Paid
 	}},
-	{"a customer's wish that is passed on cancels the order, or is refused because the parcel has left", func(v *view) bool {
+	{"a cancel request that is passed on cancels the order, or is refused because the parcel has left", func(v *view) bool {
 		return !v.order.PassedOn || v.cancelled() || v.shipment.Refused
 	}},
 }
@@ -119,20 +119,20 @@ func (v *view) completed() bool { return v.order.Order.State() == order.Complete
 func (v *view) cancelled() bool { return v.order.Order.State() == order.Cancelled }
 func (v *view) hasLeft() bool   { return v.parcel == dispatched || v.parcel == delivered }
 
-// broken answers the first invariant that does not hold.
+// broken returns the first invariant that does not hold, or "".
 func (r *run) broken(w *state) string {
 	v := r.view(w)
-	for i := range always {
-		if !always[i].holds(&v) {
-			return always[i].says
+	for i := range stateInvariants {
+		if !stateInvariants[i].holds(&v) {
+			return stateInvariants[i].text
 		}
 	}
 	if !r.atRest(w) {
 		return ""
 	}
-	for i := range atLast {
-		if !atLast[i].holds(&v) {
-			return atLast[i].says
+	for i := range finalInvariants {
+		if !finalInvariants[i].holds(&v) {
+			return finalInvariants[i].text
 		}
 	}
 	return ""

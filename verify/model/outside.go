@@ -1,6 +1,6 @@
 package model
 
-// parcel is what the carrier's books say.
+// parcel is the state of a parcel at the carrier.
 type parcel uint8
 
 const (
@@ -12,7 +12,7 @@ const (
 	delivered
 )
 
-// charge confirms the order's stored intent, which is captured once however often it is confirmed.
+// charge confirms the order's stored payment intent. It is captured once, even if it is confirmed several times.
 func charge(w *state, c Circumstances) string {
 	if c.CardDeclined {
 		return declined
@@ -21,13 +21,13 @@ func charge(w *state, c Circumstances) string {
 	return captured
 }
 
-// refund gives back what is left.
+// refund refunds what has not been refunded yet.
 func refund(w *state, _ Circumstances) string {
 	w.refunds = w.captures
 	return refundMade
 }
 
-// book knows the order by its reference: asked again, it answers the same.
+// book books the order's parcel. Because the order is the reference, a repeated request has the same result.
 func book(w *state, c Circumstances) string {
 	switch {
 	case c.Undeliverable:
@@ -40,7 +40,7 @@ func book(w *state, c Circumstances) string {
 	return accepted
 }
 
-// cancel grants what was not hasLeft over, and grants it again.
+// cancel cancels a parcel that has not left. A repeated request has the same result.
 func cancel(w *state, _ Circumstances) string {
 	if w.parcel == dispatched || w.parcel == delivered {
 		return tooLate

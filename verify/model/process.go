@@ -105,7 +105,7 @@ type machine[S any] struct {
 
 // actor is a machine of any process.
 type actor interface {
-	begin(Circumstances) (state uint16, err error)
+	begin(c Circumstances) (state uint16, err error)
 	// apply runs the rule called input.
 	apply(state uint16, input string, e event) (next uint16, published []event, err error)
 	// calling returns the call that a handler makes, or nil.

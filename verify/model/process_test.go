@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// A reaction without a rule would be found only if its event came, and one that was renamed not at all.
+// The exploration finds a handler without a rule only if its event occurs, and a renamed handler never.
 func TestProcesses_HaveARuleForEverySubscription(t *testing.T) {
 	t.Parallel()
 	d := newModel()
@@ -22,17 +22,17 @@ func haveRules[S any](t *testing.T, p process[S]) {
 		reactions[s.Handler()] = true
 		_, ruled := p.rules[s.Handler()]
 		if _, calls := p.calls[s.Handler()]; ruled == calls {
-			t.Errorf("%s, reaction %s: has a rule %t, makes a call %t", p.name, s.Handler(), ruled, calls)
+			t.Errorf("%s, handler %s: has a rule %t, makes a call %t", p.name, s.Handler(), ruled, calls)
 		}
 	}
 	for name := range p.calls {
 		if !reactions[name] {
-			t.Errorf("%s subscribes to nothing as %s", p.name, name)
+			t.Errorf("%s has no subscription for handler %s", p.name, name)
 		}
 	}
-	for name := range p.rules { // answers and cancelRequests are sentences
+	for name := range p.rules { // results of calls and commands are sentences
 		if !reactions[name] && !strings.Contains(name, " ") {
-			t.Errorf("%s subscribes to nothing as %s", p.name, name)
+			t.Errorf("%s has no subscription for handler %s", p.name, name)
 		}
 	}
 }

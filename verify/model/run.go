@@ -30,7 +30,7 @@ type run struct {
 	inventory *machine[stock]
 	payment   *machine[payment.Payment]
 	shipping  *machine[shipment]
-	actors    [4]actor // the same
+	actors    [4]actor // the four machines
 
 	messages  []message // by number; the first is none
 	messageNo map[message]uint8
@@ -89,7 +89,7 @@ func (r *run) messageNumber(l message) uint8 {
 	n, known := r.messageNo[l]
 	if !known {
 		if len(r.messages) > math.MaxUint8 {
-			panic("more letters than a byte can number: widen world.mail")
+			panic("more messages than a byte can number: widen state.inFlight")
 		}
 		n = uint8(len(r.messages))
 		r.messages, r.messageNo[l] = append(r.messages, l), n
@@ -163,6 +163,6 @@ func (r *run) view(w *state) view {
 }
 
 func (v view) String() string {
-	return fmt.Sprintf("order %s, stock %s, payment %s, shipment %s, captured %d times, given back %d times",
+	return fmt.Sprintf("order %s, stock %s, payment %s, shipment %s, captured %d times, refunded %d times",
 		v.order.Order.State(), v.stock.Reservation.State, v.payment.State, v.shipment.Shipment.State, v.captures, v.refunds)
 }

@@ -12,8 +12,7 @@ import (
 	"github.com/quadrille-dev/quadrille/services/shipping"
 )
 
-// The model is worth something only if it finds what is wrong. Each of these leaves out one rule that looks fussy, and
-// is caught.
+// The model must find errors. Each case leaves out one rule that looks unnecessary, and an invariant fails.
 func TestExplore_CatchesEverySabotage(t *testing.T) {
 	t.Parallel()
 	for _, tc := range []struct {
@@ -65,7 +64,7 @@ func TestExplore_CatchesEverySabotage(t *testing.T) {
 		{
 			name:     "shipping leaves no tombstone for an order that is cancelled elsewhere",
 			sabotage: func(d *services) { d.shipping.rules["order-cancelled"] = nil },
-			caught:   "shipping has come to an end, and has dropped the address",
+			caught:   "shipping has ended, and has deleted the address",
 		},
 		{
 			name: "the deadline is as hard as a customer's request",
@@ -74,10 +73,10 @@ func TestExplore_CatchesEverySabotage(t *testing.T) {
 					return s.Shipment.OrderCancelRequested(contracts.OrderCancelRequested{Reason: contracts.ReasonCustomer})
 				}
 			},
-			caught: "an order is cancelled for a reason that it had",
+			caught: "an order is cancelled for a reason that applies",
 		},
 		{
-			name: "the deadline is hard, and says so",
+			name: "the deadline does not give way to a payment",
 			sabotage: func(d *services) {
 				honest := d.shipping.rules["order-cancel-requested"]
 				d.shipping.rules["order-cancel-requested"] = func(s *shipment, e event) []contracts.ETO {
@@ -108,7 +107,7 @@ func TestExplore_CatchesEverySabotage(t *testing.T) {
 				}
 			},
 			faults: 1,
-			caught: "the stock on hand and what is set aside of it are never negative", by: "twice",
+			caught: "stock on hand and reserved stock are never negative", by: "twice",
 		},
 		{
 			name: "the stock leaves twice",
@@ -120,7 +119,7 @@ func TestExplore_CatchesEverySabotage(t *testing.T) {
 				}
 			},
 			faults: 1,
-			caught: "the stock on hand and what is set aside of it are never negative", by: "shipment.dispatched twice",
+			caught: "stock on hand and reserved stock are never negative", by: "shipment.dispatched twice",
 		},
 		{
 			name: "the order takes the state that an event names",
@@ -174,7 +173,7 @@ func TestExplore_CatchesEverySabotage(t *testing.T) {
 			caught: "the stock of a cancelled order is for sale", by: "the carrier has booked the parcel → booked; publishes shipment.dispatched",
 		},
 		{
-			name: "a customer's wish is forgotten while the deadline's request is under way",
+			name: "a customer's cancel request is lost while the deadline's request is under way",
 			sabotage: func(d *services) {
 				honest := d.order.rules["shipment-cancel-refused"]
 				d.order.rules["shipment-cancel-refused"] = func(p *placedOrder, e event) []contracts.ETO {
@@ -186,7 +185,7 @@ func TestExplore_CatchesEverySabotage(t *testing.T) {
 					return etos
 				}
 			},
-			caught: "a customer's wish is passed on unless the order was on its way to an end anyhow",
+			caught: "an accepted cancel request is passed on unless another fact has decided the end",
 			by:     "order, cancelling: the customer cancels",
 		},
 		{
@@ -200,7 +199,7 @@ func TestExplore_CatchesEverySabotage(t *testing.T) {
 					return honest(s, e)
 				}
 			},
-			caught: "a customer's wish that is passed on cancels the order, or is refused because the parcel has left",
+			caught: "a cancel request that is passed on cancels the order, or is refused because the parcel has left",
 		},
 		{
 			name: "the deadline insists",
@@ -224,14 +223,14 @@ func TestExplore_CatchesEverySabotage(t *testing.T) {
 			caught: "the card is charged at most once",
 		},
 		{
-			name: "payment gives everything back, not what is left",
+			name: "payment refunds everything, not what is left",
 			sabotage: func(d *services) {
 				refunds := d.payment.calls["payment-refund-requested"]
 				refunds.make = func(w *state, _ Circumstances) string { w.refunds++; return refundMade }
 				d.payment.calls["payment-refund-requested"] = refunds
 			},
 			faults: 1,
-			caught: "never more is given back than was captured",
+			caught: "refunds never exceed captures",
 		},
 		{
 			name: "the carrier does not know the order again",
@@ -249,7 +248,7 @@ func TestExplore_CatchesEverySabotage(t *testing.T) {
 			d := newModel()
 			tc.sabotage(d)
 			var err error
-			for _, c := range everyCircumstance() { // the simplest first, until one suffices
+			for _, c := range everyCircumstance() { // the simplest first, until one violates the invariant
 				if _, err = d.exploreIn(c, tc.faults); err != nil {
 					break
 				}
@@ -260,7 +259,7 @@ func TestExplore_CatchesEverySabotage(t *testing.T) {
 			}
 			t.Log(violation)
 			if violation.Invariant != tc.caught {
-				t.Errorf("caught by the wrong claim: want %q", tc.caught)
+				t.Errorf("caught by the wrong invariant: want %q", tc.caught)
 			}
 			if path := strings.Join(violation.Path, "\n"); !strings.Contains(path, tc.by) {
 				t.Errorf("the path lacks %q", tc.by)

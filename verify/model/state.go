@@ -5,22 +5,23 @@ import (
 	"slices"
 )
 
-// state is everything at one moment. It is comparable and small, since millions are kept.
+// state is the state of all services, the outside world and the messages under way. It is comparable and small, because
+// an exploration stores millions.
 type state struct {
 	at [4]uint16 // the state of each service, by its machine's number
 
-	captures, refunds, parcels uint8 // how often the outside state has done it
+	captures, refunds, parcels uint8 // how often each has happened
 	parcel                     parcel
 
-	cancelRequests uint8 // how often the customer may still cancel
-	faults         uint8 // how many may still happen
+	cancelRequests uint8 // those that the customer may still send
+	faults         uint8 // those that may still happen
 
 	inFlight [maxMessages]uint8 // messages under way, by number, in ascending order; zeros at the end
 }
 
 const (
 	maxMessages = 24
-	// The customer's order is the first message of all.
+	// The message that places the order is the first.
 	firstMessage = 1
 )
 
@@ -32,7 +33,7 @@ const (
 	atShipping
 )
 
-// message is an event on its way to one reaction, an answer that is to be applied, or whatever else is due.
+// message is the input of one rule: an event for one handler, the result of a call, or a command.
 type message struct {
 	to    uint8  // a service
 	input string // the name of one of its rules
@@ -41,7 +42,7 @@ type message struct {
 
 func (w *state) add(message uint8) {
 	if w.inFlight[maxMessages-1] != 0 {
-		panic(fmt.Sprintf("more than %d letters are under way: enlarge maxMessages", maxMessages))
+		panic(fmt.Sprintf("more than %d messages are under way: enlarge maxMessages", maxMessages))
 	}
 	i := 0
 	for w.inFlight[i] != 0 && w.inFlight[i] < message {
@@ -57,22 +58,22 @@ func (w *state) remove(message uint8) {
 	w.inFlight[maxMessages-1] = 0
 }
 
-// move is one thing that may happen next.
+// move is a possible next step.
 type move struct {
-	what    what
+	kind    moveKind
 	message uint8
-	// twice is the set of those events that are published twice, by their place among those published.
+	// twice is a bit set of the events that are published twice, by their index among the published ones.
 	twice uint8
 }
 
-type what uint8
+type moveKind uint8
 
 const (
-	delivery       what = iota // a message arrives
-	lostAnswer                 // a message arrives, the call it leads to takes effect, and its answer is lost
-	dispatch                   // the carrier takes the booked parcel along
-	deliver                    // the carrier delivers it
-	customerCancel             // the customer cancels
+	delivery       moveKind = iota // a message arrives
+	lostResponse                   // a message arrives, its call takes effect, and the response is lost
+	dispatch                       // the carrier dispatches the booked parcel
+	deliver                        // the carrier delivers it
+	customerCancel                 // the customer cancels
 )
 
 // next is a move and the state after it.
@@ -81,7 +82,7 @@ type next struct {
 	state state
 }
 
-// moves appends everything that may happen next.
+// moves appends all possible moves.
 func (r *run) moves(w *state, out []next) ([]next, error) {
 	var err error
 	for i, l := range w.inFlight {
@@ -98,10 +99,10 @@ func (r *run) moves(w *state, out []next) ([]next, error) {
 	switch n := *w; w.parcel {
 	case booked:
 		n.parcel = dispatched
-		out = r.publish(n, move{what: dispatch}, r.dispatched, out)
+		out = r.publish(n, move{kind: dispatch}, r.dispatched, out)
 	case dispatched:
 		n.parcel = delivered
-		out = r.publish(n, move{what: deliver}, r.delivered, out)
+		out = r.publish(n, move{kind: deliver}, r.delivered, out)
 	}
 	// A request that changes nothing leads to no new state.
 	if w.cancelRequests > 0 && w.inFlight[0] != firstMessage {
@@ -113,7 +114,7 @@ func (r *run) moves(w *state, out []next) ([]next, error) {
 			n := *w
 			n.cancelRequests--
 			n.at[atOrder] = s.next
-			out = r.publish(n, move{what: customerCancel}, s.published, out)
+			out = r.publish(n, move{kind: customerCancel}, s.published, out)
 		}
 	}
 	return out, nil
@@ -137,16 +138,16 @@ func (r *run) deliver(w *state, l uint8, out []next) ([]next, error) {
 	result := s.calls(&n, r.circumstances)
 	if lost := n; w.faults > 0 {
 		lost.inFlight = w.inFlight
-		if lost != *w { // else nothing has changed by the call
+		if lost != *w { // otherwise the call has changed nothing
 			lost.faults--
-			out = append(out, next{move{lostAnswer, l, 0}, lost})
+			out = append(out, next{move{lostResponse, l, 0}, lost})
 		}
 	}
 	n.add(r.messageNumber(message{to: to, input: result}))
 	return append(out, next{move{delivery, l, 0}, n}), nil
 }
 
-// publish sends events to their readers: once each and, while faults may happen, some of them twice.
+// publish sends events to their readers: each once and, if faults may still happen, every subset of them twice.
 func (r *run) publish(n state, m move, published []uint8, out []next) []next {
 	for _, e := range published {
 		n.addAll(r.readers[e])

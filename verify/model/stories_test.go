@@ -10,7 +10,7 @@ import (
 	"github.com/quadrille-dev/quadrille/services/payment"
 )
 
-// ending is what a customer, an accountant and a storekeeper see in the end.
+// ending is the final state of an order, its money, its stock and its parcel.
 type ending struct {
 	Order          order.State
 	Reason         order.Reason
@@ -19,13 +19,13 @@ type ending struct {
 	Delivered      bool
 }
 
-// story is a way for an order to end that must not depend on the order of events. holds keeps back the moves that
-// would make it another story.
+// story is a set of schedules in which an order has one ending. holds reports whether a move must wait, because it would
+// lead to another ending.
 type story struct {
 	name           string
 	given          Circumstances
 	cancelRequests uint8
-	holds          func(v *view, m what, l message) bool
+	holds          func(v *view, m moveKind, l message) bool
 	ends           ending
 }
 
@@ -38,9 +38,11 @@ func stories() []story {
 		}
 
 		// The deadline passes only when it is too late to matter.
-		late = func(v *view, _ what, l message) bool { return l.input == deadline && !v.completed() && !v.cancelled() }
-		// Payment hears of the stock only when it is not to charge any more.
-		uncharged = func(v *view, _ what, l message) bool {
+		late = func(v *view, _ moveKind, l message) bool {
+			return l.input == deadline && !v.completed() && !v.cancelled()
+		}
+		// Payment learns of the reservation only when it must not charge any more.
+		uncharged = func(v *view, _ moveKind, l message) bool {
 			return l.input == "inventory-reserved" && l.to == atPayment && v.payment.State == payment.Waiting
 		}
 	)
@@ -57,15 +59,15 @@ func stories() []story {
 		},
 		{
 			name: "cancelled before anything", cancelRequests: 2,
-			holds: func(v *view, m what, l message) bool {
+			holds: func(v *view, m moveKind, l message) bool {
 				return late(v, m, l) || uncharged(v, m, l) || (m != customerCancel && !v.order.Accepted && l.input != placed)
 			},
 			ends: unpaid(order.ByCustomer),
 		},
 		{
 			name: "cancelled while the card is charged", cancelRequests: 2,
-			// The wish comes once the charge is decided; its answer waits until payment has heard.
-			holds: func(v *view, m what, l message) bool {
+			// The cancel request comes once the charge is decided; its outcome reaches the order after payment.
+			holds: func(v *view, m moveKind, l message) bool {
 				return late(v, m, l) || (m == customerCancel && v.payment.State != payment.Charging) ||
 					(l.input == captured && v.payment.State == payment.Charging)
 			},
@@ -73,15 +75,17 @@ func stories() []story {
 		},
 		{
 			name: "cancelled after the charge, before the hand-over", cancelRequests: 2,
-			holds: func(v *view, m what, l message) bool {
+			holds: func(v *view, m moveKind, l message) bool {
 				return late(v, m, l) || (m == customerCancel && v.payment.State != payment.Charged) || m == dispatch
 			},
 			ends: givenBack(order.ByCustomer),
 		},
 		{
 			name: "cancelled too late", cancelRequests: 2,
-			holds: func(v *view, m what, l message) bool { return late(v, m, l) || (m == customerCancel && !v.hasLeft()) },
-			ends:  happy,
+			holds: func(v *view, m moveKind, l message) bool {
+				return late(v, m, l) || (m == customerCancel && !v.hasLeft())
+			},
+			ends: happy,
 		},
 		{
 			name:  "the deadline passes before the card is charged",
@@ -89,13 +93,14 @@ func stories() []story {
 		},
 		{
 			name:  "the deadline passes, but shipping knows that the order is paid for",
-			holds: func(v *view, _ what, l message) bool { return l.input == deadline && !v.shipment.Shipment.Paid },
+			holds: func(v *view, _ moveKind, l message) bool { return l.input == deadline && !v.shipment.Shipment.Paid },
 			ends:  happy,
 		},
 		{
 			name: "the customer cancels while the deadline's request is under way", cancelRequests: 2,
-			// The order does not hear of the payment before it has asked for the deadline, and the customer follows suit.
-			holds: func(v *view, m what, l message) bool {
+			// The order does not observe the payment before it has requested the cancellation for the deadline, and the customer
+			// cancels after that.
+			holds: func(v *view, m moveKind, l message) bool {
 				seen := v.order.Order.Observed
 				return (l.input == deadline && !v.shipment.Shipment.Paid) ||
 					(m == customerCancel && !seen.DeadlineAsked) ||
@@ -107,7 +112,7 @@ func stories() []story {
 	}
 }
 
-// Whichever schedule is drawn, with up to three faults, a story has one ending.
+// A story has the same ending in every random schedule, with up to three faults.
 func TestStories_EndTheSameInEveryOrderOfEvents(t *testing.T) {
 	t.Parallel()
 	for _, s := range stories() {
@@ -132,7 +137,7 @@ func (s story) play(t *rapid.T) {
 		v := r.view(&w)
 		var open []next
 		for _, n := range all {
-			if !s.holds(&v, n.move.what, r.messages[n.move.message]) {
+			if !s.holds(&v, n.move.kind, r.messages[n.move.message]) {
 				open = append(open, n)
 			}
 		}

@@ -9,7 +9,7 @@ import (
 	"github.com/quadrille-dev/quadrille/contracts"
 )
 
-// labels lists every state in the order in which a reader wants to meet them.
+// labels lists the states of each service in the order of the tables.
 var labels = [4][]string{
 	atOrder:     {"pending", "reserved", "paid", "shipped", "completed", "cancelling", "cancelled"},
 	atInventory: {"none", "reserved", "failed", "tombstone", "released", "committed"},
@@ -23,42 +23,42 @@ var labels = [4][]string{
 	},
 }
 
-// telling says how a detail is read, for those events whose detail makes a difference to somebody.
-var telling = map[string]string{
+// detailPrefix has the text before an event's detail, for the events whose detail decides what a handler does.
+var detailPrefix = map[string]string{
 	contracts.OrderCancelRequested{}.EventType():  "by the ",
 	contracts.ShipmentCancelRefused{}.EventType(): "because ",
 }
 
-// row is a line of a service's table: what happens in some states, and what follows.
+// row is a row of a service's table: the events that have the same effect in the same states.
 type row struct {
-	states []string
-	on     []string
-	after  string // empty if the state stays
-	tells  string
+	states    []string
+	on        []string
+	after     string // empty if the state stays
+	publishes string
 }
 
-// tableOf is the table of inventory, payment or shipping, in Markdown. What changes nothing is left out.
-func tableOf(service int, seen []transition) string {
-	type effect struct{ state, on, after, tells string }
+// stateTable returns the table of inventory, payment or shipping, in Markdown. It omits what has no effect.
+func stateTable(service int, seen []transition) string {
+	type effect struct{ state, on, after, publishes string }
 	effects := map[effect]bool{}
 	for _, s := range seen {
-		e := effect{s.before, s.on(), s.after, eventsInWords(s.published)}
+		e := effect{s.before, s.on(), s.after, eventList(s.published)}
 		if e.after == e.state {
 			e.after = ""
 		}
-		if s.service == service && (e.after != "" || e.tells != "") {
+		if s.service == service && (e.after != "" || e.publishes != "") {
 			effects[e] = true
 		}
 	}
 
-	// First the states in which the same has the same effect; of those, what has the same effect.
+	// First merge the states in which an event has the same effect, then the events with the same effect in these states.
 	var rows []row
 	for e := range effects {
-		same := func(r row) bool { return r.on[0] == e.on && r.after == e.after && r.tells == e.tells }
+		same := func(r row) bool { return r.on[0] == e.on && r.after == e.after && r.publishes == e.publishes }
 		if i := slices.IndexFunc(rows, same); i >= 0 {
 			rows[i].states = append(rows[i].states, e.state)
 		} else {
-			rows = append(rows, row{[]string{e.state}, []string{e.on}, e.after, e.tells})
+			rows = append(rows, row{[]string{e.state}, []string{e.on}, e.after, e.publishes})
 		}
 	}
 	byLabel := labelled(service)
@@ -67,12 +67,12 @@ func tableOf(service int, seen []transition) string {
 	}
 	slices.SortFunc(rows, func(a, b row) int {
 		return cmp.Or(slices.CompareFunc(a.states, b.states, byLabel), byLabel(a.after, b.after),
-			cmp.Compare(a.tells, b.tells), slices.Compare(a.on, b.on))
+			cmp.Compare(a.publishes, b.publishes), slices.Compare(a.on, b.on))
 	})
 	var merged []row
 	for _, r := range rows {
 		last := len(merged) - 1
-		if last >= 0 && slices.Equal(merged[last].states, r.states) && merged[last].after == r.after && merged[last].tells == r.tells {
+		if last >= 0 && slices.Equal(merged[last].states, r.states) && merged[last].after == r.after && merged[last].publishes == r.publishes {
 			merged[last].on = append(merged[last].on, r.on...)
 		} else {
 			merged = append(merged, r)
@@ -82,19 +82,19 @@ func tableOf(service int, seen []transition) string {
 	lines := []string{"| state | on | becomes | publishes |", "|---|---|---|---|"}
 	before := ""
 	for _, r := range merged {
-		states := statesInWords(r.states)
+		states := stateList(r.states)
 		shown := states
 		if states == before {
 			shown = ""
 		}
 		before = states
 		lines = append(lines, fmt.Sprintf("| %s | %s | %s | %s |",
-			shown, strings.Join(anyDetail(r.on), ", "), cmp.Or(r.after, "same"), cmp.Or(r.tells, "–")))
+			shown, strings.Join(anyDetail(r.on), ", "), cmp.Or(r.after, "same"), cmp.Or(r.publishes, "–")))
 	}
 	return strings.Join(lines, "\n")
 }
 
-func statesInWords(states []string) string {
+func stateList(states []string) string {
 	waiting := 0
 	for _, s := range states {
 		if strings.HasPrefix(s, "waiting for ") {
@@ -110,7 +110,7 @@ func statesInWords(states []string) string {
 	return strings.Join(states, " · ")
 }
 
-// anyDetail leaves out the detail of an event where every detail is listed.
+// anyDetail omits the detail of an event if all its details are listed.
 func anyDetail(on []string) []string {
 	customer, deadline := onRequest(contracts.ReasonCustomer), onRequest(contracts.ReasonDeadline)
 	if i := slices.Index(on, customer); i >= 0 && slices.Contains(on, deadline) {
@@ -125,38 +125,38 @@ func onRequest(reason string) string {
 	return event{contracts.OrderCancelRequested{}.EventType(), reason}.inTable()
 }
 
-// ordersFacts is the table of what an order learns.
-func ordersFacts(seen []transition) string {
+// orderFactTable returns the table of the facts that an order observes.
+func orderFactTable(seen []transition) string {
 	type line struct {
-		on, tells string
-		states    []string
-		noted     []string
-		knew      []string // common to all
+		on, publishes string
+		states        []string
+		changes       []string
+		known         []string // before every such transition
 	}
 	var lines []*line
 	for _, s := range seen {
 		if s.service != atOrder || s.input == placed {
 			continue
 		}
-		tells := eventsInWords(slices.DeleteFunc(slices.Clone(s.published), entering))
-		if len(s.noted) == 0 && tells == "" {
+		publishes := eventList(slices.DeleteFunc(slices.Clone(s.published), entering))
+		if len(s.changes) == 0 && publishes == "" {
 			continue
 		}
-		i := slices.IndexFunc(lines, func(l *line) bool { return l.on == s.on() && l.tells == tells })
+		i := slices.IndexFunc(lines, func(l *line) bool { return l.on == s.on() && l.publishes == publishes })
 		if i < 0 {
 			i = len(lines)
-			lines = append(lines, &line{on: s.on(), tells: tells, knew: factsOf(s.knew)})
+			lines = append(lines, &line{on: s.on(), publishes: publishes, known: factsOf(s.known)})
 		}
 		l := lines[i]
-		l.knew = slices.DeleteFunc(l.knew, func(f string) bool { return !slices.Contains(factsOf(s.knew), f) })
-		l.noted = union(l.noted, s.noted)
+		l.known = slices.DeleteFunc(l.known, func(f string) bool { return !slices.Contains(factsOf(s.known), f) })
+		l.changes = union(l.changes, s.changes)
 		if s.input == customerCancels || s.input == deadline {
 			l.states = sorted(atOrder, union(l.states, []string{s.before}))
 		}
 	}
 	slices.SortFunc(lines, func(a, b *line) int {
-		return cmp.Or(slices.CompareFunc(a.states, b.states, labelled(atOrder)), slices.CompareFunc(a.noted, b.noted, byFact),
-			cmp.Compare(a.on, b.on), cmp.Compare(a.tells, b.tells))
+		return cmp.Or(slices.CompareFunc(a.states, b.states, labelled(atOrder)), slices.CompareFunc(a.changes, b.changes, byFact),
+			cmp.Compare(a.on, b.on), cmp.Compare(a.publishes, b.publishes))
 	})
 	rows := []string{"| on | given | observes | publishes |", "|---|---|---|---|"}
 	for i := 0; i < len(lines); i++ {
@@ -164,20 +164,20 @@ func ordersFacts(seen []transition) string {
 		on := []string{l.on}
 		given := slices.Clone(l.states)
 		if slices.ContainsFunc(lines, func(o *line) bool { return o != l && o.on == l.on }) {
-			given = append(given, l.knew...)
+			given = append(given, l.known...)
 		}
-		for len(given) == 0 && i+1 < len(lines) && slices.Equal(lines[i+1].noted, l.noted) && lines[i+1].tells == l.tells {
+		for len(given) == 0 && i+1 < len(lines) && slices.Equal(lines[i+1].changes, l.changes) && lines[i+1].publishes == l.publishes {
 			i++
 			on = append(on, lines[i].on)
 		}
 		rows = append(rows, fmt.Sprintf("| %s | %s | %s | %s |",
-			strings.Join(on, ", "), strings.Join(given, ", "), strings.Join(l.noted, ", "), cmp.Or(l.tells, "–")))
+			strings.Join(on, ", "), strings.Join(given, ", "), strings.Join(l.changes, ", "), cmp.Or(l.publishes, "–")))
 	}
 	return strings.Join(rows, "\n")
 }
 
-// ordersStates is the table of which state an order can be in after which, and what it tells on entering.
-func ordersStates(seen []transition) string {
+// orderStateTable returns the table of the states of an order: the states before each, and what it publishes on entry.
+func orderStateTable(seen []transition) string {
 	rows := []string{"| state | comes after | publishes on entering |", "|---|---|---|"}
 	for _, state := range labels[atOrder] {
 		var before, all, some []string
@@ -200,21 +200,21 @@ func ordersStates(seen []transition) string {
 			first = false
 		}
 		if first {
-			continue // where it begins
+			continue // the initial state
 		}
-		tells := slices.Clone(all)
+		publishes := slices.Clone(all)
 		for _, t := range some {
 			if !slices.Contains(all, t) {
-				tells = append(tells, t+" unless published before")
+				publishes = append(publishes, t+" unless published before")
 			}
 		}
 		rows = append(rows, fmt.Sprintf("| %s | %s | %s |",
-			state, strings.Join(sorted(atOrder, before), ", "), cmp.Or(strings.Join(tells, ", "), "–")))
+			state, strings.Join(sorted(atOrder, before), ", "), cmp.Or(strings.Join(publishes, ", "), "–")))
 	}
 	return strings.Join(rows, "\n")
 }
 
-// entering says that an event announces a state.
+// entering reports whether an event announces a state.
 func entering(e event) bool {
 	switch e.Type {
 	case contracts.OrderConfirmed{}.EventType(), contracts.OrderCompleted{}.EventType(), contracts.OrderCancelled{}.EventType():
@@ -236,7 +236,7 @@ func (e event) inTable() string {
 		return e.Type // a webhook
 	}
 	words := code(e.Type)
-	if reading := telling[e.Type]; reading != "" {
+	if reading := detailPrefix[e.Type]; reading != "" {
 		words += " " + reading + e.Detail
 	}
 	return words
@@ -244,7 +244,7 @@ func (e event) inTable() string {
 
 func code(eventType string) string { return "`" + strings.TrimSuffix(eventType, ".v1") + "`" }
 
-func eventsInWords(published []event) string {
+func eventList(published []event) string {
 	var words []string
 	for _, e := range published {
 		words = append(words, e.inTable())
@@ -265,7 +265,7 @@ func sorted(service int, states []string) []string {
 	return slices.SortedFunc(slices.Values(states), labelled(service))
 }
 
-// labelled compares states by their place in labels; what is not there comes first.
+// labelled returns a comparison of states by their index in labels. Unknown states come first.
 func labelled(service int) func(a, b string) int {
 	return func(a, b string) int {
 		return cmp.Compare(slices.Index(labels[service], a), slices.Index(labels[service], b))

@@ -10,26 +10,26 @@ import (
 	"github.com/quadrille-dev/quadrille/services/order"
 )
 
-// transition is something that a service was seen to do.
+// transition is the effect of one input on a service in one state.
 type transition struct {
 	service       int
-	before, after string // as labelled
+	before, after string // labels
 	input         string // a rule
-	event         event  // empty for answers and cancelRequests
+	event         event  // empty for results of calls and for commands
 	published     []event
 
-	// Of the order only: what it knew, and which facts it has learnt or, after a "no longer", given up.
-	knew  order.Observed
-	noted []string
+	// Only for the order: the facts before, and those added or, after a "no longer", removed.
+	known   order.Observed
+	changes []string
 }
 
-// transitions lists everything that was asked of the rules.
+// transitions returns the results of all rules that were run.
 func (r *run) transitions() []transition {
 	var all []transition
 	for service, states := range r.steps {
 		a := r.actors[service]
-		for state, byLetter := range states {
-			for l, s := range byLetter {
+		for state, byMessage := range states {
+			for l, s := range byMessage {
 				if s == nil || s.calls != nil {
 					continue
 				}
@@ -41,8 +41,8 @@ func (r *run) transitions() []transition {
 					seen.published = append(seen.published, r.events[e])
 				}
 				if service == atOrder {
-					seen.knew = r.order.states[state].Order.Observed
-					seen.noted = learnt(seen.knew, r.order.states[s.next].Order.Observed)
+					seen.known = r.order.states[state].Order.Observed
+					seen.changes = factChanges(seen.known, r.order.states[s.next].Order.Observed)
 				}
 				all = append(all, seen)
 			}
@@ -51,24 +51,24 @@ func (r *run) transitions() []transition {
 	return all
 }
 
-// learnt compares two sets of facts.
-func learnt(before, after order.Observed) []string {
+// factChanges returns the facts that were added and removed.
+func factChanges(before, after order.Observed) []string {
 	was, is := factsOf(before), factsOf(after)
-	var noted []string
+	var changes []string
 	for _, f := range is {
 		if !slices.Contains(was, f) {
-			noted = append(noted, f)
+			changes = append(changes, f)
 		}
 	}
 	for _, f := range was {
 		if !slices.Contains(is, f) {
-			noted = append(noted, "no longer "+f)
+			changes = append(changes, "no longer "+f)
 		}
 	}
-	return noted
+	return changes
 }
 
-// facts are the names of all that an order can know, in words: CustomerAsked is "customer asked".
+// facts are the names of all facts that an order can observe, in words: CustomerAsked is "customer asked".
 var facts = func() []string {
 	var names []string
 	for f := range reflect.TypeFor[order.Observed]().Fields() {

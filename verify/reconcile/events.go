@@ -4,6 +4,8 @@ import (
 	"strings"
 	"time"
 
+	eventsaudit "github.com/quadrille-dev/quadrille/pkg/events/audit"
+
 	"github.com/quadrille-dev/quadrille/pkg/events/transport"
 )
 
@@ -58,7 +60,7 @@ func newEventFlow(buses map[string]serviceAudit, t criteria) eventFlow {
 	for _, service := range services {
 		bus, read := buses[service]
 		tr.incomplete = tr.incomplete || !read || !bus.Audited
-		for _, m := range bus.Consumed.items {
+		for _, m := range bus.Consumed {
 			subscription := service + "." + m.Handler
 			if tr.inbox[subscription] == nil {
 				tr.inbox[subscription] = map[string]int{}
@@ -67,7 +69,7 @@ func newEventFlow(buses map[string]serviceAudit, t criteria) eventFlow {
 			tr.recordActivity(subscription, m.At)
 			tr.recordActivity(service, m.At)
 		}
-		for _, p := range bus.Published.items {
+		for _, p := range bus.Published {
 			tr.recordActivity(service, p.At)
 		}
 	}
@@ -79,13 +81,13 @@ func newEventFlow(buses map[string]serviceAudit, t criteria) eventFlow {
 	}
 	for _, service := range services {
 		bus := buses[service]
-		for _, row := range bus.Outbox.items {
+		for _, row := range bus.Outbox {
 			e := event{row.ID, row.Type, row.Subject}
-			if t.wants(e.subject) && row.moving(bus.at, t.limit) {
+			if t.wants(e.subject) && moving(row, bus.at, t.limit) {
 				tr.addUnderWay(e)
 			}
 		}
-		for _, p := range bus.Published.items {
+		for _, p := range bus.Published {
 			e := event{p.ID, p.Type, p.Subject}
 			if !t.wants(e.subject) {
 				continue
@@ -142,15 +144,15 @@ func (tr *eventFlow) addUnderWay(e event) {
 	}
 }
 
-// since returns when the event became due.
-func (u unpublished) since() time.Time {
-	if u.AvailableAt.After(u.CreatedAt) {
-		return u.AvailableAt
+// due returns when the event became due.
+func due(u eventsaudit.Unpublished) time.Time {
+	if u.AvailableAt != nil && u.AvailableAt.After(u.CreatedAt) {
+		return *u.AvailableAt
 	}
 	return u.CreatedAt
 }
 
 // moving reports whether the event is due, and neither parked nor overdue.
-func (u unpublished) moving(now time.Time, limit time.Duration) bool {
-	return u.ParkedAt.IsZero() && !u.since().After(now) && now.Sub(u.since()) <= limit
+func moving(u eventsaudit.Unpublished, now time.Time, limit time.Duration) bool {
+	return u.ParkedAt == nil && !due(u).After(now) && now.Sub(due(u)) <= limit
 }

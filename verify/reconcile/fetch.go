@@ -46,27 +46,27 @@ func (c *Checker) fetch(ctx context.Context) snapshots {
 		})
 	}
 	read(Order, func() (err error) {
-		b.order, err = fetchServiceSnapshot(ctx, c, Order, func(e orderEntries) bool { return e.Orders.given })
+		b.order, err = fetchServiceSnapshot(ctx, c, Order, func(e orderEntries) bool { return e.Orders != nil })
 		return err
 	})
 	read(Inventory, func() (err error) {
-		b.inventory, err = fetchServiceSnapshot(ctx, c, Inventory, func(e inventoryEntries) bool { return e.Products.given && e.Reservations.given })
+		b.inventory, err = fetchServiceSnapshot(ctx, c, Inventory, func(e inventoryEntries) bool { return e.Products != nil && e.Reservations != nil })
 		return err
 	})
 	read(Payment, func() (err error) {
-		b.payment, err = fetchServiceSnapshot(ctx, c, Payment, func(e paymentEntries) bool { return e.Payments.given })
+		b.payment, err = fetchServiceSnapshot(ctx, c, Payment, func(e paymentEntries) bool { return e.Payments != nil })
 		return err
 	})
 	read(Shipping, func() (err error) {
-		b.shipping, err = fetchServiceSnapshot(ctx, c, Shipping, func(e shippingEntries) bool { return e.Shipments.given })
+		b.shipping, err = fetchServiceSnapshot(ctx, c, Shipping, func(e shippingEntries) bool { return e.Shipments != nil })
 		return err
 	})
 	read(Processor, func() (err error) {
-		b.processor, err = fetchSnapshot(ctx, c, Processor, func(p *processorSnapshot) bool { return p.PaymentIntents.given })
+		b.processor, err = fetchSnapshot(ctx, c, Processor, func(p *processorSnapshot) bool { return p.PaymentIntents != nil })
 		return err
 	})
 	read(Carrier, func() (err error) {
-		b.carrier, err = fetchSnapshot(ctx, c, Carrier, func(s *carrierSnapshot) bool { return s.Shipments.given })
+		b.carrier, err = fetchSnapshot(ctx, c, Carrier, func(s *carrierSnapshot) bool { return s.Shipments != nil })
 		return err
 	})
 	if c.cfg.Depths != nil && len(c.cfg.Orders) == 0 {
@@ -86,9 +86,9 @@ type permanentError struct{ reason string }
 
 func (e *permanentError) Error() string { return e.reason }
 
-func fetchServiceSnapshot[E any](ctx context.Context, c *Checker, service string, complete func(E) bool) (*serviceSnapshot[E], error) {
+func fetchServiceSnapshot[E any](ctx context.Context, c *Checker, service string, hasEntries func(E) bool) (*serviceSnapshot[E], error) {
 	b, err := fetchSnapshot(ctx, c, service, func(b *serviceSnapshot[E]) bool {
-		return b.Service != service || b.Events.missingList() == "" && complete(b.Entries)
+		return b.Service != service || complete(b.Events) && hasEntries(b.Entries)
 	})
 	if err == nil && b.Service != service {
 		return nil, &permanentError{fmt.Sprintf("%s serves the audit snapshot of %q", c.cfg.URLs[service], b.Service)}
@@ -96,7 +96,7 @@ func fetchServiceSnapshot[E any](ctx context.Context, c *Checker, service string
 	return b, err
 }
 
-func fetchSnapshot[S any](ctx context.Context, c *Checker, source string, complete func(*S) bool) (*S, error) {
+func fetchSnapshot[S any](ctx context.Context, c *Checker, source string, hasLists func(*S) bool) (*S, error) {
 	ctx, cancel := context.WithTimeout(ctx, fetchLimit)
 	defer cancel()
 	address := strings.TrimSuffix(c.cfg.URLs[source], "/") + "/ops/audit"
@@ -131,7 +131,7 @@ func fetchSnapshot[S any](ctx context.Context, c *Checker, source string, comple
 		}
 		return nil, fmt.Errorf("%s: %w", address, err)
 	}
-	if !complete(snapshot) {
+	if !hasLists(snapshot) {
 		return nil, &permanentError{fmt.Sprintf("%s does not serve the audit snapshot of %s: lists are missing", address, source)}
 	}
 	return snapshot, nil

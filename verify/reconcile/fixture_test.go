@@ -1,12 +1,15 @@
 package reconcile
 
 import (
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/quadrille-dev/quadrille/contracts"
+	"github.com/quadrille-dev/quadrille/contracts/audit"
+	eventsaudit "github.com/quadrille-dev/quadrille/pkg/events/audit"
 
 	"github.com/quadrille-dev/quadrille/pkg/events/transport"
 	"github.com/quadrille-dev/quadrille/services/topology"
@@ -46,8 +49,8 @@ func newFixture(t testing.TB) *fixture {
 	f := &fixture{queues: queues(t), snapshots: snapshots{
 		at:        noon,
 		order:     &serviceSnapshot[orderEntries]{Service: Order, At: noon, Events: newEventAudit(), Entries: orderEntries{newList[order]()}},
-		inventory: &serviceSnapshot[inventoryEntries]{Service: Inventory, At: noon, Events: newEventAudit(), Entries: inventoryEntries{newList[product](), newList[reservation]()}},
-		payment:   &serviceSnapshot[paymentEntries]{Service: Payment, At: noon, Events: newEventAudit(), Entries: paymentEntries{newList[payment]()}},
+		inventory: &serviceSnapshot[inventoryEntries]{Service: Inventory, At: noon, Events: newEventAudit(), Entries: inventoryEntries{newList[audit.Product](), newList[audit.Reservation]()}},
+		payment:   &serviceSnapshot[paymentEntries]{Service: Payment, At: noon, Events: newEventAudit(), Entries: paymentEntries{newList[audit.Payment]()}},
 		shipping:  &serviceSnapshot[shippingEntries]{Service: Shipping, At: noon, Events: newEventAudit(), Entries: shippingEntries{newList[shipment]()}},
 		processor: &processorSnapshot{newList[intent]()},
 		carrier:   &carrierSnapshot{newList[parcel]()},
@@ -56,19 +59,12 @@ func newFixture(t testing.TB) *fixture {
 	return f
 }
 
-func newList[T any](items ...T) list[T] { return list[T]{items, true} }
+func newList[T any](items ...T) []T { return append([]T{}, items...) }
 
-func (l list[T]) MarshalJSON() ([]byte, error) {
-	if l.items == nil {
-		return []byte("[]"), nil
-	}
-	return json.Marshal(l.items)
-}
-
-func newEventAudit() eventAudit {
-	return eventAudit{
+func newEventAudit() eventsaudit.Snapshot {
+	return eventsaudit.Snapshot{
 		Audited: true, ConsumedSince: noon.Add(-30 * 24 * time.Hour),
-		Outbox: newList[unpublished](), Published: newList[published](), Consumed: newList[consumed](),
+		Outbox: newList[eventsaudit.Unpublished](), Published: newList[eventsaudit.Published](), Consumed: newList[eventsaudit.Consumed](),
 	}
 }
 
@@ -83,20 +79,20 @@ func newCleanFixture(t testing.TB) *fixture {
 		order{OrderID: "young", State: "paid", Total: euros(100), PlacedAt: noon.Add(-time.Minute), Missing: "shipment.created"},
 	)
 	f.inventory.Entries.Products = newList(
-		product{SKU: "tea", Received: 10, OnHand: 8, Reserved: 1},
-		product{SKU: "gone", Received: 3, OnHand: 3, Deleted: true},
+		audit.Product{SKU: "tea", Received: 10, OnHand: 8, Reserved: 1},
+		audit.Product{SKU: "gone", Received: 3, OnHand: 3, Deleted: true},
 	)
 	f.inventory.Entries.Reservations = newList(
-		reservation{"kept", committed, []item{{"tea", 2}}},
-		reservation{"returned", "released", []item{{"tea", 5}}},
-		reservation{"short", "failed", []item{{"tea", 100}}},
-		reservation{"young", reserved, []item{{"tea", 1}}},
+		teaReservation("kept", committed, 2),
+		teaReservation("returned", "released", 5),
+		teaReservation("short", "failed", 100),
+		teaReservation("young", reserved, 1),
 	)
 	f.payment.Entries.Payments = newList(
-		payment{OrderID: "kept", State: "charged", Amount: euros(1000), Captured: 1000, PaymentID: "pi_kept"},
-		payment{OrderID: "returned", State: "refunded", Amount: euros(500), Captured: 500, Refunded: 500, PaymentID: "pi_returned"},
-		payment{OrderID: "short", State: "voided", Amount: euros(900)},
-		payment{OrderID: "young", State: "charged", Amount: euros(100), Captured: 100, PaymentID: "pi_young"},
+		audit.Payment{OrderID: "kept", State: "charged", Amount: euros(1000), Captured: 1000, PaymentID: "pi_kept"},
+		audit.Payment{OrderID: "returned", State: "refunded", Amount: euros(500), Captured: 500, Refunded: 500, PaymentID: "pi_returned"},
+		audit.Payment{OrderID: "short", State: "voided", Amount: euros(900)},
+		audit.Payment{OrderID: "young", State: "charged", Amount: euros(100), Captured: 100, PaymentID: "pi_young"},
 	)
 	f.shipping.Entries.Shipments = newList(
 		shipment{"kept", delivered, "shp_kept"},
@@ -125,15 +121,19 @@ func newCleanFixture(t testing.TB) *fixture {
 		name, subject, _ := strings.Cut(story, " ")
 		f.publish(name+".v1", subject, time.Hour)
 	}
-	f.order.Events.Outbox.items = append(f.order.Events.Outbox.items, unpublished{
-		ID: "scheduled", Type: "order.payment_deadline_passed.v1", Subject: "kept", CreatedAt: noon.Add(-time.Hour), AvailableAt: noon.Add(time.Hour),
+	f.order.Events.Outbox = append(f.order.Events.Outbox, eventsaudit.Unpublished{
+		ID: "scheduled", Type: "order.payment_deadline_passed.v1", Subject: "kept", CreatedAt: noon.Add(-time.Hour), AvailableAt: new(noon.Add(time.Hour)),
 	})
 	return f
 }
 
-func euros(cents int64) money { return money{cents, "EUR"} }
+func teaReservation(orderID, state string, quantity int) audit.Reservation {
+	return audit.Reservation{OrderID: orderID, State: state, Items: []contracts.Item{{SKU: "tea", Quantity: quantity}}}
+}
 
-func (f *fixture) audit(service string) *eventAudit {
+func euros(cents int64) contracts.Money { return contracts.Money{Amount: cents, Currency: "EUR"} }
+
+func (f *fixture) audit(service string) *eventsaudit.Snapshot {
 	switch service {
 	case Order:
 		return &f.order.Events
@@ -163,7 +163,7 @@ func (f *fixture) publish(kind, subject string, age time.Duration, except ...str
 	f.next++
 	id = fmt.Sprintf("e%d", f.next)
 	log := &f.audit(publisher(kind)).Published
-	log.items = append(log.items, published{id, kind, subject, noon.Add(-age)})
+	*log = append(*log, eventsaudit.Published{ID: id, Type: kind, Subject: subject, At: noon.Add(-age)})
 	for _, q := range f.queues {
 		if q.Type == kind && !strings.Contains(strings.Join(except, " "), q.String()) {
 			f.consume(q.Service, q.Handler, id, age)
@@ -174,7 +174,7 @@ func (f *fixture) publish(kind, subject string, age time.Duration, except ...str
 
 func (f *fixture) consume(service, handler, id string, age time.Duration) {
 	records := &f.audit(service).Consumed
-	records.items = append(records.items, consumed{handler, id, noon.Add(-age)})
+	*records = append(*records, eventsaudit.Consumed{Handler: handler, EventID: id, At: noon.Add(-age)})
 }
 
 func (f *fixture) reading(only ...string) *reading {
@@ -184,20 +184,20 @@ func (f *fixture) reading(only ...string) *reading {
 // unpublish removes an event from its publisher's log.
 func (f *fixture) unpublish(kind, subject string) {
 	log := &f.audit(publisher(kind)).Published
-	log.items = slices.DeleteFunc(log.items, func(p published) bool { return p.Type == kind && p.Subject == subject })
+	*log = slices.DeleteFunc(*log, func(p eventsaudit.Published) bool { return p.Type == kind && p.Subject == subject })
 }
 
 // purge removes all inbox records of a subscription.
 func (f *fixture) purge(service, handler string) {
 	records := &f.audit(service).Consumed
-	records.items = slices.DeleteFunc(records.items, func(m consumed) bool { return m.Handler == handler })
+	*records = slices.DeleteFunc(*records, func(m eventsaudit.Consumed) bool { return m.Handler == handler })
 }
 
 // edit changes the entry with an id.
-func edit[T any](l list[T], id string, getID func(T) string, change func(*T)) {
-	for i := range l.items {
-		if getID(l.items[i]) == id {
-			change(&l.items[i])
+func edit[T any](l []T, id string, getID func(T) string, change func(*T)) {
+	for i := range l {
+		if getID(l[i]) == id {
+			change(&l[i])
 		}
 	}
 }
@@ -206,16 +206,16 @@ func (f *fixture) editOrder(id string, change func(*order)) {
 	edit(f.order.Entries.Orders, id, func(o order) string { return o.OrderID }, change)
 }
 
-func (f *fixture) editReservation(id string, change func(*reservation)) {
-	edit(f.inventory.Entries.Reservations, id, func(r reservation) string { return r.OrderID }, change)
+func (f *fixture) editReservation(id string, change func(*audit.Reservation)) {
+	edit(f.inventory.Entries.Reservations, id, func(r audit.Reservation) string { return r.OrderID }, change)
 }
 
-func (f *fixture) editProduct(sku string, change func(*product)) {
-	edit(f.inventory.Entries.Products, sku, func(p product) string { return p.SKU }, change)
+func (f *fixture) editProduct(sku string, change func(*audit.Product)) {
+	edit(f.inventory.Entries.Products, sku, func(p audit.Product) string { return p.SKU }, change)
 }
 
-func (f *fixture) editPayment(id string, change func(*payment)) {
-	edit(f.payment.Entries.Payments, id, func(p payment) string { return p.OrderID }, change)
+func (f *fixture) editPayment(id string, change func(*audit.Payment)) {
+	edit(f.payment.Entries.Payments, id, func(p audit.Payment) string { return p.OrderID }, change)
 }
 
 func (f *fixture) editShipment(id string, change func(*shipment)) {
@@ -231,9 +231,9 @@ func (f *fixture) editParcel(id string, change func(*parcel)) {
 }
 
 func (f *fixture) addIntent(i intent) {
-	f.processor.PaymentIntents.items = append(f.processor.PaymentIntents.items, i)
+	f.processor.PaymentIntents = append(f.processor.PaymentIntents, i)
 }
 
 func (f *fixture) addParcel(p parcel) {
-	f.carrier.Shipments.items = append(f.carrier.Shipments.items, p)
+	f.carrier.Shipments = append(f.carrier.Shipments, p)
 }

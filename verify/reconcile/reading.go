@@ -4,6 +4,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/quadrille-dev/quadrille/contracts/audit"
 	"github.com/quadrille-dev/quadrille/pkg/events/transport"
 )
 
@@ -27,8 +28,8 @@ type reading struct {
 	snapshots
 	criteria
 	orders       map[string]order
-	payments     map[string]payment
-	reservations map[string]reservation
+	payments     map[string]audit.Payment
+	reservations map[string]audit.Reservation
 	shipments    map[string]shipment
 	intents      map[string][]intent
 	parcels      map[string][]parcel
@@ -38,30 +39,30 @@ type reading struct {
 func newReading(b snapshots, t criteria) *reading {
 	s := &reading{
 		snapshots: b, criteria: t,
-		orders: map[string]order{}, payments: map[string]payment{}, reservations: map[string]reservation{},
+		orders: map[string]order{}, payments: map[string]audit.Payment{}, reservations: map[string]audit.Reservation{},
 		shipments: map[string]shipment{}, intents: map[string][]intent{}, parcels: map[string][]parcel{},
 	}
 	if b.order != nil {
 		byOrder(s.orders, t, b.order.Entries.Orders, func(o order) string { return o.OrderID })
 	}
 	if b.inventory != nil {
-		byOrder(s.reservations, t, b.inventory.Entries.Reservations, func(r reservation) string { return r.OrderID })
+		byOrder(s.reservations, t, b.inventory.Entries.Reservations, func(r audit.Reservation) string { return r.OrderID })
 	}
 	if b.payment != nil {
-		byOrder(s.payments, t, b.payment.Entries.Payments, func(p payment) string { return p.OrderID })
+		byOrder(s.payments, t, b.payment.Entries.Payments, func(p audit.Payment) string { return p.OrderID })
 	}
 	if b.shipping != nil {
 		byOrder(s.shipments, t, b.shipping.Entries.Shipments, func(sh shipment) string { return sh.OrderID })
 	}
 	if b.processor != nil {
-		for _, in := range b.processor.PaymentIntents.items {
+		for _, in := range b.processor.PaymentIntents {
 			if t.wants(in.OrderID) {
 				s.intents[in.OrderID] = append(s.intents[in.OrderID], in)
 			}
 		}
 	}
 	if b.carrier != nil {
-		for _, p := range b.carrier.Shipments.items {
+		for _, p := range b.carrier.Shipments {
 			if t.wants(p.Reference) {
 				s.parcels[p.Reference] = append(s.parcels[p.Reference], p)
 			}
@@ -71,8 +72,8 @@ func newReading(b snapshots, t criteria) *reading {
 	return s
 }
 
-func byOrder[T any](index map[string]T, t criteria, entries list[T], id func(T) string) {
-	for _, e := range entries.items {
+func byOrder[T any](index map[string]T, t criteria, entries []T, id func(T) string) {
+	for _, e := range entries {
 		if t.wants(id(e)) {
 			index[id(e)] = e
 		}

@@ -235,7 +235,7 @@ func (tr eventFlow) whereabouts(e event) string {
 func (s *reading) checked() (c Checked) {
 	if s.snapshots.order != nil {
 		c.Orders = map[string]int{}
-		for _, state := range orderStates() {
+		for _, state := range orderStates {
 			c.Orders[state] = 0
 		}
 		for _, o := range s.orders {
@@ -247,17 +247,17 @@ func (s *reading) checked() (c Checked) {
 		for _, intents := range s.intents {
 			for _, in := range intents {
 				currency := strings.ToUpper(in.Currency)
-				till := c.Money[currency]
-				till.Captured += in.captured()
-				till.Refunded += in.refunded()
-				till.Kept = till.Captured - till.Refunded
-				c.Money[currency] = till
+				totals := c.Money[currency]
+				totals.Captured += in.captured()
+				totals.Refunded += in.refunded()
+				totals.Kept = totals.Captured - totals.Refunded
+				c.Money[currency] = totals
 			}
 		}
 	}
 	if s.snapshots.inventory != nil && len(s.only) == 0 {
 		c.Stock = &StockSum{}
-		for _, p := range s.snapshots.inventory.Entries.Products.items {
+		for _, p := range s.snapshots.inventory.Entries.Products {
 			c.Stock.Products++
 			c.Stock.Received += p.Received
 			c.Stock.OnHand += p.OnHand

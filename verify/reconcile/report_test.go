@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	eventsaudit "github.com/quadrille-dev/quadrille/pkg/events/audit"
+
 	"github.com/google/go-cmp/cmp"
 )
 
@@ -56,13 +58,13 @@ func TestReport_Checked(t *testing.T) {
 func TestReport_NotChecked(t *testing.T) {
 	t.Parallel()
 	f := newCleanFixture(t)
-	f.payment.Events.Audited, f.payment.Events.Published = false, newList[published]()
+	f.payment.Events.Audited, f.payment.Events.Published = false, newList[eventsaudit.Published]()
 	f.inventory.Events.ConsumedSince = noon.Add(-20 * time.Minute)
 	f.publish("order.created.v1", "kept-1", time.Hour, "inventory.order-created")
 	f.publish("shipment.delivered.v1", "kept-2", 2*time.Hour)
 	f.consume(Order, "shipment-failed", "before-auditing", 3*time.Hour)
 	f.publish("inventory.released.v1", "kept-2", 2*time.Hour, "order.inventory-released")
-	f.order.Entries.Orders.items = append(f.order.Entries.Orders.items, order{
+	f.order.Entries.Orders = append(f.order.Entries.Orders, order{
 		OrderID: "kept-2", State: "shipped", PlacedAt: noon.Add(-2 * time.Hour), StallsAt: noon.Add(time.Hour),
 	})
 	r := newReport(f, Config{})
@@ -83,7 +85,7 @@ func TestReport_Text(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	for i := range 22 {
-		f.order.Entries.Orders.items = append(f.order.Entries.Orders.items, order{
+		f.order.Entries.Orders = append(f.order.Entries.Orders, order{
 			OrderID: fmt.Sprintf("order-%02d", i), State: completed, Total: euros(100), PlacedAt: noon.Add(-time.Minute),
 		})
 		f.addIntent(intent{ID: "pi", OrderID: fmt.Sprintf("order-%02d", i), Amount: 100, Currency: "eur", Captures: 1})

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"time"
 
+	eventsaudit "github.com/quadrille-dev/quadrille/pkg/events/audit"
+
 	"github.com/dustin/go-humanize/english"
 
 	"github.com/quadrille-dev/quadrille/pkg/events/rabbitmq"
@@ -16,14 +18,14 @@ import (
 func outboxDrains(s *reading) (found []Mismatch) {
 	for _, service := range services {
 		bus := s.events.audits[service]
-		for _, row := range bus.Outbox.items {
+		for _, row := range bus.Outbox {
 			e := event{row.ID, row.Type, row.Subject}
 			if !s.wants(row.Subject) {
 				continue
 			}
 			m := Mismatch{Order: e.order(), SKU: e.sku(), ref: row.ID}
-			switch age := bus.at.Sub(row.since()); {
-			case !row.ParkedAt.IsZero():
+			switch age := bus.at.Sub(due(row)); {
+			case row.ParkedAt != nil:
 				m.Rule, m.What = "parked", fmt.Sprintf("a %s is parked in %s's outbox", row.Type, service)
 				m.Detail = fmt.Sprintf("rejected %d times: %s", row.Rejections, row.LastError)
 			case age > s.limit:
@@ -69,7 +71,7 @@ func consumedOnce(s *reading) (found []Mismatch) {
 // published returns the published event with this id, or a zero event.
 func (s *reading) published(id string) event {
 	for _, bus := range s.events.audits {
-		for _, p := range bus.Published.items {
+		for _, p := range bus.Published {
 			if p.ID == id {
 				return event{p.ID, p.Type, p.Subject}
 			}
@@ -103,7 +105,7 @@ func publishedOnce(s *reading) (found []Mismatch) {
 				more[fact]++
 			}
 		}
-		for _, p := range bus.Published.items {
+		for _, p := range bus.Published {
 			if ids[p.ID]++; ids[p.ID] == 2 && s.wants(p.Subject) {
 				e := event{p.ID, p.Type, p.Subject}
 				found = append(found, Mismatch{
@@ -113,7 +115,7 @@ func publishedOnce(s *reading) (found []Mismatch) {
 			}
 			count(p.ID, p.Type, p.Subject)
 		}
-		for _, row := range bus.Outbox.items {
+		for _, row := range bus.Outbox {
 			count(row.ID, row.Type, row.Subject)
 		}
 		for fact, n := range more {
@@ -159,11 +161,11 @@ func lifecyclePublished(s *reading) (found []Mismatch) {
 // publishedByOrder returns the type and order of every event that the order service has published, or has in its outbox.
 func (s *reading) publishedByOrder() map[event]bool {
 	bus := s.events.audits[Order]
-	published := make(map[event]bool, len(bus.Published.items))
-	for _, p := range bus.Published.items {
+	published := make(map[event]bool, len(bus.Published))
+	for _, p := range bus.Published {
 		published[event{kind: p.Type, subject: p.Subject}] = true
 	}
-	for _, row := range bus.Outbox.items {
+	for _, row := range bus.Outbox {
 		published[event{kind: row.Type, subject: row.Subject}] = true
 	}
 	return published
@@ -195,7 +197,7 @@ func (s *reading) eachUnpublished(show func(o order, kind string, beforeLog bool
 
 // consumedWerePublished: every consumed event was published.
 func consumedWerePublished(s *reading) (found []Mismatch) {
-	s.eachUnknownEvent(func(q transport.Queue, m consumed, beforeLog bool) {
+	s.eachUnknownEvent(func(q transport.Queue, m eventsaudit.Consumed, beforeLog bool) {
 		if !beforeLog {
 			found = append(found, Mismatch{
 				Rule: "unknown-event", What: fmt.Sprintf("%s consumed a %s that %s has not published", q, q.Type, q.Publisher),
@@ -208,7 +210,7 @@ func consumedWerePublished(s *reading) (found []Mismatch) {
 
 // eachUnknownEvent calls show for every inbox record of an event that its publisher does not have. If the publisher's log
 // begins after the record (beforeLog), the event may have been published earlier.
-func (s *reading) eachUnknownEvent(show func(q transport.Queue, m consumed, beforeLog bool)) {
+func (s *reading) eachUnknownEvent(show func(q transport.Queue, m eventsaudit.Consumed, beforeLog bool)) {
 	type log struct {
 		ids   map[string]bool
 		begin time.Time
@@ -218,11 +220,11 @@ func (s *reading) eachUnknownEvent(show func(q transport.Queue, m consumed, befo
 		if !bus.Audited {
 			continue
 		}
-		l := log{ids: make(map[string]bool, len(bus.Published.items)), begin: bus.logBegin()}
-		for _, p := range bus.Published.items {
+		l := log{ids: make(map[string]bool, len(bus.Published)), begin: bus.logBegin()}
+		for _, p := range bus.Published {
 			l.ids[p.ID] = true
 		}
-		for _, row := range bus.Outbox.items {
+		for _, row := range bus.Outbox {
 			l.ids[row.ID] = true
 		}
 		logs[service] = l
@@ -232,7 +234,7 @@ func (s *reading) eachUnknownEvent(show func(q transport.Queue, m consumed, befo
 		subscriptions[q.String()] = q
 	}
 	for _, service := range services {
-		for _, m := range s.events.audits[service].Consumed.items {
+		for _, m := range s.events.audits[service].Consumed {
 			q, known := subscriptions[service+"."+m.Handler]
 			l, audited := logs[q.Publisher]
 			// An event that was consumed after the publisher's snapshot may have been published after it, too.
@@ -246,7 +248,7 @@ func (s *reading) eachUnknownEvent(show func(q transport.Queue, m consumed, befo
 
 // recordsBeforeLog counts the inbox records that cannot be checked, because they are older than the publisher's log.
 func (s *reading) recordsBeforeLog() (n int) {
-	s.eachUnknownEvent(func(_ transport.Queue, _ consumed, beforeLog bool) {
+	s.eachUnknownEvent(func(_ transport.Queue, _ eventsaudit.Consumed, beforeLog bool) {
 		if beforeLog {
 			n++
 		}
@@ -265,8 +267,8 @@ func (s *reading) ordersBeforeLog() int {
 	return len(orders)
 }
 
-// deliveryTime is the longest time of a delivery that does not fail. An event that is not consumed by then may be a dead
-// letter.
+// deliveryTime is the longest time of a delivery that does not fail. An event that is not consumed by then may be
+// dead-lettered.
 const deliveryTime = time.Minute
 
 // deadLetters: no dead-letter queue has a message. The broker does not report the orders of its messages, so the detail has
@@ -284,7 +286,7 @@ func deadLetters(s *reading) (found []Mismatch) {
 	return found
 }
 
-// possibleSubjects lists what the dead letters of a subscription may be about.
+// possibleSubjects lists the orders and products that the messages of a dead-letter queue may be about.
 func (s *reading) possibleSubjects(q transport.Queue) string {
 	var subjects []string
 	for _, d := range s.events.unconsumed {

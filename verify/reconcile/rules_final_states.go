@@ -38,7 +38,7 @@ func paymentEnds(s *reading) (found []Mismatch) {
 		// A payment that was voided before order.created was consumed has no total.
 		case p.State != "voided" && (p.Amount.Amount != o.Total.Amount || !strings.EqualFold(p.Amount.Currency, o.Total.Currency)):
 			m.Rule, m.What = "amount", "the total of payment differs from that of the order"
-			m.Detail = fmt.Sprintf("order: %s, payment: %s", o.Total, p.Amount)
+			m.Detail = fmt.Sprintf("order: %s, payment: %s", moneyText(o.Total), moneyText(p.Amount))
 		default:
 			continue
 		}

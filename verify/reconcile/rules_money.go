@@ -3,6 +3,8 @@ package reconcile
 import (
 	"fmt"
 	"strings"
+
+	"github.com/quadrille-dev/quadrille/contracts"
 )
 
 // capturedOnce: an order is captured at most once, over all its payment intents, and not refunded beyond that.
@@ -50,7 +52,7 @@ func moneyFitsOrder(s *reading) (found []Mismatch) {
 		case foreign:
 			found = append(found, Mismatch{
 				Rule: "currency", What: "an order was charged in another currency", Order: id,
-				Detail: fmt.Sprintf("total %s, %s", o.Total, describeIntents(intents)),
+				Detail: fmt.Sprintf("total %s, %s", moneyText(o.Total), describeIntents(intents)),
 			})
 		}
 	}
@@ -60,7 +62,7 @@ func moneyFitsOrder(s *reading) (found []Mismatch) {
 		for _, in := range s.intents[id] {
 			captured, refunded, captures = captured+in.captured(), refunded+in.refunded(), captures+in.Captures
 		}
-		detail := fmt.Sprintf("total %s, %s", o.Total, describeIntents(s.intents[id]))
+		detail := fmt.Sprintf("total %s, %s", moneyText(o.Total), describeIntents(s.intents[id]))
 		switch {
 		case o.State == completed && captures == 0:
 			found = append(found, Mismatch{Rule: "completed-unpaid", What: "a completed order was not paid", Order: id, Detail: detail})
@@ -97,7 +99,7 @@ func paymentAgrees(s *reading) (found []Mismatch) {
 	return found
 }
 
-func (m money) String() string { return fmt.Sprintf("%d %s", m.Amount, m.Currency) }
+func moneyText(m contracts.Money) string { return fmt.Sprintf("%d %s", m.Amount, m.Currency) }
 
 // describeIntents describes the payment intents of an order, in minor units.
 func describeIntents(intents []intent) string {

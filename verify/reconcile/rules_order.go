@@ -11,7 +11,7 @@ func unfinished(s *reading) (found []Mismatch) {
 	for id, o := range s.orders {
 		m := Mismatch{Order: id, Detail: o.waiting(s.snapshots.order.At)}
 		switch {
-		case !slices.Contains(orderStates(), o.State):
+		case !slices.Contains(orderStates, o.State):
 			m.Rule, m.What, m.Detail = "unknown-state", "an order is in an unknown state", fmt.Sprintf("%q", o.State)
 		case o.terminal():
 			continue

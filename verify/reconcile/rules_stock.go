@@ -1,12 +1,16 @@
 package reconcile
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/quadrille-dev/quadrille/contracts/audit"
+)
 
 // stockAddsUp: for every product, on hand + shipped = received, reserved is the sum of the reservations and at most on hand,
 // and no number is negative.
 func stockAddsUp(s *reading) (found []Mismatch) {
-	products := map[string]product{}
-	for _, p := range s.snapshots.inventory.Entries.Products.items {
+	products := map[string]audit.Product{}
+	for _, p := range s.snapshots.inventory.Entries.Products {
 		products[p.SKU] = p
 	}
 	inReservations, shipped := map[string]int{}, map[string]int{}

@@ -7,10 +7,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/quadrille-dev/quadrille/contracts"
+	"github.com/quadrille-dev/quadrille/contracts/audit"
+	eventsaudit "github.com/quadrille-dev/quadrille/pkg/events/audit"
+
 	"github.com/google/go-cmp/cmp"
 )
 
-// findings are the mismatches as "kind/rule order sku", with a ? for those that an event under way may mend.
+// findings are the mismatches as "kind/rule order sku", with a ? for those that an event under way may remove.
 func findings(found []Mismatch) []string {
 	all := []string{}
 	for _, m := range found {
@@ -105,55 +109,55 @@ func TestRules_Mismatches(t *testing.T) {
 			[]string{"money/unknown-order"},
 		},
 		"payment has a refund": {
-			func(f *fixture) { f.editPayment("kept", func(p *payment) { p.Refunded = 1000 }) },
+			func(f *fixture) { f.editPayment("kept", func(p *audit.Payment) { p.Refunded = 1000 }) },
 			[]string{"money/payment-disagrees kept"},
 		},
 		"payment does not have the charge": {
-			func(f *fixture) { f.editPayment("kept", func(p *payment) { p.OrderID = "other" }) },
+			func(f *fixture) { f.editPayment("kept", func(p *audit.Payment) { p.OrderID = "other" }) },
 			[]string{"money/not-ended kept", "money/payment-disagrees kept"},
 		},
 		"payment has another intent": {
-			func(f *fixture) { f.editPayment("kept", func(p *payment) { p.PaymentID = "pi_other" }) },
+			func(f *fixture) { f.editPayment("kept", func(p *audit.Payment) { p.PaymentID = "pi_other" }) },
 			[]string{"money/payment-disagrees kept"},
 		},
 		"payment has the declined intent": {
-			func(f *fixture) { f.editPayment("returned", func(p *payment) { p.PaymentID = "pi_declined" }) },
+			func(f *fixture) { f.editPayment("returned", func(p *audit.Payment) { p.PaymentID = "pi_declined" }) },
 			[]string{"money/payment-disagrees returned"},
 		},
 		"payment has another amount": {
-			func(f *fixture) { f.editPayment("kept", func(p *payment) { p.Amount.Amount = 999 }) },
+			func(f *fixture) { f.editPayment("kept", func(p *audit.Payment) { p.Amount.Amount = 999 }) },
 			[]string{"money/amount kept"},
 		},
 		"payment has another currency": {
-			func(f *fixture) { f.editPayment("returned", func(p *payment) { p.Amount.Currency = "USD" }) },
+			func(f *fixture) { f.editPayment("returned", func(p *audit.Payment) { p.Amount.Currency = "USD" }) },
 			[]string{"money/amount returned"},
 		},
 		"completed, the payment is charging": {
-			func(f *fixture) { f.editPayment("kept", func(p *payment) { p.State = "charging" }) },
+			func(f *fixture) { f.editPayment("kept", func(p *audit.Payment) { p.State = "charging" }) },
 			[]string{"money/not-ended kept"},
 		},
 		"completed, the payment refunded": {
-			func(f *fixture) { f.editPayment("kept", func(p *payment) { p.State = "refunded" }) },
+			func(f *fixture) { f.editPayment("kept", func(p *audit.Payment) { p.State = "refunded" }) },
 			[]string{"money/not-ended kept"},
 		},
 		"cancelled, the payment waiting": {
-			func(f *fixture) { f.editPayment("short", func(p *payment) { p.State = "waiting" }) },
+			func(f *fixture) { f.editPayment("short", func(p *audit.Payment) { p.State = "waiting" }) },
 			[]string{"money/not-ended short"},
 		},
 		"cancelled, the refund under way for ever": {
-			func(f *fixture) { f.editPayment("returned", func(p *payment) { p.State = "refunding" }) },
+			func(f *fixture) { f.editPayment("returned", func(p *audit.Payment) { p.State = "refunding" }) },
 			[]string{"money/not-ended returned"},
 		},
 		"cancelled, no payment": {
-			func(f *fixture) { f.editPayment("short", func(p *payment) { p.OrderID = "other" }) },
+			func(f *fixture) { f.editPayment("short", func(p *audit.Payment) { p.OrderID = "other" }) },
 			[]string{"money/not-ended short"},
 		},
 		"cancelled before payment consumed it": {
-			func(f *fixture) { f.editPayment("short", func(p *payment) { p.Amount = money{} }) },
+			func(f *fixture) { f.editPayment("short", func(p *audit.Payment) { p.Amount = contracts.Money{} }) },
 			nil,
 		},
 		"cancelled, declined": {
-			func(f *fixture) { f.editPayment("short", func(p *payment) { p.State = "failed" }) },
+			func(f *fixture) { f.editPayment("short", func(p *audit.Payment) { p.State = "failed" }) },
 			nil,
 		},
 
@@ -224,71 +228,71 @@ func TestRules_Mismatches(t *testing.T) {
 
 		// stock
 		"stock missing": {
-			func(f *fixture) { f.editProduct("gone", func(p *product) { p.OnHand = 2 }) },
+			func(f *fixture) { f.editProduct("gone", func(p *audit.Product) { p.OnHand = 2 }) },
 			[]string{"stock/received gone"},
 		},
 		"stock that left twice": {
-			func(f *fixture) { f.editProduct("tea", func(p *product) { p.OnHand = 6 }) },
+			func(f *fixture) { f.editProduct("tea", func(p *audit.Product) { p.OnHand = 6 }) },
 			[]string{"stock/received tea"},
 		},
 		"stock reserved without an order": {
-			func(f *fixture) { f.editProduct("tea", func(p *product) { p.Reserved = 6 }) },
+			func(f *fixture) { f.editProduct("tea", func(p *audit.Product) { p.Reserved = 6 }) },
 			[]string{"stock/reserved tea"},
 		},
 		"negative stock": {
-			func(f *fixture) { f.editProduct("gone", func(p *product) { p.Received, p.OnHand = -1, -1 }) },
+			func(f *fixture) { f.editProduct("gone", func(p *audit.Product) { p.Received, p.OnHand = -1, -1 }) },
 			[]string{"stock/negative gone", "stock/oversold gone"},
 		},
 		"reserved twice": {
 			func(f *fixture) {
-				f.editProduct("tea", func(p *product) { p.Reserved = 9 })
-				f.editReservation("young", func(r *reservation) { r.Items[0].Quantity = 9 })
+				f.editProduct("tea", func(p *audit.Product) { p.Reserved = 9 })
+				f.editReservation("young", func(r *audit.Reservation) { r.Items[0].Quantity = 9 })
 			},
 			[]string{"stock/oversold tea"},
 		},
 		"a product that does not exist": {
 			func(f *fixture) {
-				f.editReservation("young", func(r *reservation) { r.Items = append(r.Items, item{"ether", 1}) })
+				f.editReservation("young", func(r *audit.Reservation) { r.Items = append(r.Items, contracts.Item{SKU: "ether", Quantity: 1}) })
 			},
 			[]string{"stock/unknown-product young ether"},
 		},
 		"completed, the stock still reserved": {
 			func(f *fixture) {
-				f.editReservation("kept", func(r *reservation) { r.State = reserved })
-				f.editProduct("tea", func(p *product) { p.OnHand, p.Reserved = 10, 3 })
+				f.editReservation("kept", func(r *audit.Reservation) { r.State = reserved })
+				f.editProduct("tea", func(p *audit.Product) { p.OnHand, p.Reserved = 10, 3 })
 			},
 			[]string{"stock/completed-kept kept"},
 		},
 		"cancelled, the stock still reserved": {
 			func(f *fixture) {
-				f.editReservation("returned", func(r *reservation) { r.State = reserved })
-				f.editProduct("tea", func(p *product) { p.Reserved = 6 })
+				f.editReservation("returned", func(r *audit.Reservation) { r.State = reserved })
+				f.editProduct("tea", func(p *audit.Product) { p.Reserved = 6 })
 			},
 			[]string{"stock/cancelled-reserved returned"},
 		},
 		"cancelled, the stock gone": {
 			func(f *fixture) {
-				f.editReservation("returned", func(r *reservation) { r.State = committed })
-				f.editProduct("tea", func(p *product) { p.OnHand = 3 })
+				f.editReservation("returned", func(r *audit.Reservation) { r.State = committed })
+				f.editProduct("tea", func(p *audit.Product) { p.OnHand = 3 })
 			},
 			[]string{"stock/cancelled-left returned"},
 		},
 		"cancelled, no reservation": {
-			func(f *fixture) { f.editReservation("short", func(r *reservation) { r.OrderID = "other" }) },
+			func(f *fixture) { f.editReservation("short", func(r *audit.Reservation) { r.OrderID = "other" }) },
 			[]string{"stock/not-ended short"},
 		},
 		"cancelled, reservation without state": {
-			func(f *fixture) { f.editReservation("short", func(r *reservation) { r.State = "none" }) },
+			func(f *fixture) { f.editReservation("short", func(r *audit.Reservation) { r.State = "none" }) },
 			[]string{"stock/not-ended short"},
 		},
 		"cancelled before inventory consumed it": {
-			func(f *fixture) { f.editReservation("short", func(r *reservation) { r.State = "tombstone" }) },
+			func(f *fixture) { f.editReservation("short", func(r *audit.Reservation) { r.State = "tombstone" }) },
 			nil,
 		},
 		"stock for an order that does not exist": {
 			func(f *fixture) {
-				f.inventory.Entries.Reservations.items = append(f.inventory.Entries.Reservations.items, reservation{"stranger", reserved, []item{{"tea", 1}}})
-				f.editProduct("tea", func(p *product) { p.Reserved = 2 })
+				f.inventory.Entries.Reservations = append(f.inventory.Entries.Reservations, teaReservation("stranger", reserved, 1))
+				f.editProduct("tea", func(p *audit.Product) { p.Reserved = 2 })
 			},
 			[]string{"stock/unknown-order stranger"},
 		},
@@ -332,24 +336,24 @@ func TestRules_Mismatches(t *testing.T) {
 		// outbox
 		"parked": {
 			func(f *fixture) {
-				f.payment.Events.Outbox = newList(unpublished{ID: "p", Type: "payment.voided.v1", Subject: "short", CreatedAt: noon, ParkedAt: noon, Rejections: 5, LastError: "no"})
+				f.payment.Events.Outbox = newList(eventsaudit.Unpublished{ID: "p", Type: "payment.voided.v1", Subject: "short", CreatedAt: noon, ParkedAt: &noon, Rejections: 5, LastError: "no"})
 			},
 			[]string{"outbox/parked short"},
 		},
 		"never left": {
 			func(f *fixture) {
-				f.inventory.Events.Outbox = newList(unpublished{ID: "p", Type: "product.created.v1", Subject: "tea", CreatedAt: noon.Add(-limit - time.Second)})
+				f.inventory.Events.Outbox = newList(eventsaudit.Unpublished{ID: "p", Type: "product.created.v1", Subject: "tea", CreatedAt: noon.Add(-limit - time.Second)})
 			},
 			[]string{"outbox/overdue tea"},
 		},
 		"scheduled, and never left": {
 			func(f *fixture) {
-				f.order.Events.Outbox.items[0].AvailableAt = noon.Add(-limit - time.Second)
+				f.order.Events.Outbox[0].AvailableAt = new(noon.Add(-limit - time.Second))
 			},
 			[]string{"outbox/overdue kept"},
 		},
 		"scheduled long ago, due just now": {
-			func(f *fixture) { f.order.Events.Outbox.items[0].AvailableAt = noon.Add(-time.Second) },
+			func(f *fixture) { f.order.Events.Outbox[0].AvailableAt = new(noon.Add(-time.Second)) },
 			nil,
 		},
 
@@ -371,7 +375,7 @@ func TestRules_Mismatches(t *testing.T) {
 		"a subscription without records": {
 			func(f *fixture) {
 				f.purge(Inventory, "order-created")
-				f.editReservation("short", func(r *reservation) { r.State = reserved })
+				f.editReservation("short", func(r *audit.Reservation) { r.State = reserved })
 			},
 			[]string{
 				"events/not-consumed kept", "events/not-consumed returned", "events/not-consumed short", "events/not-consumed young",
@@ -380,14 +384,14 @@ func TestRules_Mismatches(t *testing.T) {
 		},
 		"a service without activity": {
 			func(f *fixture) {
-				f.shipping.Events.Consumed, f.shipping.Events.Published = newList[consumed](), newList[published]()
-				f.order.Events.Consumed = newList(slices.DeleteFunc(f.order.Events.Consumed.items, func(m consumed) bool {
+				f.shipping.Events.Consumed, f.shipping.Events.Published = newList[eventsaudit.Consumed](), newList[eventsaudit.Published]()
+				f.order.Events.Consumed = newList(slices.DeleteFunc(f.order.Events.Consumed, func(m eventsaudit.Consumed) bool {
 					return strings.HasPrefix(m.Handler, "shipment-")
 				})...)
-				f.payment.Events.Consumed = newList(slices.DeleteFunc(f.payment.Events.Consumed.items, func(m consumed) bool {
+				f.payment.Events.Consumed = newList(slices.DeleteFunc(f.payment.Events.Consumed, func(m eventsaudit.Consumed) bool {
 					return strings.HasPrefix(m.Handler, "shipment-")
 				})...)
-				f.inventory.Events.Consumed = newList(slices.DeleteFunc(f.inventory.Events.Consumed.items, func(m consumed) bool {
+				f.inventory.Events.Consumed = newList(slices.DeleteFunc(f.inventory.Events.Consumed, func(m eventsaudit.Consumed) bool {
 					return strings.HasPrefix(m.Handler, "shipment-")
 				})...)
 			},
@@ -408,7 +412,7 @@ func TestRules_Mismatches(t *testing.T) {
 		},
 		"consumed, but still in the outbox": {
 			func(f *fixture) {
-				f.shipping.Events.Outbox = newList(unpublished{ID: "p", Type: "shipment.created.v1", Subject: "young", CreatedAt: noon.Add(-time.Second)})
+				f.shipping.Events.Outbox = newList(eventsaudit.Unpublished{ID: "p", Type: "shipment.created.v1", Subject: "young", CreatedAt: noon.Add(-time.Second)})
 				f.consume(Order, "shipment-created", "p", 0)
 			},
 			nil,
@@ -419,7 +423,7 @@ func TestRules_Mismatches(t *testing.T) {
 		},
 		"published, and again in the outbox": {
 			func(f *fixture) {
-				f.shipping.Events.Outbox = newList(unpublished{ID: "p", Type: "shipment.delivered.v1", Subject: "kept", CreatedAt: noon})
+				f.shipping.Events.Outbox = newList(eventsaudit.Unpublished{ID: "p", Type: "shipment.delivered.v1", Subject: "kept", CreatedAt: noon})
 			},
 			[]string{"events/published-again kept"},
 		},
@@ -431,7 +435,7 @@ func TestRules_Mismatches(t *testing.T) {
 				f.purge(Shipping, "order-created")
 				for _, id := range []string{"kept", "returned", "short"} {
 					f.unpublish("order.created.v1", id)
-					f.order.Events.Outbox.items = append(f.order.Events.Outbox.items, unpublished{
+					f.order.Events.Outbox = append(f.order.Events.Outbox, eventsaudit.Unpublished{
 						ID: id, Type: "order.created.v1", Subject: id, CreatedAt: noon,
 					})
 				}
@@ -445,7 +449,7 @@ func TestRules_Mismatches(t *testing.T) {
 		"end in the outbox": {
 			func(f *fixture) {
 				f.unpublish("order.completed.v1", "kept")
-				f.order.Events.Outbox.items = append(f.order.Events.Outbox.items, unpublished{
+				f.order.Events.Outbox = append(f.order.Events.Outbox, eventsaudit.Unpublished{
 					ID: "p", Type: "order.completed.v1", Subject: "kept", CreatedAt: noon,
 				})
 			},
@@ -459,7 +463,9 @@ func TestRules_Mismatches(t *testing.T) {
 			nil,
 		},
 		"end without auditing": {
-			func(f *fixture) { f.order.Events.Audited, f.order.Events.Published = false, newList[published]() },
+			func(f *fixture) {
+				f.order.Events.Audited, f.order.Events.Published = false, newList[eventsaudit.Published]()
+			},
 			nil,
 		},
 		"two ends published": {
@@ -472,7 +478,7 @@ func TestRules_Mismatches(t *testing.T) {
 		},
 		"published twice with the same id": {
 			func(f *fixture) {
-				f.order.Events.Published.items = append(f.order.Events.Published.items, f.order.Events.Published.items[0])
+				f.order.Events.Published = append(f.order.Events.Published, f.order.Events.Published[0])
 			},
 			[]string{"events/published-twice kept"},
 		},
@@ -545,8 +551,8 @@ func TestRules_EveryKindHasOne(t *testing.T) {
 func TestRules_EventsUnderWay(t *testing.T) {
 	t.Parallel()
 	late := func(f *fixture) {
-		f.editReservation("kept", func(r *reservation) { r.State = reserved })
-		f.editProduct("tea", func(p *product) { p.OnHand, p.Reserved = 10, 3 })
+		f.editReservation("kept", func(r *audit.Reservation) { r.State = reserved })
+		f.editProduct("tea", func(p *audit.Product) { p.OnHand, p.Reserved = 10, 3 })
 	}
 	for name, c := range map[string]struct {
 		change func(f *fixture)
@@ -567,7 +573,7 @@ func TestRules_EventsUnderWay(t *testing.T) {
 		},
 		"in the outbox": {
 			func(f *fixture) {
-				f.shipping.Events.Outbox = newList(unpublished{ID: "p", Type: "shipment.cancel_refused.v1", Subject: "kept", CreatedAt: noon})
+				f.shipping.Events.Outbox = newList(eventsaudit.Unpublished{ID: "p", Type: "shipment.cancel_refused.v1", Subject: "kept", CreatedAt: noon})
 			},
 			[]string{"stock/completed-kept kept?"},
 		},
@@ -586,7 +592,7 @@ func TestRules_EventsUnderWay(t *testing.T) {
 		"for everybody's part": {
 			func(f *fixture) {
 				f.publish("order.cancelled.v1", "short", time.Minute, "payment.order-cancelled", "shipping.order-cancelled")
-				f.editPayment("short", func(p *payment) { p.State = "waiting" })
+				f.editPayment("short", func(p *audit.Payment) { p.State = "waiting" })
 				f.editShipment("short", func(s *shipment) { s.State = "waiting" })
 			},
 			[]string{"events/published-again short", "money/not-ended short?", "parcel/not-ended short?", "stock/completed-kept kept"},
@@ -594,13 +600,15 @@ func TestRules_EventsUnderWay(t *testing.T) {
 		"nor for those scheduled for later": {func(*fixture) {}, []string{"stock/completed-kept kept"}},
 		"in doubt, if they cannot be seen": {
 			func(f *fixture) {
-				f.shipping.Events.Audited, f.shipping.Events.Published = false, newList[published]()
+				f.shipping.Events.Audited, f.shipping.Events.Published = false, newList[eventsaudit.Published]()
 				f.editOrder("kept", func(o *order) { o.WaitingSince = noon.Add(-time.Minute) })
 			},
 			[]string{"stock/completed-kept kept?"},
 		},
 		"and then not for ever": {
-			func(f *fixture) { f.shipping.Events.Audited, f.shipping.Events.Published = false, newList[published]() },
+			func(f *fixture) {
+				f.shipping.Events.Audited, f.shipping.Events.Published = false, newList[eventsaudit.Published]()
+			},
 			[]string{"stock/completed-kept kept"},
 		},
 	} {
@@ -645,13 +653,13 @@ func TestRules_SelectedOrders(t *testing.T) {
 	f := newCleanFixture(t)
 	f.editIntent("pi_kept", func(i *intent) { i.Captures = 0 })
 	f.editIntent("pi_returned", func(i *intent) { i.Refunds = nil })
-	f.editProduct("tea", func(p *product) { p.OnHand = 0 })
+	f.editProduct("tea", func(p *audit.Product) { p.OnHand = 0 })
 	f.depths["order.payment-voided.dlq"] = 1
 	f.publish("order.created.v1", "kept", time.Hour, "payment.order-created")
 	f.publish("order.cancelled.v1", "short", time.Hour, "payment.order-cancelled")
 	f.order.Events.Outbox = newList(
-		unpublished{ID: "a", Type: "order.completed.v1", Subject: "kept", ParkedAt: noon},
-		unpublished{ID: "b", Type: "order.cancelled.v1", Subject: "returned", ParkedAt: noon},
+		eventsaudit.Unpublished{ID: "a", Type: "order.completed.v1", Subject: "kept", ParkedAt: &noon},
+		eventsaudit.Unpublished{ID: "b", Type: "order.cancelled.v1", Subject: "returned", ParkedAt: &noon},
 	)
 	want := []string{"money/cancelled-kept returned", "money/payment-disagrees returned", "outbox/parked returned", "events/published-again returned"}
 	slices.Sort(want)

@@ -1,10 +1,11 @@
 package reconcile
 
 import (
-	"encoding/json"
 	"time"
 
-	domain "github.com/quadrille-dev/quadrille/services/order"
+	"github.com/quadrille-dev/quadrille/contracts"
+	"github.com/quadrille-dev/quadrille/contracts/audit"
+	eventsaudit "github.com/quadrille-dev/quadrille/pkg/events/audit"
 )
 
 // The sources of audit snapshots.
@@ -45,91 +46,45 @@ type gap struct {
 
 const broker = "broker"
 
-// list is a list that a snapshot must have, even if it is empty.
-type list[T any] struct {
-	items []T
-	given bool
-}
-
-func (l *list[T]) UnmarshalJSON(b []byte) error {
-	l.given = string(b) != "null"
-	return json.Unmarshal(b, &l.items)
-}
-
-// serviceSnapshot is the snapshot of a service: its events, and its own entries.
+// serviceSnapshot is the snapshot of a service: its events, and its own entries. A list that the service has not sent is
+// nil; one without rows is empty.
 type serviceSnapshot[E any] struct {
-	Service string     `json:"service"`
-	At      time.Time  `json:"at"`
-	Events  eventAudit `json:"events"`
-	Entries E          `json:"entries"`
+	Service string               `json:"service"`
+	At      time.Time            `json:"at"`
+	Events  eventsaudit.Snapshot `json:"events"`
+	Entries E                    `json:"entries"`
 }
 
-type (
-	eventAudit struct {
-		Audited       bool              `json:"audited"`       // all published events are listed
-		ConsumedSince time.Time         `json:"consumedSince"` // older inbox records may have been purged
-		Outbox        list[unpublished] `json:"outbox"`
-		Published     list[published]   `json:"published"`
-		Consumed      list[consumed]    `json:"consumed"`
-	}
-	unpublished struct {
-		ID          string    `json:"id"`
-		Type        string    `json:"type"`
-		Subject     string    `json:"subject"`
-		CreatedAt   time.Time `json:"createdAt"`
-		AvailableAt time.Time `json:"availableAt,omitzero"` // only of scheduled events
-		ParkedAt    time.Time `json:"parkedAt,omitzero"`    // only of parked ones
-		Rejections  int       `json:"rejections"`
-		LastError   string    `json:"lastError,omitempty"`
-	}
-	published struct {
-		ID      string    `json:"id"`
-		Type    string    `json:"type"`
-		Subject string    `json:"subject"`
-		At      time.Time `json:"at"`
-	}
-	consumed struct {
-		Handler string    `json:"handler"`
-		EventID string    `json:"eventId"`
-		At      time.Time `json:"at"`
-	}
-)
-
-type money struct {
-	Amount   int64  `json:"amount"` // minor units
-	Currency string `json:"currency"`
-}
-
+// The entries of each service. Their keys are the list names of contracts/audit.
 type (
 	orderEntries struct {
-		Orders list[order] `json:"orders"`
+		Orders []order `json:"orders"`
 	}
-	order struct {
-		OrderID      string    `json:"orderId"`
-		State        string    `json:"state"`
-		Reason       string    `json:"reason"`
-		Total        money     `json:"total"`
-		PlacedAt     time.Time `json:"placedAt"`
-		WaitingSince time.Time `json:"waitingSince,omitzero"`
-		Missing      string    `json:"missing"`
-		StallsAt     time.Time `json:"stallsAt,omitzero"` // when it will have waited too long; zero once it has ended
-		Stalled      bool      `json:"stalled"`
+	inventoryEntries struct {
+		Products     []audit.Product     `json:"products"`
+		Reservations []audit.Reservation `json:"reservations"`
 	}
+	paymentEntries struct {
+		Payments []audit.Payment `json:"payments"`
+	}
+	shippingEntries struct {
+		Shipments []shipment `json:"shipments"`
+	}
+
+	order    audit.Order
+	shipment audit.Shipment
 )
 
 // The final states of an order. A cancelled parcel has the same state.
 const (
-	completed = string(domain.Completed)
-	cancelled = string(domain.Cancelled)
+	completed = contracts.OrderStateCompleted
+	cancelled = contracts.OrderStateCancelled
 )
 
-// orderStates returns all states of an order.
-func orderStates() []string {
-	states := make([]string, len(domain.States))
-	for i, state := range domain.States {
-		states[i] = string(state)
-	}
-	return states
+// orderStates are all states of an order.
+var orderStates = []string{
+	contracts.OrderStatePending, contracts.OrderStateReserved, contracts.OrderStatePaid, contracts.OrderStateShipped,
+	contracts.OrderStateCompleted, contracts.OrderStateCancelling, contracts.OrderStateCancelled,
 }
 
 func (o order) terminal() bool { return o.State == completed || o.State == cancelled }
@@ -142,58 +97,10 @@ func (o order) since() time.Time {
 	return o.PlacedAt
 }
 
-type (
-	inventoryEntries struct {
-		Products     list[product]     `json:"products"`
-		Reservations list[reservation] `json:"reservations"`
-	}
-	product struct {
-		SKU      string `json:"sku"`
-		Received int    `json:"received"`
-		OnHand   int    `json:"onHand"`
-		Reserved int    `json:"reserved"`
-		Deleted  bool   `json:"deleted"`
-	}
-	reservation struct {
-		OrderID string `json:"orderId"`
-		State   string `json:"state"`
-		Items   []item `json:"items"`
-	}
-	item struct {
-		SKU      string `json:"sku"`
-		Quantity int    `json:"quantity"`
-	}
-)
-
 // The states of a reservation whose units are reserved, or have left the stock.
 const (
 	reserved  = "reserved"
 	committed = "committed"
-)
-
-type (
-	paymentEntries struct {
-		Payments list[payment] `json:"payments"`
-	}
-	payment struct {
-		OrderID   string `json:"orderId"`
-		State     string `json:"state"`
-		Amount    money  `json:"amount"`
-		Captured  int64  `json:"captured"`
-		Refunded  int64  `json:"refunded"`
-		PaymentID string `json:"paymentId"`
-	}
-)
-
-type (
-	shippingEntries struct {
-		Shipments list[shipment] `json:"shipments"`
-	}
-	shipment struct {
-		OrderID    string `json:"orderId"`
-		State      string `json:"state"`
-		ShipmentID string `json:"shipmentId"`
-	}
 )
 
 // The states of a parcel, at shipping and at the carrier.
@@ -217,7 +124,7 @@ func (s shipment) parcel() string {
 
 type (
 	processorSnapshot struct {
-		PaymentIntents list[intent] `json:"paymentIntents"`
+		PaymentIntents []intent `json:"paymentIntents"`
 	}
 	intent struct {
 		ID       string   `json:"id"`
@@ -245,7 +152,7 @@ func (i intent) refunded() (sum int64) {
 
 type (
 	carrierSnapshot struct {
-		Shipments list[parcel] `json:"shipments"`
+		Shipments []parcel `json:"shipments"`
 	}
 	parcel struct {
 		ID        string `json:"id"`
@@ -254,17 +161,9 @@ type (
 	}
 )
 
-// missingList returns a list that the snapshot does not have, or "".
-func (b eventAudit) missingList() string {
-	switch {
-	case !b.Outbox.given:
-		return "events.outbox"
-	case !b.Published.given:
-		return "events.published"
-	case !b.Consumed.given:
-		return "events.consumed"
-	}
-	return ""
+// complete reports whether the snapshot has all its lists.
+func complete(b eventsaudit.Snapshot) bool {
+	return b.Outbox != nil && b.Published != nil && b.Consumed != nil
 }
 
 // audits returns the events of the services that were read.
@@ -288,13 +187,13 @@ func (b snapshots) audits() map[string]serviceAudit {
 // serviceAudit has the events of a service, and the time of the snapshot by the service's own clock.
 type serviceAudit struct {
 	at time.Time
-	eventAudit
+	eventsaudit.Snapshot
 }
 
 // logBegin returns when the oldest listed event was published. If there is none, the log begins with this snapshot.
 func (b serviceAudit) logBegin() time.Time {
 	begin := b.at
-	for _, p := range b.Published.items {
+	for _, p := range b.Published {
 		if p.At.Before(begin) {
 			begin = p.At
 		}

@@ -62,7 +62,7 @@ func (r Report) writeChecked(b *strings.Builder) {
 		for _, n := range c.Orders {
 			total += n
 		}
-		states := orderStates()
+		states := orderStates
 		for _, state := range slices.Sorted(maps.Keys(c.Orders)) {
 			if !slices.Contains(states, state) {
 				states = append(states, state)

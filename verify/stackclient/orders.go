@@ -7,7 +7,7 @@ import (
 	"net/url"
 	"time"
 
-	"github.com/quadrille-dev/quadrille/services/order"
+	"github.com/quadrille-dev/quadrille/contracts"
 )
 
 // Money is an amount in minor units.
@@ -21,18 +21,20 @@ func (m Money) String() string {
 	return fmt.Sprintf("%d.%02d %s", m.Amount/100, m.Amount%100, m.Currency)
 }
 
-// The request of a customer.
 type (
+	// OrderRequest is the request of a customer.
 	OrderRequest struct {
 		CustomerID      string  `json:"customerId"`
 		Items           []Item  `json:"items"`
 		ShippingAddress Address `json:"shippingAddress"`
 		PaymentMethod   string  `json:"paymentMethod"`
 	}
+	// Item is a line of an order.
 	Item struct {
 		SKU      string `json:"sku"`
 		Quantity int    `json:"quantity"`
 	}
+	// Address is where the parcel goes.
 	Address struct {
 		Name       string `json:"name"`
 		Street     string `json:"street"`
@@ -59,12 +61,12 @@ func ValidOrder(customer string, items ...Item) OrderRequest {
 	}
 }
 
-// The response of the order service, as far as it is used here.
 type (
+	// Order is the response of the order service, as far as it is used here.
 	Order struct {
 		ID      string         `json:"id"`
-		State   order.State    `json:"state"`
-		Reason  order.Reason   `json:"reason"`
+		State   string         `json:"state"`
+		Reason  string         `json:"reason"`
 		Message string         `json:"message"`
 		Total   Money          `json:"total"`
 		History []HistoryEntry `json:"history"` // oldest first; lists leave it out
@@ -81,7 +83,9 @@ type (
 )
 
 // Ended reports whether the order is in a final state.
-func (o Order) Ended() bool { return o.State.Ended() }
+func (o Order) Ended() bool {
+	return (o.State == contracts.OrderStateCompleted || o.State == contracts.OrderStateCancelled)
+}
 
 // Place sends an order once. A second request with the same key returns the same order.
 func (c *Client) Place(ctx context.Context, req OrderRequest, key string) (Response, error) {

@@ -13,7 +13,7 @@ import (
 )
 
 // Names of databases, virtual hosts and users contain the machine and the process that created them, so that what a
-// killed test left can be told from what a running test uses: quadrille_test_<machine>_<process>_<random>.
+// killed test left can be distinguished from what a running test uses: quadrille_test_<machine>_<process>_<random>.
 const namePrefix = "quadrille_test_"
 
 func newName() string {

@@ -14,6 +14,7 @@ import (
 	"net/url"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -321,7 +322,7 @@ func TestHealth_ChecksOperatorsPorts(t *testing.T) {
 	p := start(t, t.TempDir())
 	healthy := func() error {
 		cmd := exec.CommandContext(t.Context(), os.Args[0], "health")
-		cmd.Env = append(environment,
+		cmd.Env = append(slices.Clone(environment),
 			"PROCESSOR_OPS_ADDR="+strings.TrimPrefix(p.processorOps, "http://127.0.0.1"),
 			"CARRIER_OPS_ADDR="+strings.TrimPrefix(p.carrierOps, "http://"))
 		return cmd.Run()

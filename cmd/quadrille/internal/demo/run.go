@@ -150,7 +150,7 @@ func stopped(remaining string) error {
 // outputLost returns the error of a demo whose output has failed.
 func outputLost(err error, remaining string) error {
 	if remaining != "" {
-		return fmt.Errorf("stopped, because of %v; %s", err, remaining)
+		return fmt.Errorf("stopped, because of %w; %s", err, remaining)
 	}
 	return err
 }
@@ -230,7 +230,7 @@ func (r *runner) inspect(ctx context.Context) (Result, error) {
 		return Result{}, err
 	}
 	return Result{
-		OrderID: o.ID, State: o.State, Reason: o.Reason, Message: o.Message, Total: o.Total.Amount, Currency: o.Total.Currency,
+		OrderID: o.ID, State: order.State(o.State), Reason: order.Reason(o.Reason), Message: o.Message, Total: o.Total.Amount, Currency: o.Total.Currency,
 		Captures: charged.Captures, Captured: charged.Captured, Refunded: charged.Refunded, Parcel: parcel,
 		SKU: r.sku, Before: r.products[r.sku].units, OnHand: p.OnHand, Reserved: p.Reserved,
 	}, nil

@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/quadrille-dev/quadrille/contracts"
 	"github.com/quadrille-dev/quadrille/services/order"
 	"github.com/quadrille-dev/quadrille/verify/reconcile"
 	"github.com/quadrille-dev/quadrille/verify/stackclient"
@@ -43,7 +44,7 @@ func newConfig(f *fakeStack, stories ...Story) Config {
 
 func TestRun_Failures(t *testing.T) {
 	t.Parallel()
-	ended := stackclient.Order{ID: "1", State: order.Cancelled, Reason: "out_of_stock", Message: "Nothing was charged.", Total: stackclient.Money{Amount: 1999, Currency: "EUR"}}
+	ended := stackclient.Order{ID: "1", State: contracts.OrderStateCancelled, Reason: "out_of_stock", Message: "Nothing was charged.", Total: stackclient.Money{Amount: 1999, Currency: "EUR"}}
 	for name, c := range map[string]struct {
 		expect expectation
 		want   []string // in the output
@@ -86,7 +87,7 @@ func TestRun_Failures(t *testing.T) {
 
 func TestRun_RemovesFaultsOfAFailedStory(t *testing.T) {
 	t.Parallel()
-	f := newEndedStack(t, stackclient.Order{ID: "1", State: order.Cancelled})
+	f := newEndedStack(t, stackclient.Order{ID: "1", State: contracts.OrderStateCancelled})
 	failing := Story{Name: "fails", run: func(ctx context.Context, r *runner) error {
 		if _, err := r.inject(ctx, r.client.stack.Processor, fault{Action: "down"}); err != nil {
 			return err
@@ -208,7 +209,7 @@ var errFull = errors.New("full")
 
 func TestRun_FailedOutput(t *testing.T) {
 	t.Parallel()
-	f := newEndedStack(t, stackclient.Order{ID: "1", State: order.Pending})
+	f := newEndedStack(t, stackclient.Order{ID: "1", State: contracts.OrderStatePending})
 	endless := Story{Name: "endless", run: func(ctx context.Context, r *runner) error {
 		if _, err := r.placeWithFault(ctx, r.request(1), r.client.stack.Processor, "create", fault{Action: "pause"}); err != nil {
 			return err

@@ -167,10 +167,10 @@ func (r *runner) cancel(ctx context.Context, want int) error {
 func (r *runner) awaitState(ctx context.Context, state order.State) error {
 	return r.eventually(ctx, fmt.Sprintf("the order to be %s", state), func(context.Context) (bool, string, error) {
 		o := r.watcher.view()
-		if o.Ended() && o.State != state {
+		if o.Ended() && order.State(o.State) != state {
 			return false, "", fmt.Errorf("the order should be %s, but is %s: %s", state, o.State, o.Message)
 		}
-		return o.State == state, fmt.Sprintf("it is %s", o.State), nil
+		return order.State(o.State) == state, fmt.Sprintf("it is %s", o.State), nil
 	})
 }
 

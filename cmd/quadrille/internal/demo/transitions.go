@@ -21,15 +21,15 @@ type transition struct {
 func transitions(o stackclient.Order) []transition {
 	all := replay(o)
 	for i, t := range slices.Backward(all) {
-		if t.state == o.State {
-			all[i].reason, all[i].message = o.Reason, o.Message // they can have more details
-			return all[:i+1]                                    // the history is read after the state, and can be newer
+		if t.state == order.State(o.State) {
+			all[i].reason, all[i].message = order.Reason(o.Reason), o.Message // they can have more details
+			return all[:i+1]                                                  // the history is read after the state, and can be newer
 		}
 	}
 	if o.State == "" {
 		return nil
 	}
-	return append(all, transition{state: o.State, reason: o.Reason, message: o.Message})
+	return append(all, transition{state: order.State(o.State), reason: order.Reason(o.Reason), message: o.Message})
 }
 
 func replay(o stackclient.Order) (all []transition) {

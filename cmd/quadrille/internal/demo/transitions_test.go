@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/quadrille-dev/quadrille/contracts"
 	"github.com/quadrille-dev/quadrille/services/order"
 	"github.com/quadrille-dev/quadrille/verify/stackclient"
 )
@@ -60,7 +62,7 @@ func TestTransitions(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			var got []order.State
-			for _, s := range transitions(stackclient.Order{State: c.want[len(c.want)-1], History: historyOf(c.history...)}) {
+			for _, s := range transitions(stackclient.Order{State: string(c.want[len(c.want)-1]), History: historyOf(c.history...)}) {
 				got = append(got, s.state)
 			}
 			if diff := cmp.Diff(c.want, got); diff != "" {
@@ -72,7 +74,7 @@ func TestTransitions(t *testing.T) {
 
 func TestTransitions_NewerHistory(t *testing.T) {
 	t.Parallel()
-	o := stackclient.Order{State: order.Paid, History: historyOf("order.created", "inventory.reserved", "payment.processed", "shipment.failed", "order.cancelled")}
+	o := stackclient.Order{State: contracts.OrderStatePaid, History: historyOf("order.created", "inventory.reserved", "payment.processed", "shipment.failed", "order.cancelled")}
 	var got []order.State
 	for _, s := range transitions(o) {
 		got = append(got, s.state)
@@ -85,13 +87,13 @@ func TestTransitions_NewerHistory(t *testing.T) {
 func TestTransitions_Messages(t *testing.T) {
 	t.Parallel()
 	current := stackclient.Order{
-		State: order.Cancelling, Reason: order.Undeliverable, Message: "Sorry.", History: historyOf("order.created", "shipment.failed"),
+		State: contracts.OrderStateCancelling, Reason: contracts.ReasonUndeliverable, Message: "Sorry.", History: historyOf("order.created", "shipment.failed"),
 	}
 	if last := transitions(current)[1]; last.reason != order.Undeliverable || last.message != "Sorry." {
 		t.Errorf("current state: %+v", last)
 	}
 	past := stackclient.Order{
-		State: order.Completed, Message: "Done.", History: historyOf("order.created", "shipment.dispatched", "shipment.delivered"),
+		State: contracts.OrderStateCompleted, Message: "Done.", History: historyOf("order.created", "shipment.dispatched", "shipment.delivered"),
 	}
 	past.Shipment.Tracking = "QD1"
 	if shipped := transitions(past)[1]; shipped.message != "Your parcel is on its way; its tracking number is QD1." {
@@ -101,7 +103,7 @@ func TestTransitions_Messages(t *testing.T) {
 		"shipment.failed": order.Undeliverable, "order.cancel_requested the customer asked": order.ByCustomer,
 		"order.cancel_requested still not paid": order.ByDeadline,
 	} {
-		ended := stackclient.Order{State: order.Cancelled, Message: "Over.", History: historyOf("order.created", cause, "order.cancelled")}
+		ended := stackclient.Order{State: contracts.OrderStateCancelled, Message: "Over.", History: historyOf("order.created", cause, "order.cancelled")}
 		if got := transitions(ended)[1]; got.state != order.Cancelling || got.reason != reason || got.message == "Over." || got.message == "" {
 			t.Errorf("%s: %+v", cause, got)
 		}
@@ -111,7 +113,7 @@ func TestTransitions_Messages(t *testing.T) {
 func TestWatcher_ShowsPastStates(t *testing.T) {
 	t.Parallel()
 	f := newFakeStack(t)
-	f.order = stackclient.Order{ID: "1", State: order.Pending, History: historyOf("order.created")}
+	f.order = stackclient.Order{ID: "1", State: contracts.OrderStatePending, History: historyOf("order.created")}
 	for _, service := range []string{orderService, inventoryService, paymentService, shippingService} {
 		f.snapshots[service] = newSnapshot(service, false, time.Now(), nil, nil)
 	}
@@ -120,7 +122,7 @@ func TestWatcher_ShowsPastStates(t *testing.T) {
 		t.Errorf("first reading (-want +got):\n%s", diff)
 	}
 	f.change(func() {
-		f.order.State = order.Cancelled
+		f.order.State = contracts.OrderStateCancelled
 		f.order.History = historyOf("order.created", "inventory.reserved", "payment.processed", "shipment.failed", "payment.refunded", "order.cancelled")
 	})
 	want := []string{
@@ -130,7 +132,7 @@ func TestWatcher_ShowsPastStates(t *testing.T) {
 	if diff := cmp.Diff(want, read()); diff != "" {
 		t.Errorf("second reading (-want +got):\n%s", diff)
 	}
-	f.change(func() { f.order.State, f.order.History = order.Paid, f.order.History[:3] })
+	f.change(func() { f.order.State, f.order.History = contracts.OrderStatePaid, f.order.History[:3] })
 	if again := read(); len(again) > 0 {
 		t.Errorf("late response: %v", again)
 	}

@@ -6,7 +6,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
-	"github.com/quadrille-dev/quadrille/services/order"
+
+	"github.com/quadrille-dev/quadrille/contracts"
 	"github.com/quadrille-dev/quadrille/verify/stackclient"
 )
 
@@ -62,7 +63,7 @@ func TestWatcher_WithoutAuditing(t *testing.T) {
 	now := time.Now()
 	reservedID := uuid.Must(uuid.NewV7()).String()
 	f := newFakeStack(t)
-	f.order = stackclient.Order{ID: "1", State: order.Reserved, History: []stackclient.HistoryEntry{
+	f.order = stackclient.Order{ID: "1", State: contracts.OrderStateReserved, History: []stackclient.HistoryEntry{
 		{At: now.Add(-10 * time.Millisecond), Event: "order.created.v1"}, {At: now, Event: "inventory.reserved.v1"},
 	}}
 	f.snapshots[orderService] = newSnapshot(orderService, false, now, []map[string]any{{"id": uuid.NewString(), "type": "order.created.v1", "subject": "1", "createdAt": now}}, nil)

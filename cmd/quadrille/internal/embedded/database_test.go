@@ -180,9 +180,9 @@ func post(handler http.Handler, key string) *httptest.ResponseRecorder {
 	request := httptest.NewRequest(http.MethodPost, "/api/v1/things", strings.NewReader("{}"))
 	request.Header.Set("Content-Type", "application/json")
 	request.Header.Set("Idempotency-Key", key)
-	answer := httptest.NewRecorder()
-	handler.ServeHTTP(answer, request)
-	return answer
+	response := httptest.NewRecorder()
+	handler.ServeHTTP(response, request)
+	return response
 }
 
 func TestIdempotent_Concurrent(t *testing.T) {
@@ -194,8 +194,8 @@ func TestIdempotent_Concurrent(t *testing.T) {
 	for range 20 {
 		done.Go(func() {
 			start.Wait()
-			if answer := post(handler, "k"); answer.Code != http.StatusCreated {
-				t.Errorf("status %d %s", answer.Code, answer.Body)
+			if response := post(handler, "k"); response.Code != http.StatusCreated {
+				t.Errorf("status %d %s", response.Code, response.Body)
 			}
 		})
 	}
@@ -209,14 +209,14 @@ func TestIdempotent_Concurrent(t *testing.T) {
 func TestIdempotent_RollsBackFailures(t *testing.T) {
 	t.Parallel()
 	db := migrated(t)
-	if answer := post(maker(db, func() error { return errors.New("no") }), "k"); answer.Code != http.StatusInternalServerError {
-		t.Errorf("status %d", answer.Code)
+	if response := post(maker(db, func() error { return errors.New("no") }), "k"); response.Code != http.StatusInternalServerError {
+		t.Errorf("status %d", response.Code)
 	}
 	if n := count(t, db, "things") + count(t, db, "idempotency_keys"); n != 0 {
 		t.Errorf("%d rows are left of a failure", n)
 	}
-	if answer := post(maker(db, func() error { return nil }), "k"); answer.Code != http.StatusCreated {
-		t.Errorf("status %d", answer.Code)
+	if response := post(maker(db, func() error { return nil }), "k"); response.Code != http.StatusCreated {
+		t.Errorf("status %d", response.Code)
 	}
 }
 
@@ -225,9 +225,9 @@ func TestIdempotent_LockedDatabase(t *testing.T) {
 	db := migrated(t)
 	writer := db.Begin()
 	defer writer.Rollback()
-	answer := post(maker(db, func() error { return nil }), "k")
-	if answer.Code != http.StatusServiceUnavailable || answer.Header().Get("Retry-After") == "" {
-		t.Errorf("status %d %v %s", answer.Code, answer.Header(), answer.Body)
+	response := post(maker(db, func() error { return nil }), "k")
+	if response.Code != http.StatusServiceUnavailable || response.Header().Get("Retry-After") == "" {
+		t.Errorf("status %d %v %s", response.Code, response.Header(), response.Body)
 	}
 }
 
@@ -246,12 +246,12 @@ func TestPruneIdempotencyKeys(t *testing.T) {
 	pruning.Go(func() { _ = httpapi.PruneIdempotencyKeys(db)(ctx) }) // it always returns nil
 	deadline := time.Now().Add(time.Minute)
 	for count(t, db, "idempotency_keys") != 1 && time.Now().Before(deadline) {
-		time.Sleep(time.Millisecond)
+		time.Sleep(time.Millisecond) //nolint:forbidigo // polls the database; pruning has no other sign
 	}
 	cancel()
 	pruning.Wait()
-	if answer := post(handler, "new"); answer.Header().Get("Idempotency-Replayed") != "true" || count(t, db, "things") != 2 {
-		t.Errorf("the new key was deleted: %v", answer.Header())
+	if response := post(handler, "new"); response.Header().Get("Idempotency-Replayed") != "true" || count(t, db, "things") != 2 {
+		t.Errorf("the new key was deleted: %v", response.Header())
 	}
 }
 

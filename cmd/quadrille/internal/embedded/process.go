@@ -69,7 +69,7 @@ func (p *Process) Start(ctx context.Context) error {
 	for flag, address := range p.stack.Addresses {
 		args = append(args, "--"+flag, address)
 	}
-	cmd := exec.Command(p.program, args...) // without ctx: once it is ready, only Kill and Close end it
+	cmd := exec.Command(p.program, args...) //nolint:noctx // once it is ready, only Kill and Close end it
 	cmd.Env = p.environ
 	cmd.Stderr = logs
 	in, err := cmd.StdinPipe() // which closes with this process
