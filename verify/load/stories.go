@@ -57,5 +57,5 @@ func toOutcome(o stackclient.Order) string {
 	if o.State == contracts.OrderStateCancelled && o.Reason != "" {
 		return fmt.Sprintf("%s: %s", o.State, o.Reason)
 	}
-	return string(o.State)
+	return o.State
 }

@@ -75,6 +75,7 @@ type (
 			Tracking string `json:"tracking"`
 		} `json:"shipment"`
 	}
+	// HistoryEntry is an entry of the order's history.
 	HistoryEntry struct {
 		At          time.Time `json:"at"`
 		Event       string    `json:"event"`
