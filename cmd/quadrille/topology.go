@@ -44,7 +44,7 @@ func topologyApplyCommand() *cobra.Command {
 				return err
 			}
 			defer transport.Close()
-			if err := transport.Apply(ctx, all...); err != nil {
+			if err := transport.Declare(ctx, all...); err != nil {
 				return err
 			}
 			queues := 0

@@ -176,7 +176,7 @@ func (b *Bus) Run(ctx context.Context) error {
 // consume waits for the topology, then serves all subscriptions until ctx ends and running handlers have finished.
 func (b *Bus) consume(ctx, work context.Context) error {
 	if b.cfg.DeclareTopology {
-		if b.retry(ctx, "not consuming yet", func(ctx context.Context) error { return declarer(b.transport).Apply(ctx, b.topology) }) != nil {
+		if b.retry(ctx, "not consuming yet", func(ctx context.Context) error { return declarer(b.transport).Declare(ctx, b.topology) }) != nil {
 			return nil
 		}
 	}

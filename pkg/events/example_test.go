@@ -64,7 +64,7 @@ func serve(cfg events.Config, subscription events.Subscription, use func(ctx con
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(db.AutoMigrate(&Plate{}), events.Migrate(ctx, db), broker.Apply(ctx, topology)); err != nil {
+	if err := errors.Join(db.AutoMigrate(&Plate{}), events.Migrate(ctx, db), broker.Declare(ctx, topology)); err != nil {
 		return err
 	}
 	ended := make(chan error, 1)

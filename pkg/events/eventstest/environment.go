@@ -11,8 +11,8 @@ import (
 // Environment is a broker and the databases of the services of one test. Its methods are called from the goroutine of the
 // test only, except Depth and DeadLetters. They fail the test on an error.
 type Environment interface {
-	// Apply declares topologies on the broker. It may be called again with topologies that are declared already.
-	Apply(t testing.TB, topologies ...transport.Topology)
+	// Declare declares topologies on the broker. It may be called again with topologies that are declared already.
+	Declare(t testing.TB, topologies ...transport.Topology)
 
 	// Process returns what one instance of a service has: a handle on the service's database, a transport, and a link to
 	// each that no other process shares. For the first process of a service the database is empty.

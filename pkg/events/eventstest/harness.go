@@ -63,7 +63,7 @@ func (h *harness) declare(service string, subs ...events.Subscription) {
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	h.Apply(h.t, topology)
+	h.Declare(h.t, topology)
 	for _, q := range topology.Queues {
 		if !slices.ContainsFunc(h.queues, func(known transport.Queue) bool { return known.String() == q.String() }) {
 			h.queues = append(h.queues, q)

@@ -155,8 +155,8 @@ func (tr *Transport) Consume(ctx context.Context, consumers []transport.Consumer
 	return nil
 }
 
-// Apply declares nothing and returns nil.
-func (tr *Transport) Apply(context.Context, ...transport.Topology) error { return nil }
+// Declare declares nothing and returns nil.
+func (tr *Transport) Declare(context.Context, ...transport.Topology) error { return nil }
 
 // Check returns nil.
 func (tr *Transport) Check(context.Context, transport.Topology) error { return nil }

@@ -20,7 +20,7 @@
 //
 // # Bindings
 //
-// [Transport.Apply] creates the tables and binds the queues of a service. The bus calls it if
+// [Transport.Declare] creates the tables and binds the queues of a service. The bus calls it if
 // events.Config.DeclareTopology is set. Until a subscriber has declared its topology for the first time, it misses events
 // that are not mandatory; mandatory ones wait in the outbox. To avoid that, declare all topologies before the first bus
 // runs.

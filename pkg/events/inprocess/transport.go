@@ -31,11 +31,11 @@ var errClosed = errors.New("inprocess: the transport is closed")
 // made with: on SQLite, the transactions of one handle wait for each other.
 func (b *Broker) Transport(db *gorm.DB) *Transport { return &Transport{broker: b, store: store{db}} }
 
-// Apply implements transport.Declarer. It creates the tables of the stored inbox, if they are missing, and binds the
+// Declare implements transport.Declarer. It creates the tables of the stored inbox, if they are missing, and binds the
 // queues of the service's topology to their publishers: at once, or when those declare their topologies. It unbinds
-// nothing. All topologies must be of the service that db belongs to. Apply blocks for as long as the databases take; on
+// nothing. All topologies must be of the service that db belongs to. Declare blocks for as long as the databases take; on
 // an error it may be called again.
-func (t *Transport) Apply(ctx context.Context, topologies ...transport.Topology) error {
+func (t *Transport) Declare(ctx context.Context, topologies ...transport.Topology) error {
 	for _, topology := range topologies {
 		if t.closed.Load() {
 			return errClosed
@@ -73,7 +73,7 @@ func (t *Transport) Check(_ context.Context, topology transport.Topology) error 
 	return t.broker.check(topology)
 }
 
-// Close implements transport.Transport. From then on Publish, Apply and Check fail. Consume ends with its context.
+// Close implements transport.Transport. From then on Publish, Declare and Check fail. Consume ends with its context.
 func (t *Transport) Close() error {
 	t.closed.Store(true)
 	return nil

@@ -29,7 +29,7 @@ func ServicePermissions(service string) Permissions {
 	}
 }
 
-// TopologyPermissions returns the permissions that Apply needs. To declare a queue with a dead-letter exchange, RabbitMQ
+// TopologyPermissions returns the permissions that Declare needs. To declare a queue with a dead-letter exchange, RabbitMQ
 // requires the permission to read the queue and to write to that exchange, which for retry queues is the default one. This
 // user can therefore consume from and publish to queues, except dead letters and the events exchanges. Only the job that
 // declares the topology should have its password.

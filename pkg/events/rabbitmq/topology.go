@@ -96,19 +96,19 @@ func milliseconds(d time.Duration) int64 {
 	return int64((d + time.Millisecond - 1) / time.Millisecond)
 }
 
-// Apply declares exchanges, queues and bindings of the topologies on the broker at address, which has the form that New
+// Declare declares exchanges, queues and bindings of the topologies on the broker at address, which has the form that New
 // accepts. It is idempotent and deletes nothing. It reports by name everything that exists with other properties and
 // declares the rest nevertheless.
-func Apply(ctx context.Context, address string, topologies ...transport.Topology) error {
+func Declare(ctx context.Context, address string, topologies ...transport.Topology) error {
 	t, err := New(address, Config{Name: "topology"})
 	if err != nil {
 		return err
 	}
-	return t.Apply(ctx, topologies...)
+	return t.Declare(ctx, topologies...)
 }
 
-// Apply implements transport.Declarer. It is the function Apply with the transport's own configuration.
-func (t *Transport) Apply(ctx context.Context, topologies ...transport.Topology) error {
+// Declare implements transport.Declarer. It is the function Declare with the transport's own configuration.
+func (t *Transport) Declare(ctx context.Context, topologies ...transport.Topology) error {
 	a, err := t.administer(ctx)
 	if err != nil {
 		return err
@@ -135,7 +135,7 @@ func (t *Transport) Apply(ctx context.Context, topologies ...transport.Topology)
 		}
 	}
 	if err := errors.Join(append(briefly(a.rejected), a.err)...); err != nil {
-		return fmt.Errorf("rabbitmq: apply topology: %w", err)
+		return fmt.Errorf("rabbitmq: declare topology: %w", err)
 	}
 	return nil
 }
@@ -185,7 +185,7 @@ func (t *Transport) Check(ctx context.Context, topology transport.Topology) erro
 		for i, err := range a.rejected {
 			missing[i] = err.Error()
 		}
-		return fmt.Errorf("rabbitmq: %w (set Config.DeclareTopology or declare events.NewTopology with rabbitmq.Apply): %s", transport.ErrTopology, strings.Join(missing, "; "))
+		return fmt.Errorf("rabbitmq: %w (set Config.DeclareTopology or declare events.NewTopology with rabbitmq.Declare): %s", transport.ErrTopology, strings.Join(missing, "; "))
 	}
 	return nil
 }

@@ -22,7 +22,7 @@
 //     once in ten seconds.
 //   - A socket that accepts no bytes fails by its write deadline, and one that delivers none by its heartbeat.
 //
-// The topology must be declared before it is used, by Apply or by events.Config.DeclareTopology. Check reports what is
+// The topology must be declared before it is used, by Declare or by events.Config.DeclareTopology. Check reports what is
 // missing.
 package rabbitmq
 

@@ -37,8 +37,8 @@ type Transport interface {
 
 // Declarer is implemented by transports that can declare a topology. It is what events.Config.DeclareTopology uses.
 type Declarer interface {
-	// Apply declares exchanges, queues and bindings. It is idempotent and deletes nothing.
-	Apply(ctx context.Context, topologies ...Topology) error
+	// Declare declares exchanges, queues and bindings. It is idempotent and deletes nothing.
+	Declare(ctx context.Context, topologies ...Topology) error
 }
 
 // Names are the names that a messaging system has for destinations and sources. Telemetry uses them.

@@ -58,7 +58,7 @@ func passNotes(b *testing.B, subjects int) {
 			b.Fatal(err)
 		}
 		tr := broker.Transport(db)
-		if err := tr.Apply(ctx, topology); err != nil {
+		if err := tr.Declare(ctx, topology); err != nil {
 			b.Fatal(err)
 		}
 		bus, err := events.New(db, tr, cfg, subs...)

@@ -52,7 +52,7 @@ func connect(broker *inprocess.Broker) *inprocess.Transport { return broker.Tran
 // declare declares the topology of a service with these queues.
 func declare(t *testing.T, broker *inprocess.Broker, db *gorm.DB, service string, queues ...transport.Queue) {
 	t.Helper()
-	if err := broker.Transport(db).Apply(t.Context(), transport.Topology{Service: service, Queues: queues}); err != nil {
+	if err := broker.Transport(db).Declare(t.Context(), transport.Topology{Service: service, Queues: queues}); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -450,7 +450,7 @@ func TestApply_RejectsUnknownDatabase(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, db := range []*gorm.DB{db, nil} {
-		err := inprocess.NewBroker(inprocess.Config{}).Transport(db).Apply(t.Context(), transport.Topology{Service: "order"})
+		err := inprocess.NewBroker(inprocess.Config{}).Transport(db).Declare(t.Context(), transport.Topology{Service: "order"})
 		if err == nil || !strings.Contains(err.Error(), "topology of order") {
 			t.Errorf("got %v", err)
 		}
@@ -460,7 +460,7 @@ func TestApply_RejectsUnknownDatabase(t *testing.T) {
 func TestApply_RejectsTwoServices(t *testing.T) {
 	t.Parallel()
 	tr := inprocess.NewBroker(inprocess.Config{}).Transport(database(t, sqliteFiles))
-	if err := tr.Apply(t.Context(), transport.Topology{Service: "order"}, transport.Topology{Service: "inventory"}); err == nil {
+	if err := tr.Declare(t.Context(), transport.Topology{Service: "order"}, transport.Topology{Service: "inventory"}); err == nil {
 		t.Error("accepted")
 	}
 }

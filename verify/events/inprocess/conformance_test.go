@@ -97,10 +97,10 @@ type environment struct {
 	handles   map[string]*gorm.DB // of the broker
 }
 
-func (e *environment) Apply(t testing.TB, topologies ...transport.Topology) {
+func (e *environment) Declare(t testing.TB, topologies ...transport.Topology) {
 	t.Helper()
 	for _, topology := range topologies {
-		if err := e.broker.Transport(e.handle(topology.Service)).Apply(t.Context(), topology); err != nil {
+		if err := e.broker.Transport(e.handle(topology.Service)).Declare(t.Context(), topology); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -123,7 +123,7 @@ func (e *environment) OpenDatabase(t testing.TB, service string) *gorm.DB {
 func (e *environment) Reject(t testing.TB, publisher, eventType string) {
 	t.Helper()
 	q := transport.Queue{Service: "full", Handler: "rejects", Publisher: publisher, Type: eventType}
-	e.Apply(t, transport.Topology{Service: q.Service, Queues: []transport.Queue{q}})
+	e.Declare(t, transport.Topology{Service: q.Service, Queues: []transport.Queue{q}})
 	if err := e.handle(q.Service).Exec("create unique index only_one on stored_inbox ((1))").Error; err != nil {
 		t.Fatal(err)
 	}

@@ -239,7 +239,7 @@ func victim(folder string) error {
 			return err
 		}
 		tr := broker.Transport(db)
-		if err := tr.Apply(ctx, topology); err != nil {
+		if err := tr.Declare(ctx, topology); err != nil {
 			return err
 		}
 		if buses[service], err = events.New(db, tr, cfg, subscriptions[service]...); err != nil {

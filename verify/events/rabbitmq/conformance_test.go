@@ -36,10 +36,10 @@ type environment struct {
 	operator  *amqp.Connection
 }
 
-func (e *environment) Apply(t testing.TB, topologies ...transport.Topology) {
+func (e *environment) Declare(t testing.TB, topologies ...transport.Topology) {
 	t.Helper()
 	admin := asUser(t, e.broker, rabbitmq.TopologyPermissions(topologies...))
-	if err := rabbitmq.Apply(t.Context(), admin, topologies...); err != nil {
+	if err := rabbitmq.Declare(t.Context(), admin, topologies...); err != nil {
 		t.Fatal(err)
 	}
 }

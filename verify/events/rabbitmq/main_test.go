@@ -67,7 +67,7 @@ func brokerWith(t *testing.T, queues ...transport.Queue) string {
 
 func apply(t *testing.T, url string, queues ...transport.Queue) {
 	t.Helper()
-	if err := rabbitmq.Apply(t.Context(), url, newTopology(queues...)); err != nil {
+	if err := rabbitmq.Declare(t.Context(), url, newTopology(queues...)); err != nil {
 		t.Fatal(err)
 	}
 }

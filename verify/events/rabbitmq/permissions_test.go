@@ -20,7 +20,7 @@ func TestPermissions_DenyEverythingElse(t *testing.T) {
 	theirs.Service = "inventory-archive" // its names begin with those of the first
 	all := []transport.Topology{newTopology(q), {Service: theirs.Service, Queues: []transport.Queue{theirs}}}
 	vhost := testservers.AMQP(t)
-	if err := rabbitmq.Apply(t.Context(), vhost, all...); err != nil {
+	if err := rabbitmq.Declare(t.Context(), vhost, all...); err != nil {
 		t.Fatal(err)
 	}
 	none, service, admin, person := rabbitmq.Permissions{}, rabbitmq.ServicePermissions("inventory"), rabbitmq.TopologyPermissions(all...), rabbitmq.OperatorPermissions(all...)

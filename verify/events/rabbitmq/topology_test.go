@@ -37,7 +37,7 @@ func TestApply_NamesMismatchesAndDeclaresRest(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	err := rabbitmq.Apply(t.Context(), url, newTopology(q))
+	err := rabbitmq.Declare(t.Context(), url, newTopology(q))
 	if err == nil {
 		t.Fatal("applied over other properties")
 	}
@@ -54,7 +54,7 @@ func TestApply_NamesMismatchesAndDeclaresRest(t *testing.T) {
 func TestApply_ReportsMissingPermissionOnce(t *testing.T) {
 	t.Parallel()
 	url := brokerWith(t)
-	err := rabbitmq.Apply(t.Context(), testservers.User(t, url, "", "", ""), newTopology(newQueue(time.Second)))
+	err := rabbitmq.Declare(t.Context(), testservers.User(t, url, "", "", ""), newTopology(newQueue(time.Second)))
 	if err == nil || strings.Count(err.Error(), "ACCESS_REFUSED") != 1 || !strings.Contains(err.Error(), "more that this user may not declare") {
 		t.Errorf("got %v", err)
 	}

@@ -156,7 +156,7 @@ func openDatabases(ctx context.Context, dir string, set settings) (map[string]*g
 		if err := endLease(ctx, db); err != nil {
 			return databases, nil, fmt.Errorf("%s: %w", t.Service, err)
 		}
-		if err := broker.Transport(db).Apply(ctx, t); err != nil {
+		if err := broker.Transport(db).Declare(ctx, t); err != nil {
 			return databases, nil, err
 		}
 	}
