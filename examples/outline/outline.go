@@ -16,6 +16,7 @@ type Order struct{ ID, SKU string }
 
 // README.md shows what follows.
 
+// OrderPlaced is published by the service order.
 type OrderPlaced struct {
 	OrderID, SKU string
 }

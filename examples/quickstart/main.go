@@ -42,8 +42,10 @@ func main() {
 	bus := must(events.New(db, broker.Transport(db), config, confirm))
 	ended := make(chan error)
 	go func() { ended <- bus.Run(ctx) }()
-	for bus.Ready(ctx) != nil { // until the tables and the queue exist
-		time.Sleep(10 * time.Millisecond)
+	for range time.Tick(10 * time.Millisecond) {
+		if bus.Ready(ctx) == nil { // the tables and the queue exist
+			break
+		}
 	}
 	check(db.Transaction(func(tx *gorm.DB) error {
 		order := Order{}

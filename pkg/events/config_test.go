@@ -2,6 +2,7 @@ package events_test
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -75,7 +76,7 @@ func TestNew_ReportsEveryMistake(t *testing.T) {
 		{nil, []events.Subscription{events.Handle("busy", ignore, events.WithWorkers(-1))}, `handler "busy": Workers`},
 		{nil, []events.Subscription{events.Handle("undeclared", func(context.Context, *gorm.DB, events.Received[undeclared]) error { return nil })}, `"order.undeclared.v1" is not declared`},
 		{func(c *events.Config) {
-			c.Events = append(declared, events.Declaration{ETO: foreign{}, Publisher: "ORDER"})
+			c.Events = append(slices.Clone(declared), events.Declaration{ETO: foreign{}, Publisher: "ORDER"})
 		}, nil, `publisher "ORDER"`},
 		{func(c *events.Config) {
 			c.Events = append(c.Events, events.Declaration{ETO: nameless{}, Publisher: "order"})

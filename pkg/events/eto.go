@@ -59,7 +59,7 @@ func newRegistry(declarations []Declaration) (registry, error) {
 	var errs []error
 	for i, d := range declarations {
 		if d.ETO == nil {
-			errs = append(errs, fmt.Errorf("Events[%d] has no ETO", i))
+			errs = append(errs, fmt.Errorf("declaration %d of Events has no ETO", i))
 			continue
 		}
 		t := d.ETO.EventType()

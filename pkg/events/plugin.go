@@ -96,7 +96,7 @@ func (p *pool) Ping() error {
 	if err != nil {
 		return err
 	}
-	return db.Ping()
+	return db.PingContext(context.Background())
 }
 
 // transaction is a transaction of such a pool. It is not safe for concurrent use.

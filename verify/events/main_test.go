@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -146,7 +145,7 @@ func config() events.Config {
 	return events.Config{
 		Events:  declared,
 		Service: "order", Relay: events.RelayConfig{PollInterval: 20 * time.Millisecond, LeaseTTL: 2 * time.Second},
-		Logger: slog.New(slog.NewTextHandler(io.Discard, nil)),
+		Logger: slog.New(slog.DiscardHandler),
 	}
 }
 

@@ -106,7 +106,7 @@ func (h *harness) kill(a *instance) {
 	a.Broker.Cut()
 	a.Database.Cut()
 	a.cancel()
-	a.stop = sync.OnceFunc(func() { <-a.result })
+	a.stop = sync.OnceFunc(func() { <-a.result }) //nolint:errcheck // a crash is no clean end
 }
 
 // database returns a handle on the service's database that no link affects. All tables exist.

@@ -1,6 +1,8 @@
 package eventstest
 
 import (
+	"context"
+	"errors"
 	"io"
 	"net"
 	"sync"
@@ -104,7 +106,7 @@ func (p *Proxy) serve(client net.Conn) {
 		return
 	}
 	defer p.remove(client)
-	server, err := net.Dial("tcp", p.target)
+	server, err := (&net.Dialer{}).DialContext(context.Background(), "tcp", p.target)
 	if err != nil {
 		return
 	}
@@ -150,7 +152,7 @@ func pipe(to, from net.Conn, g *gate) {
 			}
 		}
 		switch {
-		case err == io.EOF:
+		case errors.Is(err, io.EOF):
 			if half, ok := to.(interface{ CloseWrite() error }); ok {
 				_ = half.CloseWrite()
 			}

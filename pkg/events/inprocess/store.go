@@ -234,22 +234,20 @@ func plainText(s string) string {
 // rejected reports whether the database rejects a row permanently, because it breaks a constraint or a limit. The driver
 // is the caller's choice, so the type of its errors is not known here.
 func rejected(err error) bool {
-	var sqlite interface {
+	if sqlite, ok := errors.AsType[interface {
 		error
 		Code() int
-	}
-	if errors.As(err, &sqlite) {
+	}](err); ok {
 		switch sqlite.Code() & 0xff {
 		case 18, 19, 20: // too big, constraint, mismatch
 			return true
 		}
 		return false
 	}
-	var postgres interface {
+	if postgres, ok := errors.AsType[interface {
 		error
 		SQLState() string
-	}
-	if errors.As(err, &postgres) {
+	}](err); ok {
 		// Data exceptions, integrity constraints, limits, and exceptions raised by triggers.
 		for _, class := range []string{"22", "23", "54", "P0001"} {
 			if strings.HasPrefix(postgres.SQLState(), class) {

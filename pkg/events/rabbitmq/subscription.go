@@ -152,6 +152,7 @@ func (s *subscription) process(d amqp.Delivery) {
 		if !s.move(d, received, outcome) {
 			return
 		}
+	case transport.Ack:
 	}
 	// An error means that the channel is lost: the event is delivered again, and its inbox record exists.
 	if err := d.Ack(false); err == nil {

@@ -154,8 +154,7 @@ func trusting(file string, cfg *tls.Config) (*tls.Config, error) {
 
 // withoutSecret removes the address, which may contain a password, from an error.
 func withoutSecret(err error) error {
-	var e *url.Error
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*url.Error](err); ok {
 		return e.Err
 	}
 	return err

@@ -1,8 +1,8 @@
 package transport_test
 
 import (
-	"bytes"
 	"encoding/json"
+	"strings"
 	"testing"
 	"time"
 
@@ -95,7 +95,7 @@ func TestEnvelope_ReportsEveryMissingField(t *testing.T) {
 		t.Fatal("accepted")
 	}
 	for _, part := range []string{"id", "type", "source", "data", `specversion is "0.3"`} {
-		if !bytes.Contains([]byte(err.Error()), []byte(part)) {
+		if !strings.Contains(err.Error(), part) {
 			t.Errorf("%q does not name %s", err, part)
 		}
 	}

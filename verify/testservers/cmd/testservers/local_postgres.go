@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"syscall"
 )
@@ -71,8 +72,8 @@ func postgresFolder() (string, error) {
 		}
 	}
 	versions, _ := filepath.Glob("/usr/lib/postgresql/*/bin")
-	for i := len(versions) - 1; i >= 0; i-- {
-		folders = append(folders, versions[i])
+	for _, newest := range slices.Backward(versions) {
+		folders = append(folders, newest)
 	}
 	for _, folder := range folders {
 		if _, err := exec.LookPath(filepath.Join(folder, "initdb")); err != nil {

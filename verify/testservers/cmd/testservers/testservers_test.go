@@ -206,7 +206,7 @@ func listening(t *testing.T, address string) bool {
 // openFolder returns a temporary folder that all users can enter: if this process is root, servers run as another one.
 func openFolder(t *testing.T) string {
 	t.Helper()
-	folder, err := os.MkdirTemp("", "")
+	folder, err := os.MkdirTemp("", "") //nolint:usetesting // the parents of t.TempDir() are closed to other users
 	if err != nil {
 		t.Fatal(err)
 	}
