@@ -79,11 +79,11 @@ func Serve(ctx context.Context, cfg Config, router *httpapi.Router, runners ...f
 			return err
 		})
 	}
+	server.swap(limitConcurrency(cfg.MaxRequests, router))
+	start(server.wait)
 	for _, run := range runners {
 		start(func() error { return run(runCtx) })
 	}
-	server.swap(limitConcurrency(cfg.MaxRequests, router))
-	start(server.wait)
 	slog.InfoContext(ctx, "listening", "addr", server.Addr().String())
 	if cfg.OnListen != nil {
 		cfg.OnListen(server.Addr())

@@ -133,7 +133,14 @@ func (b *Bus) Run(ctx context.Context) error {
 	defer stopRelay()
 
 	var background sync.WaitGroup
-	background.Go(func() { b.relay.Run(relaying, work) })
+	declared := make(chan struct{})
+	background.Go(func() {
+		select {
+		case <-declared: // until then the broker would reject what the outbox holds
+			b.relay.Run(relaying, work)
+		case <-relaying.Done():
+		}
+	})
 	background.Go(func() {
 		inbox.Purger{
 			DB: b.sqlDB, Dialect: b.dialect, WriteLock: b.writeLock, Retention: b.cfg.Inbox.Retention, Interval: b.cfg.Inbox.CleanupInterval,
@@ -150,7 +157,14 @@ func (b *Bus) Run(ctx context.Context) error {
 	defer deadline()
 
 	consumed := make(chan error, 1)
-	go func() { consumed <- b.consume(ctx, work) }()
+	go func() {
+		if b.declare(ctx) != nil {
+			consumed <- nil
+			return
+		}
+		close(declared)
+		consumed <- b.consume(ctx, work)
+	}()
 	var err error
 	select {
 	case err = <-consumed:
@@ -173,13 +187,24 @@ func (b *Bus) Run(ctx context.Context) error {
 	return err
 }
 
-// consume waits for the topology, then serves all subscriptions until ctx ends and running handlers have finished.
-func (b *Bus) consume(ctx, work context.Context) error {
-	if b.cfg.DeclareTopology {
-		if b.retry(ctx, "not consuming yet", func(ctx context.Context) error { return declarer(b.transport).Declare(ctx, b.topology) }) != nil {
+// declare declares the topology, if the configuration says so, and retries until that succeeds. A topology that the broker
+// has already is enough, even if the broker does not permit its declaration. The error is that of ctx.
+func (b *Bus) declare(ctx context.Context) error {
+	if !b.cfg.DeclareTopology {
+		return nil
+	}
+	return b.retry(ctx, "not consuming yet", func(ctx context.Context) error {
+		err := declarer(b.transport).Declare(ctx, b.topology)
+		if err != nil && b.transport.Check(ctx, b.topology) == nil {
+			b.cfg.Logger.WarnContext(ctx, "topology not declared, but complete", "error", err)
 			return nil
 		}
-	}
+		return err
+	})
+}
+
+// consume waits for the topology, then serves all subscriptions until ctx ends and running handlers have finished.
+func (b *Bus) consume(ctx, work context.Context) error {
 	if len(b.subscriptions) == 0 {
 		b.consuming.Store(true)
 		return nil
@@ -215,9 +240,12 @@ func (b *Bus) retry(ctx context.Context, warning string, f func(context.Context)
 	for {
 		err := f(ctx)
 		if err == nil {
+			b.notReady.Store(nil)
 			return nil
 		}
-		b.notReady.Store(&err)
+		if ctx.Err() == nil {
+			b.notReady.Store(&err)
+		}
 		if _, ok := throttle.Allow(b.cfg.Now()); ok && ctx.Err() == nil {
 			b.cfg.Logger.WarnContext(ctx, warning, "error", err)
 		}

@@ -15,9 +15,9 @@
 //     whose transaction rolled back is never published.
 //   - The database effects of a handler happen exactly once per event: the inbox record, the effects and the events that
 //     the handler publishes are one transaction, and the delivery is acknowledged after it.
-//   - Events with the same subject reach the broker in the order in which they were written. A handler must accept any
-//     order, since an event that is retried comes later and several workers run at once.
-//   - No event is lost silently. Each is handled, waits in the outbox or in a queue, or is a dead letter.
+//   - Events with the same subject reach the broker in the order in which they were written, except scheduled ones. A
+//     handler must accept any order, since an event that is retried comes later and several workers run at once.
+//   - No mandatory event is lost. Each is handled, waits in the outbox (perhaps parked) or in a queue, or is a dead letter.
 //
 // # Failures
 //
@@ -28,7 +28,7 @@
 // [Permanent], [RetryAfter] and [Unavailable] change that. A panic is an error. While the database is unavailable, the
 // subscription pauses and counts no attempts.
 //
-// An event may be delivered more than once. Its id is the key of the inbox record, which is kept for Inbox.Retention.
+// An event may be delivered more than once. Handler and event id are the key of the inbox record, which is kept for Inbox.Retention.
 //
 // docs/sqlite.md has the settings that SQLite needs.
 package events

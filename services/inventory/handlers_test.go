@@ -135,7 +135,7 @@ func TestShipmentDispatched_TakesTheStockOnce(t *testing.T) {
 	})
 }
 
-func TestReaction_LeavesNothingBehindWhenItFails(t *testing.T) {
+func TestHandler_RollsBackOnError(t *testing.T) {
 	t.Parallel()
 	s := newFixture(t)
 	s.stock(t, "fan", 5)
@@ -156,7 +156,7 @@ func TestReaction_LeavesNothingBehindWhenItFails(t *testing.T) {
 	s.WantPublishedAbout(t, "o-1", contracts.InventoryReserved{OrderID: "o-1", Items: []contracts.Item{item("fan", 3)}})
 }
 
-func TestProducts_TellTheirVersions(t *testing.T) {
+func TestProducts_PublishVersions(t *testing.T) {
 	t.Parallel()
 	s := newFixture(t)
 	s.stock(t, "fan", 1)

@@ -221,7 +221,7 @@ func TestGetReservation(t *testing.T) {
 	servicetest.WantProblem(t, s.Call(t, "GET", "/api/v1/reservations/%00", ""), 404)
 }
 
-func TestAPI_SaysWhenTheDatabaseIsAway(t *testing.T) {
+func TestAPI_WithoutDatabase(t *testing.T) {
 	t.Parallel()
 	s := newFixture(t)
 	s.Stop()

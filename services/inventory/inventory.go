@@ -57,7 +57,7 @@ const (
 type Reservation struct {
 	OrderID   string
 	State     State
-	Items     []Item     // one line a product, sorted by SKU
+	Items     []Item     // one line per product, sorted by SKU
 	Shortages []Shortage // why the reservation failed
 }
 
@@ -141,7 +141,7 @@ func (r *Reservation) release(stock Stock) []contracts.ETO {
 // MaxStock is the largest quantity of one product that can be on hand.
 const MaxStock = 1_000_000_000
 
-// NewOrderLines sums the items of an order to one line a product, sorted by SKU. It returns an error if there are no
+// NewOrderLines sums the items of an order to one line per product, sorted by SKU. It returns an error if there are no
 // items, or if the quantity of a product is below one or above MaxStock.
 func NewOrderLines(items []Item) ([]Item, error) {
 	if len(items) == 0 {

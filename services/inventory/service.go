@@ -19,7 +19,8 @@ type Service struct {
 // New returns a service on db, which needs the tables of this service and of package events.
 func New(db *gorm.DB) *Service { return &Service{db: db} }
 
-// allocation is a reservation together with the products that it is about. Stock changes only with its reservation.
+// allocation is a reservation together with the products that it is about. A rule changes the products in place, and
+// only together with the reservation, by whose change a no-op is detected.
 type allocation struct {
 	Reservation Reservation
 	Stock       Stock

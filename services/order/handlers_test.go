@@ -18,7 +18,7 @@ import (
 	"github.com/quadrille-dev/quadrille/verify/servicetest"
 )
 
-func TestHappyPath_ShowsEveryStateAndTellsOnce(t *testing.T) {
+func TestHappyPath_PublishesOnce(t *testing.T) {
 	t.Parallel()
 	s := newFixture(t)
 	id := s.place(t)
@@ -223,7 +223,7 @@ func TestDeadline_CancelsWhatIsStillNotPaid(t *testing.T) {
 	s.wantState(t, id, order.Paid)
 }
 
-func TestDeadline_IsScheduledAndNotToldBefore(t *testing.T) {
+func TestDeadline_IsScheduled(t *testing.T) {
 	t.Parallel()
 	s := newFixture(t)
 	id := s.place(t)

@@ -19,7 +19,7 @@ import (
 	"github.com/quadrille-dev/quadrille/verify/servicetest"
 )
 
-func TestPlace_AnswersTheOrderAndAnnouncesIt(t *testing.T) {
+func TestPlace_ReturnsAndPublishesTheOrder(t *testing.T) {
 	t.Parallel()
 	s := newFixture(t)
 	rec := s.post(t, request(), "key-1")

@@ -61,7 +61,7 @@ func TestWatch_AnnouncesAStalledOrderOnceUntilItGoesOn(t *testing.T) {
 	s.WantPublishedTypes(t, ended, "order.created.v1", "order.cancelled.v1")
 }
 
-func TestWatch_HasPatienceOfItsOwnWithTheCarrier(t *testing.T) {
+func TestWatch_CarrierHasItsOwnTimeout(t *testing.T) {
 	t.Parallel()
 	s := newFixtureWith(t, order.Timeouts{Payment: time.Hour, Services: time.Hour, Carrier: time.Millisecond})
 	pending, paid, unbooked := s.place(t), s.place(t), s.place(t)
@@ -157,7 +157,7 @@ func TestOps_ShowWhichFactsAreMissingAndSinceWhen(t *testing.T) {
 	servicetest.WantProblem(t, s.Call(t, http.MethodGet, "/ops/orders/"+id, ""), http.StatusUnauthorized)
 }
 
-func TestOps_TellTheRefusalsApart(t *testing.T) {
+func TestOps_DistinguishesRefusals(t *testing.T) {
 	t.Parallel()
 	s := newFixture(t)
 	id := s.place(t)

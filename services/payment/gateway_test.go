@@ -65,7 +65,7 @@ func TestCreate_TakesAnUnusableCardOrAmountForARefusal(t *testing.T) {
 	}
 }
 
-func TestConfirm_BelievesTheIntentAfterADoubtfulAnswer(t *testing.T) {
+func TestConfirm_ReadsTheIntentAfterLostResponse(t *testing.T) {
 	t.Parallel()
 	captured := Intent{ID: "pi_1", Status: IntentCaptured}
 	declined := Intent{ID: "pi_1", Status: IntentDeclined, Code: "generic_decline"}

@@ -68,7 +68,7 @@ func TestDuplicateDelivery_ChangesNothing(t *testing.T) {
 	s.WantPublished(t, chargeRequested, processed)
 }
 
-func TestCharge_CapturesAndTells(t *testing.T) {
+func TestCharge_CapturesAndPublishes(t *testing.T) {
 	t.Parallel()
 	s := newFixture(t)
 	s.charging(t, "pm_card_visa")

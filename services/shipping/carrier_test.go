@@ -23,7 +23,7 @@ func TestBook_SendsTheOrderAsTheReference(t *testing.T) {
 	}
 }
 
-func TestBook_TellsRefusalFromFailure(t *testing.T) {
+func TestBook_DistinguishesRefusalAndFailure(t *testing.T) {
 	t.Parallel()
 	refused := BookingResult{Rejected: true, Detail: "nobody lives there"}
 	for name, c := range map[string]struct {

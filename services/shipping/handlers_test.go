@@ -64,7 +64,7 @@ func TestJoin_StartsTheBookingOnceWhenBothComeTogether(t *testing.T) {
 	}
 }
 
-func TestBooking_TellsTheParcelAndItsWay(t *testing.T) {
+func TestBooking_PublishesEveryStep(t *testing.T) {
 	t.Parallel()
 	s := newFixture(t)
 	s.Deliver(t, order, paid, bookingRequested)
@@ -125,7 +125,7 @@ func TestLog_HasALineForEachChangeOfState(t *testing.T) {
 	}
 }
 
-func TestBooking_IsRepeatedUntilItsAnswerIsHeard(t *testing.T) {
+func TestBooking_RepeatedUntilResponse(t *testing.T) {
 	t.Parallel()
 	s := newFixture(t)
 	s.Deliver(t, order, paid)

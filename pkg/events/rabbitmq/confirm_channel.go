@@ -20,7 +20,7 @@ const (
 )
 
 // errNoConfirm is the cause of a confirm that did not arrive within Config.ConfirmTimeout.
-var errNoConfirm = errors.New("the broker did not answer in time")
+var errNoConfirm = errors.New("the broker did not confirm in time")
 
 // confirmChannel is a connection with one channel in confirm mode. It ends when either of them is closed.
 type confirmChannel struct {

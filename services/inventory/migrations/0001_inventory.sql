@@ -6,7 +6,7 @@ CREATE TABLE products (
     name           text    NOT NULL,
     price_amount   bigint  NOT NULL,
     price_currency text    NOT NULL,
-    received       bigint  NOT NULL, -- ever; what is not on hand has left
+    received       bigint  NOT NULL, -- total ever restocked; received - on_hand has left
     on_hand        bigint  NOT NULL,
     reserved       bigint  NOT NULL,
     version        bigint  NOT NULL,
@@ -17,7 +17,7 @@ CREATE TABLE products (
     CONSTRAINT products_reserved_is_on_hand CHECK (reserved <= on_hand)
 );
 
--- One row an order. Items and shortages are JSON, null while there are none.
+-- One row per order. Items and shortages are JSON, null while there are none.
 CREATE TABLE reservations (
     order_id  text NOT NULL PRIMARY KEY,
     state     text NOT NULL,

@@ -11,7 +11,7 @@ import (
 )
 
 // ErrNotMigrated means that the library's tables are missing, lack a column or may not be used by this database user.
-var ErrNotMigrated = errors.New("the tables of package events are missing or not accessible: call events.Migrate or set Config.AutoMigrate")
+var ErrNotMigrated = errors.New("the tables of package events are missing, not accessible or of an incompatible version: call events.Migrate or set Config.AutoMigrate")
 
 // Dialect is the SQL of one kind of database. The arguments of a statement are the same in all dialects, in the same
 // order; a time among them passes through Time, a list of ids through IDs.

@@ -269,7 +269,7 @@ func (r *Relay) complete(b *batch) {
 	}
 	if b.unroutable != nil {
 		if _, ok := r.unroutableLog.Allow(now); ok {
-			r.log.Warn("a mandatory event waits in the outbox until the topology of its consumer is declared", "error", b.unroutable)
+			r.log.Warn("an event waits in the outbox until its exchange exists and a queue is bound to it", "error", b.unroutable)
 		}
 	}
 }
