@@ -48,6 +48,7 @@ func (r *runner) handle(d transport.Delivery) transport.Outcome {
 
 	pause := retry.Backoff{First: 100 * time.Millisecond, Max: 5 * time.Second, Jitter: r.cfg.Jitter}
 	var pausedAt time.Time
+	resumed := false
 	for {
 		started := now()
 		traceParent, err := r.attempt(ctx, env, d)
@@ -60,6 +61,11 @@ func (r *runner) handle(d transport.Delivery) transport.Outcome {
 			return transport.Outcome{Action: transport.Requeue, Err: err}
 		}
 		if isFinal(err) || !isUnavailable(err) && !r.dialect.Unavailable(r.work, r.sqlDB, err) {
+			// The outage may have ended between this attempt and the check: that must not count as an attempt.
+			if !pausedAt.IsZero() && !resumed && !isFinal(err) {
+				resumed = true
+				continue
+			}
 			outcome := r.failed(ctx, d, env.Metadata, err)
 			outcome.TraceParent = traceParent
 			return outcome

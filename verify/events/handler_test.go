@@ -167,6 +167,23 @@ func TestHandler_PausesWhileUnavailable(t *testing.T) {
 	}
 }
 
+// An attempt that fails just before an outage ends may fail because of it, although the check finds no outage any more.
+func TestHandler_FirstFailureAfterPauseIsFree(t *testing.T) {
+	t.Parallel()
+	db, tr := database(t), eventstest.NewTransport()
+	var calls atomic.Int32
+	failures := []error{events.Unavailable(errNo), errNo, nil, events.Unavailable(errNo), errNo, errNo}
+	start(t, db, tr, config(), handle(func(context.Context, *gorm.DB, events.Received[orderCreated]) error {
+		return failures[calls.Add(1)-1]
+	}))
+	if v := tr.Deliver(t, orderCreated{OrderID: "o"}); v.Action != transport.Ack || calls.Load() != 3 {
+		t.Errorf("outcome %+v after %d calls", v, calls.Load())
+	}
+	if v := tr.Deliver(t, orderCreated{OrderID: "o"}); v.Action != transport.Retry || v.Attempt != 1 || calls.Load() != 6 {
+		t.Errorf("outcome %+v of an event that keeps failing, after %d calls", v, calls.Load())
+	}
+}
+
 func TestHandler_RequeuesAfterPauseLimit(t *testing.T) {
 	t.Parallel()
 	db, tr := database(t), eventstest.NewTransport()
