@@ -127,7 +127,7 @@ func TestConsume_ConfirmsRetryBeforeAcknowledging(t *testing.T) {
 	t.Parallel()
 	q := newQueue(10 * time.Millisecond)
 	url := brokerWith(t, q)
-	p := newProxy(t, url)
+	p := newProxy(t, url, nil)
 	tr := newTransport(t, p.url, rabbitmq.Config{ConfirmTimeout: time.Second})
 	publish(t, tr, newMessage("1"))
 	p.stall(false, true)
@@ -264,7 +264,7 @@ func TestConsume_IgnoresArrivalsWhileStopping(t *testing.T) {
 	t.Parallel()
 	q := newQueue()
 	url := brokerWith(t, q)
-	p := newProxy(t, url)
+	p := newProxy(t, url, nil)
 	seen := make(chan struct{}, 10)
 	stop := consume(t, newTransport(t, p.url, rabbitmq.Config{}), consumer(q, 1, func(transport.Delivery) transport.Outcome {
 		seen <- struct{}{}
@@ -331,7 +331,7 @@ func TestConsume_ReplacesHalfOpenConnection(t *testing.T) {
 	t.Parallel()
 	q := newQueue()
 	url := brokerWith(t, q)
-	p := newProxy(t, url)
+	p := newProxy(t, url, nil)
 	tr := newTransport(t, p.url, rabbitmq.Config{Heartbeat: time.Second})
 	seen := make(chan string, 10)
 	consume(t, tr, consumer(q, 1, func(d transport.Delivery) transport.Outcome {

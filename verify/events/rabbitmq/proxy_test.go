@@ -19,7 +19,7 @@ type proxy struct {
 	target   string
 	sent     atomic.Int64         // bytes, to the broker
 	accepted atomic.Int64         // connections
-	rewrite  func(payload []byte) // of each content header on its way to the broker; set before the first connection
+	rewrite  func(payload []byte) // of each content header on its way to the broker
 
 	mu    sync.Mutex
 	conns []*proxiedConn
@@ -71,7 +71,7 @@ func (g *gate) set(shut bool) {
 	}
 }
 
-func newProxy(t *testing.T, address string) *proxy {
+func newProxy(t *testing.T, address string, rewrite func(header []byte)) *proxy {
 	t.Helper()
 	u, err := url.Parse(address)
 	if err != nil {
@@ -81,7 +81,7 @@ func newProxy(t *testing.T, address string) *proxy {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &proxy{target: u.Host}
+	p := &proxy{target: u.Host, rewrite: rewrite}
 	u.Host = listener.Addr().String()
 	p.url = u.String()
 	p.all.Go(func() {

@@ -102,13 +102,12 @@ func TestPublish_RejectsOnlyFaultyMessages(t *testing.T) {
 	const correlationID, expiration = 1 << 10, 1 << 8 // flags of the content header; both are short strings
 	q := newQueue()
 	url := brokerWith(t, q)
-	p := newProxy(t, url)
-	p.rewrite = func(header []byte) {
+	p := newProxy(t, url, func(header []byte) {
 		flags := header[12:14] // after class, weight and body size
 		if set := binary.BigEndian.Uint16(flags); set&correlationID != 0 {
 			binary.BigEndian.PutUint16(flags, set&^correlationID|expiration)
 		}
-	}
+	})
 	tr := newTransport(t, p.url, rabbitmq.Config{})
 	const n = 50
 	faulty := map[int]bool{7: true, 8: true, 49: true}
@@ -208,7 +207,7 @@ func TestPublish_LostConfirmIsUnknown(t *testing.T) {
 	t.Parallel()
 	q := newQueue()
 	url := brokerWith(t, q)
-	p := newProxy(t, url)
+	p := newProxy(t, url, nil)
 	tr := newTransport(t, p.url, rabbitmq.Config{})
 	publish(t, tr, newMessage("1"))
 
@@ -233,7 +232,7 @@ func TestPublish_CutConnectionIsUnknown(t *testing.T) {
 	t.Parallel()
 	q := newQueue()
 	url := brokerWith(t, q)
-	p := newProxy(t, url)
+	p := newProxy(t, url, nil)
 	tr := newTransport(t, p.url, rabbitmq.Config{})
 	publish(t, tr, newMessage("1"))
 
@@ -253,7 +252,7 @@ func TestPublish_CutConnectionIsUnknown(t *testing.T) {
 
 func TestPublish_StuckSocketEndsWithContext(t *testing.T) {
 	t.Parallel()
-	p := newProxy(t, brokerWith(t, newQueue()))
+	p := newProxy(t, brokerWith(t, newQueue()), nil)
 	tr := newTransport(t, p.url, rabbitmq.Config{WriteTimeout: time.Hour})
 	publish(t, tr, newMessage("1"))
 
@@ -276,7 +275,7 @@ func TestPublish_StuckSocketEndsWithContext(t *testing.T) {
 
 func TestPublish_BlockedBrokerKeepsConnection(t *testing.T) {
 	t.Parallel()
-	p := newProxy(t, brokerWith(t, newQueue()))
+	p := newProxy(t, brokerWith(t, newQueue()), nil)
 	tr := newTransport(t, p.url, rabbitmq.Config{})
 	publish(t, tr, newMessage("1"))
 	connections := p.accepted.Load()
