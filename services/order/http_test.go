@@ -230,7 +230,7 @@ func TestList_NewestFirstByCustomerAndStatus(t *testing.T) {
 		"":                                   append([]string{theirs}, mine...),
 		"?customerId=c-1":                    mine,
 		"?customerId=c-2":                    {theirs},
-		"?customerId=nobody":                 nil,
+		"?customerId=unknown":                nil,
 		"?status=reserved":                   {mine[1], mine[3]},
 		"?customerId=c-1&status=pending":     {mine[0], mine[2], mine[4]},
 		"?customerId=c-2&status=reserved":    nil,

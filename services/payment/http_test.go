@@ -71,7 +71,7 @@ func TestGetPayment_ShowsHowItStands(t *testing.T) {
 func TestGetPayment_UnknownIsNotFound(t *testing.T) {
 	t.Parallel()
 	service := newFixture(t)
-	for _, id := range []string{"nobody", "%00", "%ff"} {
+	for _, id := range []string{"unknown", "%00", "%ff"} {
 		rec := service.Get(t, "/api/v1/payments/"+id)
 		if rec.Code != http.StatusNotFound || rec.Header().Get("Content-Type") != "application/problem+json" {
 			t.Errorf("%s: %d %s %s", id, rec.Code, rec.Header().Get("Content-Type"), rec.Body)

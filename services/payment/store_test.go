@@ -10,7 +10,7 @@ import (
 // A row that disappears under its lock is an internal error, and must not look like an unknown order.
 func TestStore_FailsIfTheLockedRowIsGone(t *testing.T) {
 	t.Parallel()
-	err := storePayment(newFixture(t).DB, NewPayment("nobody"), time.Now())
+	err := storePayment(newFixture(t).DB, NewPayment("unknown"), time.Now())
 	if err == nil || errors.Is(err, errUnknownOrder) || !strings.Contains(err.Error(), "locked row not found") {
 		t.Errorf("got %v", err)
 	}

@@ -25,13 +25,13 @@ func TestBook_SendsTheOrderAsTheReference(t *testing.T) {
 
 func TestBook_DistinguishesRefusalAndFailure(t *testing.T) {
 	t.Parallel()
-	refused := BookingResult{Rejected: true, Detail: "nobody lives there"}
+	refused := BookingResult{Rejected: true, Detail: "no such address"}
 	for name, c := range map[string]struct {
 		fault fault
 		want  BookingResult
 		fails bool
 	}{
-		"undeliverable":       {respond(422, `{"code":"undeliverable","detail":"nobody lives there"}`), refused, false},
+		"undeliverable":       {respond(422, `{"code":"undeliverable","detail":"no such address"}`), refused, false},
 		"another 422":         {respond(422, `{"code":"too_heavy"}`), BookingResult{}, true},
 		"bad request":         {respond(400, `{"code":"invalid_request"}`), BookingResult{}, true},
 		"500":                 {respond(500, `{"code":"internal"}`), BookingResult{}, true},

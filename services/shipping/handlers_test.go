@@ -77,10 +77,10 @@ func TestBooking_PublishesEveryStep(t *testing.T) {
 func TestBooking_UndeliverableIsARefusal(t *testing.T) {
 	t.Parallel()
 	s := newFixture(t)
-	s.carrier.fail("book", respond(422, `{"code":"undeliverable","detail":"nobody lives there"}`))
+	s.carrier.fail("book", respond(422, `{"code":"undeliverable","detail":"no such address"}`))
 	s.Deliver(t, order, paid, bookingRequested, customerCancels, orderIsCancelled)
 	s.wantRow(t, Failed)
-	s.WantPublished(t, bookingRequested, contracts.ShipmentFailed{OrderID: "o", Detail: "nobody lives there"})
+	s.WantPublished(t, bookingRequested, contracts.ShipmentFailed{OrderID: "o", Detail: "no such address"})
 }
 
 func TestBooking_PermanentFailureIsDeadLettered(t *testing.T) {

@@ -65,7 +65,7 @@ func TestGetShipment_ShowsHowItStands(t *testing.T) {
 func TestGetShipment_UnknownIsNotFound(t *testing.T) {
 	t.Parallel()
 	service := newFixture(t)
-	for _, id := range []string{"nobody", "%00", "%ff"} {
+	for _, id := range []string{"unknown", "%00", "%ff"} {
 		rec := service.Get(t, "/api/v1/shipments/"+id)
 		if rec.Code != http.StatusNotFound || rec.Header().Get("Content-Type") != "application/problem+json" {
 			t.Errorf("%s: %d %s %s", id, rec.Code, rec.Header().Get("Content-Type"), rec.Body)
