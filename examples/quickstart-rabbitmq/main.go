@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"log"
 	"os"
-	"time"
 
 	"gorm.io/driver/postgres"
 	"gorm.io/gorm"
@@ -24,11 +23,7 @@ type OrderPlaced struct{ OrderID uint }
 func (OrderPlaced) EventType() string { return "order.placed.v1" }
 func (e OrderPlaced) Subject() string { return fmt.Sprint(e.OrderID) }
 
-var config = events.Config{
-	Service:     "shop",
-	Events:      []events.Declaration{{ETO: OrderPlaced{}, Publisher: "shop", Mandatory: true}},
-	AutoMigrate: true, DeclareTopology: true,
-}
+var placed = events.Declaration{ETO: OrderPlaced{}, Publisher: "shop", Mandatory: true}
 
 func main() {
 	ctx, stop := context.WithCancel(context.Background())
@@ -37,24 +32,19 @@ func main() {
 		stop() // the demonstration is over; Run finishes this handler first
 		return tx.Model(&Order{ID: e.Event.OrderID}).Update("confirmed", true).Error
 	})
+	config := events.Config{Service: "shop", Events: []events.Declaration{placed}, DeclareTopology: true}
 	db := must(gorm.Open(postgres.Open(os.Getenv("DATABASE_URL"))))
 	check(db.AutoMigrate(&Order{}))
+	check(events.Migrate(ctx, db))
 	broker := must(rabbitmq.New(os.Getenv("AMQP_URL"), rabbitmq.Config{Name: "shop"}))
 	defer broker.Close()
 	bus := must(events.New(db, broker, config, confirm))
-	ended := make(chan error)
-	go func() { ended <- bus.Run(ctx) }()
-	for range time.Tick(10 * time.Millisecond) {
-		if bus.Ready(ctx) == nil { // the tables and the queue exist
-			break
-		}
-	}
 	check(db.Transaction(func(tx *gorm.DB) error {
 		order := Order{}
 		check(tx.Create(&order).Error)
 		return events.Publish(ctx, tx, OrderPlaced{OrderID: order.ID}) // with the order, or not at all
 	}))
-	check(<-ended)
+	check(bus.Run(ctx)) // sends the event, and handles it
 }
 
 func must[T any](v T, err error) T { check(err); return v }
