@@ -47,7 +47,7 @@ func TestEvents_ListsEveryEventOnce(t *testing.T) {
 }
 
 // The data of an event has the id of its aggregate, and nothing about how the event is sent.
-func TestEvents_EncodeTheirFieldsOnly(t *testing.T) {
+func TestEvents_EncodeOnlyFields(t *testing.T) {
 	t.Parallel()
 	for _, declared := range contracts.Events {
 		e := declared.ETO

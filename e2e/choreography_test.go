@@ -25,7 +25,7 @@ var update = flag.Bool("update", false, "update the output that README.md and do
 
 // docs/observability.md shows the spans of one order as a tree. A paused dispatch makes the tree the same in each run, but
 // for the order of what two services do at the same time. The test is not parallel, because it injects a fault.
-func TestOneOrderIsOneTrace(t *testing.T) {
+func TestOrder_IsOneTrace(t *testing.T) {
 	sku := stack.addProduct(t, "dance-shoes", 2)
 	dispatch := stack.inject(t, stack.Carrier, newFault("dispatch", "pause", "", 0))
 	id := stack.place(t, newOrder(sku, 2))
@@ -47,7 +47,7 @@ func TestOneOrderIsOneTrace(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	shown := regexp.MustCompile("(?s)(<!-- written by TestOneOrderIsOneTrace -->\n```text\n)(.*?)(```)")
+	shown := regexp.MustCompile("(?s)(<!-- written by TestOrder_IsOneTrace -->\n```text\n)(.*?)(```)")
 	found := shown.FindSubmatch(text)
 	if found == nil {
 		t.Fatalf("%s has no place for the span tree", document)

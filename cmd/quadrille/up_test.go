@@ -198,7 +198,7 @@ func TestUp_Errors(t *testing.T) {
 }
 
 // A service that is not started misses no event, even if the process is killed.
-func TestUp_EventsWaitForAService(t *testing.T) {
+func TestUp_EventsWaitForStoppedService(t *testing.T) {
 	t.Parallel()
 	p := startUp(t, t.TempDir(), "--without", "payment")
 	customer := &client{t: t, up: p}

@@ -14,7 +14,7 @@ import (
 	"github.com/quadrille-dev/quadrille/pkg/events/eventstest"
 )
 
-func TestOutline_IsInTheReadme(t *testing.T) {
+func TestOutline_EqualsReadme(t *testing.T) {
 	t.Parallel()
 	source, err := os.ReadFile("outline.go")
 	if err != nil {
@@ -31,7 +31,7 @@ func TestOutline_IsInTheReadme(t *testing.T) {
 }
 
 // The order is stored with its event, and the handler of another service reserves it.
-func TestOutline_Works(t *testing.T) {
+func TestOutline(t *testing.T) {
 	t.Parallel()
 	tr := eventstest.NewTransport()
 	orders, stock := open(t), open(t)

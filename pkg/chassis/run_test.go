@@ -82,7 +82,7 @@ func TestServe_StopsInOrder(t *testing.T) {
 	}
 }
 
-func TestServe_StopsWhenARunnerFails(t *testing.T) {
+func TestServe_StopsWhenRunnerFails(t *testing.T) {
 	t.Parallel()
 	broken := errors.New("broken")
 	fail := make(chan struct{})
@@ -108,7 +108,7 @@ func TestServe_AbandonsHangingWork(t *testing.T) {
 	}
 }
 
-func TestServe_ReportsAnAddressInUse(t *testing.T) {
+func TestServe_ReportsAddressInUse(t *testing.T) {
 	t.Parallel()
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

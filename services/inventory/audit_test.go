@@ -11,7 +11,7 @@ import (
 	"github.com/quadrille-dev/quadrille/verify/servicetest"
 )
 
-func TestAudit_ShowOperatorsAllStockAndEvents(t *testing.T) {
+func TestAudit_ListsStockAndEvents(t *testing.T) {
 	t.Parallel()
 	p := serve(t)
 	p.Reject("stuck")

@@ -28,7 +28,7 @@ func TestOrderCreated_ReservesEveryItem(t *testing.T) {
 	})
 }
 
-func TestOrderCreated_ReservesNothingWhenOneItemIsShort(t *testing.T) {
+func TestOrderCreated_ShortageReservesNothing(t *testing.T) {
 	t.Parallel()
 	s := newFixture(t)
 	s.stock(t, "fan", 5)
@@ -48,7 +48,7 @@ func TestOrderCreated_ReservesNothingWhenOneItemIsShort(t *testing.T) {
 	}})
 }
 
-func TestOrderCreated_CountsWhatOthersHaveReserved(t *testing.T) {
+func TestOrderCreated_RespectsOtherReservations(t *testing.T) {
 	t.Parallel()
 	s := newFixture(t)
 	s.stock(t, "fan", 5)
@@ -62,7 +62,7 @@ func TestOrderCreated_CountsWhatOthersHaveReserved(t *testing.T) {
 	}})
 }
 
-func TestOrderCreated_ThatIsNoOrderGoesToTheDeadLetters(t *testing.T) {
+func TestOrderCreated_InvalidEventIsDeadLettered(t *testing.T) {
 	t.Parallel()
 	s := newFixture(t)
 	s.stock(t, "fan", 5)
@@ -76,7 +76,7 @@ func TestOrderCreated_ThatIsNoOrderGoesToTheDeadLetters(t *testing.T) {
 	s.WantPublishedAbout(t, "o-1")
 }
 
-func TestPaymentEnds_ReleaseExactlyOnce(t *testing.T) {
+func TestPaymentEnd_ReleasesOnce(t *testing.T) {
 	t.Parallel()
 	for name, ends := range map[string]events.ETO{
 		"failed":   contracts.PaymentFailed{OrderID: "o-1", Code: "card_declined"},
@@ -103,7 +103,7 @@ func TestPaymentEnds_ReleaseExactlyOnce(t *testing.T) {
 	}
 }
 
-func TestPaymentVoided_BeforeTheOrderLeavesATombstone(t *testing.T) {
+func TestPaymentVoided_BeforeOrderStoresTombstone(t *testing.T) {
 	t.Parallel()
 	s := newFixture(t)
 	s.stock(t, "fan", 5)
@@ -116,7 +116,7 @@ func TestPaymentVoided_BeforeTheOrderLeavesATombstone(t *testing.T) {
 	s.WantPublishedAbout(t, "o-1")
 }
 
-func TestShipmentDispatched_TakesTheStockOnce(t *testing.T) {
+func TestShipmentDispatched_DeductsStockOnce(t *testing.T) {
 	t.Parallel()
 	s := newFixture(t)
 	s.stock(t, "fan", 5)
@@ -175,7 +175,7 @@ func TestProducts_PublishVersions(t *testing.T) {
 	}
 }
 
-func TestSubscriptions_NeedNoService(t *testing.T) {
+func TestSubscriptions_WithoutService(t *testing.T) {
 	t.Parallel()
 	topology, err := events.NewTopology(events.Config{Events: events.Declarations(contracts.Events), Service: "inventory"}, inventory.Subscriptions(nil)...)
 	if err != nil {

@@ -34,7 +34,7 @@ func wantJSON(t *testing.T, rec *httptest.ResponseRecorder, status int, body str
 	}
 }
 
-func TestPutProduct_CreatesUpdatesOrLeavesAlone(t *testing.T) {
+func TestPutProduct_CreatesUpdatesOrKeeps(t *testing.T) {
 	t.Parallel()
 	s := newFixture(t)
 	const path = "/api/v1/products/fan"
@@ -51,7 +51,7 @@ func TestPutProduct_CreatesUpdatesOrLeavesAlone(t *testing.T) {
 		contracts.ProductUpdated{SKU: "fan", Name: "Silk fan", Price: contracts.Money{Amount: 2100, Currency: "EUR"}, Version: 2})
 }
 
-func TestPutProduct_RefusesWrongInput(t *testing.T) {
+func TestPutProduct_RejectsInvalidInput(t *testing.T) {
 	t.Parallel()
 	s := newFixture(t)
 	body := func(old, replacement string) string { return strings.Replace(silkFan, old, replacement, 1) }
@@ -106,7 +106,7 @@ func TestDeleteProduct(t *testing.T) {
 		"price":{"amount":1999,"currency":"EUR"},"onHand":3,"reserved":0,"available":3,"version":3}`)
 }
 
-func TestGetProduct_UnknownIs404(t *testing.T) {
+func TestGetProduct_UnknownIsNotFound(t *testing.T) {
 	t.Parallel()
 	s := newFixture(t)
 	for _, sku := range []string{"fan", "fan%00", "%F0%28"} {
@@ -158,7 +158,7 @@ func TestRestock_AddsStock(t *testing.T) {
 		`{"sku":"fan","onHand":7,"reserved":0,"available":7}`)
 }
 
-func TestRestock_RepeatedUnderOneKeyAddsOnce(t *testing.T) {
+func TestRestock_RepeatedKeyAddsOnce(t *testing.T) {
 	t.Parallel()
 	s := newFixture(t)
 	s.Call(t, "PUT", "/api/v1/products/fan", silkFan)
@@ -171,7 +171,7 @@ func TestRestock_RepeatedUnderOneKeyAddsOnce(t *testing.T) {
 	s.wantStock(t, "fan", 3, 0)
 }
 
-func TestRestock_RefusesWrongInput(t *testing.T) {
+func TestRestock_RejectsInvalidInput(t *testing.T) {
 	t.Parallel()
 	s := newFixture(t)
 	s.stock(t, "fan", 7)

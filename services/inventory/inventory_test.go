@@ -136,8 +136,8 @@ func TestOrderCreated_ReservesAllOrNothing(t *testing.T) {
 	}
 }
 
-// TestReservation_EndsTheSameInAnyOrder applies the events of a cancelled order in every order, with duplicates.
-func TestReservation_EndsTheSameInAnyOrder(t *testing.T) {
+// TestReservation_EndIndependentOfEventOrder applies the events of a cancelled order in every order, with duplicates.
+func TestReservation_EndIndependentOfEventOrder(t *testing.T) {
 	t.Parallel()
 	var deliver func(done, left []event)
 	deliver = func(done, left []event) {

@@ -25,7 +25,7 @@ func TestRace_FiftyOrdersForTenUnits(t *testing.T) {
 	s.wantNoDeadlock(t)
 }
 
-func TestRace_OrdersForTheSameProductsInOppositeOrder(t *testing.T) {
+func TestRace_OrdersInOppositeItemOrder(t *testing.T) {
 	t.Parallel()
 	s := newFixture(t)
 	items := []contracts.Item{item("dance-shoes", 1), item("fan", 1), item("gloves", 1), item("score", 1)}
@@ -53,7 +53,7 @@ func TestRace_OrdersForTheSameProductsInOppositeOrder(t *testing.T) {
 	s.wantNoDeadlock(t)
 }
 
-func TestRace_SameOrderReservesOnce(t *testing.T) {
+func TestRace_DuplicatesReserveOnce(t *testing.T) {
 	t.Parallel()
 	s := newFixture(t)
 	s.stock(t, "fan", 100)
@@ -68,7 +68,7 @@ func TestRace_SameOrderReservesOnce(t *testing.T) {
 	s.wantNoDeadlock(t)
 }
 
-func TestRace_CreatedAgainstVoided(t *testing.T) {
+func TestRace_CreatedAndVoided(t *testing.T) {
 	t.Parallel()
 	s := newFixture(t)
 	s.stock(t, "fan", 100)
@@ -88,7 +88,7 @@ func TestRace_CreatedAgainstVoided(t *testing.T) {
 	s.wantNoDeadlock(t)
 }
 
-func TestRace_ReleaseOnce(t *testing.T) {
+func TestRace_ReleasesOnce(t *testing.T) {
 	t.Parallel()
 	s := newFixture(t)
 	s.stock(t, "fan", 100)
@@ -113,7 +113,7 @@ func TestRace_ReleaseOnce(t *testing.T) {
 	s.wantNoDeadlock(t)
 }
 
-func TestRace_SupplyAgainstReserve(t *testing.T) {
+func TestRace_RestockAndReserve(t *testing.T) {
 	t.Parallel()
 	s := newFixture(t)
 	s.stock(t, "fan", 10)
@@ -134,7 +134,7 @@ func TestRace_SupplyAgainstReserve(t *testing.T) {
 	s.wantNoDeadlock(t)
 }
 
-func TestRace_DeleteAgainstReserve(t *testing.T) {
+func TestRace_DeleteAndReserve(t *testing.T) {
 	t.Parallel()
 	s := newFixture(t)
 	skus := []string{"dance-shoes", "fan", "gloves", "score", "violin"}
@@ -160,7 +160,7 @@ func TestRace_DeleteAgainstReserve(t *testing.T) {
 	s.wantNoDeadlock(t)
 }
 
-func TestRace_FirstPutCreatesOnce(t *testing.T) {
+func TestRace_ConcurrentPutsCreateOnce(t *testing.T) {
 	t.Parallel()
 	s := newFixture(t)
 
@@ -178,7 +178,7 @@ func TestRace_FirstPutCreatesOnce(t *testing.T) {
 	})
 }
 
-func TestRace_SeedFillsTheCatalogueOnce(t *testing.T) {
+func TestRace_ConcurrentSeedsFillOnce(t *testing.T) {
 	t.Parallel()
 	s := newFixture(t)
 

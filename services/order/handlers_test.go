@@ -49,7 +49,7 @@ func TestHappyPath_PublishesOnce(t *testing.T) {
 	s.WantPublishedTypes(t, id, "order.created.v1", "order.confirmed.v1", "order.completed.v1")
 }
 
-func TestRefusals_CancelTheOrderAndSayWhy(t *testing.T) {
+func TestRefusals_CancelOrderWithReason(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		name   string
@@ -123,9 +123,9 @@ func TestRefusals_CancelTheOrderAndSayWhy(t *testing.T) {
 	}
 }
 
-// TestAnyOrder_EndsTheSame delivers a story's events shuffled, some twice under one id and some under another, all at
+// TestHandlers_EndIndependentOfEventOrder delivers a story's events shuffled, some twice under one id and some under another, all at
 // the same time.
-func TestAnyOrder_EndsTheSame(t *testing.T) {
+func TestHandlers_EndIndependentOfEventOrder(t *testing.T) {
 	t.Parallel()
 	s := newFixture(t)
 	for range 10 {
@@ -163,7 +163,7 @@ func TestAnyOrder_EndsTheSame(t *testing.T) {
 	}
 }
 
-func TestLateEvents_DoNotWakeACancelledOrder(t *testing.T) {
+func TestLateEvents_KeepOrderCancelled(t *testing.T) {
 	t.Parallel()
 	s := newFixture(t)
 	id := s.place(t)
@@ -194,7 +194,7 @@ func TestOrder_UnknownIsDeadLettered(t *testing.T) {
 	s.WantPublishedTypes(t, id)
 }
 
-func TestCancelRefused_ForAnUnknownReasonIsADeadLetter(t *testing.T) {
+func TestCancelRefused_UnknownReason(t *testing.T) {
 	t.Parallel()
 	s := newFixture(t)
 	id := s.place(t)
@@ -204,7 +204,7 @@ func TestCancelRefused_ForAnUnknownReasonIsADeadLetter(t *testing.T) {
 	s.wantState(t, id, order.Pending)
 }
 
-func TestDeadline_CancelsWhatIsStillNotPaid(t *testing.T) {
+func TestDeadline_CancelsUnpaidOrder(t *testing.T) {
 	t.Parallel()
 	s := newFixtureWithDeadline(t, time.Millisecond)
 	id := s.place(t)
@@ -235,7 +235,7 @@ func TestDeadline_IsScheduled(t *testing.T) {
 	}
 }
 
-func TestDeadline_LeavesPaidOrdersAlone(t *testing.T) {
+func TestDeadline_KeepsPaidOrder(t *testing.T) {
 	t.Parallel()
 	s := newFixture(t)
 	id := s.place(t)
@@ -248,7 +248,7 @@ func TestDeadline_LeavesPaidOrdersAlone(t *testing.T) {
 	s.WantPublishedTypes(t, id, "order.created.v1", "order.confirmed.v1")
 }
 
-func TestProducts_NewestVersionWinsInAnyOrder(t *testing.T) {
+func TestProducts_NewestVersionWins(t *testing.T) {
 	t.Parallel()
 	price := func(t *testing.T, s *fixture) int64 {
 		t.Helper()
@@ -290,7 +290,7 @@ func TestProducts_NewestVersionWinsInAnyOrder(t *testing.T) {
 	}
 }
 
-func TestOrder_KeepsThePriceItWasPlacedAt(t *testing.T) {
+func TestOrder_KeepsPrice(t *testing.T) {
 	t.Parallel()
 	s := newFixture(t)
 	id := s.place(t)

@@ -19,7 +19,7 @@ import (
 	"github.com/quadrille-dev/quadrille/verify/servicetest"
 )
 
-func TestPlace_ReturnsAndPublishesTheOrder(t *testing.T) {
+func TestPlace_ReturnsAndPublishesOrder(t *testing.T) {
 	t.Parallel()
 	s := newFixture(t)
 	rec := s.post(t, request(), "key-1")
@@ -59,7 +59,7 @@ func TestPlace_ReturnsAndPublishesTheOrder(t *testing.T) {
 	}
 }
 
-func TestPlace_NamesTheFieldsThatAreWrong(t *testing.T) {
+func TestPlace_NamesInvalidFields(t *testing.T) {
 	t.Parallel()
 	s := newFixture(t)
 	s.Deliver(t, contracts.ProductCreated{SKU: "sabre", Name: "Sabre", Price: contracts.Money{Amount: 1, Currency: "USD"}, Version: 1})
@@ -129,7 +129,7 @@ func TestPlace_NamesTheFieldsThatAreWrong(t *testing.T) {
 	})
 }
 
-func TestPlace_RefusesWhatItCannotRead(t *testing.T) {
+func TestPlace_RejectsMalformedRequest(t *testing.T) {
 	t.Parallel()
 	s := newFixture(t)
 	good := encode(t, request())
@@ -153,7 +153,7 @@ func TestPlace_RefusesWhatItCannotRead(t *testing.T) {
 	}
 }
 
-func TestPlace_RepeatedWithItsKeyIsTheSameOrder(t *testing.T) {
+func TestPlace_RepeatedKeyReturnsSameOrder(t *testing.T) {
 	t.Parallel()
 	s := newFixture(t)
 	first := servicetest.Decode[view](t, s.post(t, request(), "key-1"), http.StatusAccepted)
@@ -172,8 +172,8 @@ func TestPlace_RepeatedWithItsKeyIsTheSameOrder(t *testing.T) {
 	s.WantPublishedTypes(t, first.ID, "order.created.v1")
 }
 
-// TestPlace_RefusalLeavesTheKeyFree : only what was done is remembered.
-func TestPlace_RefusalLeavesTheKeyFree(t *testing.T) {
+// TestPlace_InvalidOrderKeepsKeyUnused : only what was done is remembered.
+func TestPlace_InvalidOrderKeepsKeyUnused(t *testing.T) {
 	t.Parallel()
 	s := newFixture(t)
 	bad := request()
@@ -205,7 +205,7 @@ func (l listed) ids() []string {
 	return ids
 }
 
-func TestList_NewestFirstByCustomerAndStatus(t *testing.T) {
+func TestList_FiltersAndSortsNewestFirst(t *testing.T) {
 	t.Parallel()
 	s := newFixture(t)
 	list := func(query string) listed {
@@ -258,7 +258,7 @@ func TestList_NewestFirstByCustomerAndStatus(t *testing.T) {
 	}
 }
 
-func TestList_RefusesWhatItDoesNotKnow(t *testing.T) {
+func TestList_RejectsInvalidParameters(t *testing.T) {
 	t.Parallel()
 	s := newFixture(t)
 	for _, query := range []string{
@@ -269,7 +269,7 @@ func TestList_RefusesWhatItDoesNotKnow(t *testing.T) {
 	}
 }
 
-func TestCancel_IsARequestUntilItIsTooLate(t *testing.T) {
+func TestCancel_AcceptedUntilDispatch(t *testing.T) {
 	t.Parallel()
 	s := newFixture(t)
 
@@ -299,7 +299,7 @@ func TestCancel_IsARequestUntilItIsTooLate(t *testing.T) {
 	s.WantPublishedTypes(t, late, "order.created.v1", "order.confirmed.v1", "order.completed.v1")
 }
 
-func TestCancel_PaidOrderIsAskedForToo(t *testing.T) {
+func TestCancel_PaidOrderIsRefunded(t *testing.T) {
 	t.Parallel()
 	s := newFixture(t)
 	id := s.place(t)
@@ -311,7 +311,7 @@ func TestCancel_PaidOrderIsAskedForToo(t *testing.T) {
 	}
 }
 
-func TestTimes_AreUTC(t *testing.T) {
+func TestOrder_TimesAreUTC(t *testing.T) {
 	t.Parallel()
 	s := newFixture(t)
 	var got struct {

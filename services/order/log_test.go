@@ -14,7 +14,7 @@ import (
 )
 
 // Not parallel: the logger is the process's.
-func TestLog_SaysWhichOrderWhichEventAndWhichFlow(t *testing.T) {
+func TestLog_NamesOrderEventAndCorrelation(t *testing.T) {
 	var out bytes.Buffer
 	before := slog.Default()
 	slog.SetDefault(telemetry.NewLogger(&out, slog.LevelInfo, "json"))

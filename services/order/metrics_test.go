@@ -24,7 +24,7 @@ var meters = sync.OnceValue(func() sdkmetric.Reader {
 })
 
 // Not parallel: the instruments are the process's, and so are all other tests' orders.
-func TestMetrics_SayWhereOrdersAreAndHowTheyEnd(t *testing.T) {
+func TestMetrics_CountOrdersByStateAndOutcome(t *testing.T) {
 	reader := meters()
 	before := measured(t, reader)
 	s := newFixtureWith(t, order.Timeouts{Payment: time.Hour, Services: time.Millisecond, Carrier: time.Hour})

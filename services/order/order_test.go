@@ -275,9 +275,9 @@ func TestOrder_Why(t *testing.T) {
 	}
 }
 
-// TestOrder_EndsTheSameInAnyOrder takes the events of every story through all their permutations, with one of them
+// TestOrder_EndIndependentOfEventOrder takes the events of every story through all their permutations, with one of them
 // doubled at every place. What the order itself does (cancel, deadline) comes first: the other services react to it.
-func TestOrder_EndsTheSameInAnyOrder(t *testing.T) {
+func TestOrder_EndIndependentOfEventOrder(t *testing.T) {
 	t.Parallel()
 	for _, story := range []struct {
 		name   string

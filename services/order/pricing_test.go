@@ -7,7 +7,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-func TestPrice_AddsUpTodaysPrices(t *testing.T) {
+func TestPrice_SumsCurrentPrices(t *testing.T) {
 	t.Parallel()
 	items, total, fieldErrors := Price([]OrderLine{{"fan", 2}, {"gloves", 1}}, catalogue)
 	if len(fieldErrors) > 0 {
@@ -35,7 +35,7 @@ var catalogue = map[string]Product{
 	"debt":   {SKU: "debt", Name: "Debt", Price: Money{-5, "EUR"}},
 }
 
-func TestPrice_NamesEveryFieldThatIsWrong(t *testing.T) {
+func TestPrice_NamesInvalidFields(t *testing.T) {
 	t.Parallel()
 	many := make([]OrderLine, MaxItems+1)
 	for _, c := range []struct {
@@ -78,7 +78,7 @@ func TestPrice_NamesEveryFieldThatIsWrong(t *testing.T) {
 	}
 }
 
-func TestPrice_TakesTheLargestOrder(t *testing.T) {
+func TestPrice_LargestOrderDoesNotOverflow(t *testing.T) {
 	t.Parallel()
 	lines, catalogue := make([]OrderLine, MaxItems), map[string]Product{}
 	for i := range lines {

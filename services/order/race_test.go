@@ -13,7 +13,7 @@ import (
 	"github.com/quadrille-dev/quadrille/verify/servicetest"
 )
 
-func TestPlace_SameKeyAtOnceMakesOneOrder(t *testing.T) {
+func TestPlace_ConcurrentRepeatsPlaceOneOrder(t *testing.T) {
 	t.Parallel()
 	s := newFixture(t)
 	key := uuid.NewString()
@@ -83,7 +83,7 @@ func TestCancel_RacesWithDispatchAndDelivery(t *testing.T) {
 	}
 }
 
-func TestCancel_ManyAtOnceAskOnce(t *testing.T) {
+func TestCancel_ConcurrentRequestsPublishOnce(t *testing.T) {
 	t.Parallel()
 	s := newFixture(t)
 	id := s.place(t)

@@ -10,7 +10,7 @@ import (
 )
 
 // A second request of the customer, and the watchdog, belong to the order's trace, whatever else they belong to.
-func TestTrace_OfAnOrderGoesOnWithWhatHappensToItLater(t *testing.T) {
+func TestTrace_ContinuesAfterRequest(t *testing.T) {
 	t.Parallel()
 	s := newFixtureWith(t, order.Timeouts{Payment: time.Hour, Services: time.Millisecond, Carrier: time.Hour})
 	id := s.place(t)

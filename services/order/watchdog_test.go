@@ -33,7 +33,7 @@ func (s *fixture) watch(t *testing.T, instances int) {
 	t.Cleanup(func() { stop(); running.Wait() })
 }
 
-func TestWatch_AnnouncesAStalledOrderOnceUntilItGoesOn(t *testing.T) {
+func TestWatch_AnnouncesStalledOrderOnce(t *testing.T) {
 	t.Parallel()
 	s := newFixtureWith(t, order.Timeouts{Payment: time.Hour, Services: time.Millisecond, Carrier: time.Hour})
 	id, paid, ended := s.place(t), s.place(t), s.place(t)
@@ -61,7 +61,7 @@ func TestWatch_AnnouncesAStalledOrderOnceUntilItGoesOn(t *testing.T) {
 	s.WantPublishedTypes(t, ended, "order.created.v1", "order.cancelled.v1")
 }
 
-func TestWatch_CarrierHasItsOwnTimeout(t *testing.T) {
+func TestWatch_CarrierHasOwnTimeout(t *testing.T) {
 	t.Parallel()
 	s := newFixtureWith(t, order.Timeouts{Payment: time.Hour, Services: time.Hour, Carrier: time.Millisecond})
 	pending, paid, unbooked := s.place(t), s.place(t), s.place(t)
@@ -77,7 +77,7 @@ func TestWatch_CarrierHasItsOwnTimeout(t *testing.T) {
 	s.WantPublishedTypes(t, unbooked, "order.created.v1", "order.confirmed.v1")
 }
 
-func TestWatch_AnnouncesAllThereAre(t *testing.T) {
+func TestWatch_AnnouncesMoreThanOneBatch(t *testing.T) {
 	t.Parallel()
 	s := newFixtureWith(t, order.Timeouts{Payment: time.Hour, Services: time.Hour, Carrier: time.Hour})
 	const orders = 230 // more than are looked for at once
@@ -95,7 +95,7 @@ func TestWatch_AnnouncesAllThereAre(t *testing.T) {
 }
 
 // The customer's own request, which had to wait for the outcome of the deadline's, is not late from the beginning.
-func TestStalled_EndsWhenTheCustomersRequestGoesOut(t *testing.T) {
+func TestStalled_EndsWithCustomerRequest(t *testing.T) {
 	t.Parallel()
 	s := newFixtureWith(t, order.Timeouts{Payment: time.Hour, Services: time.Hour, Carrier: time.Hour})
 	id := s.place(t)
@@ -115,7 +115,7 @@ func TestStalled_EndsWhenTheCustomersRequestGoesOut(t *testing.T) {
 	}
 }
 
-func TestOps_ShowWhichFactsAreMissingAndSinceWhen(t *testing.T) {
+func TestOpsOrder_ShowsMissingFacts(t *testing.T) {
 	t.Parallel()
 	s := newFixture(t)
 	id := s.place(t)
@@ -157,7 +157,7 @@ func TestOps_ShowWhichFactsAreMissingAndSinceWhen(t *testing.T) {
 	servicetest.WantProblem(t, s.Call(t, http.MethodGet, "/ops/orders/"+id, ""), http.StatusUnauthorized)
 }
 
-func TestOps_DistinguishesRefusals(t *testing.T) {
+func TestOpsOrder_DistinguishesRefusals(t *testing.T) {
 	t.Parallel()
 	s := newFixture(t)
 	id := s.place(t)
@@ -175,7 +175,7 @@ func TestOps_DistinguishesRefusals(t *testing.T) {
 	}
 }
 
-func TestOps_ListOrdersThatWaitLongestFirst(t *testing.T) {
+func TestOpsOrders_SortsByWaitingTime(t *testing.T) {
 	t.Parallel()
 	s := newFixture(t)
 	first, second, ended, third := s.place(t), s.place(t), s.place(t), s.place(t)

@@ -29,7 +29,7 @@ func opened(t *testing.T, method string) (*fakeProcessor, *Gateway, string) {
 	return fake, g, in.ID
 }
 
-func TestCreate_SendsWhatIsToBePaidUnderItsKey(t *testing.T) {
+func TestCreate_SendsAmountAndKey(t *testing.T) {
 	t.Parallel()
 	fake, _, id := opened(t, "pm_card_visa")
 	want := fakeIntent{order: "order", status: "requires_confirmation", method: "pm_card_visa", amount: "1999", currency: "eur"}
@@ -42,7 +42,7 @@ func TestCreate_SendsWhatIsToBePaidUnderItsKey(t *testing.T) {
 	}
 }
 
-func TestCreate_TakesAnUnusableCardOrAmountForARefusal(t *testing.T) {
+func TestCreate_InvalidCardOrAmountIsRefusal(t *testing.T) {
 	t.Parallel()
 	for code, said := range map[string]string{
 		"resource_missing":      `{"type":"invalid_request_error","code":"resource_missing","param":"payment_method"}`,
@@ -65,7 +65,7 @@ func TestCreate_TakesAnUnusableCardOrAmountForARefusal(t *testing.T) {
 	}
 }
 
-func TestConfirm_ReadsTheIntentAfterLostResponse(t *testing.T) {
+func TestConfirm_ReadsIntentAfterLostResponse(t *testing.T) {
 	t.Parallel()
 	captured := Intent{ID: "pi_1", Status: IntentCaptured}
 	declined := Intent{ID: "pi_1", Status: IntentDeclined, Code: "generic_decline"}
@@ -98,7 +98,7 @@ func TestConfirm_ReadsTheIntentAfterLostResponse(t *testing.T) {
 	}
 }
 
-func TestConfirm_FailsIfTheIntentIsStillOpen(t *testing.T) {
+func TestConfirm_FailsWhileIntentIsOpen(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		fault fault
@@ -133,7 +133,7 @@ func TestConfirm_FailsIfTheIntentIsStillOpen(t *testing.T) {
 	}
 }
 
-func TestRefund_LooksBeforeAndAfter(t *testing.T) {
+func TestRefund_ReadsBeforeAndAfterRequest(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		given   []int64
@@ -170,7 +170,7 @@ func TestRefund_LooksBeforeAndAfter(t *testing.T) {
 	}
 }
 
-func TestRefund_ThatDidNotLandIsNoSuccess(t *testing.T) {
+func TestRefund_UnsuccessfulStatusIsError(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		made fault
@@ -193,7 +193,7 @@ func TestRefund_ThatDidNotLandIsNoSuccess(t *testing.T) {
 	}
 }
 
-func TestConfirm_ClosesTheIntentIfItsRequestIsRefused(t *testing.T) {
+func TestConfirm_ClosesIntentOfRefusedRequest(t *testing.T) {
 	t.Parallel()
 	fake, g, id := opened(t, "pm_card_visa")
 	fake.fail("confirm", respondError(400, badCard))

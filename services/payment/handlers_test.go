@@ -16,7 +16,7 @@ import (
 	"github.com/quadrille-dev/quadrille/verify/servicetest"
 )
 
-func TestJoin_StartsTheChargeOnceWhicheverComesFirst(t *testing.T) {
+func TestJoin_RequestsChargeOnceInAnyOrder(t *testing.T) {
 	t.Parallel()
 	order := orderCreated("o", "pm_card_visa")
 	for name, arrive := range map[string][]events.ETO{
@@ -35,7 +35,7 @@ func TestJoin_StartsTheChargeOnceWhicheverComesFirst(t *testing.T) {
 	}
 }
 
-func TestJoin_StartsTheChargeOnceWhenBothComeTogether(t *testing.T) {
+func TestJoin_ConcurrentEventsRequestOneCharge(t *testing.T) {
 	t.Parallel()
 	s := newFixture(t)
 	for _, id := range []string{"a", "b", "c", "d", "e", "f", "g", "h"} {
@@ -53,7 +53,7 @@ func TestJoin_StartsTheChargeOnceWhenBothComeTogether(t *testing.T) {
 	}
 }
 
-func TestDuplicateDelivery_ChangesNothing(t *testing.T) {
+func TestDuplicate_ChangesNothing(t *testing.T) {
 	t.Parallel()
 	s := newFixture(t)
 	s.charging(t, "pm_card_visa")
@@ -80,7 +80,7 @@ func TestCharge_CapturesAndPublishes(t *testing.T) {
 	}
 }
 
-func TestCharge_DeclinedIsARefusal(t *testing.T) {
+func TestCharge_DeclinedCardIsRefusal(t *testing.T) {
 	t.Parallel()
 	s := newFixture(t)
 	s.charging(t, "pm_card_chargeDeclined")
@@ -89,7 +89,7 @@ func TestCharge_DeclinedIsARefusal(t *testing.T) {
 	s.WantPublished(t, chargeRequested, declined)
 }
 
-func TestCharge_WithAnUnknownPaymentMethodIsARefusal(t *testing.T) {
+func TestCharge_UnknownPaymentMethodIsRefusal(t *testing.T) {
 	t.Parallel()
 	s := newFixture(t)
 	s.processor.fail("create", respondError(400, `{"type":"invalid_request_error","code":"resource_missing","param":"payment_method"}`))
@@ -99,7 +99,7 @@ func TestCharge_WithAnUnknownPaymentMethodIsARefusal(t *testing.T) {
 	s.WantPublished(t, chargeRequested, contracts.PaymentFailed{OrderID: "o", Code: "resource_missing"})
 }
 
-func TestCharge_ThatCanNeverSucceedGoesToTheDeadLetters(t *testing.T) {
+func TestCharge_PermanentFailureIsDeadLettered(t *testing.T) {
 	t.Parallel()
 	s := newFixture(t)
 	s.processor.fail("create", respondError(400, badRequest))
@@ -111,7 +111,7 @@ func TestCharge_ThatCanNeverSucceedGoesToTheDeadLetters(t *testing.T) {
 	s.WantPublished(t, chargeRequested)
 }
 
-func TestCharge_InACurrencyThatIsNotTakenIsARefusal(t *testing.T) {
+func TestCharge_UnsupportedCurrencyIsRefusal(t *testing.T) {
 	t.Parallel()
 	s := newFixture(t)
 	s.processor.fail("create", respondError(400, `{"type":"invalid_request_error","param":"currency"}`))
@@ -121,7 +121,7 @@ func TestCharge_InACurrencyThatIsNotTakenIsARefusal(t *testing.T) {
 	s.WantPublished(t, chargeRequested, contracts.PaymentFailed{OrderID: "o", Code: "invalid_request_error"})
 }
 
-func TestCharge_NeitherMadeNorRefusedIsTriedAgain(t *testing.T) {
+func TestCharge_UnknownOutcomeIsRetried(t *testing.T) {
 	t.Parallel()
 	s := newFixture(t)
 	s.charging(t, "pm_card_heldBack")
@@ -152,7 +152,7 @@ func TestCharge_CapturedBeforeCancelIsNotDeclined(t *testing.T) {
 	s.WantPublished(t, chargeRequested, processed)
 }
 
-func TestLog_HasALineForEachChangeOfState(t *testing.T) {
+func TestLog_HasOneLinePerTransition(t *testing.T) {
 	t.Parallel()
 	s := newFixture(t)
 	order := orderCreated("logged", "pm_card_visa")
@@ -167,7 +167,7 @@ func TestLog_HasALineForEachChangeOfState(t *testing.T) {
 }
 
 // The order is charged once, whichever responses are lost, even if the processor ignores idempotency keys.
-func TestCharge_CapturesOnceWhateverIsLost(t *testing.T) {
+func TestCharge_LostResponseCapturesOnce(t *testing.T) {
 	t.Parallel()
 	for name, fail := range map[string]func(*fakeProcessor){
 		"create refused":          func(f *fakeProcessor) { f.fail("create", disconnect) },
@@ -234,7 +234,7 @@ func TestCharge_CapturesOnceUnderConcurrentAttempts(t *testing.T) {
 	s.WantPublished(t, chargeRequested, p)
 }
 
-func TestCharge_MakesOneIntentOnly(t *testing.T) {
+func TestCharge_CreatesOneIntent(t *testing.T) {
 	t.Parallel()
 	s := newFixture(t)
 	s.charging(t, "pm_card_visa")
@@ -249,7 +249,7 @@ func TestCharge_MakesOneIntentOnly(t *testing.T) {
 	s.WantPublished(t, chargeRequested, processed)
 }
 
-func TestCharge_ReplayedLaterDoesNotCall(t *testing.T) {
+func TestCharge_ReplaySendsNoRequest(t *testing.T) {
 	t.Parallel()
 	s := newFixture(t)
 	s.charging(t, "pm_card_visa")
@@ -262,7 +262,7 @@ func TestCharge_ReplayedLaterDoesNotCall(t *testing.T) {
 	s.WantPublished(t, chargeRequested, processed)
 }
 
-func TestCharge_TakesNewKeyGeneration(t *testing.T) {
+func TestCharge_UsesNewKeyGeneration(t *testing.T) {
 	t.Parallel()
 	s := newFixture(t)
 	s.charging(t, "pm_card_visa")
@@ -284,7 +284,7 @@ func TestCharge_TakesNewKeyGeneration(t *testing.T) {
 	s.WantPublished(t, chargeRequested, processed)
 }
 
-func TestCharge_WaitsForAProcessorThatIsAway(t *testing.T) {
+func TestCharge_WaitsForUnavailableProcessor(t *testing.T) {
 	t.Parallel()
 	for name, away := range map[string]fault{
 		"503":                respondError(503, failed500),
@@ -330,7 +330,7 @@ func TestCharge_WaitsForUnreachableProcessor(t *testing.T) {
 
 // The carrier's cancellation arrives during the call to the processor: the row is not locked during a call, and the
 // money goes back.
-func TestCancellation_DuringTheChargeGivesTheMoneyBack(t *testing.T) {
+func TestCancellation_DuringChargeRefunds(t *testing.T) {
 	t.Parallel()
 	s := newFixture(t)
 	s.charging(t, "pm_card_visa")
@@ -346,7 +346,7 @@ func TestCancellation_DuringTheChargeGivesTheMoneyBack(t *testing.T) {
 	s.WantPublished(t, chargeRequested, refundRequested, refunded(contracts.ReasonCustomer))
 }
 
-func TestCancellation_DuringADeclinedChargeEndsAsFailed(t *testing.T) {
+func TestCancellation_DuringDeclineIsFailed(t *testing.T) {
 	t.Parallel()
 	s := newFixture(t)
 	s.charging(t, "pm_card_chargeDeclined")
@@ -377,7 +377,7 @@ func TestRefund_FollowsCancelledOrFailedShipment(t *testing.T) {
 	}
 }
 
-func TestRefund_IsRetriedUntilItLands(t *testing.T) {
+func TestRefund_RetriedUntilItSucceeds(t *testing.T) {
 	t.Parallel()
 	s := newFixture(t)
 	s.charging(t, "pm_card_visa")
@@ -403,7 +403,7 @@ func TestRefund_IsRetriedUntilItLands(t *testing.T) {
 	s.WantPublished(t, chargeRequested, processed, refundRequested, refunded(contracts.ReasonCustomer))
 }
 
-func TestRefund_ThatDidNotLandIsMadeAgainUnderANewKey(t *testing.T) {
+func TestRefund_RetriedWithNewKeyAfterFailure(t *testing.T) {
 	t.Parallel()
 	s := newFixture(t)
 	s.charging(t, "pm_card_visa")
@@ -421,7 +421,7 @@ func TestRefund_ThatDidNotLandIsMadeAgainUnderANewKey(t *testing.T) {
 	s.WantPublished(t, chargeRequested, processed, refundRequested, refunded(contracts.ReasonCustomer))
 }
 
-func TestTombstone_CancelledBeforeItArrives(t *testing.T) {
+func TestTombstone_IgnoresLaterEvents(t *testing.T) {
 	t.Parallel()
 	order := orderCreated("o", "pm_card_visa")
 	for name, c := range map[string]struct {

@@ -13,7 +13,7 @@ import (
 	"github.com/quadrille-dev/quadrille/pkg/events"
 )
 
-func TestGetPayment_ShowsHowItStands(t *testing.T) {
+func TestGetPayment_ReturnsState(t *testing.T) {
 	t.Parallel()
 	amount, nothing := &moneyJSON{1999, "EUR"}, &moneyJSON{0, "EUR"}
 	visa, bad := orderCreated("o", "pm_card_visa"), orderCreated("o", "pm_card_chargeDeclined")

@@ -152,7 +152,7 @@ func (s *fixture) bringToCharged(t *testing.T, ids []string) {
 	s.wantEndings(t, ids, endedCharged)
 }
 
-func TestRace_CancellationAgainstTheCharge(t *testing.T) {
+func TestRace_CancellationAndCharge(t *testing.T) {
 	t.Parallel()
 	s := newFixture(t)
 	ids := many()
@@ -169,7 +169,7 @@ func TestRace_CancellationAgainstTheCharge(t *testing.T) {
 }
 
 // A card that is declined during the cancellation leaves nothing to refund.
-func TestRace_CancellationAgainstADeclinedCharge(t *testing.T) {
+func TestRace_CancellationAndDeclinedCharge(t *testing.T) {
 	t.Parallel()
 	s := newFixture(t)
 	ids := many()
@@ -240,7 +240,7 @@ func TestRace_CancellationDuringCharge(t *testing.T) {
 
 // The cancellations of some orders arrive together with the order and the stock, of others with the charge, of others
 // after it.
-func TestRace_CancellationAgainstTheJoin(t *testing.T) {
+func TestRace_CancellationAndJoin(t *testing.T) {
 	t.Parallel()
 	s := newFixture(t)
 	ids := many()
@@ -268,7 +268,7 @@ func TestRace_CancellationAgainstTheJoin(t *testing.T) {
 
 // The same cancellation comes three times and two others with it: to orders that are charged, to orders that are just
 // being charged, and to orders that nothing is known about.
-func TestRace_CancellationSeveralTimesAtOnce(t *testing.T) {
+func TestRace_ConcurrentCancellations(t *testing.T) {
 	t.Parallel()
 	s := newFixture(t)
 	ids := many()
@@ -294,7 +294,7 @@ func TestRace_CancellationSeveralTimesAtOnce(t *testing.T) {
 }
 
 // All of an order's attempts at the refund have looked, and seen that nothing was given back, before any asks for it.
-func TestRace_RefundAgainstRefund(t *testing.T) {
+func TestRace_ConcurrentRefunds(t *testing.T) {
 	t.Parallel()
 	const attempts = 4
 	fake := newFakeProcessor(t)
@@ -334,7 +334,7 @@ func TestRace_RefundAgainstRefund(t *testing.T) {
 }
 
 // A parcel that is undeliverable and cancelled: either is a reason to give the money back, once.
-func TestRace_UndeliverableAgainstCancelled(t *testing.T) {
+func TestRace_UndeliverableAndCancelled(t *testing.T) {
 	t.Parallel()
 	s := newFixture(t)
 	ids := many()
@@ -353,7 +353,7 @@ func TestRace_UndeliverableAgainstCancelled(t *testing.T) {
 
 // The order's end stops only what still waits. A charge that had begun goes on: its money is the shipment's to send
 // back.
-func TestRace_OrderCancelledAgainstTheJoin(t *testing.T) {
+func TestRace_OrderCancelledAndJoin(t *testing.T) {
 	t.Parallel()
 	s := newFixture(t)
 	ids := many()
@@ -384,7 +384,7 @@ func TestRace_OrderCancelledAgainstTheJoin(t *testing.T) {
 }
 
 // Both cancellations at once: whichever is first, the other has nothing to add.
-func TestRace_BothCancellationsAgainstTheJoin(t *testing.T) {
+func TestRace_BothCancellationsAndJoin(t *testing.T) {
 	t.Parallel()
 	s := newFixture(t)
 	ids := many()

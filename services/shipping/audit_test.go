@@ -9,7 +9,7 @@ import (
 	"github.com/quadrille-dev/quadrille/verify/servicetest"
 )
 
-func TestAudit_ShowOperatorsEveryShipmentAndEvent(t *testing.T) {
+func TestAudit_ListsShipmentsAndEvents(t *testing.T) {
 	t.Parallel()
 	p := serve(t)
 	p.Reject("stuck")

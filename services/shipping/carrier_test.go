@@ -9,7 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-func TestBook_SendsTheOrderAsTheReference(t *testing.T) {
+func TestBook_SendsOrderIDAsReference(t *testing.T) {
 	t.Parallel()
 	fake := newFakeCarrier(t)
 	got, err := fake.client(t).Book(context.Background(), "o1", home, goods)
@@ -57,7 +57,7 @@ func TestBook_DistinguishesRefusalAndFailure(t *testing.T) {
 	}
 }
 
-func TestCancel_HasTheCarrierDecide(t *testing.T) {
+func TestCancel_ReturnsDecisionOfCarrier(t *testing.T) {
 	t.Parallel()
 	for state, want := range map[string]CancelResult{
 		"booked":     {Granted: true},

@@ -16,7 +16,7 @@ import (
 	"github.com/quadrille-dev/quadrille/verify/servicetest"
 )
 
-func TestJoin_StartsTheBookingOnceWhicheverComesFirst(t *testing.T) {
+func TestJoin_RequestsBookingOnceInAnyOrder(t *testing.T) {
 	t.Parallel()
 	for name, arrive := range map[string][]events.ETO{
 		"order first":       {order, paid},
@@ -39,7 +39,7 @@ func TestJoin_StartsTheBookingOnceWhicheverComesFirst(t *testing.T) {
 	}
 }
 
-func TestJoin_StartsTheBookingOnceWhenBothComeTogether(t *testing.T) {
+func TestJoin_ConcurrentEventsRequestOneBooking(t *testing.T) {
 	t.Parallel()
 	s := newFixture(t)
 	ids := []string{"a", "b", "c", "d", "e", "f", "g", "h"}
@@ -74,7 +74,7 @@ func TestBooking_PublishesEveryStep(t *testing.T) {
 	s.WantPublished(t, bookingRequested, booked, dispatched, delivered)
 }
 
-func TestBooking_UndeliverableIsARefusal(t *testing.T) {
+func TestBooking_UndeliverableAddressIsRefusal(t *testing.T) {
 	t.Parallel()
 	s := newFixture(t)
 	s.carrier.fail("book", respond(422, `{"code":"undeliverable","detail":"no such address"}`))
@@ -95,7 +95,7 @@ func TestBooking_PermanentFailureIsDeadLettered(t *testing.T) {
 	s.WantPublished(t, bookingRequested)
 }
 
-func TestBooking_WithoutAnAddressGoesToTheDeadLetters(t *testing.T) {
+func TestBooking_MissingAddressIsDeadLettered(t *testing.T) {
 	t.Parallel()
 	s := newFixture(t)
 	s.Deliver(t, order, paid)
@@ -109,7 +109,7 @@ func TestBooking_WithoutAnAddressGoesToTheDeadLetters(t *testing.T) {
 	s.WantPublished(t, bookingRequested)
 }
 
-func TestLog_HasALineForEachChangeOfState(t *testing.T) {
+func TestLog_HasOneLinePerTransition(t *testing.T) {
 	t.Parallel()
 	s := newFixture(t)
 	created := order
@@ -125,7 +125,7 @@ func TestLog_HasALineForEachChangeOfState(t *testing.T) {
 	}
 }
 
-func TestBooking_RepeatedUntilResponse(t *testing.T) {
+func TestBooking_RetriedUntilResponse(t *testing.T) {
 	t.Parallel()
 	s := newFixture(t)
 	s.Deliver(t, order, paid)
@@ -143,7 +143,7 @@ func TestBooking_RepeatedUntilResponse(t *testing.T) {
 	s.WantPublished(t, bookingRequested, booked)
 }
 
-func TestCarrier_IsWaitedForWhileItIsAway(t *testing.T) {
+func TestBooking_WaitsForUnavailableCarrier(t *testing.T) {
 	t.Parallel()
 	for name, away := range map[string]fault{
 		"503":               respond(503, `{"code":"unavailable"}`),
@@ -161,7 +161,7 @@ func TestCarrier_IsWaitedForWhileItIsAway(t *testing.T) {
 	}
 }
 
-func TestCarrier_IsWaitedForWhileItRefusesConnections(t *testing.T) {
+func TestBooking_WaitsForUnreachableCarrier(t *testing.T) {
 	t.Parallel()
 	fake := newFakeCarrier(t)
 	carrier := fake.client(t)
@@ -197,7 +197,7 @@ func TestCancel_DuringBookingAsksCarrierAfterwards(t *testing.T) {
 	s.WantPublished(t, bookingRequested, cancellationRequested, cancelled(contracts.ReasonCustomer))
 }
 
-func TestCancel_HasTheCarrierDecideOnce(t *testing.T) {
+func TestCancel_AsksCarrierOnce(t *testing.T) {
 	t.Parallel()
 	for state, c := range map[string]struct {
 		ends State
@@ -241,7 +241,7 @@ func TestCancel_TooLateIsPublishedOnce(t *testing.T) {
 	s.WantPublished(t, bookingRequested, booked, cancellationRequested, dispatched, refusedDispatched, delivered)
 }
 
-func TestCancel_ByTheDeadlineYieldsToAPayment(t *testing.T) {
+func TestCancel_DeadlineYieldsToPayment(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		arrive []events.ETO

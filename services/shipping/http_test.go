@@ -16,7 +16,7 @@ import (
 	"github.com/quadrille-dev/quadrille/verify/servicetest"
 )
 
-func TestGetShipment_ShowsHowItStands(t *testing.T) {
+func TestGetShipment_ReturnsState(t *testing.T) {
 	t.Parallel()
 	items := []itemJSON{{SKU: "fan", Quantity: 2}}
 	for name, c := range map[string]struct {
@@ -73,7 +73,7 @@ func TestGetShipment_UnknownIsNotFound(t *testing.T) {
 	}
 }
 
-func TestCarrierWebhook_IsTakenOnceInAnyOrder(t *testing.T) {
+func TestCarrierWebhook_AppliedOnceInAnyOrder(t *testing.T) {
 	t.Parallel()
 	for name, kinds := range map[string][]CarrierWebhookType{
 		"in order":        {WebhookDispatched, WebhookDelivered},
@@ -106,7 +106,7 @@ func TestCarrierWebhook_ConcurrentRepeatsApplyOnce(t *testing.T) {
 	s.WantPublished(t, bookingRequested, booked, dispatched, delivered)
 }
 
-func TestCarrierWebhook_BelongsToTheFlowOfItsOrder(t *testing.T) {
+func TestCarrierWebhook_KeepsCorrelationOfOrder(t *testing.T) {
 	t.Parallel()
 	s := newFixture(t)
 	for _, eto := range []events.ETO{order, paid} {
@@ -120,7 +120,7 @@ func TestCarrierWebhook_BelongsToTheFlowOfItsOrder(t *testing.T) {
 	}
 }
 
-func TestCarrierWebhook_IsRefused(t *testing.T) {
+func TestCarrierWebhook_RejectsInvalidRequests(t *testing.T) {
 	t.Parallel()
 	s := newFixture(t)
 	s.Deliver(t, order, paid, bookingRequested)
@@ -169,7 +169,7 @@ func TestCarrierWebhook_IsRefused(t *testing.T) {
 }
 
 // Nothing has been booked yet, so the carrier is asked to retry.
-func TestCarrierWebhook_BeforeBookingIsRepeated(t *testing.T) {
+func TestCarrierWebhook_BeforeBookingIsRetried(t *testing.T) {
 	t.Parallel()
 	s := newFixture(t)
 	s.Deliver(t, order)
@@ -179,7 +179,7 @@ func TestCarrierWebhook_BeforeBookingIsRepeated(t *testing.T) {
 	s.WantPublished(t)
 }
 
-func TestCarrierWebhook_ForbiddenParcelIsLogged(t *testing.T) {
+func TestCarrierWebhook_LogsForbiddenTransition(t *testing.T) {
 	t.Parallel()
 	const alarm = "carrier has a parcel that must not leave"
 	for id, end := range map[string]struct {

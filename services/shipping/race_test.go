@@ -205,7 +205,7 @@ func (s *fixture) bringToBooked(t *testing.T, ids []string) {
 	s.settle(t)
 }
 
-func TestRace_CancellationAgainstTheBooking(t *testing.T) {
+func TestRace_CancellationAndBooking(t *testing.T) {
 	t.Parallel()
 	s := newFixture(t)
 	ids := many(t)
@@ -274,7 +274,7 @@ func TestRace_CancellationDuringBooking(t *testing.T) {
 }
 
 // The carrier dispatches before the booking's response arrives. Some of the customers cancel.
-func TestRace_HandOverThatOvertakesTheBooking(t *testing.T) {
+func TestRace_DispatchBeforeBookingResponse(t *testing.T) {
 	t.Parallel()
 	s := newFixture(t)
 	ids := many(t)
@@ -310,7 +310,7 @@ func TestRace_HandOverThatOvertakesTheBooking(t *testing.T) {
 
 // The driver comes when the customer cancels; or just before the carrier is asked, so that its refusal and its notice
 // arrive at once, or the notice much later; or just after. It is the carrier who decides.
-func TestRace_CancellationAgainstTheHandOver(t *testing.T) {
+func TestRace_CancellationAndDispatch(t *testing.T) {
 	t.Parallel()
 	s := newFixture(t)
 	ids := many(t)
@@ -363,7 +363,7 @@ func TestRace_CancellationAgainstTheHandOver(t *testing.T) {
 }
 
 // The parcel has left. Both notices, the customer's cancellation and the carrier's refusal arrive at once.
-func TestRace_NoticesAgainstTheCancellation(t *testing.T) {
+func TestRace_WebhooksAndCancellation(t *testing.T) {
 	t.Parallel()
 	s := newFixture(t)
 	ids := many(t)
@@ -394,7 +394,7 @@ func TestRace_NoticesAgainstTheCancellation(t *testing.T) {
 }
 
 // The same request comes twice and another with it: to orders that are booked, being booked, and not paid for yet.
-func TestRace_CancellationSeveralTimesAtOnce(t *testing.T) {
+func TestRace_ConcurrentCancellations(t *testing.T) {
 	t.Parallel()
 	s := newFixture(t)
 	ids := many(t)
@@ -421,7 +421,7 @@ func TestRace_CancellationSeveralTimesAtOnce(t *testing.T) {
 }
 
 // The customer gets their way whether or not the deadline, which yields to a payment, was first.
-func TestRace_CustomerAndDeadlineAtOnce(t *testing.T) {
+func TestRace_CustomerAndDeadline(t *testing.T) {
 	t.Parallel()
 	s := newFixture(t)
 	ids := many(t)
@@ -449,7 +449,7 @@ func TestRace_CustomerAndDeadlineAtOnce(t *testing.T) {
 }
 
 // The deadline either comes in time, and nothing is booked, or is refused because of the payment.
-func TestRace_DeadlineAgainstThePayment(t *testing.T) {
+func TestRace_DeadlineAndPayment(t *testing.T) {
 	t.Parallel()
 	s := newFixture(t)
 	ids := many(t)

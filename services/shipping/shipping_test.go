@@ -167,7 +167,7 @@ func TestShipment_Rules(t *testing.T) {
 
 // In whatever order the events arrive, however often each arrives and whenever the carrier acts: a parcel that has left is
 // published as dispatched and never as cancelled, and the other way round.
-func TestShipment_AgreesWithCarrierInAnyOrder(t *testing.T) {
+func TestShipment_AgreesWithCarrier(t *testing.T) {
 	t.Parallel()
 	type parcel struct{ booked, left, cancelled, arrived bool }
 	endings := map[State]int{}

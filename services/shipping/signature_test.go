@@ -16,7 +16,7 @@ func sign(secret string, at time.Time, body string) string {
 	return fmt.Sprintf("t=%d,v1=%s", at.Unix(), hex.EncodeToString(mac.Sum(nil)))
 }
 
-func TestVerifySignature_TakesTheCarriersOnly(t *testing.T) {
+func TestVerifySignature_AcceptsCarrierOnly(t *testing.T) {
 	t.Parallel()
 	now := time.Unix(1_800_000_000, 0)
 	const body = `{"id":"n1"}`

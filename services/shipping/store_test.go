@@ -8,7 +8,7 @@ import (
 )
 
 // A row that disappears under its lock is an internal error, and must not look like an unknown order.
-func TestStore_FailsIfTheLockedRowIsGone(t *testing.T) {
+func TestStore_MissingLockedRowIsError(t *testing.T) {
 	t.Parallel()
 	err := storeShipment(t.Context(), newFixture(t).DB, NewShipment("unknown"), time.Now())
 	if err == nil || errors.Is(err, errUnknownOrder) || !strings.Contains(err.Error(), "locked row not found") {
@@ -16,7 +16,7 @@ func TestStore_FailsIfTheLockedRowIsGone(t *testing.T) {
 	}
 }
 
-func TestStore_TakesNoStateThatIsNotKnown(t *testing.T) {
+func TestStore_RejectsUnknownState(t *testing.T) {
 	t.Parallel()
 	s := newFixture(t)
 	s.Deliver(t, paid)

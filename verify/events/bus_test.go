@@ -16,7 +16,7 @@ import (
 
 func ignore(context.Context, *gorm.DB, events.Received[orderCreated]) error { return nil }
 
-func TestNew_AcceptsTheDefaults(t *testing.T) {
+func TestNew_AcceptsDefaults(t *testing.T) {
 	t.Parallel()
 	newBus(t, open(t, testservers.Database(t)), eventstest.NewTransport(), events.Config{Service: "order", Events: declared}, events.Handle("order-created", ignore))
 }
@@ -84,7 +84,7 @@ func TestBus_RunsOnce(t *testing.T) {
 	}
 }
 
-func TestBus_EndsWhenItsTransportFails(t *testing.T) {
+func TestBus_EndsWhenTransportFails(t *testing.T) {
 	t.Parallel()
 	tr := givesUp{eventstest.NewTransport()}
 	bus := newBus(t, database(t), tr, config(), events.Handle("order-created", ignore))

@@ -26,4 +26,4 @@
 // its section "Checked" has the numbers. go generate updates the tables, and a test compares them.
 package model
 
-//go:generate go test -run ^TestChoreography_ItsTables -update .
+//go:generate go test -run ^TestChoreography_TablesMatchModel -update .

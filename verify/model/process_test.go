@@ -6,7 +6,7 @@ import (
 )
 
 // The exploration finds a handler without a rule only if its event occurs, and a renamed handler never.
-func TestProcesses_HaveARuleForEverySubscription(t *testing.T) {
+func TestProcesses_CoverEverySubscription(t *testing.T) {
 	t.Parallel()
 	d := newModel()
 	haveRules(t, d.order)

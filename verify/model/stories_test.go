@@ -113,7 +113,7 @@ func stories() []story {
 }
 
 // A story has the same ending in every random schedule, with up to three faults.
-func TestStories_EndTheSameInEveryOrderOfEvents(t *testing.T) {
+func TestStories_EndIndependentOfEventOrder(t *testing.T) {
 	t.Parallel()
 	for _, s := range stories() {
 		t.Run(s.name, func(t *testing.T) {

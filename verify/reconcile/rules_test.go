@@ -539,7 +539,7 @@ func TestRules_PossibleDeadLetters(t *testing.T) {
 	}
 }
 
-func TestRules_EveryKindHasOne(t *testing.T) {
+func TestRules_CoverEveryKind(t *testing.T) {
 	t.Parallel()
 	for _, kind := range Kinds {
 		if !slices.ContainsFunc(rules, func(r rule) bool { return r.kind == kind }) {
@@ -624,7 +624,7 @@ func TestRules_EventsUnderWay(t *testing.T) {
 	}
 }
 
-func TestRules_WithoutABookJudgeTheRest(t *testing.T) {
+func TestRules_CompareRemainingSnapshots(t *testing.T) {
 	t.Parallel()
 	for source, hide := range map[string]func(f *fixture){
 		Order:     func(f *fixture) { f.order = nil },

@@ -84,7 +84,7 @@ func TestOpen_WaitsForDatabase(t *testing.T) {
 	}
 }
 
-func TestOpen_EndsWithItsContext(t *testing.T) {
+func TestOpen_EndsWithContext(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithCancel(t.Context())
 	var log recorder
@@ -200,7 +200,7 @@ func TestMigrate_ConcurrentCalls(t *testing.T) {
 	}
 }
 
-func TestMigrate_CanBeRepeatedAfterAFailure(t *testing.T) {
+func TestMigrate_RepeatedAfterFailure(t *testing.T) {
 	t.Parallel()
 	db := open(t, testservers.Database(t), database.Options{})
 	file := func(sql string) fstest.MapFS {

@@ -14,7 +14,7 @@ import (
 	"github.com/quadrille-dev/quadrille/verify/testservers"
 )
 
-func TestOpen_VerifiesTheServersCertificate(t *testing.T) {
+func TestOpen_VerifiesServerCertificate(t *testing.T) {
 	t.Parallel()
 	authority := testservers.NewAuthority(t)
 	db := open(t, verified(authority.Database(t, testservers.Database(t)), authority.File()), database.Options{})

@@ -47,7 +47,7 @@ func countThings(t *testing.T, db *gorm.DB) (n int64) {
 	return n
 }
 
-func TestIdempotent_ReplaysTheFirstResponse(t *testing.T) {
+func TestIdempotent_ReplaysFirstResponse(t *testing.T) {
 	t.Parallel()
 	db := open(t, migrated.Database(t), database.Options{})
 	router := thingMaker(db, httpapi.IdempotencyOptions{Required: true}, makeThing)
@@ -69,7 +69,7 @@ func TestIdempotent_ReplaysTheFirstResponse(t *testing.T) {
 	}
 }
 
-func TestIdempotent_RejectsTheKeyOfAnotherRequest(t *testing.T) {
+func TestIdempotent_RejectsKeyOfOtherRequest(t *testing.T) {
 	t.Parallel()
 	db := open(t, migrated.Database(t), database.Options{})
 	router := thingMaker(db, httpapi.IdempotencyOptions{}, makeThing)
@@ -80,7 +80,7 @@ func TestIdempotent_RejectsTheKeyOfAnotherRequest(t *testing.T) {
 	}
 }
 
-func TestIdempotent_KeepsTenantsAndScopesApart(t *testing.T) {
+func TestIdempotent_SeparatesTenantsAndScopes(t *testing.T) {
 	t.Parallel()
 	db := open(t, migrated.Database(t), database.Options{})
 	here := thingMaker(db, httpapi.IdempotencyOptions{}, makeThing)
@@ -93,7 +93,7 @@ func TestIdempotent_KeepsTenantsAndScopesApart(t *testing.T) {
 	}
 }
 
-func TestIdempotent_RollsBackAFailure(t *testing.T) {
+func TestIdempotent_RollsBackFailure(t *testing.T) {
 	t.Parallel()
 	db := open(t, migrated.Database(t), database.Options{})
 	failures := map[string]func() (httpapi.Reply, error){
@@ -128,7 +128,7 @@ func TestIdempotent_RollsBackAFailure(t *testing.T) {
 	}
 }
 
-func TestIdempotent_RequiresAValidKey(t *testing.T) {
+func TestIdempotent_RequiresValidKey(t *testing.T) {
 	t.Parallel()
 	db := open(t, migrated.Database(t), database.Options{})
 	required := thingMaker(db, httpapi.IdempotencyOptions{Required: true}, makeThing)
@@ -156,7 +156,7 @@ func TestIdempotent_WithoutKey(t *testing.T) {
 	}
 }
 
-func TestIdempotent_ReportsARunningRequest(t *testing.T) {
+func TestIdempotent_ReportsRunningRequest(t *testing.T) {
 	t.Parallel()
 	db := open(t, migrated.Database(t), database.Options{})
 	started, finish := make(chan struct{}), make(chan struct{})

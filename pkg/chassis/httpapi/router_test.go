@@ -206,7 +206,7 @@ func TestRouter_EndsSlowRequests(t *testing.T) {
 	wantProblem(t, do(router, http.MethodGet, "/api/v1/", ""), 503, "unavailable")
 }
 
-func TestDecodeJSON_NamesTheMistake(t *testing.T) {
+func TestDecodeJSON_NamesMistake(t *testing.T) {
 	t.Parallel()
 	type item struct {
 		Quantity int `json:"quantity"`
@@ -312,7 +312,7 @@ func TestList_VisitsEveryRowOnce(t *testing.T) {
 	}
 }
 
-func TestList_IsAnArrayEvenWhenEmpty(t *testing.T) {
+func TestList_EmptyIsArray(t *testing.T) {
 	t.Parallel()
 	text, err := json.Marshal(httpapi.NewList(httpapi.Page{Limit: 20}, nil, func(s string) (string, httpapi.Cursor) { return s, httpapi.Cursor{} }))
 	if err != nil || string(text) != `{"items":[]}` {

@@ -69,7 +69,7 @@ func service(t *testing.T, args []string, environ ...string) *exec.Cmd {
 	return cmd
 }
 
-func TestMain_ServesUntilASignal(t *testing.T) {
+func TestMain_ServesUntilSignal(t *testing.T) {
 	t.Parallel()
 	cmd := service(t, nil, "OTEL_TRACES_EXPORTER=console")
 	out, err := cmd.StdoutPipe()

@@ -12,7 +12,7 @@ import (
 	"github.com/quadrille-dev/quadrille/pkg/events"
 )
 
-func TestNewLogger_AddsIdsFromTheContext(t *testing.T) {
+func TestNewLogger_AddsIDsFromContext(t *testing.T) {
 	t.Parallel()
 	var out strings.Builder
 	logger := telemetry.NewLogger(&out, slog.LevelInfo, "json").With("service", "sample")

@@ -423,7 +423,7 @@ func TestConsume_CallsReadyAfterRequeue(t *testing.T) {
 	}
 }
 
-func TestCheck_NamesWhatIsMissing(t *testing.T) {
+func TestCheck_NamesMissingEntities(t *testing.T) {
 	t.Parallel()
 	broker := inprocess.NewBroker(inprocess.Config{})
 	tr := connect(broker)

@@ -14,7 +14,7 @@ import (
 
 // TestConformance shows that the permissions suffice: its services have these and no more. This test shows what they do
 // not permit.
-func TestPermissions_DenyEverythingElse(t *testing.T) {
+func TestPermissions_DenyOtherResources(t *testing.T) {
 	t.Parallel()
 	q, theirs := newQueue(time.Second), newQueue(time.Second)
 	theirs.Service = "inventory-archive" // its names begin with those of the first

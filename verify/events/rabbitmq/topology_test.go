@@ -60,7 +60,7 @@ func TestApply_ReportsMissingPermissionOnce(t *testing.T) {
 	}
 }
 
-func TestCheck_NamesWhatIsMissing(t *testing.T) {
+func TestCheck_NamesMissingEntities(t *testing.T) {
 	t.Parallel()
 	first, second := newQueue(time.Second), newQueue(time.Second)
 	second.Handler = "order-counted"

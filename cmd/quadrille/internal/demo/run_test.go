@@ -85,7 +85,7 @@ func TestRun_Failures(t *testing.T) {
 	}
 }
 
-func TestRun_RemovesFaultsOfAFailedStory(t *testing.T) {
+func TestRun_RemovesFaultsOfFailedStory(t *testing.T) {
 	t.Parallel()
 	f := newEndedStack(t, stackclient.Order{ID: "1", State: contracts.OrderStateCancelled})
 	failing := Story{Name: "fails", run: func(ctx context.Context, r *runner) error {

@@ -131,7 +131,7 @@ func TestText_Width(t *testing.T) {
 	}
 }
 
-func TestCaptions_FitOnALine(t *testing.T) {
+func TestCaptions_FitLine(t *testing.T) {
 	t.Parallel()
 	for event, words := range captions {
 		words = strings.ReplaceAll(words, "%s", "1000.00 EUR")

@@ -106,7 +106,7 @@ func TestExec_RemovesServersWhenKilled(t *testing.T) {
 	await(t, "empty folder", func() bool { return empty(t, folder) })
 }
 
-func TestServe_RemovesWhatKilledRunLeft(t *testing.T) {
+func TestServe_RemovesLeftoversOfKilledRun(t *testing.T) {
 	t.Parallel()
 	folder := openFolder(t)
 	serve := func() (*exec.Cmd, string) {
