@@ -30,7 +30,7 @@ again. With --against, the stories add a few products and orders to your stack, 
 for one or two seconds.
 
 With --json, each line is an object with a type. "story" starts a story. "event", "state" (what the customer sees) and
-"action" (what was done from outside) form its timeline; their offset is in seconds. "result" ends the story, with ok and
+"action" (what the demo did) form its timeline; their offset is in seconds. "result" ends the story, with ok and
 failures. "reconciliation" ends the demo, with the exit status and the report of quadrille reconcile --json.
 
 Exit status:

@@ -19,8 +19,8 @@ import (
 	"github.com/quadrille-dev/quadrille/verify/reconcile"
 )
 
-const reconcileHelp = `Check a running stack from outside. The command reads the audit snapshots of all services and simulators, and
-the sizes of the broker's queues, and reports every contradiction. It changes nothing.
+const reconcileHelp = `Check a running stack over its HTTP interfaces. The command reads the audit snapshots of all services and simulators,
+and the sizes of the broker's queues, and reports every contradiction. It changes nothing.
 See docs/reconciliation.md for the rules.
 
 Exit status:

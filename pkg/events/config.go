@@ -83,7 +83,7 @@ type HandlerConfig struct {
 	Workers int
 	// Timeout bounds one attempt of a handler. Default: 30s.
 	Timeout time.Duration
-	// PauseLimit is how long a delivery stays unacknowledged while the database or an outside party is unavailable. Then
+	// PauseLimit is how long a delivery stays unacknowledged while the database or an external system is unavailable. Then
 	// it is requeued. It must be well below the broker's consumer timeout (RabbitMQ: 30m). Default: 10m.
 	PauseLimit time.Duration
 }

@@ -48,7 +48,7 @@ type unavailableError struct{ err error }
 func (e *unavailableError) Error() string { return e.err.Error() }
 func (e *unavailableError) Unwrap() error { return e.err }
 
-// Unavailable marks err as the outage of an outside party, which would affect every event: the subscription pauses,
+// Unavailable marks err as the outage of an external system, which would affect every event: the subscription pauses,
 // retries with back-off and counts no attempts. An outage of the service's own database is recognized without it.
 // Unavailable(nil) is nil.
 func Unavailable(err error) error {

@@ -31,8 +31,8 @@ type runner struct {
 	work     context.Context // ends when running handlers are cancelled
 }
 
-// handle runs the handler for one delivery and returns the outcome. It blocks while the database or an outside party is
-// unavailable.
+// handle runs the handler for one delivery and returns the outcome. It blocks while the database or an external system
+// is unavailable.
 func (r *runner) handle(d transport.Delivery) transport.Outcome {
 	now := r.cfg.Now
 	r.metrics.Received(r.work, r.queue)

@@ -40,7 +40,7 @@ func WithTimeout(d time.Duration) SubscribeOption { return func(s *Subscription)
 
 // Handle subscribes a handler to the event T. h runs inside tx, in which the event's inbox record was inserted before:
 // both are committed or neither is, so the handler's database effects happen exactly once per event. h must not call an
-// outside party; [HandleExternal] is for that. Its error decides the outcome, see [Permanent], [RetryAfter] and
+// external system; [HandleExternal] is for that. Its error decides the outcome, see [Permanent], [RetryAfter] and
 // [Unavailable].
 func Handle[T ETO](name string, h func(ctx context.Context, tx *gorm.DB, e Received[T]) error, opts ...SubscribeOption) Subscription {
 	return newSubscription[T](name, h == nil, opts, func(ctx context.Context, a *attempt) error {
@@ -52,9 +52,9 @@ func Handle[T ETO](name string, h func(ctx context.Context, tx *gorm.DB, e Recei
 	})
 }
 
-// HandleExternal subscribes to the event T a handler that calls an outside party. call runs first, outside any
+// HandleExternal subscribes to the event T a handler that calls an external system. call runs first, outside any
 // transaction, and may run again after any failure: it needs an idempotency key that was stored before, and should look
-// at its own state before it calls, because an inbox record may outlive the party's memory of a key. apply runs inside
+// at its own state before it calls, because an inbox record may be kept longer than the system remembers a key. apply runs inside
 // tx together with the event's inbox record, once. It locks what it decides on, since that may have changed since call.
 func HandleExternal[T ETO, R any](
 	name string,

@@ -123,8 +123,8 @@ func TestRefusals_CancelOrderWithReason(t *testing.T) {
 	}
 }
 
-// TestHandlers_EndIndependentOfEventOrder delivers a story's events shuffled, some twice under one id and some under another, all at
-// the same time.
+// TestHandlers_EndIndependentOfEventOrder delivers a story's events shuffled and concurrently, some twice under one id
+// and some under another.
 func TestHandlers_EndIndependentOfEventOrder(t *testing.T) {
 	t.Parallel()
 	s := newFixture(t)

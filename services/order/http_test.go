@@ -172,7 +172,7 @@ func TestPlace_RepeatedKeyReturnsSameOrder(t *testing.T) {
 	s.WantPublishedTypes(t, first.ID, "order.created.v1")
 }
 
-// TestPlace_InvalidOrderKeepsKeyUnused : only what was done is remembered.
+// A rejected request stores nothing, so that its key can be used again.
 func TestPlace_InvalidOrderKeepsKeyUnused(t *testing.T) {
 	t.Parallel()
 	s := newFixture(t)

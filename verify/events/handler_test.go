@@ -425,7 +425,7 @@ func TestHandleExternal_CallsBeforeTransaction(t *testing.T) {
 		func(_ context.Context, e events.Received[orderCreated]) (string, error) {
 			calls.Add(1)
 			if n := scan[int](t, db, "select count(*) from pg_stat_activity where datname = current_database() and state like 'idle in transaction%'"); n != 0 {
-				t.Errorf("%d transactions are open during the outside call", n)
+				t.Errorf("%d transactions are open during the external call", n)
 			}
 			if e.Attempt == 1 {
 				return "", errNo

@@ -58,7 +58,7 @@ func toETO[T contracts.ETO](e event) T {
 	return eto
 }
 
-// Circumstances are what the outside world decides about an order. They stay the same throughout a run.
+// Circumstances are the conditions under which an order is placed. They stay the same throughout a run.
 type Circumstances struct {
 	StockShort    bool // the stock is smaller than the order
 	CardDeclined  bool

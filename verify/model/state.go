@@ -5,8 +5,8 @@ import (
 	"slices"
 )
 
-// state is the state of all services, the outside world and the messages under way. It is comparable and small, because
-// an exploration stores millions.
+// state is the state of all services, the external systems and the messages under way. It is comparable and small,
+// because an exploration stores millions.
 type state struct {
 	at [4]uint16 // the state of each service, by its machine's number
 

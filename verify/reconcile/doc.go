@@ -1,5 +1,5 @@
-// Package reconcile checks a whole stack from outside. It reads the audit snapshots of the services and the simulators, and
-// the sizes of the broker's queues, and reports every contradiction.
+// Package reconcile checks a whole stack over its HTTP interfaces. It reads the audit snapshots of the services and the
+// simulators, and the sizes of the broker's queues, and reports every contradiction.
 //
 // The snapshots are read one after the other while the stack runs, so a contradiction must last to be a finding. Everything
 // that could not be checked is listed in the report. The check changes nothing.

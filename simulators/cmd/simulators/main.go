@@ -1,5 +1,5 @@
-// Command simulators runs the simulators of the outside world, a card processor and a carrier, until it receives SIGINT
-// or SIGTERM. "simulators health" checks the simulators that run with the same environment, and exits with 0 or 1.
+// Command simulators runs the simulators of the external systems, a card processor and a carrier, until it receives
+// SIGINT or SIGTERM. "simulators health" checks the simulators that run with the same environment, and exits with 0 or 1.
 //
 // Config documents the settings, which are environment variables.
 package main

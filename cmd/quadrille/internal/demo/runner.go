@@ -128,7 +128,7 @@ func (r *runner) id() string {
 	return r.watcher.id
 }
 
-// addAction adds a row about something that was done from outside.
+// addAction adds a row about something that the demo did.
 func (r *runner) addAction(who, what string) {
 	r.rows.add(Row{Kind: KindAction, At: time.Now(), Who: who, What: what})
 	if r.watcher == nil {

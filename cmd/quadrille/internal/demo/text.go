@@ -144,8 +144,8 @@ func (t *Text) Open(c Config) {
 	t.paragraph("Quadrille: four services carry an order, and no service is in charge", bold)
 	t.print()
 	t.paragraph("Order, inventory, payment and shipping never call each other. Each service publishes events about what it has "+
-		"done, and handles the events of the other ones. Below, every line with a time is an event, or an action from "+
-		"outside. An arrow (→) shows what the customer sees from then on.", normal)
+		"done, and handles the events of the other ones. Below, every line with a time is an event, or an action of "+
+		"the demo. An arrow (→) shows what the customer sees from then on.", normal)
 	where := c.Stack.Order
 	if c.Stack.Kill != nil {
 		where = "a stack of its own at " + where

@@ -82,12 +82,12 @@ func Run(ctx context.Context, cfg Config) (err error) {
 	if slices.Contains(cfg.Without, "shipping") {
 		webhook = "" // the carrier keeps its reports; another program may listen at the address
 	}
-	outside, err := startSimulators(ctx, cfg.Dir, set, webhook, secret, listeners)
+	external, err := startSimulators(ctx, cfg.Dir, set, webhook, secret, listeners)
 	if err != nil {
 		return err
 	}
 	running, ctx := errgroup.WithContext(ctx)
-	running.Go(func() error { return outside.awaitFailure(ctx) })
+	running.Go(func() error { return external.awaitFailure(ctx) })
 	var transports []*readyTransport
 	for _, s := range set.services(at, secret) {
 		if slices.Contains(cfg.Without, s.name) {
@@ -121,7 +121,7 @@ func Run(ctx context.Context, cfg Config) (err error) {
 		}
 		return nil
 	})
-	return errors.Join(running.Wait(), outside.stop())
+	return errors.Join(running.Wait(), external.stop())
 }
 
 // readyTransport is the transport of a service. It closes consuming when the service starts to consume events: the service

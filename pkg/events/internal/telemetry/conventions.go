@@ -39,7 +39,7 @@ const (
 	ErrorUnconfirmed = "unconfirmed" // the outcome is unknown
 	ErrorPermanent   = "permanent"   // the handler returned Permanent
 	ErrorUndecodable = "undecodable" // the data does not fit the ETO
-	ErrorUnavailable = "unavailable" // the database or an outside party cannot be reached
+	ErrorUnavailable = "unavailable" // the database or an external system cannot be reached
 	ErrorTimeout     = "timeout"     // of the handler
 	ErrorOther       = "_OTHER"      // as the conventions name it
 )
