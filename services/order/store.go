@@ -24,11 +24,12 @@ var Migrations embed.FS
 // errUnknownOrder means that no order has the id.
 var errUnknownOrder = errors.New("unknown order")
 
-// orderRow is an order, and the state that follows from it, for searches.
+// orderRow is an order, and what follows from it, for searches.
 type orderRow struct {
-	Order  orderColumns `gorm:"embedded"`
-	State  State
-	Origin origin `gorm:"embedded"`
+	Order           orderColumns `gorm:"embedded"`
+	State           State
+	WaitsForCarrier bool
+	Origin          origin `gorm:"embedded"`
 }
 
 // origin is the trace and the flow of the request that placed an order.
@@ -80,7 +81,9 @@ func (r orderRow) toOrder() *Order {
 	return &o
 }
 
-func newOrderRow(o *Order) orderRow { return orderRow{Order: orderColumns(*o), State: o.State()} }
+func newOrderRow(o *Order) orderRow {
+	return orderRow{Order: orderColumns(*o), State: o.State(), WaitsForCarrier: o.WaitsForCarrier()}
+}
 
 // storeChange inserts a new order, or updates what rules may change, and adds the entries to the order's history.
 func storeChange(ctx context.Context, tx *gorm.DB, c *aggregate.Change[Order], entries []HistoryEntry) error {
@@ -151,7 +154,7 @@ func findOrigin(tx *gorm.DB, id string) (origin, error) {
 // changing lists the columns that rules may change. The items and the total stay.
 var changing = []string{
 	"reserved", "paid", "dispatched", "delivered", "shipment_failed", "cancelled", "customer_asked", "deadline_asked",
-	"state", "confirmed", "reason", "waiting_since", "stalled", "payment_id", "decline_code", "refunded", "shipment_id",
+	"state", "waits_for_carrier", "confirmed", "reason", "waiting_since", "stalled", "payment_id", "decline_code", "refunded", "shipment_id",
 	"tracking", "version",
 }
 
@@ -218,13 +221,22 @@ func listWaiting(tx *gorm.DB, f waitingFilter) ([]*Order, error) {
 	return findAll(q.Order("waiting_since, id").Limit(f.Limit))
 }
 
-// listOverdue returns orders that have waited for too long and are not yet stalled: for a service since before services,
-// for the carrier since before carrier. See Order.StallsAt.
-func listOverdue(tx *gorm.DB, services, carrier time.Time, limit int) ([]*Order, error) {
-	const waitsForCarrier = "(state = 'shipped' OR state = 'paid' AND shipment_id <> '')"
-	return findAll(tx.Where("state NOT IN ? AND NOT stalled", []State{Completed, Cancelled}).
-		Where(waitsForCarrier+" AND waiting_since < ? OR NOT "+waitsForCarrier+" AND waiting_since < ?", carrier, services).
-		Order("waiting_since, id").Limit(limit))
+// overdueFilter selects orders that are not stalled and have waited since before Since, for the carrier or for a service.
+type overdueFilter struct {
+	ForCarrier bool
+	Since      time.Time
+	After      *Order // the last order of the previous page, if any
+	Limit      int
+}
+
+// listOverdue returns the orders with the longest wait first.
+func listOverdue(tx *gorm.DB, f overdueFilter) ([]*Order, error) {
+	q := tx.Where("state NOT IN ? AND NOT stalled", []State{Completed, Cancelled}).
+		Where("waits_for_carrier = ? AND waiting_since < ?", f.ForCarrier, f.Since)
+	if f.After != nil {
+		q = q.Where("(waiting_since, id) > (?, ?)", f.After.WaitingSince, f.After.ID)
+	}
+	return findAll(q.Order("waiting_since, id").Limit(f.Limit))
 }
 
 // openGroup is the number of orders that have not ended and have observed the same facts.

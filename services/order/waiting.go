@@ -35,15 +35,21 @@ type Timeouts struct {
 
 // StallsAt returns when the order will have waited for longer than it should, and false if it has ended.
 func (o *Order) StallsAt(t Timeouts) (time.Time, bool) {
-	next, waits := o.WaitingOn()
+	_, waits := o.WaitingOn()
 	switch {
 	case !waits:
 		return time.Time{}, false
-	case next.Fact == "dispatched" || next.Fact == "delivered":
+	case o.WaitsForCarrier():
 		return o.WaitingSince.Add(t.Carrier), true
 	default:
 		return o.WaitingSince.Add(t.Services), true
 	}
+}
+
+// WaitsForCarrier reports whether the order waits for the carrier, and not for a service.
+func (o *Order) WaitsForCarrier() bool {
+	next, waits := o.WaitingOn()
+	return waits && (next.Fact == "dispatched" || next.Fact == "delivered")
 }
 
 // progressed reports whether the order waits for something else than before the change.

@@ -54,12 +54,16 @@ func TestOrder_StallsAt(t *testing.T) {
 		{[]step{reserved}, p.Services},
 		{[]step{reserved, processed}, p.Services}, // it waits for our own shipping
 		{[]step{reserved, processed, booked}, p.Carrier},
+		{[]step{booked}, p.Carrier},
 		{[]step{reserved, processed, booked, dispatched}, p.Carrier},
 		{[]step{reserved, processed, booked, cancel}, p.Services},
 		{[]step{short}, 0},
 	} {
 		o, _ := run(c.steps...)
 		o.WaitingSince = time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)
+		if got := o.WaitsForCarrier(); got != (c.after == p.Carrier) {
+			t.Errorf("%v: waits for the carrier: %t", names(c.steps), got)
+		}
 		at, waits := o.StallsAt(p)
 		if waits != (c.after > 0) || waits && at != o.WaitingSince.Add(c.after) {
 			t.Errorf("%v: stalls at %v, %t", names(c.steps), at, waits)

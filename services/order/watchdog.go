@@ -36,20 +36,32 @@ func (s *Service) Watch(ctx context.Context) error {
 	}
 }
 
-// publishOverdue publishes all overdue orders, batch by batch.
+// publishOverdue publishes all overdue orders, batch by batch. An order that fails, or that is not due after all, does not
+// hold up those behind it: each batch continues after the last order of the one before.
 func (s *Service) publishOverdue(ctx context.Context) error {
+	at := now()
+	return errors.Join(
+		s.publishOverdueBy(ctx, overdueFilter{ForCarrier: false, Since: at.Add(-s.timeouts.Services), Limit: overdueBatch}),
+		s.publishOverdueBy(ctx, overdueFilter{ForCarrier: true, Since: at.Add(-s.timeouts.Carrier), Limit: overdueBatch}),
+	)
+}
+
+func (s *Service) publishOverdueBy(ctx context.Context, f overdueFilter) error {
+	var failed error
 	for {
-		overdue, err := listOverdue(s.db.WithContext(ctx), now().Add(-s.timeouts.Services), now().Add(-s.timeouts.Carrier), overdueBatch)
+		overdue, err := listOverdue(s.db.WithContext(ctx), f)
 		if err != nil {
 			return err
 		}
-		var errs []error
 		for _, o := range overdue {
-			errs = append(errs, s.publishStalled(ctx, o.ID))
+			if err := s.publishStalled(ctx, o.ID); err != nil {
+				failed = err // that of one order is enough to log
+			}
 		}
-		if err := errors.Join(errs...); err != nil || len(overdue) < overdueBatch {
-			return err
+		if len(overdue) < f.Limit {
+			return failed
 		}
+		f.After = overdue[len(overdue)-1]
 	}
 }
 

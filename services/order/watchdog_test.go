@@ -5,11 +5,13 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
+	"gorm.io/gorm"
 
 	"github.com/quadrille-dev/quadrille/contracts"
 	"github.com/quadrille-dev/quadrille/pkg/events"
@@ -92,6 +94,85 @@ func TestWatch_AnnouncesMoreThanOneBatch(t *testing.T) {
 		var stalled int64
 		return s.DB.Table("orders").Where("stalled").Count(&stalled).Error == nil && stalled == orders
 	})
+}
+
+// An order whose parcel is booked waits for the carrier, although it has not observed the payment.
+func TestWatch_BookedBeforePaid(t *testing.T) {
+	t.Parallel()
+	s := newFixtureWith(t, order.Timeouts{Payment: time.Hour, Services: time.Hour, Carrier: 7 * 24 * time.Hour})
+	s.placeLate(t, 120, func(id string) { s.Deliver(t, contracts.ShipmentCreated{OrderID: id, ShipmentID: "shp_1"}) })
+	young := s.placeLate(t, 1, func(string) {})[0]
+	queries := s.countQueries(t)
+	s.watch(t, 1)
+	s.Transport.WaitFor(t, "order.stalled.v1", young)
+	if n := queries(); n > 100 {
+		t.Errorf("%d queries to announce one order", n)
+	}
+	var stalled int64
+	if err := s.DB.Table("orders").Where("stalled").Count(&stalled).Error; err != nil || stalled != 1 {
+		t.Errorf("%d orders are stalled, want 1: %v", stalled, err)
+	}
+}
+
+// An instance of an older version does not store what an order waits for.
+func TestWatch_PassesOrdersThatAreNotDue(t *testing.T) {
+	t.Parallel()
+	s := newFixtureWith(t, order.Timeouts{Payment: time.Hour, Services: time.Hour, Carrier: 7 * 24 * time.Hour})
+	s.placeLate(t, 120, func(id string) { s.Deliver(t, contracts.ShipmentCreated{OrderID: id, ShipmentID: "shp_1"}) })
+	if err := s.DB.Exec("UPDATE orders SET waits_for_carrier = false").Error; err != nil {
+		t.Fatal(err)
+	}
+	young := s.placeLate(t, 1, func(string) {})[0]
+	s.watch(t, 1)
+	s.Transport.WaitFor(t, "order.stalled.v1", young)
+}
+
+// A failure of one order does not keep the younger ones from being announced.
+func TestWatch_PassesOrdersThatFail(t *testing.T) {
+	t.Parallel()
+	s := newFixtureWith(t, order.Timeouts{Payment: time.Hour, Services: time.Hour, Carrier: time.Hour})
+	s.placeLate(t, 120, func(string) {})
+	if err := s.DB.Exec("UPDATE orders SET version = -1").Error; err != nil { // a history entry at position 0 exists
+		t.Fatal(err)
+	}
+	if err := s.DB.Exec("INSERT INTO order_history SELECT id, 0, placed_at, '', '' FROM orders").Error; err != nil {
+		t.Fatal(err)
+	}
+	young := s.placeLate(t, 1, func(string) {})[0]
+	s.watch(t, 1)
+	s.Transport.WaitFor(t, "order.stalled.v1", young)
+}
+
+// placeLate places orders, delivers what the test wants to each, and has them wait for two hours, later ones a little
+// shorter.
+func (s *fixture) placeLate(t *testing.T, n int, deliver func(id string)) []string {
+	t.Helper()
+	ids := make([]string, n)
+	since := time.Now().Add(-2 * time.Hour)
+	var placed int64
+	if err := s.DB.Table("orders").Count(&placed).Error; err != nil {
+		t.Fatal(err)
+	}
+	for i := range ids {
+		ids[i] = s.place(t)
+		deliver(ids[i])
+		at := since.Add(time.Duration(placed+int64(i)) * time.Second)
+		if err := s.DB.Exec("UPDATE orders SET waiting_since = ? WHERE id = ?", at, ids[i]).Error; err != nil {
+			t.Fatal(err)
+		}
+	}
+	return ids
+}
+
+// countQueries returns a function that returns the number of queries since.
+func (s *fixture) countQueries(t *testing.T) func() int64 {
+	t.Helper()
+	var n atomic.Int64
+	count := func(*gorm.DB) { n.Add(1) }
+	if err := s.DB.Callback().Query().Before("gorm:query").Register("test:count", count); err != nil {
+		t.Fatal(err)
+	}
+	return n.Load
 }
 
 // The customer's own request, which had to wait for the outcome of the deadline's, is not late from the beginning.
