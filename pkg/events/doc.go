@@ -25,7 +25,7 @@
 // event that the broker rejects MaxPublishAttempts times is parked; later events with its subject wait behind it.
 //
 // If a handler returns an error, its event is retried after each of Config.RetryDelays and then becomes a dead letter.
-// [Permanent], [RetryAfter] and [Unavailable] change that. A panic is an error. While the database is unavailable, the
+// [Permanent], [RetryAfter], [Unavailable] and [WithUnlimitedRetries] change that. A panic is an error. While the database is unavailable, the
 // subscription pauses and counts no attempts.
 //
 // An event may be delivered more than once. Handler and event id are the key of the inbox record, which is kept for Inbox.Retention.

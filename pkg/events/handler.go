@@ -101,11 +101,11 @@ func (r *runner) failed(ctx context.Context, d transport.Delivery, m Metadata, e
 		return r.deadLetter(ctx, d, m, transport.ReasonUndecodable, err)
 	case errors.As(err, &permanent):
 		return r.deadLetter(ctx, d, m, transport.ReasonPermanent, err)
-	case d.Attempt > len(r.queue.RetryDelays):
+	case len(r.queue.RetryDelays) == 0, d.Attempt > len(r.queue.RetryDelays) && !r.unlimited:
 		return r.deadLetter(ctx, d, m, transport.ReasonFailed, err)
 	}
 	outcome := transport.Outcome{
-		Action: transport.Retry, Delay: r.queue.RetryDelays[d.Attempt-1], Err: err, Attempt: d.Attempt, FirstFailedAt: r.firstFailure(d),
+		Action: transport.Retry, Delay: r.queue.RetryDelays[min(d.Attempt, len(r.queue.RetryDelays))-1], Err: err, Attempt: d.Attempt, FirstFailedAt: r.firstFailure(d),
 	}
 	if errors.As(err, &after) {
 		outcome.Delay = after.delay

@@ -26,6 +26,7 @@ type Subscription struct {
 	problem   error // reported by New
 	workers   int
 	timeout   time.Duration
+	unlimited bool // retries
 	run       func(ctx context.Context, a *attempt) error
 }
 
@@ -37,6 +38,11 @@ func WithWorkers(n int) SubscribeOption { return func(s *Subscription) { s.worke
 
 // WithTimeout bounds one attempt of the handler. The default is Handlers.Timeout.
 func WithTimeout(d time.Duration) SubscribeOption { return func(s *Subscription) { s.timeout = d } }
+
+// WithUnlimitedRetries retries a handler whose error is not permanent until it succeeds, after the last of the retry delays
+// if there is no further one. It is for a call to an outside party whose result must not stay unknown, such as a refund. By
+// default, the event becomes a dead letter after the last retry.
+func WithUnlimitedRetries() SubscribeOption { return func(s *Subscription) { s.unlimited = true } }
 
 // Handle subscribes a handler to the event T. h runs inside tx, in which the event's inbox record was inserted before:
 // both are committed or neither is, so the handler's database effects happen exactly once per event. h must not call an

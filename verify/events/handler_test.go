@@ -66,21 +66,25 @@ func TestHandler_ErrorDecidesOutcome(t *testing.T) {
 		err     error
 		attempt int
 		want    transport.Outcome
+		opts    []events.SubscribeOption
 	}{
-		"nil":         {nil, 1, transport.Outcome{Action: transport.Ack}},
-		"first":       {errNo, 1, transport.Outcome{Action: transport.Retry, Delay: time.Second, Attempt: 1}},
-		"second":      {errNo, 2, transport.Outcome{Action: transport.Retry, Delay: 5 * time.Second, Attempt: 2}},
-		"last":        {errNo, 3, transport.Outcome{Action: transport.DeadLetter, Reason: transport.ReasonFailed, Attempt: 3}},
-		"permanent":   {fmt.Errorf("so: %w", events.Permanent(errNo)), 1, transport.Outcome{Action: transport.DeadLetter, Reason: transport.ReasonPermanent, Attempt: 1}},
-		"retry after": {events.RetryAfter(time.Minute, errNo), 1, transport.Outcome{Action: transport.Retry, Delay: time.Minute, Attempt: 1}},
-		"after last":  {events.RetryAfter(time.Minute, errNo), 3, transport.Outcome{Action: transport.DeadLetter, Reason: transport.ReasonFailed, Attempt: 3}},
+		"nil":                  {nil, 1, transport.Outcome{Action: transport.Ack}, nil},
+		"first":                {errNo, 1, transport.Outcome{Action: transport.Retry, Delay: time.Second, Attempt: 1}, nil},
+		"second":               {errNo, 2, transport.Outcome{Action: transport.Retry, Delay: 5 * time.Second, Attempt: 2}, nil},
+		"last":                 {errNo, 3, transport.Outcome{Action: transport.DeadLetter, Reason: transport.ReasonFailed, Attempt: 3}, nil},
+		"permanent":            {fmt.Errorf("so: %w", events.Permanent(errNo)), 1, transport.Outcome{Action: transport.DeadLetter, Reason: transport.ReasonPermanent, Attempt: 1}, nil},
+		"retry after":          {events.RetryAfter(time.Minute, errNo), 1, transport.Outcome{Action: transport.Retry, Delay: time.Minute, Attempt: 1}, nil},
+		"after last":           {events.RetryAfter(time.Minute, errNo), 3, transport.Outcome{Action: transport.DeadLetter, Reason: transport.ReasonFailed, Attempt: 3}, nil},
+		"unlimited":            {errNo, 3, transport.Outcome{Action: transport.Retry, Delay: 5 * time.Second, Attempt: 3}, []events.SubscribeOption{events.WithUnlimitedRetries()}},
+		"unlimited, late":      {errNo, 1000, transport.Outcome{Action: transport.Retry, Delay: 5 * time.Second, Attempt: 1000}, []events.SubscribeOption{events.WithUnlimitedRetries()}},
+		"unlimited, permanent": {events.Permanent(errNo), 3, transport.Outcome{Action: transport.DeadLetter, Reason: transport.ReasonPermanent, Attempt: 3}, []events.SubscribeOption{events.WithUnlimitedRetries()}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			db, tr := database(t), eventstest.NewTransport()
 			cfg := config()
 			cfg.RetryDelays = retryDelays
-			start(t, db, tr, cfg, handleWith(c.err))
+			start(t, db, tr, cfg, handle(func(context.Context, *gorm.DB, events.Received[orderCreated]) error { return c.err }, c.opts...))
 			got := tr.Deliver(t, orderCreated{OrderID: "o"}, eventstest.OnAttempt(c.attempt))
 			if diff := cmp.Diff(c.want, got, cmpopts.IgnoreFields(transport.Outcome{}, "Err", "FirstFailedAt", "TraceParent")); diff != "" {
 				t.Error(diff)
