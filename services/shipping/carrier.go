@@ -7,24 +7,23 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/url"
 	"strings"
 	"time"
 
-	"go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp"
-
+	"github.com/quadrille-dev/quadrille/pkg/chassis/external"
 	"github.com/quadrille-dev/quadrille/pkg/events"
 )
 
-// maxResponse is the largest part of a carrier's response that is read, in bytes.
-const maxResponse = 64 << 10
+// maxText is the longest text of the carrier that is stored, in characters.
+const maxText = 200
 
 // Carrier calls the carrier. Its errors are those that a handler returns: events.Unavailable if the carrier cannot be
-// reached, events.Permanent if it will never accept the request, any other if a retry may help. A decision of the
-// carrier is not an error but a BookingResult or a CancelResult. A Carrier is safe for concurrent use. A call blocks for
-// at most the client's timeout.
+// reached, events.Permanent if it says, in the form of its API, that it will never accept the request, any other if a
+// retry may help. A response that is not of the form of its API is such an error, so that it decides nothing. A decision
+// of the carrier is not an error but a BookingResult or a CancelResult, whose strings can be stored. A Carrier is safe for
+// concurrent use. A call blocks for at most the client's timeout.
 type Carrier struct {
 	base      string
 	http      *http.Client
@@ -34,13 +33,9 @@ type Carrier struct {
 // NewCarrier returns a client of the carrier at address. Each call takes at most timeout. The client does not retry,
 // because a failed handler is retried.
 func NewCarrier(address string, timeout time.Duration) *Carrier {
-	transport := http.DefaultTransport.(*http.Transport).Clone()
-	transport.MaxIdleConnsPerHost = 32
-	transport.DialContext = (&net.Dialer{Timeout: timeout / 2}).DialContext // so that an unreachable address fails in the dial
+	transport := external.NewTransport(timeout)
 	return &Carrier{
-		base:      strings.TrimSuffix(address, "/"),
-		http:      &http.Client{Timeout: timeout, Transport: otelhttp.NewTransport(transport)},
-		transport: transport,
+		base: strings.TrimSuffix(address, "/"), http: external.NewClient(transport, timeout), transport: transport,
 	}
 }
 
@@ -73,8 +68,10 @@ func (c *Carrier) Book(ctx context.Context, orderID string, to Address, items []
 	case err != nil:
 		return BookingResult{}, err
 	case status == http.StatusUnprocessableEntity && response.Code == "undeliverable":
-		return BookingResult{Rejected: true, Detail: response.Detail}, nil
-	case status/100 == 2 && response.ID != "":
+		return BookingResult{Rejected: true, Detail: external.Text(response.Detail, maxText)}, nil
+	case response.Reference != "" && response.Reference != orderID:
+		return BookingResult{}, errors.New("carrier: book: response is about another order")
+	case status/100 == 2 && external.ValidID(response.ID):
 		return BookingResult{ParcelID: response.ID}, nil
 	default:
 		return BookingResult{}, checkStatus("book", status, response)
@@ -87,10 +84,14 @@ func (c *Carrier) Cancel(ctx context.Context, parcelID string) (CancelResult, er
 	switch {
 	case err != nil:
 		return CancelResult{}, err
+	case response.ID != "" && response.ID != parcelID:
+		return CancelResult{}, errors.New("carrier: cancel: response is about another parcel")
 	case status/100 == 2 && response.State == "cancelled":
 		return CancelResult{Granted: true}, nil
 	case status == http.StatusConflict && response.Code == "dispatched":
-		return CancelResult{TooLate: true, Tracking: response.Tracking}, nil
+		return CancelResult{TooLate: true, Tracking: external.Text(response.Tracking, maxText)}, nil
+	case status == http.StatusNotFound:
+		return CancelResult{}, fmt.Errorf("carrier: cancel: parcel %s is unknown", parcelID) // but the carrier has booked it
 	default:
 		return CancelResult{}, checkStatus("cancel", status, response)
 	}
@@ -116,15 +117,16 @@ type (
 	}
 	// carrierResponse is a shipment, or an error with its code.
 	carrierResponse struct {
-		ID       string `json:"id"`
-		State    string `json:"state"`
-		Tracking string `json:"tracking"`
-		Code     string `json:"code"`
-		Detail   string `json:"detail"`
+		ID        string `json:"id"`
+		Reference string `json:"reference"`
+		State     string `json:"state"`
+		Tracking  string `json:"tracking"`
+		Code      string `json:"code"`
+		Detail    string `json:"detail"`
 	}
 )
 
-// post makes one call. A response that is not JSON is returned empty, so that only its status counts.
+// post makes one call.
 func (c *Carrier) post(ctx context.Context, call, path string, body any) (int, carrierResponse, error) {
 	var encoded []byte
 	if body != nil {
@@ -143,26 +145,27 @@ func (c *Carrier) post(ctx context.Context, call, path string, body any) (int, c
 		return 0, carrierResponse{}, toConnectionError(call, err)
 	}
 	defer response.Body.Close()
-	read, err := io.ReadAll(io.LimitReader(response.Body, maxResponse))
+	read, err := io.ReadAll(response.Body)
 	if err != nil {
 		return 0, carrierResponse{}, toConnectionError(call, err)
 	}
 	var decoded carrierResponse
 	if json.Unmarshal(read, &decoded) != nil {
-		decoded = carrierResponse{}
+		return 0, carrierResponse{}, fmt.Errorf("carrier: %s: response with status %d cannot be decoded", call, response.StatusCode)
 	}
 	return response.StatusCode, decoded, nil
 }
 
-// checkStatus converts an unexpected response into the handler's error: retry, pause or dead letter.
+// checkStatus converts an unexpected response into the handler's error: retry, pause or, if the carrier gives a reason,
+// dead letter.
 func checkStatus(call string, status int, response carrierResponse) error {
-	failed := fmt.Errorf("carrier: %s: status %d, code %q", call, status, response.Code)
+	failed := fmt.Errorf("carrier: %s: status %d, code %q", call, status, external.Text(response.Code, maxText))
 	switch status {
 	case http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout,
 		http.StatusTooManyRequests, http.StatusUnauthorized, http.StatusForbidden:
 		return events.Unavailable(failed) // other events would fail too
 	}
-	if status >= 400 && status < 500 {
+	if status >= 400 && status < 500 && external.ValidID(response.Code) {
 		return events.Permanent(failed)
 	}
 	return failed
@@ -171,8 +174,7 @@ func checkStatus(call string, status int, response carrierResponse) error {
 // toConnectionError distinguishes a request that was never sent from one whose response was lost.
 func toConnectionError(call string, err error) error {
 	err = fmt.Errorf("carrier: %s: %w", call, err)
-	var network *net.OpError
-	if errors.As(err, &network) && network.Op == "dial" {
+	if external.NeverSent(err) {
 		return events.Unavailable(err)
 	}
 	return err

@@ -2,6 +2,7 @@ package shipping
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -39,8 +40,6 @@ func TestBook_DistinguishesRefusalAndFailure(t *testing.T) {
 		"hung up":             {disconnect, BookingResult{}, true},
 		"response lost":       {loseResponse, BookingResult{}, true},
 		"no id in the answer": {respond(200, `{}`), BookingResult{}, true},
-		"not JSON":            {respond(200, `<html>`), BookingResult{}, true},
-		"endless":             {respond(200, `{"detail":"`+strings.Repeat("x", maxResponse)+`","id":"shp_o1"}`), BookingResult{}, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -54,6 +53,78 @@ func TestBook_DistinguishesRefusalAndFailure(t *testing.T) {
 				t.Errorf("the error tells the address: %v", err)
 			}
 		})
+	}
+}
+
+// nonsense lists responses that are not of the form of the carrier's API.
+func nonsense() map[string]fault {
+	return map[string]fault{
+		"page":             page(200),
+		"page and 404":     page(404),
+		"page and 500":     page(500),
+		"redirect":         redirect,
+		"truncated":        respond(201, `{"id":"shp_o1","sta`),
+		"empty":            respond(201, ``),
+		"empty object":     respond(200, `{}`),
+		"array":            respond(200, `[]`),
+		"null":             respond(200, `null`),
+		"number as id":     respond(201, `{"id":7,"state":"booked"}`),
+		"NUL in the id":    respond(201, `{"id":"shp_\u0000","state":"booked"}`),
+		"path as id":       respond(201, `{"id":"../x","state":"booked"}`),
+		"long id":          respond(201, `{"id":"shp_`+strings.Repeat("x", 500)+`","state":"booked"}`),
+		"long body":        respond(201, `{"id":"shp_o1","x":"`+strings.Repeat("x", 10<<20)+`"}`),
+		"deep body":        respond(201, strings.Repeat(`[`, 100_000)),
+		"other order":      respond(201, `{"id":"shp_2","reference":"another"}`),
+		"4xx without code": respond(404, `{"message":"no Route matched with those values"}`),
+		"4xx, odd code":    respond(400, `{"code":"`+strings.Repeat(`\u0000`, 5000)+`"}`),
+		"422 with a text":  respond(422, `"undeliverable"`),
+		"418":              respond(418, `{}`),
+	}
+}
+
+func TestBook_NonsenseDecidesNothing(t *testing.T) {
+	t.Parallel()
+	for name, f := range nonsense() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			fake := newFakeCarrier(t)
+			fake.fail("book", f)
+			fake.fail("cancel", f)
+			client := fake.client(t)
+			booked, err := client.Book(context.Background(), "o1", home, goods)
+			assertBounded(t, err)
+			cancelled, cancelErr := client.Cancel(context.Background(), "shp_o1")
+			assertBounded(t, cancelErr)
+			if booked != (BookingResult{}) || cancelled != (CancelResult{}) {
+				t.Errorf("got %+v and %+v", booked, cancelled)
+			}
+			if n := fake.count("book") + fake.count("cancel"); n != 2 {
+				t.Errorf("%d requests, want 2", n)
+			}
+		})
+	}
+}
+
+// assertBounded checks that there is an error, and that it can be logged and stored.
+func assertBounded(t *testing.T, err error) {
+	t.Helper()
+	if err == nil || len(err.Error()) > 1000 || strings.ContainsRune(err.Error(), 0) {
+		t.Errorf("got %.200q, want a short error", fmt.Sprint(err))
+	}
+}
+
+func TestCarrier_TextsAreCleaned(t *testing.T) {
+	t.Parallel()
+	fake := newFakeCarrier(t)
+	odd := `no\u0000such\naddress\u202e` + strings.Repeat("x", 5000)
+	fake.fail("book", respond(422, `{"code":"undeliverable","detail":"`+odd+`"}`))
+	fake.fail("cancel", respond(409, `{"code":"dispatched","tracking":"`+odd+`"}`))
+	want := "no such address " + strings.Repeat("x", maxText-16)
+	if got, err := fake.client(t).Book(context.Background(), "o1", home, goods); err != nil || got.Detail != want || !got.Rejected {
+		t.Errorf("got %+v, %v", got, err)
+	}
+	if got, err := fake.client(t).Cancel(context.Background(), "shp_1"); err != nil || got.Tracking != want || !got.TooLate {
+		t.Errorf("got %+v, %v", got, err)
 	}
 }
 
@@ -76,6 +147,9 @@ func TestCancel_ReturnsDecisionOfCarrier(t *testing.T) {
 	}
 	for name, f := range map[string]fault{
 		"hung up":        disconnect,
+		"other parcel":   respond(200, `{"id":"shp_2","state":"cancelled"}`),
+		"other status":   respond(200, `{"id":"shp_1","state":"CANCELLED"}`),
+		"number":         respond(409, `{"code":409,"tracking":1}`),
 		"500":            respond(500, `{}`),
 		"unknown":        respond(404, `{"code":"not_found"}`),
 		"other conflict": respond(409, `{"code":"locked"}`),

@@ -93,9 +93,25 @@ func loseResponse(_ http.ResponseWriter, effect func()) {
 // respond responds with a status and a body, without an effect.
 func respond(status int, body string) fault {
 	return func(w http.ResponseWriter, _ func()) {
+		w.Header().Set("Content-Type", "application/json")
 		w.WriteHeader(status)
 		_, _ = io.WriteString(w, body)
 	}
+}
+
+// page responds with a status and a page in HTML, without an effect.
+func page(status int) fault {
+	return func(w http.ResponseWriter, _ func()) {
+		w.Header().Set("Content-Type", "text/html")
+		w.WriteHeader(status)
+		_, _ = io.WriteString(w, "<html>")
+	}
+}
+
+// redirect redirects to another path of the server, without an effect.
+func redirect(w http.ResponseWriter, _ func()) {
+	w.Header().Set("Location", "/v1/shipments")
+	respond(http.StatusTemporaryRedirect, `{"id":"shp_o","state":"booked"}`)(w, nil)
 }
 
 func (f *fakeCarrier) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -140,6 +156,7 @@ func (f *fakeCarrier) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	default:
 		effect()
 	}
+	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
 	_ = json.NewEncoder(w).Encode(reply)
 }

@@ -147,7 +147,7 @@ func TestBooking_WaitsForUnavailableCarrier(t *testing.T) {
 	t.Parallel()
 	for name, away := range map[string]fault{
 		"503":               respond(503, `{"code":"unavailable"}`),
-		"a proxy's page":    respond(502, `<html>`),
+		"a proxy's page":    page(502),
 		"too many requests": respond(429, `{}`),
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -158,6 +158,37 @@ func TestBooking_WaitsForUnavailableCarrier(t *testing.T) {
 			s.Deliver(t, order, paid, bookingRequested, customerCancels, cancellationRequested) // one delivery each
 			s.WantPublished(t, bookingRequested, booked, cancellationRequested, cancelled(contracts.ReasonCustomer))
 		})
+	}
+}
+
+// However long the carrier returns nonsense about an order, the order ends well once it no longer does.
+func TestCarrier_NonsenseIsNoDeadLetter(t *testing.T) {
+	t.Parallel()
+	for name, f := range nonsense() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newFixture(t)
+			s.Deliver(t, order, paid)
+			s.retried(t, "book", f, bookingRequested)
+			s.wantRow(t, Booking)
+			s.Deliver(t, bookingRequested, customerCancels)
+			s.retried(t, "cancel", f, cancellationRequested)
+			s.wantRow(t, Cancelling)
+			s.Deliver(t, cancellationRequested)
+			s.wantRow(t, Cancelled)
+			s.WantPublished(t, bookingRequested, booked, cancellationRequested, cancelled(contracts.ReasonCustomer))
+		})
+	}
+}
+
+// retried checks that an event is retried if the carrier's response is f, on the first attempt and on a late one.
+func (s *fixture) retried(t *testing.T, op string, f fault, eto events.ETO) {
+	t.Helper()
+	for _, attempt := range []int{1, 100} {
+		s.carrier.fail(op, f)
+		if v := s.Transport.Deliver(t, eto, eventstest.OnAttempt(attempt)); v.Action != transport.Retry {
+			t.Errorf("attempt %d: outcome %+v", attempt, v)
+		}
 	}
 }
 
