@@ -67,6 +67,13 @@ func (f *fakeProcessor) fail(op string, faults ...fault) {
 	f.faults[op] = append(f.faults[op], faults...)
 }
 
+// heal removes the faults that are left.
+func (f *fakeProcessor) heal() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	clear(f.faults)
+}
+
 // count returns how often an operation was called.
 func (f *fakeProcessor) count(op string) int { return len(f.keys(op)) }
 
@@ -226,11 +233,12 @@ func (f *fakeProcessor) execute(op, id string, r *http.Request) (int, any) {
 			return refuse("charge_already_refunded")
 		}
 		in.refunds = append(in.refunds, left)
-		return 200, map[string]any{"id": "re_1", "amount": left, "status": "succeeded"}
+		return 200, map[string]any{"id": "re_1", "amount": left, "currency": in.currency, "status": "succeeded"}
 	case "refunds":
 		data := []any{}
-		for _, amount := range f.intents[r.Form.Get("payment_intent")].refunds {
-			data = append(data, map[string]any{"id": "re_1", "amount": amount, "status": "succeeded"})
+		in := f.intents[r.Form.Get("payment_intent")]
+		for i, amount := range in.refunds {
+			data = append(data, map[string]any{"id": fmt.Sprintf("re_%d", i+1), "amount": amount, "currency": in.currency, "status": "succeeded"})
 		}
 		return 200, map[string]any{"object": "list", "url": "/v1/refunds", "has_more": false, "data": data}
 	}
@@ -273,7 +281,11 @@ func (in *fakeIntent) left() int64 {
 }
 
 func (in *fakeIntent) view(id string) map[string]any {
-	view := map[string]any{"id": id, "object": "payment_intent", "status": in.status}
+	amount, _ := strconv.ParseInt(in.amount, 10, 64)
+	view := map[string]any{"id": id, "object": "payment_intent", "status": in.status, "amount": amount, "currency": in.currency}
+	if in.status == "succeeded" {
+		view["amount_received"] = amount
+	}
 	if in.declined != "" {
 		view["last_payment_error"] = map[string]any{"type": "card_error", "code": "card_declined", "decline_code": in.declined}
 	}

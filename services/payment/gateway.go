@@ -4,22 +4,23 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"net/url"
 	"strings"
 	"time"
 
 	"github.com/stripe/stripe-go/v85"
-	"go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp"
 
+	"github.com/quadrille-dev/quadrille/pkg/chassis/external"
 	"github.com/quadrille-dev/quadrille/pkg/events"
 )
 
 // Gateway calls the card processor through the official Stripe client. Its errors are those that a handler returns:
-// events.Unavailable if the card processor cannot be reached, events.Permanent if it will never accept the request, any
-// other if a retry may help. They carry neither card data nor keys. A declined card is not an error but the status of an
-// Intent. A Gateway is safe for concurrent use. A call blocks for at most the client's timeout.
+// events.Unavailable if the card processor cannot be reached, events.Permanent if it says, in the form of its API, that it
+// will never accept the request, any other if a retry may help. A response that is not of the form of its API, or about
+// another intent or amount, is such an error, so that it decides nothing. Errors carry neither card data nor keys. A
+// declined card is not an error but the status of an Intent, whose strings can be stored. A Gateway is safe for concurrent
+// use. A call blocks for at most the client's timeout.
 type Gateway struct {
 	stripe    *stripe.Client
 	transport *http.Transport
@@ -28,33 +29,15 @@ type Gateway struct {
 // NewGateway returns a gateway to the card processor at address: https://api.stripe.com or a compatible one. Each call
 // takes at most timeout. The gateway does not retry, because a failed handler is retried.
 func NewGateway(address, key string, timeout time.Duration) *Gateway {
-	transport := http.DefaultTransport.(*http.Transport).Clone()
-	transport.MaxIdleConnsPerHost = 32
-	transport.DialContext = (&net.Dialer{Timeout: timeout / 2}).DialContext // so that an unreachable address fails in the dial
-	client := &http.Client{Timeout: timeout, Transport: otelhttp.NewTransport(onceTransport{transport})}
+	transport := external.NewTransport(timeout)
 	backends := stripe.NewBackendsWithConfig(&stripe.BackendConfig{
 		URL:               stripe.String(address),
-		HTTPClient:        client,
+		HTTPClient:        external.NewClient(transport, timeout),
 		MaxNetworkRetries: stripe.Int64(0),
 		EnableTelemetry:   new(false),
 		LeveledLogger:     &stripe.LeveledLogger{Level: stripe.LevelNull},
 	})
 	return &Gateway{stripe: stripe.NewClient(key, stripe.WithBackends(backends)), transport: transport}
-}
-
-// onceTransport sends a request once. A gateway error that is not JSON comes from a proxy that cannot reach the card
-// processor, and becomes events.Unavailable.
-type onceTransport struct{ *http.Transport }
-
-func (t onceTransport) RoundTrip(r *http.Request) (*http.Response, error) {
-	once := *r
-	once.GetBody = nil // with it, net/http repeats a request that has an idempotency key when its connection breaks
-	response, err := t.Transport.RoundTrip(&once)
-	if err != nil || response.StatusCode < http.StatusBadGateway || strings.Contains(response.Header.Get("Content-Type"), "json") {
-		return response, err
-	}
-	response.Body.Close()
-	return nil, events.Unavailable(fmt.Errorf("proxy returned status %d", response.StatusCode))
 }
 
 // Close closes idle connections.
@@ -101,30 +84,30 @@ func (g *Gateway) Create(ctx context.Context, key, orderID string, amount Money,
 	if err != nil {
 		return Intent{}, toHandlerError("create intent", err)
 	}
-	return g.toIntent(ctx, created)
+	return g.toIntent(ctx, created, amount)
 }
 
-// Read returns the current status of an intent.
-func (g *Gateway) Read(ctx context.Context, id string) (Intent, error) {
+// Read returns the current status of an intent over amount.
+func (g *Gateway) Read(ctx context.Context, id string, amount Money) (Intent, error) {
 	read, err := g.stripe.V1PaymentIntents.Retrieve(ctx, id, nil)
 	if err != nil {
 		return Intent{}, toHandlerError("read intent", err)
 	}
-	return g.toIntent(ctx, read)
+	return g.toKnownIntent(ctx, id, read, amount)
 }
 
-// Confirm captures the amount and returns the intent's status. If the response is an error, or is lost, the outcome is
+// Confirm captures the amount of an intent and returns the intent's status. If the response is an error, or is lost, the outcome is
 // unknown: then the intent is read, and its status decides. If the request was rejected and left the intent open, the
 // intent is cancelled, so that it cannot be confirmed later.
-func (g *Gateway) Confirm(ctx context.Context, key, id string) (Intent, error) {
+func (g *Gateway) Confirm(ctx context.Context, key, id string, amount Money) (Intent, error) {
 	params := &stripe.PaymentIntentConfirmParams{}
 	params.SetIdempotencyKey(key)
 	confirmed, err := g.stripe.V1PaymentIntents.Confirm(ctx, id, params)
 	if err == nil {
-		return g.toIntent(ctx, confirmed)
+		return g.toKnownIntent(ctx, id, confirmed, amount)
 	}
 	failed := toHandlerError("confirm intent", err)
-	read, readErr := g.Read(ctx, id)
+	read, readErr := g.Read(ctx, id, amount)
 	if readErr != nil {
 		return Intent{}, fmt.Errorf("%w (after: %v)", readErr, failed) //nolint:errorlint // the reading decides whether the handler is retried
 	}
@@ -141,12 +124,12 @@ func (g *Gateway) Confirm(ctx context.Context, key, id string) (Intent, error) {
 	return Intent{ID: id, Status: IntentDeclined, Code: code}, nil
 }
 
-// Refund refunds what is left of an intent, and returns nil once amount, in minor units, has been refunded in total. As
+// Refund refunds what is left of an intent, and returns nil once amount has been refunded in total. As
 // with Confirm, only what is read afterwards counts: a refund may fail after it was made, and the card processor may
 // replay one that failed for its idempotency key.
-func (g *Gateway) Refund(ctx context.Context, key, id string, amount int64) error {
-	given, err := g.refunded(ctx, id)
-	if err != nil || given >= amount {
+func (g *Gateway) Refund(ctx context.Context, key, id string, amount Money) error {
+	given, err := g.refunded(ctx, id, amount)
+	if err != nil || given >= amount.Amount {
 		return err
 	}
 	params := &stripe.RefundCreateParams{PaymentIntent: stripe.String(id)}
@@ -156,37 +139,84 @@ func (g *Gateway) Refund(ctx context.Context, key, id string, amount int64) erro
 	if err != nil {
 		failed = toHandlerError("refund", err)
 	} else {
-		failed = fmt.Errorf("card processor: refund %s is %s: %w", made.ID, made.Status, errKeyUsedUp)
+		failed = fmt.Errorf("card processor: refund %s is %s: %w",
+			external.Text(made.ID, maxText), external.Text(string(made.Status), maxText), errKeyUsedUp)
 	}
-	given, err = g.refunded(ctx, id)
+	given, err = g.refunded(ctx, id, amount)
 	if err != nil {
 		return fmt.Errorf("%w (after: %v)", err, failed) //nolint:errorlint // the reading decides whether the handler is retried
 	}
-	if given < amount {
+	if given < amount.Amount {
 		return failed
 	}
 	return nil
 }
 
-// refunded returns the sum of the refunds made so far. A pending refund counts.
-func (g *Gateway) refunded(ctx context.Context, id string) (int64, error) {
+const (
+	refundPage = 50
+	maxRefunds = 5000 // of one intent; each attempt of a refund makes at most one
+)
+
+// refunded returns the sum of the refunds of an intent over amount that were made so far. A pending refund counts. It
+// reads page by page itself, because the client follows pages without end.
+func (g *Gateway) refunded(ctx context.Context, id string, amount Money) (int64, error) {
+	params := &stripe.RefundListParams{PaymentIntent: stripe.String(id)}
+	params.Limit, params.Single = stripe.Int64(refundPage), true
 	var sum int64
-	for refund, err := range g.stripe.V1Refunds.List(ctx, &stripe.RefundListParams{PaymentIntent: stripe.String(id)}).All(ctx) {
-		if err != nil {
+	for read := map[string]bool{}; ; {
+		page := g.stripe.V1Refunds.List(ctx, params)
+		if err := page.Err(); err != nil {
 			return 0, toHandlerError("list refunds", err)
 		}
-		if refund.Status == stripe.RefundStatusSucceeded || refund.Status == stripe.RefundStatusPending {
-			sum += refund.Amount
+		if page.Data() == nil { // also an empty list has data
+			return 0, errors.New("card processor: list refunds: response is not a list")
 		}
+		var last string
+		for refund, err := range page.All(ctx) {
+			switch {
+			case err != nil:
+				return 0, toHandlerError("list refunds", err)
+			case refund == nil, !external.ValidID(refund.ID), read[refund.ID], len(read) == maxRefunds,
+				refund.Amount <= 0, refund.Amount > amount.Amount, !strings.EqualFold(string(refund.Currency), amount.Currency),
+				refund.PaymentIntent != nil && refund.PaymentIntent.ID != id:
+				return 0, fmt.Errorf("card processor: list refunds: refund %d is not one of intent %s over %d %s",
+					len(read)+1, id, amount.Amount, amount.Currency)
+			case refund.Status == stripe.RefundStatusSucceeded, refund.Status == stripe.RefundStatusPending:
+				sum += refund.Amount
+			}
+			last, read[refund.ID] = refund.ID, true
+		}
+		switch {
+		case !page.Meta().HasMore:
+			return sum, nil
+		case last == "":
+			return 0, errors.New("card processor: list refunds: an empty page is followed by another")
+		}
+		params.StartingAfter = stripe.String(last)
 	}
-	return sum, nil
 }
 
-// toIntent converts an intent. An intent that requires the cardholder's authentication is cancelled, because the
+// toKnownIntent converts the intent with the given id.
+func (g *Gateway) toKnownIntent(ctx context.Context, id string, pi *stripe.PaymentIntent, amount Money) (Intent, error) {
+	if pi.ID != id {
+		return Intent{}, fmt.Errorf("card processor: response is not about intent %s", id)
+	}
+	return g.toIntent(ctx, pi, amount)
+}
+
+// toIntent converts an intent over amount. An intent that requires the cardholder's authentication is cancelled, because the
 // cardholder is not present; if that fails, the handler is retried.
-func (g *Gateway) toIntent(ctx context.Context, pi *stripe.PaymentIntent) (Intent, error) {
+func (g *Gateway) toIntent(ctx context.Context, pi *stripe.PaymentIntent, amount Money) (Intent, error) {
+	captured := pi.Status == stripe.PaymentIntentStatusSucceeded
+	switch {
+	case !external.ValidID(pi.ID):
+		return Intent{}, errors.New("card processor: response has no valid id")
+	case pi.Amount != amount.Amount, !strings.EqualFold(string(pi.Currency), amount.Currency), captured && pi.AmountReceived != amount.Amount:
+		return Intent{}, fmt.Errorf("card processor: intent %s is not over %d %s", pi.ID, amount.Amount, amount.Currency)
+	}
 	in := Intent{ID: pi.ID}
-	switch pi.Status { //nolint:exhaustive // in any other status, the intent is still open
+	switch pi.Status {
+	case stripe.PaymentIntentStatusRequiresConfirmation, stripe.PaymentIntentStatusRequiresCapture: // open
 	case stripe.PaymentIntentStatusSucceeded:
 		in.Status = IntentCaptured
 	case stripe.PaymentIntentStatusCanceled:
@@ -202,6 +232,8 @@ func (g *Gateway) toIntent(ctx context.Context, pi *stripe.PaymentIntent) (Inten
 			return in, err
 		}
 		in.Status, in.Code = IntentDeclined, string(stripe.DeclineCodeAuthenticationRequired)
+	default:
+		return Intent{}, fmt.Errorf("card processor: intent %s has the unknown status %q", pi.ID, external.Text(string(pi.Status), maxText))
 	}
 	return in, nil
 }
@@ -224,7 +256,7 @@ func (g *Gateway) cancel(ctx context.Context, id string) error {
 // declineCode returns the code of an error that is about this card, amount or currency, and whether it is one.
 func declineCode(err error) (code string, declined bool) {
 	var apiError *stripe.Error
-	if !errors.As(err, &apiError) {
+	if !errors.As(err, &apiError) || apiError.HTTPStatusCode >= 500 {
 		return "", false
 	}
 	ours := apiError.Type == stripe.ErrorTypeInvalidRequest && apiError.HTTPStatusCode != http.StatusConflict
@@ -240,15 +272,16 @@ func declineCode(err error) (code string, declined bool) {
 	return "", false
 }
 
+// maxText is the longest text of the card processor that is stored or logged, in characters.
+const maxText = 100
+
 func codeOf(e *stripe.Error) string {
-	switch {
-	case e.DeclineCode != "":
-		return string(e.DeclineCode)
-	case e.Code != "":
-		return string(e.Code)
-	default:
-		return string(e.Type)
+	for _, code := range []string{string(e.DeclineCode), string(e.Code)} {
+		if code = external.Text(code, maxText); code != "" {
+			return code
+		}
 	}
+	return external.Text(string(e.Type), maxText)
 }
 
 // toHandlerError converts the error of a call into the handler's: retry, pause or dead letter. The text of the client's
@@ -259,7 +292,8 @@ func toHandlerError(call string, err error) error {
 		return toConnectionError(call, err)
 	}
 	failed := fmt.Errorf("card processor: %s: status %d, type %q, code %q, param %q, request %q",
-		call, apiError.HTTPStatusCode, apiError.Type, apiError.Code, apiError.Param, apiError.RequestID)
+		call, apiError.HTTPStatusCode, external.Text(string(apiError.Type), maxText), external.Text(string(apiError.Code), maxText),
+		external.Text(apiError.Param, maxText), external.Text(apiError.RequestID, maxText))
 	replayed := apiError.LastResponse != nil && apiError.LastResponse.Header.Get("Idempotent-Replayed") == "true"
 	switch status := apiError.HTTPStatusCode; {
 	case status == http.StatusConflict:
@@ -271,15 +305,16 @@ func toHandlerError(call string, err error) error {
 		return events.Unavailable(failed) // other events would fail too
 	case status >= 500, status == http.StatusTooManyRequests:
 		return failed
-	default:
+	case apiError.Type == stripe.ErrorTypeInvalidRequest, apiError.Type == stripe.ErrorTypeCard:
 		return events.Permanent(failed)
+	default:
+		return failed // not an error of the card processor's API
 	}
 }
 
 // toConnectionError distinguishes a request that was never sent from one whose response was lost or cannot be read.
 func toConnectionError(call string, err error) error {
-	var network *net.OpError
-	if errors.As(err, &network) && network.Op == "dial" {
+	if external.NeverSent(err) {
 		return events.Unavailable(fmt.Errorf("card processor: %s: %w", call, err))
 	}
 	if _, ok := errors.AsType[*url.Error](err); ok {

@@ -3,6 +3,8 @@ package payment
 import (
 	"context"
 	"errors"
+	"io"
+	"net/http"
 	"strings"
 	"testing"
 
@@ -87,7 +89,7 @@ func TestConfirm_ReadsIntentAfterLostResponse(t *testing.T) {
 			t.Parallel()
 			fake, g, id := opened(t, c.method)
 			fake.fail("confirm", c.faults...)
-			got, err := g.Confirm(context.Background(), "k", id)
+			got, err := g.Confirm(context.Background(), "k", id, total)
 			if err != nil || got != c.want {
 				t.Errorf("got %+v, %v, want %+v", got, err, c.want)
 			}
@@ -117,7 +119,7 @@ func TestConfirm_FailsWhileIntentIsOpen(t *testing.T) {
 			t.Parallel()
 			fake, g, id := opened(t, "pm_card_visa")
 			fake.fail("confirm", c.fault)
-			got, err := g.Confirm(context.Background(), "k", id)
+			got, err := g.Confirm(context.Background(), "k", id, total)
 			if err == nil || got.Status != IntentOpen {
 				t.Fatalf("got %+v, %v, want an error", got, err)
 			}
@@ -156,7 +158,7 @@ func TestRefund_ReadsBeforeAndAfterRequest(t *testing.T) {
 			fake, g, id := opened(t, "pm_card_visa")
 			fake.intents[id].status, fake.intents[id].refunds = "succeeded", c.given
 			fake.fail("refund", c.faults...)
-			err := g.Refund(context.Background(), "k", id, total.Amount)
+			err := g.Refund(context.Background(), "k", id, total)
 			if (err != nil) != c.fails {
 				t.Errorf("got %v, want failure %t", err, c.fails)
 			}
@@ -185,7 +187,7 @@ func TestRefund_UnsuccessfulStatusIsError(t *testing.T) {
 			t.Parallel()
 			fake, g, id := opened(t, "pm_card_visa")
 			fake.fail("refund", c.made)
-			err := g.Refund(context.Background(), "k", id, total.Amount)
+			err := g.Refund(context.Background(), "k", id, total)
 			if !errors.Is(err, errKeyUsedUp) || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("got %v, want a spent key, and %q", err, c.want)
 			}
@@ -193,11 +195,80 @@ func TestRefund_UnsuccessfulStatusIsError(t *testing.T) {
 	}
 }
 
+// nonsense lists responses to any call that are not of the form of the card processor's API, or about something else.
+func nonsense() map[string]fault {
+	const intent = `"id":"pi_1","object":"payment_intent","currency":"eur"`
+	page := func(status int) fault {
+		return func(w http.ResponseWriter, _ func()) {
+			w.Header().Set("Content-Type", "text/html")
+			w.WriteHeader(status)
+			_, _ = io.WriteString(w, "<html>")
+		}
+	}
+	return map[string]fault{
+		"page":              page(200),
+		"page and 404":      page(404),
+		"page and 500":      page(500),
+		"redirect":          respond(307, `{`+intent+`,"amount":1999,"status":"succeeded"}`, []string{"Location", "/v1/payment_intents"}),
+		"truncated":         respondOK(`{` + intent + `,"amo`),
+		"empty":             respondOK(``),
+		"empty object":      respondOK(`{}`),
+		"array":             respondOK(`[]`),
+		"null":              respondOK(`null`),
+		"string as amount":  respondOK(`{` + intent + `,"amount":"1999","status":"succeeded"}`),
+		"other amount":      respondOK(`{` + intent + `,"amount":199900,"amount_received":199900,"status":"succeeded"}`),
+		"part of amount":    respondOK(`{` + intent + `,"amount":1999,"amount_received":1,"status":"succeeded"}`),
+		"other currency":    respondOK(`{"id":"pi_1","currency":"jpy","amount":1999,"amount_received":1999,"status":"succeeded"}`),
+		"unknown status":    respondOK(`{` + intent + `,"amount":1999,"status":"\u0000sleeping"}`),
+		"empty id":          respondOK(`{"id":"","currency":"eur","amount":1999,"amount_received":1999,"status":"succeeded"}`),
+		"NUL in the id":     respondOK(`{"id":"pi_\u0000","currency":"eur","amount":1999,"status":"requires_confirmation"}`),
+		"long id":           respondOK(`{"id":"pi_` + strings.Repeat("x", 5000) + `","currency":"eur","amount":1999,"status":"requires_confirmation"}`),
+		"long body":         respondOK(`{` + intent + `,"amount":1999,"x":"` + strings.Repeat("x", 10<<20) + `"}`),
+		"deep body":         respondOK(strings.Repeat(`[`, 100_000)),
+		"error as text":     respond(400, `{"error":"`+strings.Repeat(`\u0000`, 5000)+`"}`, nil),
+		"error of a proxy":  respond(404, `{"message":"no Route matched with those values"}`, nil),
+		"error of no type":  respondError(400, `{"code":"`+strings.Repeat(`\u0000`, 5000)+`"}`),
+		"decline with 500":  respondError(500, `{"type":"card_error","code":"card_declined"}`),
+		"list of strings":   respondOK(`{"object":"list","data":["re_1"]}`),
+		"list of null":      respondOK(`{"object":"list","data":[null]}`),
+		"list without end":  respondOK(`{"object":"list","has_more":true,"data":[]}`),
+		"list of another":   respondOK(`{"object":"list","data":[{"id":"re_9","amount":1999,"currency":"jpy","status":"succeeded"}]}`),
+		"list with a twice": respondOK(`{"object":"list","data":[` + halfRefund + `,` + halfRefund + `]}`),
+		"negative refund":   respondOK(`{"object":"list","data":[{"id":"re_9","amount":-5,"currency":"eur","status":"succeeded"}]}`),
+		"too large refund":  respondOK(`{"object":"list","data":[{"id":"re_9","amount":2000,"currency":"eur","status":"succeeded"}]}`),
+	}
+}
+
+const halfRefund = `{"id":"re_9","amount":1000,"currency":"eur","status":"succeeded"}`
+
+func TestDeclineCode_IsCleaned(t *testing.T) {
+	t.Parallel()
+	fake := newFakeProcessor(t)
+	fake.fail("create", respondError(402, `{"type":"card_error","decline_code":"lost\u0000card`+strings.Repeat("x", 5000)+`"}`))
+	got, err := fake.gateway(t).Create(context.Background(), "k", "order", total, "pm_1")
+	want := Intent{Status: IntentDeclined, Code: "lost card" + strings.Repeat("x", maxText-9)}
+	if err != nil || got != want {
+		t.Errorf("got %+v, %v, want %+v", got, err, want)
+	}
+}
+
+func TestRefund_ReadsEveryPage(t *testing.T) {
+	t.Parallel()
+	fake, g, id := opened(t, "pm_card_visa")
+	fake.intents[id].status = "succeeded"
+	fake.fail("refunds",
+		respondOK(`{"object":"list","has_more":true,"data":[`+halfRefund+`]}`),
+		respondOK(`{"object":"list","has_more":false,"data":[{"id":"re_8","amount":999,"currency":"eur","status":"pending"}]}`))
+	if err := g.Refund(context.Background(), "k", id, total); err != nil || fake.count("refund") != 0 {
+		t.Errorf("got %v after %d refunds", err, fake.count("refund"))
+	}
+}
+
 func TestConfirm_ClosesIntentOfRefusedRequest(t *testing.T) {
 	t.Parallel()
 	fake, g, id := opened(t, "pm_card_visa")
 	fake.fail("confirm", respondError(400, badCard))
-	got, err := g.Confirm(context.Background(), "k", id)
+	got, err := g.Confirm(context.Background(), "k", id, total)
 	want := Intent{ID: id, Status: IntentDeclined, Code: "resource_missing"}
 	if err != nil || got != want {
 		t.Errorf("got %+v, %v, want %+v", got, err, want)

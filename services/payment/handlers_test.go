@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"net/http"
+	"strings"
 	"sync/atomic"
 	"testing"
 
@@ -305,6 +306,58 @@ func TestCharge_WaitsForUnavailableProcessor(t *testing.T) {
 			s.Deliver(t, chargeRequested) // one delivery, so no attempt was spent
 			s.WantPublished(t, chargeRequested, processed)
 		})
+	}
+}
+
+// However long the card processor returns nonsense about an order, the order is charged once and refunded in full once it
+// no longer does.
+func TestProcessor_NonsenseIsNoDeadLetter(t *testing.T) {
+	t.Parallel()
+	for name, f := range nonsense() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newFixture(t)
+			s.charging(t, "pm_card_visa")
+			s.retried(t, chargeRequested, f, "create")
+			if r := s.wantRow(t, Charging); r.IntentID != "" {
+				t.Errorf("the intent %q is stored", r.IntentID)
+			}
+			s.retried(t, chargeRequested, f, "confirm", "read")
+			s.retried(t, chargeRequested, f, "read")
+			s.wantRow(t, Charging)
+			s.Deliver(t, chargeRequested, undeliverable)
+			s.retried(t, refundRequested, f, "refunds")
+			s.wantRow(t, Refunding)
+			s.Deliver(t, refundRequested)
+			s.wantRow(t, Refunded)
+			s.WantPublished(t, chargeRequested, processed, refundRequested, refunded(contracts.ReasonUndeliverable))
+			if a := s.processor.account("o"); a != (account{charges: 1, refunds: 1}) {
+				t.Errorf("the order has %+v at the processor", a)
+			}
+			if redirected := s.processor.count(""); redirected > 0 {
+				t.Errorf("%d requests went elsewhere", redirected)
+			}
+		})
+	}
+}
+
+// retried checks that an event is retried if the responses to some operations are f, on the first attempt and on a late one.
+func (s *fixture) retried(t *testing.T, eto events.ETO, f fault, ops ...string) {
+	t.Helper()
+	for _, attempt := range []int{1, 100} {
+		for _, op := range ops {
+			s.processor.fail(op, f)
+		}
+		v := s.Transport.Deliver(t, eto, eventstest.OnAttempt(attempt))
+		if v.Action != transport.Retry {
+			t.Errorf("%v, attempt %d: outcome %+v", ops, attempt, v)
+		}
+		for _, secret := range []string{"pm_card", "sk_test"} {
+			if v.Err != nil && strings.Contains(v.Err.Error(), secret) {
+				t.Errorf("the error tells %q: %.200v", secret, v.Err)
+			}
+		}
+		s.processor.heal()
 	}
 }
 

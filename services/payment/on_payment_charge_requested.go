@@ -35,7 +35,7 @@ func (s *Service) charge(ctx context.Context, r paymentRow) (Intent, error) {
 	if err != nil || intent.Status != IntentOpen {
 		return intent, err
 	}
-	intent, err = s.gateway.Confirm(ctx, r.idempotencyKey("confirm"), intent.ID)
+	intent, err = s.gateway.Confirm(ctx, r.idempotencyKey("confirm"), intent.ID, r.toPayment().Amount)
 	if err == nil && intent.Status == IntentOpen {
 		err = errors.New("card processor: intent is still open after the confirmation")
 	}
@@ -44,10 +44,10 @@ func (s *Service) charge(ctx context.Context, r paymentRow) (Intent, error) {
 
 // intent reads the order's intent, or creates it and stores its id.
 func (s *Service) intent(ctx context.Context, r paymentRow) (Intent, error) {
-	if r.IntentID != "" {
-		return s.gateway.Read(ctx, r.IntentID)
-	}
 	p := r.toPayment()
+	if r.IntentID != "" {
+		return s.gateway.Read(ctx, r.IntentID, p.Amount)
+	}
 	created, err := s.gateway.Create(ctx, r.idempotencyKey("create"), p.OrderID, p.Amount, p.PaymentMethod)
 	if err != nil || created.Status != IntentOpen {
 		return created, err
@@ -59,7 +59,7 @@ func (s *Service) intent(ctx context.Context, r paymentRow) (Intent, error) {
 	if id == created.ID {
 		return created, nil
 	}
-	return s.gateway.Read(ctx, id)
+	return s.gateway.Read(ctx, id, p.Amount)
 }
 
 // applyCharge applies the result of callCharge.

@@ -23,7 +23,7 @@ func (s *Service) callRefund(ctx context.Context, e events.Received[contracts.Pa
 	if !p.ShouldRefund() {
 		return false, nil
 	}
-	err = s.gateway.Refund(ctx, r.idempotencyKey("refund"), r.IntentID, p.Amount.Amount)
+	err = s.gateway.Refund(ctx, r.idempotencyKey("refund"), r.IntentID, p.Amount)
 	if errors.Is(err, errKeyUsedUp) {
 		err = errors.Join(err, nextKeyGeneration(s.db.WithContext(ctx), p.OrderID, r.KeyGeneration))
 	}

@@ -14,13 +14,14 @@ const processorTimeout = 5*maxStripeTimeout + 10*time.Second
 // the topology.
 func Subscriptions(s *Service) []events.Subscription {
 	timeout := events.WithTimeout(processorTimeout)
+	untilKnown := events.WithUnlimitedRetries() // the money may have moved, or is the customer's
 	return []events.Subscription{
 		events.Handle("order-created", on(s, (*Payment).OrderCreated)),
 		events.Handle("inventory-reserved", on(s, (*Payment).InventoryReserved)),
 		events.Handle("order-cancelled", on(s, (*Payment).OrderCancelled)),
 		events.Handle("shipment-cancelled", on(s, (*Payment).ShipmentCancelled)),
 		events.Handle("shipment-failed", on(s, (*Payment).ShipmentFailed)),
-		events.HandleExternal("payment-charge-requested", s.callCharge, s.applyCharge, timeout),
-		events.HandleExternal("payment-refund-requested", s.callRefund, s.applyRefund, timeout),
+		events.HandleExternal("payment-charge-requested", s.callCharge, s.applyCharge, timeout, untilKnown),
+		events.HandleExternal("payment-refund-requested", s.callRefund, s.applyRefund, timeout, untilKnown),
 	}
 }
