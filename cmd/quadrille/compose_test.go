@@ -12,6 +12,8 @@ import (
 
 	"github.com/dustin/go-humanize"
 	"github.com/goccy/go-yaml"
+
+	"github.com/quadrille-dev/quadrille/services/inventory"
 )
 
 // composeService has the fields of a service in docker-compose.yml that the tests check.
@@ -105,6 +107,18 @@ func TestCompose_MemoryLimits(t *testing.T) {
 	}
 	if want := fmt.Sprintf("may take %d MiB", together>>20); !strings.Contains(string(readme), want) {
 		t.Errorf("the README does not contain %q", want)
+	}
+}
+
+// The order service is ready once it has received the products that inventory creates at the start.
+func TestCompose_AwaitsSeed(t *testing.T) {
+	t.Parallel()
+	services := composeServices(t)
+	if services["inventory"].Environment["SEED_CATALOGUE"] != "true" {
+		t.Error("inventory seeds no products")
+	}
+	if got, want := services["order"].Environment["ORDER_AWAIT_PRODUCTS"], strings.Join(inventory.SeedSKUs(), ","); got != want {
+		t.Errorf("order awaits %v, want %s", got, want)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io/fs"
+	"maps"
 
 	"gorm.io/gorm"
 
@@ -29,6 +30,8 @@ type Service struct {
 	OpenAPI []byte
 	// Audit returns its own lists for the audit snapshot, read in tx.
 	Audit func(tx *gorm.DB) httpapi.AuditEntries
+	// Checks lists further conditions of readiness, by name, beside "database" and "bus".
+	Checks map[string]httpapi.Check
 	// Start is called once, after the migrations and before the service is ready.
 	Start func(ctx context.Context) error
 	// Background lists work beside the requests and handlers. Each function works until its context ends; an error stops
@@ -56,9 +59,10 @@ func (s Service) Bus(cfg Config, db *gorm.DB, tr transport.Transport) (*events.B
 
 // Router returns the router with everything that the service serves.
 func (s Service) Router(cfg Config, db *gorm.DB, bus *events.Bus) (*httpapi.Router, error) {
+	checks := map[string]httpapi.Check{"database": database.Check(db), "bus": bus.Ready}
+	maps.Copy(checks, s.Checks)
 	r := httpapi.NewRouter(httpapi.RouterConfig{
-		Service: s.Name, OpsToken: cfg.OpsToken.Reveal(), DefaultTenant: cfg.DefaultTenant,
-		Checks: map[string]httpapi.Check{"database": database.Check(db), "bus": bus.Ready},
+		Service: s.Name, OpsToken: cfg.OpsToken.Reveal(), DefaultTenant: cfg.DefaultTenant, Checks: checks,
 	})
 	if s.Routes != nil {
 		s.Routes(r)

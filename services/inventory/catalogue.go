@@ -20,6 +20,15 @@ var seed = []Product{
 	{SKU: "chandelier", Name: "Crystal chandelier", Price: Money{Amount: 49900, Currency: "EUR"}, OnHand: 0},
 }
 
+// SeedSKUs returns the SKUs of the products that Seed creates.
+func SeedSKUs() []string {
+	skus := make([]string, len(seed))
+	for i, product := range seed {
+		skus[i] = product.SKU
+	}
+	return skus
+}
+
 // Seed creates the products of a small catalogue, with their stock. Products that exist, or existed once, stay as they
 // are, so that Seed may run again and in several instances at once.
 func (s *Service) Seed(ctx context.Context) error {

@@ -17,6 +17,8 @@ type Config struct {
 	StalledAfter time.Duration `env:"ORDER_STALLED_AFTER"`
 	// CarrierStalledAfter is the same for the dispatch and the delivery by the carrier.
 	CarrierStalledAfter time.Duration `env:"ORDER_CARRIER_STALLED_AFTER"`
+	// AwaitProducts lists SKUs. The service is ready once it has received these products.
+	AwaitProducts []string `env:"ORDER_AWAIT_PRODUCTS"`
 }
 
 // Defaults returns the settings of a service whose environment sets only what is required.

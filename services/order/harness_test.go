@@ -35,10 +35,10 @@ func newFixtureWithDeadline(t *testing.T, deadline time.Duration) *fixture {
 	return newFixtureWith(t, order.Timeouts{Payment: deadline, Services: time.Hour, Carrier: time.Hour})
 }
 
-func newFixtureWith(t *testing.T, timeouts order.Timeouts) *fixture {
+func newFixtureWith(t *testing.T, timeouts order.Timeouts, awaited ...string) *fixture {
 	t.Helper()
 	db := template.Open(t)
-	service := order.New(db, timeouts)
+	service := order.New(db, timeouts, awaited...)
 	s := &fixture{servicetest.Start(t, db, service.Definition()), service}
 	s.Deliver(t,
 		contracts.ProductCreated{SKU: "fan", Name: "Silk fan", Price: euros(1250), Version: 1},

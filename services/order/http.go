@@ -83,9 +83,10 @@ func (s *Service) postOrder(c *gin.Context) error {
 	if err := httpapi.DecodeJSON(c, &req); err != nil {
 		return err
 	}
+	incomplete := s.catalogue.check(s.db.WithContext(c.Request.Context()))
 	once := httpapi.IdempotencyOptions{Required: true}
 	return httpapi.Idempotent(c, s.db, once, func(ctx context.Context, tx *gorm.DB) (httpapi.Reply, error) {
-		o, err := s.place(ctx, tx, req)
+		o, err := s.place(ctx, tx, req, incomplete)
 		if err != nil {
 			return httpapi.Reply{}, err
 		}

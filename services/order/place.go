@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"log/slog"
 	"regexp"
+	"slices"
 	"strings"
+	"time"
 	"unicode"
 	"unicode/utf8"
 
@@ -25,12 +27,16 @@ type placeRequest struct {
 }
 
 // place validates, prices, stores and publishes an order in tx. If the request is not valid, the error lists every
-// field error.
-func (s *Service) place(ctx context.Context, tx *gorm.DB, req placeRequest) (*Order, error) {
+// field error. incomplete is not nil if products of the catalogue had not arrived before tx began: an unknown product may be
+// one of them, so that the client is asked to repeat the request.
+func (s *Service) place(ctx context.Context, tx *gorm.DB, req placeRequest, incomplete error) (*Order, error) {
 	wrong := req.validate()
 	catalogue, err := readCatalogue(tx, req.skus())
 	if err != nil {
 		return nil, err
+	}
+	if incomplete != nil && slices.ContainsFunc(req.skus(), func(sku string) bool { _, known := catalogue[sku]; return !known }) {
+		return nil, httpapi.Unavailable("The catalogue has not arrived yet. Nothing was changed.", time.Second).Because(incomplete)
 	}
 	items, total, alsoWrong := Price(req.Items, catalogue)
 	if wrong = append(wrong, alsoWrong...); len(wrong) > 0 {

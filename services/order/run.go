@@ -8,13 +8,15 @@ import (
 	"github.com/quadrille-dev/quadrille/contracts"
 	"github.com/quadrille-dev/quadrille/contracts/openapi"
 	"github.com/quadrille-dev/quadrille/pkg/chassis"
+	"github.com/quadrille-dev/quadrille/pkg/chassis/httpapi"
 	"github.com/quadrille-dev/quadrille/pkg/events"
 	"github.com/quadrille-dev/quadrille/pkg/events/transport"
 )
 
 // Run runs the service until ctx ends, see [chassis.Run].
 func Run(ctx context.Context, cfg Config, db *gorm.DB, tr transport.Transport) error {
-	s := New(db, Timeouts{Payment: cfg.PaymentDeadline, Services: cfg.StalledAfter, Carrier: cfg.CarrierStalledAfter})
+	timeouts := Timeouts{Payment: cfg.PaymentDeadline, Services: cfg.StalledAfter, Carrier: cfg.CarrierStalledAfter}
+	s := New(db, timeouts, cfg.AwaitProducts...)
 	return chassis.Run(ctx, cfg.Config, s.Definition(), db, tr)
 }
 
@@ -28,6 +30,7 @@ func (s *Service) Definition() chassis.Service {
 		Routes:        s.Routes,
 		OpenAPI:       openapi.Order,
 		Audit:         s.auditRows,
+		Checks:        map[string]httpapi.Check{"catalogue": func(ctx context.Context) error { return s.catalogue.check(s.db.WithContext(ctx)) }},
 		Background:    []func(context.Context) error{s.Watch, s.measure},
 	}
 }

@@ -15,12 +15,16 @@ import (
 // Service applies the rules of order.go to stored orders. It is safe for concurrent use, also by several processes on one
 // database.
 type Service struct {
-	db       *gorm.DB
-	timeouts Timeouts
+	db        *gorm.DB
+	timeouts  Timeouts
+	catalogue catalogueCheck
 }
 
-// New returns a service on db. Before it publishes, db needs the plugin of package events, see events.New.
-func New(db *gorm.DB, timeouts Timeouts) *Service { return &Service{db: db, timeouts: timeouts} }
+// New returns a service on db, which is ready once it has received the products with the SKUs of awaited. Before it
+// publishes, db needs the plugin of package events, see events.New.
+func New(db *gorm.DB, timeouts Timeouts, awaited ...string) *Service {
+	return &Service{db: db, timeouts: timeouts, catalogue: catalogueCheck{awaited: awaited}}
+}
 
 // now returns the time in the precision of the database.
 func now() time.Time { return time.Now().UTC().Truncate(time.Microsecond) }

@@ -77,6 +77,9 @@ func parseSettings(environ []string) (s settings, err error) {
 	s.shipping, errs[3] = chassis.ParseEnv(shipments, environ)
 	s.simulators, errs[4] = chassis.ParseEnv(simulatorSettings{Config: shared, DispatchDelay: time.Second, DeliveryDelay: time.Second}, environ)
 	s.shared = s.order.Config
+	if s.inventory.SeedCatalogue {
+		s.order.AwaitProducts = append(s.order.AwaitProducts, inventory.SeedSKUs()...)
+	}
 
 	// A mistake in a shared setting is reported once.
 	var mistakes []string

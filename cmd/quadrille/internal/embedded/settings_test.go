@@ -1,10 +1,12 @@
 package embedded
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/quadrille-dev/quadrille/services/inventory"
 	"github.com/quadrille-dev/quadrille/services/topology"
 )
 
@@ -29,7 +31,7 @@ func TestSettings(t *testing.T) {
 		}
 	}
 	if s.order.PaymentDeadline != 3*time.Second || s.simulators.DeliveryDelay != 7*time.Millisecond || s.shared.OpsToken.Reveal() != "open" ||
-		s.shared.Events.Audit || s.inventory.SeedCatalogue {
+		s.shared.Events.Audit || s.inventory.SeedCatalogue || s.order.AwaitProducts != nil {
 		t.Errorf("settings %+v", s)
 	}
 	if s.payment.StripeKey.Reveal() != stripeKey || strings.Contains(s.payment.StripeURL, "stripe.com") {
@@ -42,6 +44,9 @@ func TestSettings_Defaults(t *testing.T) {
 	s, err := parseSettings(nil)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if !slices.Equal(s.order.AwaitProducts, inventory.SeedSKUs()) {
+		t.Errorf("order awaits %v", s.order.AwaitProducts)
 	}
 	if !s.shared.Events.Audit || !s.inventory.SeedCatalogue || s.shared.OpsToken.Reveal() != DefaultToken || s.simulators.DispatchDelay != time.Second {
 		t.Errorf("settings %+v", s)
