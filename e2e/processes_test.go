@@ -136,7 +136,7 @@ func newProcessStack(dir, logs string, servers Servers) (*Stack, map[string]*pro
 	at := func(i int) string { return fmt.Sprintf("127.0.0.1:%d", ports[i]) }
 	const token, key, secret = "e2e-token", "sk_test_e2e", "e2e-carrier-secret"
 	env := map[string][]string{
-		"order":     {"HTTP_ADDR=" + at(0)},
+		"order":     {"HTTP_ADDR=" + at(0), "ORDER_AWAIT_PRODUCTS=dance-shoes,fan,gloves,score,violin,chandelier"},
 		"inventory": {"HTTP_ADDR=" + at(1), "SEED_CATALOGUE=true"},
 		"payment":   {"HTTP_ADDR=" + at(2), "STRIPE_URL=http://" + at(4), "STRIPE_KEY=" + key},
 		"shipping":  {"HTTP_ADDR=" + at(3), "CARRIER_URL=http://" + at(5), "CARRIER_WEBHOOK_SECRET=" + secret},

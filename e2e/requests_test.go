@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"bytes"
 	"fmt"
 	"net/http"
 	"os"
@@ -38,7 +37,6 @@ func TestRequestFiles_HaveExpectedResponses(t *testing.T) {
 					t.Fatalf("%s: %s is %q, which is not an address of make up", path, name, value)
 				}
 			}
-			awaitCatalogue(t)
 			previous := map[string]httpfile.Exchange{}
 			for _, r := range file.Requests {
 				x := sendRequest(t, file, r, previous)
@@ -88,19 +86,4 @@ func sendRequest(t *testing.T, file httpfile.File, r httpfile.Request, previous 
 	stack.eventually(t, fmt.Sprintf("%s %s has the status %v and %s is %s", r.Method, url, r.Expect.Statuses, r.Expect.Field, r.Expect.Value),
 		send, func() string { return fmt.Sprintf("%d %s", got.status, got.body) })
 	return x
-}
-
-// awaitCatalogue blocks until the order service knows the seeded products: it then rejects an order for all of them and an
-// unknown product only because of the unknown one.
-func awaitCatalogue(t *testing.T) {
-	t.Helper()
-	probe := newOrder("no-such-product", 1)
-	for _, sku := range []string{"dance-shoes", "fan", "gloves", "score", "violin"} {
-		probe.Items = append(probe.Items, item{sku, 1})
-	}
-	stack.eventually(t, "the seeded products are known", func() bool {
-		r, err := stack.do(http.MethodPost, stack.Order+"/api/v1/orders", probe, "Idempotency-Key", uuid.NewString())
-		return err == nil && r.status == http.StatusUnprocessableEntity && !bytes.Contains(r.body, []byte("items[1]")) &&
-			!bytes.Contains(r.body, []byte("items[5]"))
-	})
 }

@@ -5,6 +5,7 @@
 // packages of their own:
 //
 //   - program: the main function of every service, with signals, subcommands and the connections.
+//   - external: calls to external systems, with bounded responses, without redirects.
 //   - httpapi: the router, problem details, JSON, pages, idempotency keys, audit snapshots, the OpenAPI document.
 //   - database: opening, migrating, locks and classes of errors.
 //   - telemetry: logs, traces and metrics.
