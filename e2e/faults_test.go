@@ -89,6 +89,10 @@ func TestFault_OrderIsPaidAndDeliveredOnce(t *testing.T) {
 		"charge fails with status 500":              {stack.Processor, newFault("confirm", "error500", "", 1)},
 		"charge succeeds with status 500":           {stack.Processor, newFault("confirm", "error500_after", "", 1)},
 		"intent fails with status 500":              {stack.Processor, newFault("create", "error500", "", 1)},
+		"nonsense about the intent":                 {stack.Processor, newFault("create", "nonsense", "before", 2)},
+		"nonsense about the charge":                 {stack.Processor, newFault("confirm", "nonsense", "after", 1)},
+		"nonsense about everything":                 {stack.Processor, newFault("", "nonsense", "after", 4)},
+		"nonsense about the booking":                {stack.Carrier, newFault("book", "nonsense", "after", 2)},
 		"processor is unavailable":                  {stack.Processor, newFault("", "unavailable", "", 3)},
 		"response to the booking is lost":           {stack.Carrier, newFault("book", "drop", "after", 1)},
 		"carrier is unavailable":                    {stack.Carrier, newFault("book", "unavailable", "", 3)},
@@ -117,6 +121,7 @@ func TestFault_RefundIsMadeOnce(t *testing.T) {
 		"refund fails with status 500":     newFault("refund", "error500", "", 1),
 		"refund succeeds with status 500":  newFault("refund", "error500_after", "", 1),
 		"processor is unavailable":         newFault("refund", "unavailable", "", 3),
+		"nonsense about the refund":        newFault("refund", "nonsense", "after", 2),
 		"refund is slow":                   newDelay("refund", "1s", 1),
 		"charge cannot be read beforehand": newFault("retrieve", "unavailable", "", 3),
 	} {

@@ -3,6 +3,7 @@ package carrier_test
 import (
 	"fmt"
 	"net/http"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -304,6 +305,25 @@ func TestFault_LostResponseOfBooking(t *testing.T) {
 	}
 	if sh, status := h.post(booking("o1", "Berlin", "10115", "DE")); status != http.StatusOK || sh.State != "booked" {
 		t.Errorf("%d %+v", status, sh)
+	}
+}
+
+func TestFault_Nonsense(t *testing.T) {
+	t.Parallel()
+	for when, want := range map[string]int{"before": 0, "after": 1} {
+		h := newHarness(t, "")
+		h.inject(fmt.Sprintf(`{"match":{"operation":"book"},"action":"nonsense","when":%q,"times":1}`, when))
+		reply, err := http.Post(h.url+"/v1/shipments", "application/json", strings.NewReader(booking("o1", "Berlin", "10115", "DE")))
+		if err != nil {
+			t.Fatal(err)
+		}
+		reply.Body.Close()
+		if kind := reply.Header.Get("Content-Type"); reply.StatusCode != http.StatusOK || kind != "text/html" {
+			t.Errorf("%s: status %d, %s", when, reply.StatusCode, kind)
+		}
+		if got := len(h.audit().Shipments); got != want {
+			t.Errorf("%s: %d shipments", when, got)
+		}
 	}
 }
 

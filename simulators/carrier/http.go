@@ -149,10 +149,10 @@ func (s *Server) respond(w http.ResponseWriter, r *http.Request, request faults.
 	var status int
 	var body any
 	decision := s.faults.Before(r.Context(), request)
-	switch decision {
-	case faults.Disconnect:
-		wire.Disconnect(w)
+	if wire.Interrupt(w, decision) {
 		return
+	}
+	switch decision {
 	case faults.RespondUnavailable:
 		status = http.StatusServiceUnavailable
 		body = wire.Error{Code: "unavailable", Detail: "the carrier is unavailable; the request had no effect"}
@@ -170,8 +170,7 @@ func (s *Server) respond(w http.ResponseWriter, r *http.Request, request faults.
 			body = wire.Error{Code: "internal", Detail: "injected fault: the request was executed"}
 		}
 	}
-	if s.faults.After(r.Context(), request) == faults.Disconnect {
-		wire.Disconnect(w)
+	if wire.Interrupt(w, s.faults.After(r.Context(), request)) {
 		return
 	}
 	wire.WriteJSON(w, status, body)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"sync"
 	"testing"
 
@@ -94,6 +95,22 @@ func TestIdempotency_SavesNothingBeforeExecution(t *testing.T) {
 	in, err := h.stripe.V1PaymentIntents.Create(t.Context(), params("k", "o1", "pm_card_visa"))
 	if err != nil || in.LastResponse.Header.Get("Idempotent-Replayed") != "" {
 		t.Errorf("%+v, %v", in, err)
+	}
+}
+
+func TestFault_NonsenseSavesTheResult(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	for when, replayed := range map[string]string{"before": "", "after": "true"} {
+		h.inject(fmt.Sprintf(`{"match":{"operation":"create"},"action":"nonsense","when":%q,"times":1}`, when))
+		_, err := h.stripe.V1PaymentIntents.Create(t.Context(), params(when, "o1", "pm_card_visa"))
+		if err == nil || !strings.Contains(err.Error(), "<html>") {
+			t.Errorf("%s: got %v", when, err)
+		}
+		in, err := h.stripe.V1PaymentIntents.Create(t.Context(), params(when, "o1", "pm_card_visa"))
+		if err != nil || in.LastResponse.Header.Get("Idempotent-Replayed") != replayed {
+			t.Errorf("%s: %+v, %v", when, in, err)
+		}
 	}
 }
 

@@ -60,12 +60,12 @@ func (s *Server) handleWrite(parse func(id string, f form) (command, *apiError))
 		}
 		request := faults.Request{Operation: cmd.operation, Order: s.orderIDFor(cmd), Replay: saved != nil}
 		decision := s.faults.Before(r.Context(), request)
-		if decision == faults.Disconnect {
+		switch decision { //nolint:exhaustive // the other decisions are about the execution
+		case faults.Disconnect, faults.RespondNonsense:
 			s.release(c)
-			wire.Disconnect(w)
+			wire.Interrupt(w, decision)
 			return
-		}
-		if decision == faults.RespondUnavailable {
+		case faults.RespondUnavailable:
 			s.release(c)
 			writeError(w, newUnavailable())
 			return
@@ -77,8 +77,7 @@ func (s *Server) handleWrite(parse func(id string, f form) (command, *apiError))
 			writeError(w, newJournalError())
 			return
 		}
-		if s.faults.After(r.Context(), request) == faults.Disconnect {
-			wire.Disconnect(w)
+		if wire.Interrupt(w, s.faults.After(r.Context(), request)) {
 			return
 		}
 		if c.key != "" {
@@ -145,8 +144,7 @@ func (s *Server) handleRead(read func(st *state, id string, f form) (body any, o
 		if failure := s.journal.Flush(); failure != nil {
 			err = newJournalError()
 		}
-		if decision == faults.Disconnect || s.faults.After(r.Context(), request) == faults.Disconnect {
-			wire.Disconnect(w)
+		if wire.Interrupt(w, decision) || wire.Interrupt(w, s.faults.After(r.Context(), request)) {
 			return
 		}
 		switch decision { //nolint:exhaustive // the other decisions change no response

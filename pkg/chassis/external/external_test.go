@@ -99,7 +99,7 @@ func TestText(t *testing.T) {
 	t.Parallel()
 	for s, want := range map[string]string{
 		"":                      "",
-		"  no such address ":    "no such address",
+		"\tno such address\n":   "no such address",
 		"a\x00b\nc\u202ed":      "a b c d",
 		"caf\xe9":               "caf",
 		"Jürgen":                "Jürgen",

@@ -20,6 +20,8 @@ const (
 	Drop Action = "drop"
 	// Delay blocks the request for the delay of the fault.
 	Delay Action = "delay"
+	// Nonsense responds with 200 and a page that is not of the API.
+	Nonsense Action = "nonsense"
 	// Unavailable responds with 503. The request has no effect, and its idempotency key saves no response.
 	Unavailable Action = "unavailable"
 	// Error500 responds with 500. The request has no effect, and its idempotency key saves the response.
@@ -59,7 +61,7 @@ func (m Match) order() string {
 type Fault struct {
 	Match  Match  `json:"match"`
 	Action Action `json:"action"`
-	// When applies to pause, drop and delay.
+	// When applies to pause, drop, delay and nonsense.
 	When When `json:"when,omitempty"`
 	// Times is the number of requests on which the fault acts. With 0 it acts on all of them until it is removed.
 	Times int `json:"times"`
@@ -97,11 +99,11 @@ func (f Fault) validate(ops Operations) error {
 	}
 	switch f.Action {
 	case Pause, Drop, Delay:
-	case Unavailable, Error500, Error500After:
+	case Nonsense, Unavailable, Error500, Error500After:
 		if webhook {
 			invalid("action %s does not apply to webhooks: use pause, drop or delay", f.Action)
 		}
-		if f.When != "" {
+		if f.When != "" && f.Action != Nonsense {
 			invalid("action %s does not accept when", f.Action)
 		}
 	case Down:

@@ -158,6 +158,7 @@ func TestInjector_RejectsInvalidFaults(t *testing.T) {
 		"delay of a transition":    {Match: faults.Match{Operation: "fetch"}, Action: faults.Delay, Delay: 1},
 		"transition with times":    {Match: faults.Match{Operation: "fetch"}, Action: faults.Pause, Times: 2},
 		"transition with when":     {Match: faults.Match{Operation: "fetch"}, Action: faults.Pause, When: faults.After},
+		"nonsense of a webhook":    {Match: faults.Match{Operation: "webhook"}, Action: faults.Nonsense},
 		"unavailable webhook":      {Match: faults.Match{Operation: "webhook"}, Action: faults.Unavailable},
 	} {
 		err := injector.Replace([]faults.Fault{fault})

@@ -30,6 +30,7 @@ type Decision int
 const (
 	Proceed            Decision = iota
 	Disconnect                  // close the connection without a response
+	RespondNonsense             // respond with a page that is not of the API, and save nothing
 	RespondUnavailable          // respond with 503, without effect, and save nothing
 	RespondError                // respond with 500, without effect, and save the response
 	RespondErrorAfter           // have the effect, respond with 500, and save the response
@@ -145,7 +146,7 @@ func (i *Injector) Close() { i.closeOnce.Do(func() { close(i.closed) }) }
 // Before returns the decision about a request before it has any effect. It blocks while a fault pauses the request.
 func (i *Injector) Before(ctx context.Context, r Request) Decision { return i.decide(ctx, r, Before) }
 
-// After returns Proceed or Disconnect once the effect of a request is durable and before its response is written. It
+// After returns Proceed, Disconnect or RespondNonsense once the effect of a request is durable and before its response is written. It
 // blocks while a fault pauses the request.
 func (i *Injector) After(ctx context.Context, r Request) Decision { return i.decide(ctx, r, After) }
 
@@ -161,6 +162,8 @@ func (i *Injector) decide(ctx context.Context, r Request, when When) Decision {
 		return i.wait(ctx, f, time.After(time.Duration(f.Delay)))
 	case Drop:
 		return Disconnect
+	case Nonsense:
+		return RespondNonsense
 	case Unavailable:
 		return RespondUnavailable
 	case Error500:

@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+
+	"github.com/quadrille-dev/quadrille/simulators/internal/faults"
 )
 
 // MaxBody is the maximum length of a request body, in bytes.
@@ -42,6 +44,20 @@ func StatusFor(err error, otherwise int) int {
 		return http.StatusRequestEntityTooLarge
 	}
 	return otherwise
+}
+
+// Interrupt disconnects, or responds with nonsense, if the decision is to do so, and reports whether it did.
+func Interrupt(w http.ResponseWriter, decision faults.Decision) bool {
+	switch decision {
+	case faults.Disconnect:
+		Disconnect(w)
+	case faults.RespondNonsense:
+		w.Header().Set("Content-Type", "text/html")
+		_, _ = io.WriteString(w, "<html>Injected fault: this page is not of the API.</html>\n")
+	default:
+		return false
+	}
+	return true
 }
 
 // WriteJSON writes a response. It ignores write errors, because they mean that the client has disconnected.
