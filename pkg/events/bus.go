@@ -44,6 +44,7 @@ type Bus struct {
 	started   atomic.Bool
 	consuming atomic.Bool
 	notReady  atomic.Pointer[error] // why the bus is not consuming yet
+	brokerErr atomic.Pointer[error] // the result of the last check of the broker
 }
 
 // New makes the bus of one service. It checks everything and reports every mistake at once. It registers a GORM plugin on
@@ -205,13 +206,15 @@ func (b *Bus) declare(ctx context.Context) error {
 
 // consume waits for the topology, then serves all subscriptions until ctx ends and running handlers have finished.
 func (b *Bus) consume(ctx, work context.Context) error {
-	if len(b.subscriptions) == 0 {
-		b.consuming.Store(true)
-		return nil
-	}
 	if b.retry(ctx, "not consuming yet", func(ctx context.Context) error { return b.transport.Check(ctx, b.topology) }) != nil {
 		return nil
 	}
+	var watching sync.WaitGroup
+	defer watching.Wait()
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	watching.Go(func() { b.watchBroker(ctx) })
+
 	var consumers []transport.Consumer
 	for i, s := range b.subscriptions {
 		r := &runner{
@@ -222,10 +225,43 @@ func (b *Bus) consume(ctx, work context.Context) error {
 	}
 	b.consuming.Store(true)
 	defer b.consuming.Store(false)
+	if len(consumers) == 0 {
+		<-ctx.Done()
+		return nil
+	}
 	if err := b.transport.Consume(ctx, consumers); err != nil && ctx.Err() == nil {
 		return fmt.Errorf("events: consume: %w", err)
 	}
 	return nil
+}
+
+// How often the bus checks the broker for Ready: the exchanges of the service at brokerCheckInterval, and all of the topology
+// every topologyCheckEvery times and after a failure.
+const (
+	brokerCheckInterval = 2 * time.Second
+	brokerCheckTimeout  = 2 * time.Second
+	topologyCheckEvery  = 15
+)
+
+// watchBroker checks the broker until ctx ends, so that Ready need not ask it.
+func (b *Bus) watchBroker(ctx context.Context) {
+	failed := false
+	for n := 1; retry.Sleep(ctx, brokerCheckInterval) == nil; n++ {
+		topology := transport.Topology{Service: b.cfg.Service}
+		if failed || n%topologyCheckEvery == 0 {
+			topology = b.topology
+		}
+		if err := b.checkBroker(ctx, topology); ctx.Err() == nil {
+			b.brokerErr.Store(&err)
+			failed = err != nil
+		}
+	}
+}
+
+func (b *Bus) checkBroker(ctx context.Context, topology transport.Topology) error {
+	ctx, cancel := context.WithTimeout(ctx, brokerCheckTimeout)
+	defer cancel()
+	return b.transport.Check(ctx, topology)
 }
 
 // awaitDatabase blocks until the database is available.
@@ -258,7 +294,8 @@ func (b *Bus) retry(ctx context.Context, warning string, f func(context.Context)
 // Ready returns nil if the bus can do its work, and otherwise why it cannot: the database is unavailable or lacks the
 // library's tables, the topology is incomplete, the broker cannot be reached, or the relay lags by more than a minute.
 // Events that wait for a queue or are parked do not count; the metric events.outbox.size shows them. Ready blocks until
-// the database and the broker have responded or ctx ends.
+// the database has responded or ctx ends. It does not ask the broker: it returns the result of a check that the bus makes
+// every two seconds, and every half minute for all queues.
 func (b *Bus) Ready(ctx context.Context) error {
 	s, err := b.outbox.Stats(ctx, b.cfg.Now())
 	if err != nil {
@@ -276,5 +313,8 @@ func (b *Bus) Ready(ctx context.Context) error {
 	if s.Lag > maxLag {
 		return fmt.Errorf("events: the relay lags by %v, with %d rows waiting", s.Lag.Round(time.Second), s.Waiting)
 	}
-	return b.transport.Check(ctx, transport.Topology{Service: b.cfg.Service})
+	if err := b.brokerErr.Load(); err != nil && *err != nil {
+		return fmt.Errorf("events: broker: %w", *err)
+	}
+	return nil
 }

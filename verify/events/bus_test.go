@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"gorm.io/gorm"
 
@@ -72,6 +74,42 @@ func TestBus_NotReadyWhileBrokerIsUnavailable(t *testing.T) {
 	eventually(t, "not ready", func() bool { return bus.Ready(t.Context()) != nil })
 	tr.Outcome(nil)
 	eventually(t, "ready", func() bool { return bus.Ready(t.Context()) == nil })
+}
+
+// checked is a transport that counts the checks of its broker.
+type checked struct {
+	*eventstest.Transport
+	calls  atomic.Int64
+	broken atomic.Bool
+}
+
+func (tr *checked) Check(context.Context, transport.Topology) error {
+	tr.calls.Add(1)
+	if tr.broken.Load() {
+		return errLost
+	}
+	return nil
+}
+
+func TestReady_DoesNotAskTheBroker(t *testing.T) {
+	t.Parallel()
+	tr := &checked{Transport: eventstest.NewTransport()}
+	bus := newBus(t, database(t), tr, config(), events.Handle("order-created", ignore))
+	eventstest.Start(t, bus)
+	eventually(t, "ready", func() bool { return bus.Ready(t.Context()) == nil })
+	before, start := tr.calls.Load(), time.Now()
+	for range 100 {
+		if err := bus.Ready(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}
+	if n := tr.calls.Load() - before; n > 1+int64(time.Since(start)/time.Second) {
+		t.Errorf("%d checks of the broker for 100 calls of Ready in %v", n, time.Since(start))
+	}
+	tr.broken.Store(true)
+	eventually(t, "not ready without broker", func() bool { return errors.Is(bus.Ready(t.Context()), errLost) })
+	tr.broken.Store(false)
+	eventually(t, "ready again", func() bool { return bus.Ready(t.Context()) == nil })
 }
 
 func TestBus_RunsOnce(t *testing.T) {

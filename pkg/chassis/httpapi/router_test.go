@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -193,6 +194,68 @@ func TestRouter_ReportsReadiness(t *testing.T) {
 	}
 	if rec := do(httpapi.NewRouter(httpapi.RouterConfig{}), http.MethodGet, "/readyz", ""); rec.Code != http.StatusOK {
 		t.Errorf("without checks: %d", rec.Code)
+	}
+}
+
+func TestRouter_SharesReadinessChecks(t *testing.T) {
+	t.Parallel()
+	var calls atomic.Int64
+	release := make(chan struct{})
+	router := httpapi.NewRouter(httpapi.RouterConfig{Checks: map[string]httpapi.Check{
+		"broker": func(ctx context.Context) error {
+			calls.Add(1)
+			select {
+			case <-release:
+			case <-ctx.Done():
+			}
+			return ctx.Err()
+		},
+	}})
+	gone, leave := context.WithCancel(t.Context())
+	first := make(chan int, 1)
+	go func() {
+		first <- serveOne(router, httptest.NewRequestWithContext(gone, http.MethodGet, "/readyz", nil)).Code
+	}()
+	waitUntil(t, "the check runs", func() bool { return calls.Load() == 1 })
+	leave() // a probe that disconnects must not end the check of the probes that wait with it
+	if code := <-first; code != http.StatusServiceUnavailable {
+		t.Errorf("the probe that disconnected: %d", code)
+	}
+	codes := make(chan int, 100)
+	for range cap(codes) {
+		go func() { codes <- do(router, http.MethodGet, "/readyz", "").Code }()
+	}
+	close(release)
+	start := time.Now()
+	for range cap(codes) {
+		if code := <-codes; code != http.StatusOK {
+			t.Errorf("got %d", code)
+		}
+	}
+	if n := calls.Load(); n > 1+int64(time.Since(start)/time.Second) {
+		t.Errorf("%d checks for %d probes", n, cap(codes))
+	}
+	waitUntil(t, "the result expires", func() bool {
+		do(router, http.MethodGet, "/readyz", "")
+		return calls.Load() > 1
+	})
+}
+
+func TestRouter_ReadinessIsBounded(t *testing.T) {
+	t.Parallel()
+	var calls atomic.Int64
+	release := make(chan struct{})
+	defer close(release)
+	router := httpapi.NewRouter(httpapi.RouterConfig{Checks: map[string]httpapi.Check{
+		"stuck": func(context.Context) error { calls.Add(1); <-release; return nil }, // ignores its context
+	}})
+	for range 2 {
+		if rec := do(router, http.MethodGet, "/readyz", ""); rec.Code != http.StatusServiceUnavailable {
+			t.Errorf("got %d", rec.Code)
+		}
+	}
+	if n := calls.Load(); n != 1 {
+		t.Errorf("the check that hangs was started %d times", n)
 	}
 }
 

@@ -159,6 +159,22 @@ func (c *connection) call(ctx context.Context, grace time.Duration, f func() err
 	return f()
 }
 
+// ask runs f, which calls the broker, and returns without waiting for it when ctx ends or callTimeout is over. Unlike call, it
+// keeps the connection, so that a slow response to a check cannot interrupt the consumers. A call that was given up ends
+// when the broker responds or the connection is lost.
+func (c *connection) ask(ctx context.Context, f func() error) error {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	done := make(chan error, 1)
+	go func() { done <- f() }()
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
 // channel opens a channel.
 func (c *connection) channel(ctx context.Context) (ch *amqp.Channel, err error) {
 	err = c.call(ctx, writeGrace, func() error {

@@ -29,12 +29,10 @@ func (t *Transport) Consume(ctx context.Context, consumers []transport.Consumer)
 			return fmt.Errorf("rabbitmq: consumer %s needs Workers, Ready and Handle", c.Queue)
 		}
 	}
-	conn := newConsumerConnection(t.dial)
-	defer conn.close()
 	var supervisors sync.WaitGroup
 	for _, c := range consumers {
 		s := &supervisor{
-			Consumer: c, connection: conn, publisher: t.publisher,
+			Consumer: c, connection: t.consumers, publisher: t.publisher,
 			tag:      cut(t.cfg.Name+" "+c.Handler, maxShortString),
 			log:      t.cfg.Logger.With("queue", QueueName(c.Queue)),
 			throttle: logthrottle.Throttle{Interval: logInterval},

@@ -2,16 +2,20 @@ package rabbitmq
 
 import (
 	"context"
+	"sync"
 
 	amqp "github.com/rabbitmq/amqp091-go"
 	"golang.org/x/sync/semaphore"
 )
 
-// consumerConnection is the connection that all consumers share. Each consumer has a channel of its own.
+// consumerConnection is the connection that all consumers and Check share. Each of them has a channel of its own.
 type consumerConnection struct {
 	dial    dialFunc
-	opening *semaphore.Weighted // guards current
+	opening *semaphore.Weighted // held while current is checked and replaced
+
+	mu      sync.Mutex // guards what follows
 	current *connection
+	closed  bool
 }
 
 func newConsumerConnection(dial dialFunc) *consumerConnection {
@@ -33,18 +37,41 @@ func (c *consumerConnection) open(ctx context.Context) (*connection, error) {
 		return nil, err
 	}
 	defer c.opening.Release(1)
-	if c.current != nil && !c.current.conn.IsClosed() {
-		return c.current, nil
+	if conn, err := c.usable(); conn != nil || err != nil {
+		return conn, err
 	}
 	conn, err := c.dial(ctx, "consume")
-	if err == nil {
-		c.current = conn
+	if err != nil {
+		return nil, err
 	}
-	return conn, err
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		conn.drop()
+		return nil, errClosed
+	}
+	c.current = conn
+	return conn, nil
 }
 
-// close closes the connection. No consumer may use it any more.
+// usable returns the current connection, or nil if another one must be opened.
+func (c *consumerConnection) usable() (*connection, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case c.closed:
+		return nil, errClosed
+	case c.current == nil || c.current.conn.IsClosed():
+		return nil, nil
+	}
+	return c.current, nil
+}
+
+// close closes the connection for good.
 func (c *consumerConnection) close() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.closed = true
 	if c.current != nil {
 		c.current.close()
 	}

@@ -157,13 +157,15 @@ func briefly(rejected []error) []error {
 	return append(rest, denied...)
 }
 
-// Check implements transport.Transport. It checks exchanges and queues; AMQP cannot query bindings.
+// Check implements transport.Transport. It checks exchanges and queues; AMQP cannot query bindings. It uses a channel of the
+// consumers' connection, and opens that connection only if there is none.
 func (t *Transport) Check(ctx context.Context, topology transport.Topology) error {
-	a, err := t.administer(ctx)
+	conn, err := t.consumers.open(ctx)
 	if err != nil {
 		return err
 	}
-	defer a.close()
+	a := &admin{ctx: ctx, connection: conn}
+	defer a.closeChannel()
 
 	l := newLayout(topology)
 	for _, e := range l.exchanges {
@@ -190,8 +192,8 @@ func (t *Transport) Check(ctx context.Context, topology transport.Topology) erro
 	return nil
 }
 
-// admin runs requests one after another on a connection of its own. The broker closes the channel when it rejects a
-// request, so the next request opens a new one.
+// admin runs requests one after another. The broker closes the channel when it rejects a request, so the next request opens
+// a new one.
 type admin struct {
 	ctx        context.Context
 	connection *connection
@@ -200,6 +202,7 @@ type admin struct {
 	err        error   // why no more requests can be made
 }
 
+// administer returns an admin with a connection of its own.
 func (t *Transport) administer(ctx context.Context) (*admin, error) {
 	conn, err := t.dial(ctx, "topology")
 	if err != nil {
@@ -210,16 +213,26 @@ func (t *Transport) administer(ctx context.Context) (*admin, error) {
 
 func (a *admin) close() { a.connection.close() }
 
+// closeChannel leaves the connection open.
+func (a *admin) closeChannel() {
+	if a.ch != nil && a.err == nil {
+		_ = a.connection.ask(a.ctx, a.ch.Close) // an error means that the channel is closed already
+	}
+}
+
 func (a *admin) do(what string, f func(ch *amqp.Channel) error) {
 	if a.err != nil {
 		return
 	}
 	if a.ch == nil || a.ch.IsClosed() {
-		if a.ch, a.err = a.connection.channel(a.ctx); a.err != nil {
+		var ch *amqp.Channel
+		if err := a.connection.ask(a.ctx, func() (err error) { ch, err = a.connection.conn.Channel(); return err }); err != nil {
+			a.err = fmt.Errorf("open channel: %w", err)
 			return
 		}
+		a.ch = ch
 	}
-	err := a.connection.call(a.ctx, writeGrace, func() error { return f(a.ch) })
+	err := a.connection.ask(a.ctx, func() error { return f(a.ch) })
 	var e *amqp.Error
 	switch {
 	case err == nil:

@@ -14,7 +14,8 @@
 //
 //   - The transport makes new connections and channels itself. The recovery of amqp091-go stays off, since it reopens the
 //     same channel, where a late acknowledgement could acknowledge another message. Publishing and consuming have
-//     separate connections, so a broker that blocks publishers does not block acknowledgements.
+//     separate connections, so a broker that blocks publishers does not block acknowledgements. Check uses the connection
+//     of the consumers, so it can be called often.
 //   - Publish connects when necessary, fails at once if it cannot, and leaves retries to its caller. If the broker closes
 //     the channel because of a message, the unresolved messages are published again one by one on another connection, so
 //     that only the message at fault is rejected.
@@ -102,6 +103,7 @@ type Transport struct {
 	cfg       Config
 	dial      dialFunc
 	publisher *publisher
+	consumers *consumerConnection
 }
 
 var (
@@ -131,7 +133,9 @@ func New(address string, cfg Config) (*Transport, error) {
 		return nil, fmt.Errorf("rabbitmq: configuration: %w", err)
 	}
 	dial := newDialFunc(urls, cfg)
-	return &Transport{cfg: cfg, dial: dial, publisher: newPublisher(dial, cfg.ConfirmTimeout)}, nil
+	return &Transport{
+		cfg: cfg, dial: dial, publisher: newPublisher(dial, cfg.ConfirmTimeout), consumers: newConsumerConnection(dial),
+	}, nil
 }
 
 // trusting returns a copy of cfg with the authorities in file.
@@ -175,9 +179,11 @@ func (t *Transport) Publish(ctx context.Context, msgs []transport.Message) []err
 	return errs
 }
 
-// Close implements transport.Transport. Publish fails from then on. Consume is ended by its context.
+// Close implements transport.Transport. Publish and Check fail from then on. Consume is ended by its context and should
+// have returned: it cannot acknowledge any more.
 func (t *Transport) Close() error {
 	t.publisher.close()
+	t.consumers.close()
 	return nil
 }
 

@@ -1,6 +1,7 @@
 package rabbitmq_test
 
 import (
+	"context"
 	"errors"
 	"strings"
 	"testing"
@@ -96,6 +97,42 @@ func TestCheck_UnavailableBrokerIsNoErrTopology(t *testing.T) {
 	err := newTransport(t, unusedAddress(t), rabbitmq.Config{}).Check(t.Context(), newTopology())
 	if err == nil || errors.Is(err, transport.ErrTopology) {
 		t.Errorf("got %v", err)
+	}
+}
+
+func TestCheck_UsesTheConsumersConnection(t *testing.T) {
+	t.Parallel()
+	q, missing := newQueue(time.Second), newQueue(time.Second)
+	missing.Handler = "order-counted"
+	url := brokerWith(t, q)
+	p := newProxy(t, url, nil)
+	tr := newTransport(t, p.url, rabbitmq.Config{})
+	handled := make(chan string, 1)
+	consume(t, tr, consumer(q, 1, func(d transport.Delivery) transport.Outcome {
+		handled <- string(d.Body)
+		return transport.Outcome{}
+	}))
+	for range 20 {
+		if err := tr.Check(t.Context(), newTopology(q)); err != nil {
+			t.Fatal(err)
+		}
+		if err := tr.Check(t.Context(), newTopology(missing)); !errors.Is(err, transport.ErrTopology) {
+			t.Fatalf("got %v", err)
+		}
+	}
+
+	// A check that gets no response leaves the connection to the consumers.
+	p.stall(false, true)
+	short, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if err := tr.Check(short, newTopology(q)); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("got %v", err)
+	}
+	p.stall(false, false)
+	publish(t, newTransport(t, url, rabbitmq.Config{}), newMessage("1"))
+	receive(t, "delivery", handled)
+	if n := p.accepted.Load(); n != 1 {
+		t.Errorf("%d connections, want that of the consumers only", n)
 	}
 }
 
