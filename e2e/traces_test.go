@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"net/http"
@@ -30,7 +29,7 @@ var secrets = []string{
 // receiveSpans starts to receive spans.
 func receiveSpans() (stop func(), err error) {
 	spans, err = otlp.Start(receivingAddress(), otlp.Config{
-		Keep: keepSpan, Index: []string{edges.Subject}, Secrets: secrets,
+		Keep: keepSpan, Index: []string{edges.Subject, "url.path"}, Secrets: secrets,
 	})
 	return func() { _ = spans.Close() }, err
 }
@@ -125,20 +124,17 @@ func (s *Stack) flushSpans(t *testing.T) {
 }
 
 func flushSpans(ctx context.Context, url string) error {
-	var ids [24]byte
-	_, _ = rand.Read(ids[:]) // never fails
-	trace := hex.EncodeToString(ids[:16])
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url+"/api/v1/flush-spans", nil)
+	path := "/api/v1/flush-spans/" + rand.Text()
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url+path, nil)
 	if err != nil {
 		return err
 	}
-	req.Header.Set("Traceparent", "00-"+trace+"-"+hex.EncodeToString(ids[16:])+"-01")
 	resp, err := client.Do(req)
 	if err != nil {
 		return err
 	}
 	resp.Body.Close()
-	return spans.Await(ctx, func() bool { return len(spans.Trace(trace)) > 0 })
+	return spans.Await(ctx, func() bool { return len(spans.With("url.path", path)) > 0 })
 }
 
 // leaks returns the spans and log lines that contain a secret.

@@ -33,7 +33,13 @@ type Config struct {
 	AMQPCAFile string `env:"AMQP_CA_FILE"`
 	// OpsToken is the bearer token for the paths under /ops. Without one they reject every request.
 	OpsToken Secret `env:"OPS_TOKEN"`
-	// ShutdownTimeout is how long work under way can take to finish after a signal to stop.
+	// TrustTraceContext makes requests part of their caller's trace; see httpapi.RouterConfig.
+	TrustTraceContext bool `env:"TRUST_TRACE_CONTEXT"`
+	// MaxBodyMemory is the most bytes of large request bodies that are held at the same time.
+	MaxBodyMemory int64 `env:"MAX_BODY_MEMORY"`
+	// ShutdownDelay is how long the service continues to accept requests after a signal to stop, while it is not ready.
+	ShutdownDelay time.Duration `env:"SHUTDOWN_DELAY"`
+	// ShutdownTimeout is how long work under way can take to finish after ShutdownDelay.
 	ShutdownTimeout time.Duration `env:"SHUTDOWN_TIMEOUT"`
 	// LogLevel is debug, info, warn or error.
 	LogLevel slog.Level `env:"LOG_LEVEL"`
@@ -61,6 +67,7 @@ func Defaults(addr string) Config {
 	return Config{
 		HTTPAddr:         addr,
 		DatabaseMaxConns: 20,
+		MaxBodyMemory:    4 << 20,
 		ShutdownTimeout:  20 * time.Second,
 		LogLevel:         slog.LevelInfo,
 		LogFormat:        "json",
@@ -117,6 +124,12 @@ func (c Config) validate() error {
 	}
 	if c.DatabaseMaxConns < 2 {
 		wrong("DATABASE_MAX_CONNS must be at least 2")
+	}
+	if c.MaxBodyMemory < httpapi.MaxBody {
+		wrong("MAX_BODY_MEMORY must be at least %d, the size of one body", httpapi.MaxBody)
+	}
+	if c.ShutdownDelay < 0 {
+		wrong("SHUTDOWN_DELAY must not be negative")
 	}
 	if c.ShutdownTimeout <= 0 {
 		wrong("SHUTDOWN_TIMEOUT must be positive")

@@ -62,7 +62,7 @@ func TestParseEnv_ReportsMistakes(t *testing.T) {
 	t.Parallel()
 	wrong := []string{
 		"HTTP_ADDR=8080", "DATABASE_URL=postgres//hunter2", "DATABASE_MAX_CONNS=many", "EVENTS_AUDIT=maybe",
-		"RETRY_DELAYS=5s,1s", "EVENTS_WORKERS=0", "EVENTS_LEASE_TTL=-1s", "EVENTS_INBOX_RETENTION=1h", "SHUTDOWN_TIMEOUT=soon", "LOG_LEVEL=loud", "LOG_FORMAT=xml", "DEFAULT_TENANT=a b", "PATIENCE=none",
+		"RETRY_DELAYS=5s,1s", "EVENTS_WORKERS=0", "EVENTS_LEASE_TTL=-1s", "EVENTS_INBOX_RETENTION=1h", "SHUTDOWN_TIMEOUT=soon", "SHUTDOWN_DELAY=-1s", "MAX_BODY_MEMORY=1", "TRUST_TRACE_CONTEXT=perhaps", "LOG_LEVEL=loud", "LOG_FORMAT=xml", "DEFAULT_TENANT=a b", "PATIENCE=none",
 	}
 	_, err := chassis.ParseEnv(sampleDefaults(), wrong)
 	if err == nil {

@@ -62,7 +62,9 @@ func (s Service) Router(cfg Config, db *gorm.DB, bus *events.Bus) (*httpapi.Rout
 	checks := map[string]httpapi.Check{"database": database.Check(db), "bus": bus.Ready}
 	maps.Copy(checks, s.Checks)
 	r := httpapi.NewRouter(httpapi.RouterConfig{
-		Service: s.Name, OpsToken: cfg.OpsToken.Reveal(), DefaultTenant: cfg.DefaultTenant, Checks: checks,
+		Service: s.Name, OpsToken: cfg.OpsToken.Reveal(), DefaultTenant: cfg.DefaultTenant,
+		TrustTraceContext: cfg.TrustTraceContext, MaxBodyMemory: cfg.MaxBodyMemory,
+		Checks: checks,
 	})
 	if s.Routes != nil {
 		s.Routes(r)

@@ -69,16 +69,26 @@ func ReadBody(c *gin.Context) ([]byte, error) {
 	if body, ok := c.Get(bodyKey); ok {
 		return body.([]byte), nil
 	}
-	body, err := io.ReadAll(c.Request.Body)
+	body, err := readAll(c.Request)
 	var tooLarge *http.MaxBytesError
 	switch {
 	case errors.As(err, &tooLarge):
 		return nil, bodyTooLarge(tooLarge.Limit)
 	case err != nil:
-		return nil, BadRequest("The body could not be read.").Because(err)
+		return nil, unreadable(err)
 	}
 	c.Set(bodyKey, body)
 	return body, nil
+}
+
+// readAll allocates a declared length once. io.ReadAll allocates a multiple of it.
+func readAll(r *http.Request) ([]byte, error) {
+	if r.ContentLength <= 0 {
+		return io.ReadAll(r.Body)
+	}
+	body := make([]byte, r.ContentLength)
+	_, err := io.ReadFull(r.Body, body)
+	return body, err
 }
 
 func bodyTooLarge(limit int64) *Problem {

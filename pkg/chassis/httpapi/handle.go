@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"os"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -36,7 +37,8 @@ func fail(c *gin.Context, err error) {
 		return
 	}
 	ctx := c.Request.Context()
-	if errors.Is(ctx.Err(), context.Canceled) {
+	// The server cancels the context of a request whose body did not arrive in time, although its client is connected.
+	if errors.Is(ctx.Err(), context.Canceled) && !errors.Is(err, os.ErrDeadlineExceeded) {
 		c.Status(statusClientGone)
 		return
 	}

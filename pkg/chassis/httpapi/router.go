@@ -3,13 +3,11 @@ package httpapi
 import (
 	"log/slog"
 	"net/http"
-	"strings"
 	"sync/atomic"
 	"time"
 
 	"github.com/gin-gonic/gin"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
-	"go.opentelemetry.io/contrib/instrumentation/github.com/gin-gonic/gin/otelgin"
 )
 
 // RouterConfig configures [NewRouter]. The zero value is valid and rejects every request under /ops.
@@ -20,9 +18,17 @@ type RouterConfig struct {
 	OpsToken string
 	// DefaultTenant is the tenant of a request without X-Tenant-ID. Default "default".
 	DefaultTenant string
-	// MaxBody is the largest size of a request body, in bytes. Default 1 MiB.
+	// TrustTraceContext makes each request part of the trace that its headers traceparent, tracestate and baggage name, with
+	// that trace's sampling. Only a trusted gateway may then be able to call the service. Otherwise each request starts a
+	// trace of its own, which links to the caller's: see docs/adr/0003-trace-context-from-outside.md.
+	TrustTraceContext bool
+	// MaxBody is the largest size of a request body, in bytes. Default [MaxBody].
 	MaxBody int64
-	// RequestTimeout ends a request's context. Default 10 s.
+	// MaxBodyMemory is the most bytes of request bodies that are held at the same time. A body counts with its declared
+	// length, or else with MaxBody; bodies of up to 16 KiB do not count. A request beyond it gets 503 with Retry-After.
+	// Default 4 MiB, which takes about 20 MiB until the bodies are decoded.
+	MaxBodyMemory int64
+	// RequestTimeout ends a request's context, and the time in which its body must arrive. Default 10 s.
 	RequestTimeout time.Duration
 	// Checks holds the readiness checks by name. Each must return when its context ends, which is after 2 s.
 	Checks map[string]Check
@@ -30,12 +36,18 @@ type RouterConfig struct {
 	Logger *slog.Logger
 }
 
+// MaxBody is the largest size of a request body in bytes, unless RouterConfig.MaxBody sets another one.
+const MaxBody = 1 << 20
+
 func (cfg RouterConfig) withDefaults() RouterConfig {
 	if cfg.DefaultTenant == "" {
 		cfg.DefaultTenant = "default"
 	}
 	if cfg.MaxBody <= 0 {
-		cfg.MaxBody = 1 << 20
+		cfg.MaxBody = MaxBody
+	}
+	if cfg.MaxBodyMemory <= 0 {
+		cfg.MaxBodyMemory = 4 << 20
 	}
 	if cfg.RequestTimeout <= 0 {
 		cfg.RequestTimeout = 10 * time.Second
@@ -72,10 +84,12 @@ func NewRouter(cfg RouterConfig) *Router {
 	_ = engine.SetTrustedProxies(nil)
 
 	engine.Use(
-		otelgin.Middleware(cfg.Service, otelgin.WithFilter(worthTracing)),
+		traceRequests(cfg),
+		linkCaller(cfg.TrustTraceContext),
 		identify(cfg.DefaultTenant),
 		logAccess(cfg.Logger),
 		limit(cfg.MaxBody, cfg.RequestTimeout),
+		limitBodies(cfg),
 		recoverPanics,
 		requireTenant,
 	)
@@ -93,12 +107,4 @@ func NewRouter(cfg RouterConfig) *Router {
 	engine.GET("/readyz", r.serveReadiness(cfg.Checks, cfg.Logger))
 	engine.GET("/metrics", gin.WrapH(promhttp.Handler()))
 	return r
-}
-
-func worthTracing(r *http.Request) bool {
-	switch r.URL.Path {
-	case "/livez", "/readyz", "/metrics", documentRoute, viewerRoute:
-		return false
-	}
-	return !strings.HasPrefix(r.URL.Path, viewerRoute+"/")
 }
