@@ -7,14 +7,15 @@ import (
 
 	"gorm.io/gorm"
 
+	"github.com/quadrille-dev/quadrille/pkg/events/dberror"
 	"github.com/quadrille-dev/quadrille/pkg/events/internal/dialect"
 	"github.com/quadrille-dev/quadrille/pkg/events/internal/inbox"
 	"github.com/quadrille-dev/quadrille/pkg/events/transport"
 )
 
-// contentionRetries is how often a transaction that the database aborted in favour of another one is repeated before it
-// counts as a failure.
-const contentionRetries = 5
+// abortedRetries is how often a transaction that the database aborted, see [dberror.Aborted], is repeated before it counts
+// as a failure.
+const abortedRetries = 5
 
 // commitGrace is how long a transaction may take beyond the handler's time-out.
 const commitGrace = 15 * time.Second
@@ -41,7 +42,7 @@ func (a *attempt) consumed(ctx context.Context) (bool, error) {
 func (a *attempt) transaction(ctx context.Context, f func(ctx context.Context, tx *gorm.DB) error) error {
 	for try := 0; ; try++ {
 		err := a.tryTransaction(ctx, f)
-		if !a.dialect.Contention(err) || try == contentionRetries {
+		if dberror.KindOf(err) != dberror.Aborted || try == abortedRetries {
 			return err
 		}
 	}

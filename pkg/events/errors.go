@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/quadrille-dev/quadrille/pkg/events/dberror"
 	"github.com/quadrille-dev/quadrille/pkg/events/internal/dialect"
 	"github.com/quadrille-dev/quadrille/pkg/events/internal/telemetry"
 )
@@ -83,8 +84,10 @@ func errorType(err error) string {
 		return telemetry.ErrorPermanent
 	case errors.As(err, &undecodable):
 		return telemetry.ErrorUndecodable
-	case isUnavailable(err):
+	case isUnavailable(err), dberror.KindOf(err) == dberror.Unavailable:
 		return telemetry.ErrorUnavailable
+	case dberror.KindOf(err) == dberror.Locked:
+		return telemetry.ErrorLocked
 	case errors.Is(err, context.DeadlineExceeded):
 		return telemetry.ErrorTimeout
 	default:

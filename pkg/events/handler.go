@@ -11,6 +11,7 @@ import (
 
 	"gorm.io/gorm"
 
+	"github.com/quadrille-dev/quadrille/pkg/events/dberror"
 	"github.com/quadrille-dev/quadrille/pkg/events/internal/dialect"
 	"github.com/quadrille-dev/quadrille/pkg/events/internal/retry"
 	"github.com/quadrille-dev/quadrille/pkg/events/internal/telemetry"
@@ -62,7 +63,8 @@ func (r *runner) handle(d transport.Delivery) transport.Outcome {
 		}
 		if isFinal(err) || !isUnavailable(err) && !r.dialect.Unavailable(r.work, r.sqlDB, err) {
 			// The outage may have ended between this attempt and the check: that must not count as an attempt.
-			if !pausedAt.IsZero() && !resumed && !isFinal(err) {
+			outage := !pausedAt.IsZero() || dberror.KindOf(err) == dberror.Disconnected
+			if outage && !resumed && !isFinal(err) {
 				resumed = true
 				continue
 			}
@@ -101,19 +103,33 @@ func (r *runner) failed(ctx context.Context, d transport.Delivery, m Metadata, e
 		return r.deadLetter(ctx, d, m, transport.ReasonUndecodable, err)
 	case errors.As(err, &permanent):
 		return r.deadLetter(ctx, d, m, transport.ReasonPermanent, err)
-	case len(r.queue.RetryDelays) == 0, d.Attempt > len(r.queue.RetryDelays) && !r.unlimited:
+	case len(r.queue.RetryDelays) == 0,
+		d.Attempt > len(r.queue.RetryDelays) && !r.unlimited && dberror.KindOf(err) != dberror.Locked:
 		return r.deadLetter(ctx, d, m, transport.ReasonFailed, err)
 	}
 	outcome := transport.Outcome{
-		Action: transport.Retry, Delay: r.queue.RetryDelays[min(d.Attempt, len(r.queue.RetryDelays))-1], Err: err, Attempt: d.Attempt, FirstFailedAt: r.firstFailure(d),
+		Action: transport.Retry, Delay: r.queue.RetryDelays[min(d.Attempt, len(r.queue.RetryDelays))-1], Err: err,
+		Attempt: d.Attempt, FirstFailedAt: r.firstFailure(d),
 	}
 	if errors.As(err, &after) {
 		outcome.Delay = after.delay
+	}
+	if dberror.KindOf(err) == dberror.Locked {
+		outcome.Uncounted, outcome.Attempt, outcome.Delay = true, d.Attempt-1, r.lockDelay(outcome.FirstFailedAt)
 	}
 	r.metrics.Retried(ctx, r.queue)
 	r.cfg.Logger.WarnContext(ctx, "handler failed", "queue", r.queue.String(), "event_id", m.ID, "event_type", m.Type,
 		"subject", m.Subject, "correlation_id", m.CorrelationID, "attempt", d.Attempt, "again_in", outcome.Delay, "error", err)
 	return outcome
+}
+
+// maxLockDelay is the longest pause before an event is handled again that has met a lock.
+const maxLockDelay = 30 * time.Second
+
+// lockDelay returns the pause before an event is handled again that has met a lock of another transaction. It grows with
+// the time since the first failure. The event waits in the transport, so that it holds neither a worker nor a connection.
+func (r *runner) lockDelay(firstFailedAt time.Time) time.Duration {
+	return min(max(r.queue.RetryDelays[0], r.cfg.Now().Sub(firstFailedAt)/2), maxLockDelay)
 }
 
 func (r *runner) deadLetter(ctx context.Context, d transport.Delivery, m Metadata, reason transport.Reason, err error) transport.Outcome {

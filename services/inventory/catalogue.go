@@ -7,6 +7,7 @@ import (
 	"gorm.io/gorm"
 
 	"github.com/quadrille-dev/quadrille/contracts"
+	"github.com/quadrille-dev/quadrille/pkg/chassis/database"
 	"github.com/quadrille-dev/quadrille/pkg/events"
 )
 
@@ -34,7 +35,7 @@ func SeedSKUs() []string {
 func (s *Service) Seed(ctx context.Context) error {
 	ctx = events.WithCorrelationID(ctx, "seed-catalogue")
 	for _, product := range seed {
-		err := s.db.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
+		err := database.Transaction(ctx, s.db, func(tx *gorm.DB) error {
 			_, err := s.changeProduct(ctx, tx, product.SKU, func(p *Product) ([]contracts.ETO, error) {
 				if p.Version > 0 {
 					return nil, nil

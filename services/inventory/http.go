@@ -14,6 +14,7 @@ import (
 	"gorm.io/gorm"
 
 	"github.com/quadrille-dev/quadrille/contracts"
+	"github.com/quadrille-dev/quadrille/pkg/chassis/database"
 	"github.com/quadrille-dev/quadrille/pkg/chassis/httpapi"
 )
 
@@ -119,7 +120,7 @@ func (s *Service) deleteProduct(c *gin.Context) error {
 // transact applies the rule to a product in a transaction of its own.
 func (s *Service) transact(c *gin.Context, sku string, rule func(*Product) ([]contracts.ETO, error)) (p Product, err error) {
 	ctx := c.Request.Context()
-	err = s.db.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
+	err = database.Transaction(ctx, s.db, func(tx *gorm.DB) error {
 		p, err = s.changeProduct(ctx, tx, sku, rule)
 		return err
 	})

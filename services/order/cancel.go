@@ -5,6 +5,7 @@ import (
 
 	"gorm.io/gorm"
 
+	"github.com/quadrille-dev/quadrille/pkg/chassis/database"
 	"github.com/quadrille-dev/quadrille/pkg/chassis/telemetry"
 )
 
@@ -17,7 +18,7 @@ func (s *Service) cancel(ctx context.Context, orderID string) (o *Order, err err
 	}
 	ctx, span := telemetry.ContinueTrace(ctx, from.TraceParent, "cancel order")
 	defer span.End()
-	err = s.db.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
+	err = database.Transaction(ctx, s.db, func(tx *gorm.DB) error {
 		c, err := s.orders(nil).Apply(ctx, tx, orderID, (*Order).Cancel)
 		if err == nil {
 			o = &c.After

@@ -10,6 +10,7 @@ import (
 
 	"github.com/quadrille-dev/quadrille/contracts"
 	"github.com/quadrille-dev/quadrille/pkg/chassis/aggregate"
+	"github.com/quadrille-dev/quadrille/pkg/chassis/database"
 	"github.com/quadrille-dev/quadrille/pkg/chassis/telemetry"
 	"github.com/quadrille-dev/quadrille/pkg/events"
 )
@@ -74,7 +75,7 @@ func (s *Service) publishStalled(ctx context.Context, orderID string) error {
 	ctx, span := telemetry.ContinueTrace(events.WithCorrelationID(ctx, from.CorrelationID), from.TraceParent, "watch order")
 	defer span.End()
 	var c *aggregate.Change[Order]
-	err = s.db.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
+	err = database.Transaction(ctx, s.db, func(tx *gorm.DB) error {
 		c, err = s.orders(nil).Apply(ctx, tx, orderID, func(o *Order) ([]contracts.ETO, error) {
 			if at, waits := o.StallsAt(s.timeouts); !waits || now().Before(at) {
 				return nil, nil

@@ -8,6 +8,7 @@ import (
 	"gorm.io/gorm"
 
 	"github.com/quadrille-dev/quadrille/contracts"
+	"github.com/quadrille-dev/quadrille/pkg/chassis/database"
 	"github.com/quadrille-dev/quadrille/pkg/chassis/telemetry"
 	"github.com/quadrille-dev/quadrille/pkg/events"
 )
@@ -33,7 +34,7 @@ const (
 // OnCarrierWebhook applies the carrier's report in a transaction of its own. It returns errUnknownOrder while no parcel
 // can have been booked for the order. Once it returns nil, the carrier need not repeat the webhook.
 func (s *Service) OnCarrierWebhook(ctx context.Context, w CarrierWebhook) error {
-	return s.db.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
+	return database.Transaction(ctx, s.db, func(tx *gorm.DB) error {
 		r, err := findShipment(tx, w.Reference)
 		if err != nil {
 			return fmt.Errorf("read shipment of order %s: %w", w.Reference, err)

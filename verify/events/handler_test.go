@@ -377,11 +377,60 @@ func TestHandler_HasLockTimeout(t *testing.T) {
 		return tx.Raw("show lock_timeout").Row().Scan(&limit)
 	}))
 	tr.Deliver(t, orderCreated{OrderID: "o"})
-	if limit != "5s" {
+	if limit != "2s" {
 		t.Errorf("lock_timeout is %q", limit)
 	}
 	if outside := scan[string](t, db, "show lock_timeout"); outside != "0" {
 		t.Errorf("lock_timeout is %q outside of handlers", outside)
+	}
+}
+
+// A row that another session keeps locked costs no attempt, not even the last one, and the event waits in the transport.
+func TestHandler_LockSpendsNoAttempt(t *testing.T) {
+	t.Parallel()
+	db, tr := database(t), eventstest.NewTransport()
+	cfg := config()
+	cfg.RetryDelays = []time.Duration{time.Second, 5 * time.Second}
+	exec(t, db, "create table pairs (id integer primary key)")
+	exec(t, db, "insert into pairs values (0)")
+	start(t, db, tr, cfg, handle(func(_ context.Context, tx *gorm.DB, e events.Received[orderCreated]) error {
+		return tx.Exec("select from pairs where id = 0 for update nowait").Error
+	}))
+	held := db.Begin()
+	if err := held.Exec("select from pairs for update").Error; err != nil {
+		t.Fatal(err)
+	}
+	last := len(cfg.RetryDelays) + 1
+	v := tr.Deliver(t, orderCreated{OrderID: "o"}, eventstest.OnAttempt(last))
+	for range 3 {
+		if v.Action != transport.Retry || !v.Uncounted || v.Attempt != last-1 || v.Delay != time.Second {
+			t.Fatalf("outcome %+v", v)
+		}
+		v = tr.Deliver(t, orderCreated{OrderID: "o"}, eventstest.Following(v))
+	}
+	if err := held.Rollback().Error; err != nil {
+		t.Fatal(err)
+	}
+	if v := tr.Deliver(t, orderCreated{OrderID: "o"}, eventstest.Following(v)); v.Action != transport.Ack {
+		t.Errorf("outcome %+v", v)
+	}
+}
+
+// A prepared statement fails once on each connection after a column has changed its type.
+func TestHandler_RepeatsAfterSchemaChange(t *testing.T) {
+	t.Parallel()
+	db, tr := database(t), eventstest.NewTransport()
+	exec(t, db, "create table pairs (id integer primary key)")
+	start(t, db, tr, config(), handle(func(_ context.Context, tx *gorm.DB, e events.Received[orderCreated]) error {
+		return tx.Raw("select * from pairs where id > ?", 0).Scan(&[]map[string]any{}).Error
+	}))
+	for i, statement := range []string{"", "alter table pairs add column n integer", "alter table pairs alter column id type bigint"} {
+		if statement != "" {
+			exec(t, db, statement)
+		}
+		if v := tr.Deliver(t, orderCreated{OrderID: fmt.Sprint(i)}); v.Action != transport.Ack {
+			t.Errorf("outcome %+v after %q", v, statement)
+		}
 	}
 }
 

@@ -9,13 +9,16 @@ import (
 	"time"
 
 	"gorm.io/gorm"
+
+	"github.com/quadrille-dev/quadrille/pkg/events/dberror"
 )
 
 // Options tune [Open]. The zero value is ready to use.
 type Options struct {
 	// MaxConns bounds the pool. Default 20.
 	MaxConns int
-	// LockTimeout ends a statement that waits longer for a lock. Default 5 s.
+	// LockTimeout ends a statement that waits longer for a lock. It is short, because a session that waits holds a
+	// connection of the pool, and longer than Postgres's deadlock_timeout, so that a deadlock is recognized. Default 2 s.
 	LockTimeout time.Duration
 	// StatementTimeout ends a statement that runs longer. Default 30 s.
 	StatementTimeout time.Duration
@@ -31,7 +34,7 @@ func (o Options) withDefaults() Options {
 	if o.MaxConns <= 0 {
 		o.MaxConns = 20
 	}
-	orDefault(&o.LockTimeout, 5*time.Second)
+	orDefault(&o.LockTimeout, 2*time.Second)
 	orDefault(&o.StatementTimeout, 30*time.Second)
 	orDefault(&o.IdleInTransactionTimeout, time.Minute)
 	orDefault(&o.SlowQuery, 500*time.Millisecond)
@@ -107,12 +110,17 @@ func OpenDialector(dialector gorm.Dialector, opts Options) (*gorm.DB, error) {
 }
 
 func newHandle(dialector gorm.Dialector, opts Options) (*gorm.DB, error) {
-	return gorm.Open(dialector, &gorm.Config{
+	db, err := gorm.Open(dialector, &gorm.Config{
 		SkipDefaultTransaction: true,
+		QueryFields:            true, // a statement with "select *" fails when a migration adds a column
 		DisableAutomaticPing:   true,
 		NowFunc:                func() time.Time { return time.Now().UTC() },
 		Logger:                 queryLogger{opts.Logger, opts.SlowQuery},
 	})
+	if err != nil || onSQLite(db) {
+		return db, err
+	}
+	return db, limitLockWaits(db)
 }
 
 func onSQLite(db *gorm.DB) bool { return db.Name() == "sqlite" }
@@ -126,11 +134,18 @@ func TryLock(tx *gorm.DB, key int64) (got bool, err error) {
 	return tryAdvisoryLock(tx, key)
 }
 
-// IsUnavailable reports whether err says that the database is unavailable, is shutting down, or has no resources left.
-func IsUnavailable(err error) bool { return postgresUnavailable(err) || sqliteUnavailable(err) }
-
-// IsBusy reports whether err is temporary, such as a deadlock or a lock timeout, so that a retry can succeed.
-func IsBusy(err error) bool { return postgresBusy(err) || sqliteIsBusy(err) }
+// Transaction runs f in a transaction. It repeats f at once, a few times, if the database aborted the transaction although
+// nothing is wrong with it: after a deadlock or a serialization failure, or because a migration has changed a table, see
+// [dberror.Aborted]. So f has no effect that a rollback does not undo, or one that a repetition replaces.
+func Transaction(ctx context.Context, db *gorm.DB, f func(tx *gorm.DB) error) error {
+	const repetitions = 5
+	for try := 0; ; try++ {
+		err := db.WithContext(ctx).Transaction(f)
+		if dberror.KindOf(err) != dberror.Aborted || try == repetitions || ctx.Err() != nil {
+			return err
+		}
+	}
+}
 
 // Close closes the pool behind db, once connections in use have been returned.
 func Close(db *gorm.DB) error {

@@ -2,6 +2,7 @@ package database_test
 
 import (
 	"log/slog"
+	"net/url"
 	"testing"
 	"time"
 
@@ -25,4 +26,13 @@ func waitUntil(t *testing.T, what string, condition func() bool) {
 			t.Fatalf("timed out waiting until %s", what)
 		}
 	}
+}
+
+func parse(t *testing.T, address string) *url.URL {
+	t.Helper()
+	u, err := url.Parse(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return u
 }

@@ -6,13 +6,9 @@ import (
 	"context"
 	"crypto/tls"
 	"database/sql"
-	"database/sql/driver"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
-	"net"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -45,9 +41,13 @@ func openPostgres(url string, opts Options) (*sql.DB, error) {
 	if cfg.ConnectTimeout == 0 {
 		cfg.ConnectTimeout = 5 * time.Second
 	}
-	// The wrapping struct leaves out the tracer's other hooks: a span for each statement is enough.
-	cfg.Tracer = struct{ pgx.QueryTracer }{otelpgx.NewTracer(otelpgx.WithMeterProvider(noop.NewMeterProvider()))}
-	return stdlib.OpenDB(*cfg, stdlib.OptionAfterConnect(readTimesAsUTC)), nil
+	sessions := &sessions{QueryTracer: otelpgx.NewTracer(otelpgx.WithMeterProvider(noop.NewMeterProvider()))}
+	cfg.Tracer = sessions
+	return stdlib.OpenDB(*cfg, stdlib.OptionAfterConnect(func(_ context.Context, conn *pgx.Conn) error {
+		sessions.opened(conn)
+		readTimesAsUTC(conn)
+		return nil
+	}), stdlib.OptionResetSession(sessions.reset)), nil
 }
 
 // wrongURL describes the mistake without quoting the URL. The parser's error quotes it, possibly with the password.
@@ -65,11 +65,10 @@ func postgresDialector(pool *sql.DB) gorm.Dialector {
 	return postgres.New(postgres.Config{Conn: pool})
 }
 
-func readTimesAsUTC(_ context.Context, conn *pgx.Conn) error {
+func readTimesAsUTC(conn *pgx.Conn) {
 	conn.TypeMap().RegisterType(&pgtype.Type{
 		Name: "timestamptz", OID: pgtype.TimestamptzOID, Codec: &pgtype.TimestamptzCodec{ScanLocation: time.UTC},
 	})
-	return nil
 }
 
 func milliseconds(d time.Duration) string { return strconv.FormatInt(d.Milliseconds(), 10) }
@@ -121,24 +120,6 @@ func isPermanent(err error) bool {
 	}
 	code := sqlState(err)
 	return strings.HasPrefix(code, "28") || code == "3D000"
-}
-
-func postgresUnavailable(err error) bool {
-	var connect *pgconn.ConnectError
-	var network *net.OpError
-	if errors.As(err, &connect) || errors.As(err, &network) || errors.Is(err, driver.ErrBadConn) ||
-		errors.Is(err, io.ErrUnexpectedEOF) {
-		return true
-	}
-	code := sqlState(err)
-	return slices.ContainsFunc([]string{"08", "53", "57P01", "57P02", "57P03"}, func(prefix string) bool {
-		return strings.HasPrefix(code, prefix)
-	})
-}
-
-// postgresBusy reports whether err is a serialization failure, a deadlock, a lock timeout or a statement timeout.
-func postgresBusy(err error) bool {
-	return slices.Contains([]string{"40001", "40P01", "55P03", "57014"}, sqlState(err))
 }
 
 func sqlState(err error) string {

@@ -11,43 +11,10 @@ import (
 	"io/fs"
 	"path"
 	"regexp"
-	"slices"
 	"strings"
 
 	"github.com/pressly/goose/v3"
 )
-
-// SQLite's primary result codes, as far as they matter here.
-const (
-	sqliteBusy      = 5
-	sqliteLocked    = 6
-	sqliteReadOnly  = 8
-	sqliteInterrupt = 9
-	sqliteIOErr     = 10
-	sqliteFull      = 13
-	sqliteCantOpen  = 14
-)
-
-// sqliteCode returns SQLite's result code if err is of a driver whose errors have a method Code, as those of the drivers
-// that are translated from SQLite's source. It returns 0 for any other error.
-func sqliteCode(err error) int {
-	var coded interface {
-		error
-		Code() int
-	}
-	if !errors.As(err, &coded) {
-		return 0
-	}
-	return coded.Code() & 0xff
-}
-
-func sqliteUnavailable(err error) bool {
-	return slices.Contains([]int{sqliteReadOnly, sqliteIOErr, sqliteFull, sqliteCantOpen}, sqliteCode(err))
-}
-
-func sqliteIsBusy(err error) bool {
-	return slices.Contains([]int{sqliteBusy, sqliteLocked, sqliteInterrupt}, sqliteCode(err))
-}
 
 // upSQLite applies the migrations. SQLite has no lock that outlives a transaction and ends with its session, so two
 // processes may start with the same file. A version can be recorded only once, in the file's transaction: the second

@@ -9,8 +9,8 @@ import (
 
 	"github.com/gin-gonic/gin"
 
-	"github.com/quadrille-dev/quadrille/pkg/chassis/database"
 	"github.com/quadrille-dev/quadrille/pkg/events"
+	"github.com/quadrille-dev/quadrille/pkg/events/dberror"
 )
 
 // failureKey is where the access log finds a request's error.
@@ -60,10 +60,19 @@ func problemFor(err error) *Problem {
 		return problem
 	case errors.As(err, &tooLarge):
 		return bodyTooLarge(tooLarge.Limit)
-	case database.IsUnavailable(err):
+	}
+	switch dberror.KindOf(err) {
+	case dberror.Unavailable, dberror.Disconnected:
 		return Unavailable("A resource that this needs is unavailable. Send the same request again to find out whether anything was changed.", 2*time.Second)
-	case database.IsBusy(err), errors.Is(err, context.DeadlineExceeded):
-		return Unavailable("This took too long. Try again.", time.Second)
+	case dberror.Locked, dberror.Aborted:
+		return Unavailable("Something else is changing this at the moment. Nothing was changed by this request. Try again.", time.Second)
+	case dberror.TimedOut:
+		return tookTooLong()
+	}
+	if errors.Is(err, context.DeadlineExceeded) {
+		return tookTooLong()
 	}
 	return internalError(err)
 }
+
+func tookTooLong() *Problem { return Unavailable("This took too long. Try again.", time.Second) }

@@ -46,7 +46,7 @@ type IdempotencyOptions struct {
 // a time, the second waits for the first and then gets its reply, or 503 if that takes too long. If work fails,
 // everything is rolled back, nothing is stored, and the error is returned, for [Handle] to map.
 //
-// Work must not touch anything that a rollback does not undo. Call this after [DecodeJSON] and the checks that need no
+// Work must not touch anything that a rollback does not undo, and can run more than once, see [database.Transaction]. Call this after [DecodeJSON] and the checks that need no
 // database; the reply is sent after the commit.
 func Idempotent(c *gin.Context, db *gorm.DB, opts IdempotencyOptions,
 	work func(ctx context.Context, tx *gorm.DB) (Reply, error),
@@ -64,7 +64,7 @@ func Idempotent(c *gin.Context, db *gorm.DB, opts IdempotencyOptions,
 	}
 	ctx := c.Request.Context()
 	replayed := false
-	err = db.WithContext(ctx).Transaction(func(tx *gorm.DB) (err error) {
+	err = database.Transaction(ctx, db, func(tx *gorm.DB) (err error) {
 		if key == "" {
 			return call.run(ctx, tx, work)
 		}

@@ -34,8 +34,10 @@ var (
 		)`,
 		`create index if not exists stored_inbox_next on stored_inbox (handler, id) where dead_lettered_at is null`,
 		`create index if not exists stored_inbox_subject on stored_inbox (handler, subject, id) where dead_lettered_at is null`,
-		`create index if not exists stored_inbox_failed on stored_inbox (handler, subject, id) where dead_lettered_at is null and attempts > 0`,
-		`create index if not exists stored_inbox_retry on stored_inbox (handler, due_at) where dead_lettered_at is null and attempts > 0`,
+		`create index if not exists stored_inbox_waiting on stored_inbox (handler, subject, id) where dead_lettered_at is null and first_failed_at is not null`,
+		`create index if not exists stored_inbox_due on stored_inbox (handler, due_at) where dead_lettered_at is null and first_failed_at is not null`,
+		`drop index if exists stored_inbox_failed`, // of earlier versions
+		`drop index if exists stored_inbox_retry`,
 		`create index if not exists stored_inbox_dead_letters on stored_inbox (handler, id) where dead_lettered_at is not null`,
 		`create table if not exists stored_bindings (
 			service text not null,
@@ -170,9 +172,9 @@ func (s store) insert(ctx context.Context, list []storedEvent) error {
 func (s store) due(ctx context.Context, handler string, busy []string, now time.Time) (list []storedEvent, err error) {
 	err = s.read(ctx, func(db *gorm.DB) error {
 		query := db.Table("stored_inbox e").
-			Where("handler = ? and dead_lettered_at is null and (attempts = 0 or due_at <= ?)", handler, now.UTC()).
+			Where("handler = ? and dead_lettered_at is null and (first_failed_at is null or due_at <= ?)", handler, now.UTC()).
 			Where(`not exists (select 1 from stored_inbox failed where failed.handler = e.handler
-				and failed.subject = e.subject and failed.id < e.id and failed.attempts > 0 and failed.dead_lettered_at is null)`)
+				and failed.subject = e.subject and failed.id < e.id and failed.first_failed_at is not null and failed.dead_lettered_at is null)`)
 		if len(busy) > 0 {
 			query = query.Where("subject not in ?", busy)
 		}
@@ -193,7 +195,7 @@ func (s store) oldest(ctx context.Context, handler, subject string) (list []stor
 func (s store) nextRetry(ctx context.Context, handler string, now time.Time) (due time.Time, err error) {
 	var next []storedEvent
 	err = s.read(ctx, func(db *gorm.DB) error {
-		return db.Select("due_at").Where("handler = ? and dead_lettered_at is null and attempts > 0 and due_at > ?", handler, now.UTC()).
+		return db.Select("due_at").Where("handler = ? and dead_lettered_at is null and first_failed_at is not null and due_at > ?", handler, now.UTC()).
 			Order("due_at").Limit(1).Find(&next).Error
 	})
 	if len(next) > 0 {
@@ -212,7 +214,11 @@ func (s store) complete(ctx context.Context, e storedEvent, outcome transport.Ou
 	if failedAt.IsZero() {
 		failedAt = now
 	}
-	changes := map[string]any{"attempts": e.Attempts + 1, "first_failed_at": failedAt.UTC(), "last_error": "", "trace_parent": outcome.TraceParent}
+	attempts := e.Attempts + 1
+	if outcome.Uncounted {
+		attempts--
+	}
+	changes := map[string]any{"attempts": attempts, "first_failed_at": failedAt.UTC(), "last_error": "", "trace_parent": outcome.TraceParent}
 	if outcome.Err != nil {
 		changes["last_error"] = plainText(outcome.Err.Error())
 	}

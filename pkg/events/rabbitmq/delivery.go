@@ -70,6 +70,9 @@ func forwarded(q transport.Queue, d amqp.Delivery, received transport.Delivery, 
 	switch {
 	case outcome.Action == transport.Retry && hasRetryQueue:
 		headers[headerAttempt] = int64(received.Attempt)
+		if outcome.Uncounted {
+			headers[headerAttempt] = int64(received.Attempt - 1)
+		}
 	default: // a retry without retry delays too
 		reason := outcome.Reason
 		if reason == "" {

@@ -43,6 +43,10 @@ func TestForwarded_KeepsMessageAndDropsHeaders(t *testing.T) {
 		t.Error(diff)
 	}
 
+	l = forwarded(q, d, received, transport.Outcome{Action: transport.Retry, Uncounted: true})
+	if got := l.publishing.Headers[headerAttempt]; got != int64(received.Attempt-1) {
+		t.Errorf("an attempt that does not count is recorded as attempt %v", got)
+	}
 	l = forwarded(testQueue(), d, received, transport.Outcome{Action: transport.Retry, Attempt: 3})
 	if l.key != DeadLetterQueueName(q) || l.publishing.Headers["dead-letter-reason"] != "failed" {
 		t.Errorf("a retry without retry delays goes to %s with %v", l.key, l.publishing.Headers)

@@ -96,6 +96,7 @@ type Outcome struct {
 	FirstFailedAt time.Time     // Retry, DeadLetter
 	Attempt       int           // attempts so far that count
 	TraceParent   string        // of this attempt, for a link from the next one
+	Uncounted     bool          // Retry: this attempt does not count
 }
 
 // Action is the kind of an Outcome.
@@ -104,7 +105,7 @@ type Action int
 const (
 	// Ack acknowledges the delivery: its effects are committed.
 	Ack Action = iota
-	// Retry delivers the event again after a delay, with Attempt one higher.
+	// Retry delivers the event again after a delay, with Attempt one higher unless the outcome is Uncounted.
 	Retry
 	// DeadLetter moves the event to the dead letters.
 	DeadLetter

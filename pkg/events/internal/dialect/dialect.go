@@ -8,6 +8,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/quadrille-dev/quadrille/pkg/events/dberror"
 )
 
 // ErrNotMigrated means that the library's tables are missing, lack a column or may not be used by this database user.
@@ -38,12 +40,6 @@ type Dialect struct {
 	Schema     func(statement string) string
 	LockSchema []string
 
-	// Contention reports whether the database aborted a transaction in favour of another one: a repetition may succeed.
-	Contention func(err error) bool
-
-	// unavailable reports whether the database cannot be used at the moment; known is false if err is not an error of
-	// the database.
-	unavailable func(err error) (unavailable, known bool)
 	notMigrated func(err error) bool
 }
 
@@ -73,8 +69,12 @@ func (d *Dialect) Explain(err error) error {
 // Unavailable reports whether err means that the database cannot be used at the moment. If err is not an error of the
 // database, it pings.
 func (d *Dialect) Unavailable(ctx context.Context, db *sql.DB, err error) bool {
-	if unavailable, known := d.unavailable(err); known {
-		return unavailable
+	switch dberror.KindOf(err) {
+	case dberror.Unavailable:
+		return true
+	case dberror.Unknown, dberror.Disconnected:
+	default:
+		return false
 	}
 	pingErr := Ping(ctx, db)
 	if s := db.Stats(); errors.Is(pingErr, context.DeadlineExceeded) && s.MaxOpenConnections > 0 && s.InUse >= s.MaxOpenConnections {

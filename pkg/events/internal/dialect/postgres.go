@@ -67,10 +67,11 @@ var postgres = Dialect{
 	Block:    blockPostgres,
 
 	// The lock time-out bounds the wait for a concurrent duplicate. It stays in force for the rest of the transaction, so
-	// it bounds the handler's own row locks too.
+	// it bounds the handler's own row locks too. It is short, because a session that waits holds a connection and a worker,
+	// and longer than deadlock_timeout. An event that meets a lock for longer is handled again later, see dberror.Locked.
 	InsertRecord: `
 		insert into inbox (handler, event_id, processed_at)
-		select $1, $2, $3 from (select set_config('lock_timeout', '5s', true)) as settings
+		select $1, $2, $3 from (select set_config('lock_timeout', '2s', true)) as settings
 		on conflict do nothing`,
 
 	RecordExists: `select exists (select from inbox where handler = $1 and event_id = $2)`,
@@ -87,15 +88,6 @@ var postgres = Dialect{
 	LockSchema: []string{
 		"select set_config('lock_timeout', '0', true), set_config('statement_timeout', '0', true)",
 		fmt.Sprintf("select pg_advisory_xact_lock(%d)", migrationLock),
-	},
-
-	// serialization_failure, deadlock_detected, lock_not_available.
-	Contention: func(err error) bool { return hasPostgresCode(err, "40001", "40P01", "55P03") },
-
-	// Connection exceptions, insufficient resources, operator intervention (shutdown), read-only after a fail-over.
-	unavailable: func(err error) (unavailable, known bool) {
-		var pg *pgconn.PgError
-		return hasPostgresCode(err, "08", "53", "57P", "25006"), errors.As(err, &pg)
 	},
 
 	// undefined_table, undefined_column, insufficient_privilege.

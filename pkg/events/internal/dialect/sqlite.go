@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
-	"errors"
 	"strings"
 	"time"
 )
@@ -94,20 +93,6 @@ var sqlite = Dialect{
 		"timestamptz", "timestamp",
 	).Replace,
 
-	Contention: func(err error) bool {
-		code, known := sqliteCode(err)
-		return known && (code == sqliteBusy || code == sqliteLocked)
-	},
-
-	unavailable: func(err error) (unavailable, known bool) {
-		code, known := sqliteCode(err)
-		switch code {
-		case sqliteReadOnly, sqliteIOErr, sqliteFull, sqliteCantOpen:
-			unavailable = true
-		}
-		return unavailable, known
-	},
-
 	// SQLite has no codes for these.
 	notMigrated: func(err error) bool {
 		for _, text := range []string{"no such table", "no such column", "has no column named"} {
@@ -117,29 +102,6 @@ var sqlite = Dialect{
 		}
 		return false
 	},
-}
-
-// Primary result codes of SQLite.
-const (
-	sqliteBusy     = 5
-	sqliteLocked   = 6
-	sqliteReadOnly = 8
-	sqliteIOErr    = 10
-	sqliteFull     = 13
-	sqliteCantOpen = 14
-)
-
-// sqliteCode returns the result code of an error that has a method Code, as errors of modernc.org/sqlite and its
-// derivatives have. The caller chooses the driver, so its type cannot be named here.
-func sqliteCode(err error) (primary int, known bool) {
-	var coded interface {
-		error
-		Code() int
-	}
-	if !errors.As(err, &coded) {
-		return 0, false
-	}
-	return coded.Code() & 0xff, true
 }
 
 func sqliteText(t time.Time) string { return t.UTC().Format(sqliteTime) }

@@ -40,6 +40,7 @@ const (
 	ErrorPermanent   = "permanent"   // the handler returned Permanent
 	ErrorUndecodable = "undecodable" // the data does not fit the ETO
 	ErrorUnavailable = "unavailable" // the database or an external system cannot be reached
+	ErrorLocked      = "locked"      // another transaction keeps a lock that the handler needs
 	ErrorTimeout     = "timeout"     // of the handler
 	ErrorOther       = "_OTHER"      // as the conventions name it
 )
