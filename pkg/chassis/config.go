@@ -27,6 +27,9 @@ type Config struct {
 	MigrateDatabaseURL Secret `env:"MIGRATE_DATABASE_URL"`
 	// DatabaseMaxConns bounds the connection pool of this instance.
 	DatabaseMaxConns int `env:"DATABASE_MAX_CONNS"`
+	// DatabaseTransactionPooling is for a DatabaseURL that leads to a pooler in transaction mode, such as PgBouncer. It needs
+	// a MigrateDatabaseURL that leads to the server itself.
+	DatabaseTransactionPooling bool `env:"DATABASE_TRANSACTION_POOLING"`
 	// AMQPURL is an amqp:// or amqps:// URL. Required.
 	AMQPURL Secret `env:"AMQP_URL"`
 	// AMQPCAFile names a PEM file with the certificate authorities for an amqps:// broker, instead of the system's.
@@ -130,6 +133,9 @@ func (c Config) validate() error {
 	}
 	if c.ShutdownDelay < 0 {
 		wrong("SHUTDOWN_DELAY must not be negative")
+	}
+	if c.DatabaseTransactionPooling && c.MigrateDatabaseURL == "" {
+		wrong("MIGRATE_DATABASE_URL is required with DATABASE_TRANSACTION_POOLING: migrations need a session of their own")
 	}
 	if c.ShutdownTimeout <= 0 {
 		wrong("SHUTDOWN_TIMEOUT must be positive")

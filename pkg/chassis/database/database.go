@@ -17,6 +17,11 @@ import (
 type Options struct {
 	// MaxConns bounds the pool. Default 20.
 	MaxConns int
+	// TransactionPooling is for a pooler between this pool and the server that assigns a session to each transaction, such as
+	// PgBouncer with pool_mode = transaction. No timeouts are set then, because the sessions are shared: set them for the
+	// role (alter role … set lock_timeout = '2s'). Statements are not prepared by name, unless the URL chooses another
+	// default_query_exec_mode. [Migrate] needs a direct connection, see [WithMigrationRole].
+	TransactionPooling bool
 	// LockTimeout ends a statement that waits longer for a lock. It is short, because a session that waits holds a
 	// connection of the pool, and longer than Postgres's deadlock_timeout, so that a deadlock is recognized. Default 2 s.
 	LockTimeout time.Duration
@@ -51,8 +56,9 @@ func orDefault(d *time.Duration, value time.Duration) {
 }
 
 // Open opens a pool of connections to the Postgres at url, and blocks until the database accepts a connection or
-// ctx ends: a service can start before its database. An unknown role, a wrong password or an unknown database is an error
-// at once. [Close] closes the pool.
+// ctx ends: a service can start before its database, and before the job that creates the database. What does not pass is an
+// error at once: a rejected login, an untrusted certificate, a server without TLS, a setting that a pooler does not
+// support. [Close] closes the pool.
 //
 // A write outside an explicit transaction does not get a transaction of its own. Times are UTC. A statement inside a
 // recorded trace becomes a span that shows the statement without its values. Timeouts in the URL have precedence over
@@ -69,7 +75,7 @@ func Open(ctx context.Context, url string, opts Options) (*gorm.DB, error) {
 	pool.SetConnMaxLifetime(time.Hour)
 
 	if err := waitForDatabase(ctx, pool, opts.Logger); err != nil {
-		return nil, errors.Join(fmt.Errorf("open database: %w", err), pool.Close())
+		return nil, errors.Join(fmt.Errorf("open database: %w", explainPooler(err)), pool.Close())
 	}
 	db, err := newHandle(postgresDialector(pool), opts)
 	if err != nil {

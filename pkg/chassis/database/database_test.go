@@ -3,6 +3,7 @@ package database_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"log/slog"
 	"net/url"
@@ -105,13 +106,33 @@ func TestOpen_EndsWithContext(t *testing.T) {
 
 func TestOpen_ReportsPermanentErrorsAtOnce(t *testing.T) {
 	t.Parallel()
-	u, err := url.Parse(testservers.Database(t))
-	if err != nil {
+	u := parse(t, testservers.Database(t))
+	u.User = url.UserPassword("nobody_of_this_name", "hunter2")
+	if _, err := database.Open(t.Context(), u.String(), database.Options{}); err == nil || strings.Contains(err.Error(), "hunter2") {
+		t.Errorf("the login of a role that does not exist: %v", err)
+	}
+}
+
+func TestOpen_WaitsUntilDatabaseIsCreated(t *testing.T) {
+	t.Parallel()
+	server := testservers.OwnDatabase(t)
+	u := parse(t, server.URL())
+	u.Path = "/late"
+	var log recorder
+	opened := make(chan error, 1)
+	go func() {
+		db, err := database.Open(t.Context(), u.String(), database.Options{Logger: slog.New(&log)})
+		if err == nil {
+			err = database.Close(db)
+		}
+		opened <- err
+	}()
+	log.waitFor(t, `database \"late\" does not exist`)
+	if err := open(t, server.URL(), database.Options{}).Exec("create database late").Error; err != nil {
 		t.Fatal(err)
 	}
-	u.Path += "_missing"
-	if _, err := database.Open(t.Context(), u.String(), database.Options{}); err == nil {
-		t.Error("a database that does not exist was opened")
+	if err := <-opened; err != nil {
+		t.Error(err)
 	}
 }
 
@@ -197,6 +218,53 @@ func TestMigrate_ConcurrentCalls(t *testing.T) {
 	if err := db.Raw(`select count(*) from pg_locks where locktype = 'advisory'
 		and database = (select oid from pg_database where datname = current_database())`).Scan(&locks).Error; err != nil || locks != 0 {
 		t.Errorf("%d locks are left (%v)", locks, err)
+	}
+}
+
+// Not parallel: it reads the default log.
+func TestWithMigrationRole_WaitsForLock(t *testing.T) {
+	url := migrated.Database(t)
+	db, person := open(t, url, database.Options{LockTimeout: 300 * time.Millisecond}), open(t, url, database.Options{MaxConns: 1})
+	var log recorder
+	before := slog.Default()
+	slog.SetDefault(slog.New(&log))
+	t.Cleanup(func() { slog.SetDefault(before) })
+	held := person.Begin()
+	if err := held.Exec("select count(*) from things").Error; err != nil {
+		t.Fatal(err)
+	}
+	var pid int
+	if err := held.Raw("select pg_backend_pid()").Scan(&pid).Error; err != nil {
+		t.Fatal(err)
+	}
+	files := fstest.MapFS{"00002_weight.sql": {Data: []byte("-- +goose Up\nalter table things add column weight integer;")}}
+	migrate := func(ctx context.Context) chan error {
+		done := make(chan error, 1)
+		go func() {
+			done <- database.WithMigrationRole(ctx, "", db, func(ctx context.Context, db *gorm.DB) error {
+				return database.Migrate(ctx, db, "other_migrations", files)
+			})
+		}()
+		return done
+	}
+	stopped, stop := context.WithCancel(t.Context())
+	done := migrate(stopped)
+	log.waitFor(t, fmt.Sprintf(`"pid":%d`, pid))
+	if strings.Contains(log.String(), "count(*)") {
+		t.Error("the statement of the other session is logged")
+	}
+	stop()
+	if err := <-done; !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v", err)
+	}
+
+	done = migrate(t.Context())
+	waitUntil(t, "it waits again", func() bool { return strings.Count(log.String(), "migration waits for a lock") >= 2 })
+	if err := held.Rollback().Error; err != nil {
+		t.Fatal(err)
+	}
+	if err := <-done; err != nil {
+		t.Error(err)
 	}
 }
 

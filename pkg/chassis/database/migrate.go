@@ -34,15 +34,18 @@ func Migrate(ctx context.Context, db *gorm.DB, table string, files fs.FS) error 
 // WithMigrationRole calls change with a handle whose role may change tables, and blocks until it is done. It connects to
 // url for that and closes the connection afterwards, so that the role of db, which serves requests, needs no permission
 // beyond reading and writing rows. If url is empty, change gets db.
+//
+// If change meets a lock that another session holds, or the database becomes unavailable, it is called again after a pause
+// until it succeeds or ctx ends. The log says who holds the lock.
 func WithMigrationRole(ctx context.Context, url string, db *gorm.DB, change func(ctx context.Context, db *gorm.DB) error) error {
 	if url == "" {
-		return change(ctx, db)
+		return untilUnlocked(ctx, db, change)
 	}
 	owner, err := Open(ctx, url, Options{MaxConns: 2})
 	if err != nil {
 		return fmt.Errorf("MIGRATE_DATABASE_URL: %w", err)
 	}
-	return errors.Join(change(ctx, owner), Close(owner))
+	return errors.Join(untilUnlocked(ctx, owner, change), Close(owner))
 }
 
 func migrate(ctx context.Context, db *gorm.DB, files fs.FS, table string) error {

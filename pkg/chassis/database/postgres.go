@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -28,12 +29,19 @@ func openPostgres(url string, opts Options) (*sql.DB, error) {
 	if err != nil {
 		return nil, wrongURL(err)
 	}
-	for name, value := range map[string]string{
+	settings := map[string]string{
 		"timezone":                            "UTC",
 		"lock_timeout":                        milliseconds(opts.LockTimeout),
 		"statement_timeout":                   milliseconds(opts.StatementTimeout),
 		"idle_in_transaction_session_timeout": milliseconds(opts.IdleInTransactionTimeout),
-	} {
+	}
+	if opts.TransactionPooling {
+		settings = map[string]string{"timezone": "UTC"} // PgBouncer keeps it for each client
+		if cfg.DefaultQueryExecMode == pgx.QueryExecModeCacheStatement {
+			cfg.DefaultQueryExecMode = pgx.QueryExecModeExec
+		}
+	}
+	for name, value := range settings {
 		if _, set := cfg.RuntimeParams[name]; !set {
 			cfg.RuntimeParams[name] = value
 		}
@@ -112,14 +120,33 @@ func (migrationLock) SessionUnlock(ctx context.Context, conn *sql.Conn) error {
 	return errors.Join(resetErr, err)
 }
 
-// isPermanent reports whether waiting does not help: the database rejects the login, does not exist, or has a certificate
-// that is not trusted.
+// isPermanent reports whether waiting does not help: the server rejects the login or a parameter of the connection, does
+// not offer TLS, or has a certificate that is not trusted. A database that does not exist may be about to be created.
 func isPermanent(err error) bool {
 	if _, untrusted := errors.AsType[*tls.CertificateVerificationError](err); untrusted {
 		return true
 	}
-	code := sqlState(err)
-	return strings.HasPrefix(code, "28") || code == "3D000"
+	return strings.HasPrefix(sqlState(err), "28") || strings.Contains(err.Error(), "server refused TLS connection") ||
+		rejectsParameter(err) || rejectedByPooler(err)
+}
+
+// rejectsParameter reports whether a pooler does not support a parameter that the connection sets.
+func rejectsParameter(err error) bool {
+	return strings.Contains(err.Error(), "unsupported startup parameter")
+}
+
+// rejectedByPooler reports whether PgBouncer rejects the login. Its versions before 1.23 have no code of their own for that.
+func rejectedByPooler(err error) bool {
+	pg, ok := errors.AsType[*pgconn.PgError](err)
+	return ok && pg.Code == "08P01" && slices.ContainsFunc([]string{"no such user", "password authentication failed", "SASL authentication failed"},
+		func(text string) bool { return strings.Contains(pg.Message, text) })
+}
+
+func explainPooler(err error) error {
+	if !rejectsParameter(err) {
+		return err
+	}
+	return fmt.Errorf("the server is a pooler that does not support the settings of a session: set DATABASE_TRANSACTION_POOLING=true: %w", err)
 }
 
 func sqlState(err error) string {

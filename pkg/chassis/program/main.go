@@ -39,7 +39,9 @@ func Main[T any, P chassis.Configured[T]](service string, defaults T,
 ) {
 	connected := func(ctx context.Context, cfg T) error {
 		shared := P(&cfg).Shared()
-		db, err := database.Open(ctx, shared.DatabaseURL.Reveal(), database.Options{MaxConns: shared.DatabaseMaxConns})
+		db, err := database.Open(ctx, shared.DatabaseURL.Reveal(), database.Options{
+			MaxConns: shared.DatabaseMaxConns, TransactionPooling: shared.DatabaseTransactionPooling,
+		})
 		if err != nil {
 			return err
 		}

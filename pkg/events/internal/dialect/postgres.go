@@ -84,10 +84,12 @@ var postgres = Dialect{
 	IDs:  func(ids []int64) any { return ids },
 
 	Schema: func(statement string) string { return statement },
-	// A concurrent migration waits until the first one has finished, whatever the time-outs of its session are.
+	// A concurrent migration waits until the first one has finished, whatever the time-outs of its session are. But it
+	// does not wait for long for a table, because all other statements on that table would wait behind it.
 	LockSchema: []string{
 		"select set_config('lock_timeout', '0', true), set_config('statement_timeout', '0', true)",
 		fmt.Sprintf("select pg_advisory_xact_lock(%d)", migrationLock),
+		"select set_config('lock_timeout', '2s', true)",
 	},
 
 	// undefined_table, undefined_column, insufficient_privilege.
