@@ -40,7 +40,7 @@ func WithWorkers(n int) SubscribeOption { return func(s *Subscription) { s.worke
 func WithTimeout(d time.Duration) SubscribeOption { return func(s *Subscription) { s.timeout = d } }
 
 // WithUnlimitedRetries retries a handler whose error is not permanent until it succeeds, after the last of the retry delays
-// if there is no further one. It is for a call to an outside party whose result must not stay unknown, such as a refund. By
+// if there is no further one. It is for a call to an external system whose result must not stay unknown, such as a refund. By
 // default, the event becomes a dead letter after the last retry.
 func WithUnlimitedRetries() SubscribeOption { return func(s *Subscription) { s.unlimited = true } }
 
