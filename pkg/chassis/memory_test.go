@@ -32,6 +32,9 @@ func TestServe_LargeBodiesFitInMemory(t *testing.T) {
 	if _, err := os.Stat("/proc/self/status"); err != nil {
 		t.Skip("only Linux says how much memory a process had")
 	}
+	if raceEnabled {
+		t.Skip("the race detector takes a multiple of the memory")
+	}
 	process := exec.Command(os.Args[0], "-test.run=^TestServe_LargeBodiesFitInMemory$")
 	process.Env = append(os.Environ(), "CHASSIS_TEST_SERVE=true", "GOMEMLIMIT=56MiB")
 	out, err := process.StdoutPipe()

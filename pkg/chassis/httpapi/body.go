@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"bufio"
 	"errors"
 	"io"
 	"net/http"
@@ -20,18 +21,8 @@ func limitBodies(cfg RouterConfig) gin.HandlerFunc {
 	memory := semaphore.NewWeighted(cfg.MaxBodyMemory)
 	return func(c *gin.Context) {
 		size := c.Request.ContentLength
-		if size < 0 {
-			size = cfg.MaxBody
-		}
 		if size == 0 {
 			return
-		}
-		if size > smallBody {
-			if !memory.TryAcquire(size) {
-				fail(c, Unavailable("The service holds too many large bodies at the moment. Nothing was changed.", time.Second))
-				return
-			}
-			defer memory.Release(size)
 		}
 		connection := http.NewResponseController(c.Writer)
 		if err := connection.SetReadDeadline(time.Now().Add(cfg.RequestTimeout)); err != nil && !errors.Is(err, http.ErrNotSupported) {
@@ -39,8 +30,34 @@ func limitBodies(cfg RouterConfig) gin.HandlerFunc {
 			return
 		}
 		c.Request.Body = &timedBody{c.Request.Body, connection}
+		if size < 0 {
+			size = undeclaredSize(c.Request, cfg.MaxBody)
+		}
+		if size > smallBody {
+			if !memory.TryAcquire(size) {
+				// A client that is still sending when the connection closes may not get the response.
+				_, _ = io.Copy(io.Discard, c.Request.Body)
+				fail(c, Unavailable("The service holds too many large bodies at the moment. Nothing was changed.", time.Second))
+				return
+			}
+			defer memory.Release(size)
+		}
 		c.Next()
 	}
+}
+
+// undeclaredSize reads the beginning of a body without a declared length, which the body then has again. It returns what the
+// body counts as: nothing if that was all of it, and the largest size otherwise.
+func undeclaredSize(r *http.Request, largest int64) int64 {
+	buffered := bufio.NewReaderSize(r.Body, smallBody+1)
+	r.Body = struct {
+		io.Reader
+		io.Closer
+	}{buffered, r.Body}
+	if _, err := buffered.Peek(smallBody + 1); err != nil {
+		return 0 // reading the body to its end returns this error again, if it is one
+	}
+	return largest
 }
 
 // timedBody removes the deadline when all of the body has arrived. Otherwise the server, which reads on to find out whether

@@ -35,7 +35,7 @@ func TestRouter_BoundsBodiesInMemory(t *testing.T) {
 	codes := make(chan int, 2)
 	go func() { codes <- post(router, large).Code }()
 	go func() { // counts as a body of the largest size, since it does not say its length
-		req := httptest.NewRequest(http.MethodPost, "/api/v1/things", strings.NewReader(large[:2000]))
+		req := httptest.NewRequest(http.MethodPost, "/api/v1/things", strings.NewReader(large[:20<<10]))
 		req.ContentLength = -1
 		codes <- serveOne(router, req).Code
 	}()
@@ -49,6 +49,11 @@ func TestRouter_BoundsBodiesInMemory(t *testing.T) {
 	}
 	if rec := post(router, "small"); rec.Code != http.StatusNoContent {
 		t.Errorf("a small body: %d %s", rec.Code, rec.Body)
+	}
+	chunked := httptest.NewRequest(http.MethodPost, "/api/v1/things", strings.NewReader("small"))
+	chunked.ContentLength = -1
+	if rec := serveOne(router, chunked); rec.Code != http.StatusNoContent {
+		t.Errorf("a small body that does not say its length: %d %s", rec.Code, rec.Body)
 	}
 	close(finish)
 	for range 2 {

@@ -24,8 +24,8 @@ type RouterConfig struct {
 	TrustTraceContext bool
 	// MaxBody is the largest size of a request body, in bytes. Default [MaxBody].
 	MaxBody int64
-	// MaxBodyMemory is the most bytes of request bodies that are held at the same time. A body counts with its declared
-	// length, or else with MaxBody; bodies of up to 16 KiB do not count. A request beyond it gets 503 with Retry-After.
+	// MaxBodyMemory is the most bytes of request bodies that are held at the same time. Bodies of up to 16 KiB do not
+	// count; a larger one counts with its declared length, or else with MaxBody. A request beyond it gets 503 with Retry-After.
 	// Default 4 MiB, which takes about 20 MiB until the bodies are decoded.
 	MaxBodyMemory int64
 	// RequestTimeout ends a request's context, and the time in which its body must arrive. Default 10 s.

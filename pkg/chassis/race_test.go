@@ -1,0 +1,5 @@
+//go:build race
+
+package chassis_test
+
+const raceEnabled = true
