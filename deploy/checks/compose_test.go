@@ -8,10 +8,13 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/compose-spec/compose-go/v2/cli"
 	"github.com/compose-spec/compose-go/v2/types"
 	"go.yaml.in/yaml/v3"
+
+	"github.com/quadrille-dev/quadrille/pkg/chassis"
 )
 
 // observers lists the services of the compose profile observability.
@@ -80,6 +83,22 @@ func TestCompose_ExportsNoSpansByDefault(t *testing.T) {
 		endpoint, ok := project(t).Services[name].Environment["OTEL_EXPORTER_OTLP_ENDPOINT"]
 		if !ok || endpoint == nil || *endpoint != "" {
 			t.Errorf("%s: OTEL_EXPORTER_OTLP_ENDPOINT is %v", name, endpoint)
+		}
+	}
+}
+
+// A service that is stopped must have the time that its settings promise before it is killed.
+func TestCompose_GracePeriodFitsShutdown(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"order", "inventory", "payment", "shipping"} {
+		s := project(t).Services[name]
+		delay, err := time.ParseDuration(*s.Environment["SHUTDOWN_DELAY"])
+		if err != nil {
+			t.Fatal(err)
+		}
+		needed := delay + chassis.Defaults("").ShutdownTimeout
+		if s.StopGracePeriod == nil || time.Duration(*s.StopGracePeriod) < needed || delay <= 0 {
+			t.Errorf("%s has %v to stop, but needs up to %v", name, s.StopGracePeriod, needed)
 		}
 	}
 }

@@ -17,6 +17,7 @@
 //     In the meantime /livez returns 200 and every other path 503.
 //   - The error of an HTTP handler reaches the client as RFC 9457 problem details without internals, and the log once.
 //   - With an Idempotency-Key, the work and its stored reply commit together or not at all; see httpapi.Idempotent.
-//   - At the end readiness turns false, then the requests under way finish, then the handlers and the background work,
-//     within one deadline.
+//   - At the end readiness turns false, then after a delay the requests under way finish, then the handlers and the
+//     background work, within one deadline.
+//   - Memory for request bodies is bounded, and a slow body ends its request, not the service.
 package chassis

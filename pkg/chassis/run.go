@@ -51,9 +51,10 @@ func Run(ctx context.Context, cfg Config, s Service, db *gorm.DB, tr transport.T
 // A runner is a function in the form of Run(ctx) error, such as that of an event bus: it works until its context ends,
 // finishes its work under way, and returns. A runner that returns nil early is done.
 //
-// The shutdown has two phases: readiness turns false, the server stops accepting connections, and the requests under way
-// have half of cfg.ShutdownTimeout to finish; then the context of the runners ends, and they have what is left of it.
-// Work that exceeds cfg.ShutdownTimeout is abandoned and reported.
+// The shutdown has three phases. First readiness turns false, and the server continues to serve for cfg.ShutdownDelay, so that
+// load balancers can notice; each response closes its connection. Then the server stops accepting connections, and the
+// requests under way have half of cfg.ShutdownTimeout to finish. Then the context of the runners ends, and they have what is
+// left of it. Work that exceeds cfg.ShutdownTimeout is abandoned and reported.
 func Serve(ctx context.Context, cfg Config, router *httpapi.Router, runners ...func(ctx context.Context) error) error {
 	server, err := cfg.server(ctx)
 	if err != nil {
@@ -90,10 +91,12 @@ func Serve(ctx context.Context, cfg Config, router *httpapi.Router, runners ...f
 	}
 
 	<-stopping.Done()
-	deadline := time.Now().Add(cfg.ShutdownTimeout)
 	router.Drain()
-	slog.InfoContext(ctx, "stopping", "timeout", cfg.ShutdownTimeout)
+	server.drain()
+	slog.InfoContext(ctx, "stopping", "delay", cfg.ShutdownDelay, "timeout", cfg.ShutdownTimeout)
+	<-time.After(cfg.ShutdownDelay)
 
+	deadline := time.Now().Add(cfg.ShutdownTimeout)
 	httpErr := server.shutdown(detached, cfg.ShutdownTimeout/2)
 	stopRunners()
 	return errors.Join(httpErr, waitUntil(deadline, &group))

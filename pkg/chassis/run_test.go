@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -80,6 +82,110 @@ func TestServe_StopsInOrder(t *testing.T) {
 	if err := <-ended; err != nil {
 		t.Error(err)
 	}
+}
+
+// TestServe_RollingRestart restarts two instances one after the other, behind a load balancer that obeys readiness.
+func TestServe_RollingRestart(t *testing.T) {
+	t.Parallel()
+	const delay = 2 * time.Second // much longer than the interval of the probes
+	type instance struct {
+		url   string
+		stop  context.CancelFunc
+		ended <-chan error
+		ready atomic.Bool
+	}
+	start := func() *instance {
+		router := httpapi.NewRouter(httpapi.RouterConfig{})
+		router.API.POST("/things", httpapi.Handle(func(c *gin.Context) error {
+			if _, err := httpapi.ReadBody(c); err != nil {
+				return err
+			}
+			c.Status(http.StatusNoContent)
+			return nil
+		}))
+		ctx, stop := context.WithCancel(context.Background())
+		addr, ended := make(chan string, 1), make(chan error, 1)
+		cfg := chassis.Config{
+			HTTPAddr: "127.0.0.1:0", ShutdownTimeout: time.Minute, ShutdownDelay: delay,
+			OnListen: func(a net.Addr) { addr <- a.String() },
+		}
+		go func() { ended <- chassis.Serve(ctx, cfg, router) }()
+		return &instance{url: "http://" + <-addr, stop: stop, ended: ended}
+	}
+	instances := make([]atomic.Pointer[instance], 2)
+	for i := range instances {
+		instances[i].Store(start())
+	}
+	done := make(chan struct{})
+	var background sync.WaitGroup
+	background.Go(func() { // the probes of the load balancer
+		tick := time.NewTicker(10 * time.Millisecond)
+		defer tick.Stop()
+		for {
+			select {
+			case <-done:
+				return
+			case <-tick.C:
+			}
+			for i := range instances {
+				in := instances[i].Load()
+				resp, err := http.Get(in.url + "/readyz")
+				if err == nil {
+					_ = resp.Body.Close()
+				}
+				in.ready.Store(err == nil && resp.StatusCode == http.StatusOK)
+			}
+		}
+	})
+	waitUntil(t, "both are ready", func() bool { return instances[0].Load().ready.Load() && instances[1].Load().ready.Load() })
+
+	var sent, failed atomic.Int64
+	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 8}}
+	defer client.CloseIdleConnections()
+	for range 8 {
+		background.Go(func() {
+			for n := 0; ; n++ {
+				select {
+				case <-done:
+					return
+				default:
+				}
+				in := instances[n%2].Load()
+				if !in.ready.Load() {
+					in = instances[(n+1)%2].Load()
+				}
+				resp, err := client.Post(in.url+"/api/v1/things", "text/plain", io.MultiReader(strings.NewReader("x"))) // not repeatable
+				if err == nil {
+					_ = resp.Body.Close()
+				}
+				if sent.Add(1); err != nil || resp.StatusCode != http.StatusNoContent {
+					failed.Add(1)
+					t.Errorf("a request failed: %v %+v", err, resp)
+				}
+			}
+		})
+	}
+	for i := range instances {
+		old := instances[i].Load()
+		before := sent.Load()
+		waitUntil(t, "requests are under way", func() bool { return sent.Load() > before+100 })
+		old.stop()
+		if err := <-old.ended; err != nil {
+			t.Error(err)
+		}
+		instances[i].Store(start())
+		waitUntil(t, "the new instance is ready", func() bool { return instances[i].Load().ready.Load() })
+	}
+	close(done)
+	background.Wait()
+	for i := range instances {
+		in := instances[i].Load()
+		in.stop()
+		if err := <-in.ended; err != nil {
+			t.Error(err)
+		}
+	}
+	t.Logf("%d of %d requests failed", failed.Load(), sent.Load())
 }
 
 func TestServe_StopsWhenRunnerFails(t *testing.T) {

@@ -20,6 +20,7 @@ type Server struct {
 	listener net.Listener
 	http     *http.Server
 	handler  atomic.Pointer[http.Handler]
+	draining atomic.Bool
 	ended    chan error // the result of http.Serve
 }
 
@@ -39,18 +40,29 @@ func NewServer(ctx context.Context, listener net.Listener) *Server {
 	s.swap(httpapi.StartupHandler())
 	detached := context.WithoutCancel(ctx)
 	s.http = &http.Server{
-		Handler:           http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { (*s.handler.Load()).ServeHTTP(w, r) }),
+		Handler:           http.HandlerFunc(s.serve),
 		BaseContext:       func(net.Listener) context.Context { return detached },
 		ReadHeaderTimeout: 5 * time.Second,
 		ReadTimeout:       30 * time.Second,
 		WriteTimeout:      time.Minute,
 		IdleTimeout:       2 * time.Minute,
-		MaxHeaderBytes:    64 << 10,
+		MaxHeaderBytes:    16 << 10,
 		ErrorLog:          slog.NewLogLogger(slog.Default().Handler(), slog.LevelDebug),
 	}
 	go func() { s.ended <- s.http.Serve(listener) }()
 	return s
 }
+
+func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
+	if s.draining.Load() {
+		// Not SetKeepAlivesEnabled(false): that closes idle connections, on which a request may be under way.
+		w.Header().Set("Connection", "close")
+	}
+	(*s.handler.Load()).ServeHTTP(w, r)
+}
+
+// drain makes every response from now on the last of its connection.
+func (s *Server) drain() { s.draining.Store(true) }
 
 // Addr returns the address on which the server listens.
 func (s *Server) Addr() net.Addr { return s.listener.Addr() }
