@@ -21,5 +21,5 @@ alter default privileges for role :"owner" in schema public
 
 -- Defaults for sessions that set no limits. The services set their own.
 alter role :"service" set statement_timeout = '30s';
-alter role :"service" set lock_timeout = '5s';
+alter role :"service" set lock_timeout = '2s';
 alter role :"service" set idle_in_transaction_session_timeout = '1min';

@@ -71,17 +71,17 @@ func TestRouter_ReturnsErrorsAsProblems(t *testing.T) {
 		status int
 		slug   string
 	}{
-		"problem":    {fmt.Errorf("wrapped: %w", httpapi.NotFound("No order 7.")), 404, "not-found"},
-		"own":        {httpapi.NewProblem(409, "too-late", "It is too late", "shipped"), 409, "too-late"},
-		"fields":     {httpapi.Unprocessable(httpapi.FieldError{Field: "sku", Detail: "is unknown"}), 422, "unprocessable"},
-		"bug":        {errors.New("hunter2"), 500, "internal"},
-		"read-only":  {fmt.Errorf("hunter2: %w", &pgconn.PgError{Code: "25006"}), 503, "unavailable"},
-		"locked":     {fmt.Errorf("hunter2: %w", &pgconn.PgError{Code: "55P03"}), 503, "unavailable"},
-		"stale plan": {fmt.Errorf("hunter2: %w", &pgconn.PgError{Code: "0A000", Routine: "RevalidateCachedQuery"}), 503, "unavailable"},
-		"shutdown":   {fmt.Errorf("hunter2: %w", &pgconn.PgError{Code: "57P01"}), 503, "unavailable"},
-		"deadlock":   {fmt.Errorf("hunter2: %w", &pgconn.PgError{Code: "40P01"}), 503, "unavailable"},
-		"slow":       {fmt.Errorf("hunter2: %w", context.DeadlineExceeded), 503, "unavailable"},
-		"because":    {httpapi.Conflict("no").Because(errors.New("hunter2")), 409, "conflict"},
+		"problem":   {fmt.Errorf("wrapped: %w", httpapi.NotFound("No order 7.")), 404, "not-found"},
+		"own":       {httpapi.NewProblem(409, "too-late", "It is too late", "shipped"), 409, "too-late"},
+		"fields":    {httpapi.Unprocessable(httpapi.FieldError{Field: "sku", Detail: "is unknown"}), 422, "unprocessable"},
+		"bug":       {errors.New("hunter2"), 500, "internal"},
+		"read-only": {fmt.Errorf("hunter2: %w", &pgconn.PgError{Code: "25006"}), 503, "unavailable"},
+		"locked":    {fmt.Errorf("hunter2: %w", &pgconn.PgError{Code: "55P03"}), 503, "unavailable"},
+		"stale":     {fmt.Errorf("hunter2: %w", &pgconn.PgError{Code: "0A000", Routine: "RevalidateCachedQuery"}), 503, "unavailable"},
+		"shutdown":  {fmt.Errorf("hunter2: %w", &pgconn.PgError{Code: "57P01"}), 503, "unavailable"},
+		"deadlock":  {fmt.Errorf("hunter2: %w", &pgconn.PgError{Code: "40P01"}), 503, "unavailable"},
+		"slow":      {fmt.Errorf("hunter2: %w", context.DeadlineExceeded), 503, "unavailable"},
+		"because":   {httpapi.Conflict("no").Because(errors.New("hunter2")), 409, "conflict"},
 	}
 	for name, o := range outcomes {
 		router.API.GET("/"+name, httpapi.Handle(func(*gin.Context) error { return o.err }))
