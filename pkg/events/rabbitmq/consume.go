@@ -13,12 +13,6 @@ import (
 	"github.com/quadrille-dev/quadrille/pkg/events/transport"
 )
 
-// Pauses between subscriptions of a consumer, and between attempts to move a delivery.
-const (
-	firstPause = 100 * time.Millisecond
-	maxPause   = 5 * time.Second
-)
-
 // logInterval is the shortest time between two log lines of one consumer.
 const logInterval = 10 * time.Second
 

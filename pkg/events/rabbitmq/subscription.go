@@ -6,11 +6,18 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	amqp "github.com/rabbitmq/amqp091-go"
 
 	"github.com/quadrille-dev/quadrille/pkg/events/internal/retry"
 	"github.com/quadrille-dev/quadrille/pkg/events/transport"
+)
+
+// Pauses between subscriptions of a consumer, and between attempts to move a delivery.
+const (
+	firstPause = 100 * time.Millisecond
+	maxPause   = 5 * time.Second
 )
 
 // errRequeued ends a subscription that could not handle its deliveries.
