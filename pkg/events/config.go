@@ -46,9 +46,9 @@ type Config struct {
 	// Default: 20s.
 	ShutdownTimeout time.Duration
 
-	// OnDeadLetter is called before the bus sends an event to the dead letters, more than once if the process crashes in
-	// between. It is not called for deliveries that the broker itself gives up. Default: an error log line. The metric
-	// events.dead_lettered counts in any case.
+	// OnDeadLetter is called when an event is among the dead letters, whether the bus or the broker gave it up, and before
+	// its delivery is acknowledged: more than once if the process crashes in between. Default: an error log line. The
+	// metric events.dead_lettered counts in any case.
 	OnDeadLetter func(ctx context.Context, d DeadLetter)
 	// Logger receives the library's log lines. Default: slog.Default().
 	Logger *slog.Logger

@@ -6,13 +6,13 @@ import (
 	"github.com/quadrille-dev/quadrille/pkg/events/transport"
 )
 
-// DeadLetter describes an event that is about to become a dead letter. Config.OnDeadLetter receives it.
+// DeadLetter describes an event that has become a dead letter. Config.OnDeadLetter receives it.
 type DeadLetter struct {
 	Queue    transport.Queue
 	Metadata Metadata // zero if the envelope could not be decoded
 	Body     []byte
 	Reason   transport.Reason
-	Attempts int
+	Attempts int // without deliveries that were lost, such as those that crashed the process
 	Err      error
 }
 

@@ -33,12 +33,25 @@ type runner struct {
 }
 
 // handle runs the handler for one delivery and returns the outcome. It blocks while the database or an external system
-// is unavailable.
-func (r *runner) handle(d transport.Delivery) transport.Outcome {
+// is unavailable. It does not panic: a delivery that crashed its process would crash the next one.
+func (r *runner) handle(d transport.Delivery) (outcome transport.Outcome) {
+	defer func() {
+		if p := recover(); p != nil {
+			outcome = r.deadLetter(r.work, d, Metadata{}, transport.ReasonFailed, panicError(p))
+		}
+	}()
+	return r.deliver(d)
+}
+
+func (r *runner) deliver(d transport.Delivery) transport.Outcome {
 	now := r.cfg.Now
 	r.metrics.Received(r.work, r.queue)
 	var env transport.Envelope
-	if err := json.Unmarshal(d.Body, &env); err != nil {
+	err := json.Unmarshal(d.Body, &env)
+	if d.Failure != nil {
+		return r.deadLetter(withEvent(r.work, env.Metadata), d, env.Metadata, d.Failure.Reason, d.Failure.Err)
+	}
+	if err != nil {
 		return r.deadLetter(r.work, d, Metadata{}, transport.ReasonUndecodable, fmt.Errorf("not an event: %w", err))
 	}
 	ctx := withEvent(r.work, env.Metadata)
@@ -108,7 +121,7 @@ func (r *runner) failed(ctx context.Context, d transport.Delivery, m Metadata, e
 		return r.deadLetter(ctx, d, m, transport.ReasonFailed, err)
 	}
 	outcome := transport.Outcome{
-		Action: transport.Retry, Delay: r.queue.RetryDelays[min(d.Attempt, len(r.queue.RetryDelays))-1], Err: err,
+		Action: transport.Retry, Delay: r.queue.RetryDelays[max(1, min(d.Attempt, len(r.queue.RetryDelays)))-1], Err: err,
 		Attempt: d.Attempt, FirstFailedAt: r.firstFailure(d),
 	}
 	if errors.As(err, &after) {
@@ -132,10 +145,15 @@ func (r *runner) lockDelay(firstFailedAt time.Time) time.Duration {
 	return min(max(r.queue.RetryDelays[0], r.cfg.Now().Sub(firstFailedAt)/2), maxLockDelay)
 }
 
+// deadLetter returns the outcome that makes an event a dead letter. It is counted when it is one.
 func (r *runner) deadLetter(ctx context.Context, d transport.Delivery, m Metadata, reason transport.Reason, err error) transport.Outcome {
-	r.metrics.DeadLettered(ctx, r.queue, reason)
-	r.callHook(ctx, DeadLetter{Queue: r.queue, Metadata: m, Body: d.Body, Reason: reason, Attempts: d.Attempt, Err: err})
-	return transport.Outcome{Action: transport.DeadLetter, Reason: reason, Err: err, Attempt: d.Attempt, FirstFailedAt: r.firstFailure(d)}
+	return transport.Outcome{
+		Action: transport.DeadLetter, Reason: reason, Err: err, Attempt: d.Attempt, FirstFailedAt: r.firstFailure(d),
+		Completed: func() {
+			r.metrics.DeadLettered(ctx, r.queue, reason)
+			r.callHook(ctx, DeadLetter{Queue: r.queue, Metadata: m, Body: d.Body, Reason: reason, Attempts: d.Attempt, Err: err})
+		},
+	}
 }
 
 // callHook calls Config.OnDeadLetter. A panic in it is logged: a crash would repeat with every redelivery.
@@ -147,6 +165,9 @@ func (r *runner) callHook(ctx context.Context, d DeadLetter) {
 	}()
 	r.cfg.OnDeadLetter(ctx, d)
 }
+
+// panicError describes a panic that was recovered, with its stack.
+func panicError(p any) error { return fmt.Errorf("panic: %v\n%s", p, debug.Stack()) }
 
 func (r *runner) firstFailure(d transport.Delivery) time.Time {
 	if d.FirstFailedAt.IsZero() {
@@ -162,7 +183,7 @@ func (r *runner) attempt(ctx context.Context, env transport.Envelope, d transpor
 	ctx, cancel := context.WithTimeout(ctx, r.timeout)
 	defer func() {
 		if p := recover(); p != nil {
-			err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
+			err = panicError(p)
 		}
 		cancel()
 		telemetry.EndSpan(span, errorType(err), err)

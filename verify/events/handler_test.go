@@ -86,7 +86,7 @@ func TestHandler_ErrorDecidesOutcome(t *testing.T) {
 			cfg.RetryDelays = retryDelays
 			start(t, db, tr, cfg, handle(func(context.Context, *gorm.DB, events.Received[orderCreated]) error { return c.err }, c.opts...))
 			got := tr.Deliver(t, orderCreated{OrderID: "o"}, eventstest.OnAttempt(c.attempt))
-			if diff := cmp.Diff(c.want, got, cmpopts.IgnoreFields(transport.Outcome{}, "Err", "FirstFailedAt", "TraceParent")); diff != "" {
+			if diff := cmp.Diff(c.want, got, cmpopts.IgnoreFields(transport.Outcome{}, "Err", "FirstFailedAt", "TraceParent", "Completed")); diff != "" {
 				t.Error(diff)
 			}
 			if c.err != nil && (!errors.Is(got.Err, errNo) || got.FirstFailedAt.IsZero()) {
@@ -121,6 +121,7 @@ func TestHandler_DeadLettersUndecodableEvents(t *testing.T) {
 		"another type":    {fmt.Sprintf(envelope, "order.closed.v1", `{}`), transport.ReasonIncompatible},
 	} {
 		v := consumer.Handle(transport.Delivery{Body: []byte(c.body), Attempt: 1})
+		v.Completed()
 		d := receive(t, deadLetters, "hook")
 		if v.Action != transport.DeadLetter || v.Reason != c.want || v.Err == nil {
 			t.Errorf("%s: outcome %+v, want %s", name, v, c.want)

@@ -32,6 +32,7 @@ func Run(t *testing.T, newEnvironment func(t *testing.T) Environment) {
 		{"Handlers are independent", handlersAreIndependent},
 		{"Handler is retried, then dead-lettered", retriedThenDeadLettered},
 		{"Handler outcomes", outcomes},
+		{"Hostile messages become dead letters", hostileMessages},
 		{"Pause uses no attempts", pauseUsesNoAttempts},
 
 		{"Unroutable event waits for its queue", unroutableWaits},

@@ -87,10 +87,14 @@ func (tr *Transport) deliver(eto events.ETO, opts []DeliverOption) (transport.Ou
 	if err != nil {
 		return transport.Outcome{}, err
 	}
-	return a.Handle(transport.Delivery{
+	outcome := a.Handle(transport.Delivery{
 		Body: body, Attempt: d.attempt,
 		FirstFailedAt: d.before.FirstFailedAt, TraceParent: d.before.TraceParent, DeadLetterReason: d.before.Reason,
-	}), nil
+	})
+	if outcome.Completed != nil {
+		outcome.Completed()
+	}
+	return outcome, nil
 }
 
 // attachedTo waits for the one consumer of a type. Consume does not return until the caller calls running.Done.

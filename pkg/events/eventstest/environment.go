@@ -24,6 +24,11 @@ type Environment interface {
 	// Reject makes the broker reject all events of one type, as it would reject one that is too large.
 	Reject(t testing.TB, publisher, eventType string)
 
+	// Corrupt puts messages into q that no transport publishes but another program may: their bodies are those of valid
+	// with an id, everything around them is forged, out of range or undecodable. It returns the reason for which each
+	// becomes a dead letter if its handler always fails, by id.
+	Corrupt(t testing.TB, q transport.Queue, valid func(id string) transport.Message) map[string]transport.Reason
+
 	// Depth returns the number of events that q has to deliver, including those that wait for another attempt. It may
 	// leave out events that a consumer is handling.
 	Depth(t testing.TB, q transport.Queue) int

@@ -203,6 +203,62 @@ func outcomes(h *harness) {
 	}
 }
 
+// hostileMessages has one handler that always fails for what the environment corrupts and for bodies that are no events,
+// and a neighbour.
+func hostileMessages(h *harness) {
+	var mu sync.Mutex
+	hooks := map[string]int{}
+	sub := events.Handle("note-sent", func(context.Context, *gorm.DB, events.Received[noteSent]) error {
+		return errors.New("always")
+	})
+	h.declare(readerService, sub, record("good"))
+	cfg := h.config(readerService)
+	cfg.OnDeadLetter = func(_ context.Context, d events.DeadLetter) {
+		mu.Lock()
+		defer mu.Unlock()
+		hooks[string(d.Body)]++
+	}
+	h.start(cfg, sub, record("good"))
+	q := newQueue(readerService, "note-sent")
+	bodies := map[string]string{}
+	reasons := h.Corrupt(h.t, q, func(id string) transport.Message {
+		m := h.message(id, noteSent{Note: id})
+		bodies[id] = string(m.Body)
+		return m
+	})
+	want := map[string]transport.Reason{}
+	for id, reason := range reasons {
+		want[bodies[id]] = reason
+	}
+	sender := h.startService(senderService)
+	const n = 5
+	h.send(sender, notes(n, n)...)
+	h.awaitEffects(readerService, "good", n)
+	h.until("dead letters", func() bool { return len(h.DeadLetters(h.t, q)) >= len(want)+n })
+	h.drain()
+
+	mu.Lock()
+	defer mu.Unlock()
+	found := 0
+	for _, d := range h.DeadLetters(h.t, q) {
+		body := string(d.Body)
+		reason, hostile := want[body]
+		if !hostile {
+			continue
+		}
+		found++
+		if d.Reason != reason || d.Error == "" || d.Attempts < 1 || d.Attempts > transport.MaxAttempts+1 {
+			h.t.Errorf("dead letter %+v, want %s: %s", d, reason, body)
+		}
+		if hooks[body] != 1 {
+			h.t.Errorf("OnDeadLetter was called %d times for %s", hooks[body], body)
+		}
+	}
+	if found != len(want) {
+		h.t.Errorf("%d of %d hostile messages are dead letters", found, len(want))
+	}
+}
+
 func (h *harness) findBody(deadLetters []DeadLetter, part string) []byte {
 	for _, d := range deadLetters {
 		if strings.Contains(string(d.Body), part) {

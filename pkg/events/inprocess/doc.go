@@ -13,7 +13,8 @@
 //   - A stored event stays until the transaction of its handler is committed. It is delivered again if the process ends
 //     before it is deleted. The inbox ignores it then, as with any broker.
 //   - The number of attempts, the time of the next one and the last error are in the event's row. Dead letters stay in
-//     the table with their reason; [Broker.Queues] counts them and [Broker.DeadLetters] lists them.
+//     the table with their reason; [Broker.Queues] counts them and [Broker.DeadLetters] lists them. OnDeadLetter is not
+//     called again if the process ends between storing a dead letter and the call.
 //   - A handler receives the events of one subject in the order in which they were published, one at a time. An event
 //     that failed and waits for its next attempt blocks later events of its subject only. A dead letter blocks none.
 //     RabbitMQ guarantees less, so a service that shall run there too cannot rely on this order.

@@ -214,6 +214,9 @@ func (c *consumer) complete(ctx context.Context, e storedEvent, outcome transpor
 	if err := c.store().complete(ctx, e, outcome, now); err != nil {
 		return err
 	}
+	if outcome.Action == transport.DeadLetter && outcome.Completed != nil {
+		outcome.Completed()
+	}
 	c.mu.Lock()
 	if outcome.Action == transport.Retry {
 		c.scanAt(now.Add(outcome.Delay))

@@ -73,12 +73,15 @@ type storedEvent struct {
 func (storedEvent) TableName() string { return "stored_inbox" }
 
 func (e storedEvent) delivery() transport.Delivery {
-	d := transport.Delivery{Body: []byte(e.Body), Attempt: e.Attempts + 1, LastError: e.LastError, TraceParent: e.TraceParent}
+	d := transport.Delivery{Body: []byte(e.Body), Attempt: e.attempts() + 1, LastError: e.LastError, TraceParent: e.TraceParent}
 	if e.FirstFailedAt != nil {
 		d.FirstFailedAt = *e.FirstFailedAt
 	}
 	return d
 }
+
+// attempts returns the attempts so far. Another program may have written the row.
+func (e storedEvent) attempts() int { return min(max(0, e.Attempts), transport.MaxAttempts) }
 
 // binding routes the events of a name to a handler. It is stored in the database of the service that publishes them.
 type binding struct {
@@ -214,7 +217,7 @@ func (s store) complete(ctx context.Context, e storedEvent, outcome transport.Ou
 	if failedAt.IsZero() {
 		failedAt = now
 	}
-	attempts := e.Attempts + 1
+	attempts := e.attempts() + 1
 	if outcome.Uncounted {
 		attempts--
 	}

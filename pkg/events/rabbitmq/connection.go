@@ -2,10 +2,12 @@ package rabbitmq
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -74,14 +76,21 @@ func dial(ctx context.Context, url string, cfg Config, purpose string) (*connect
 	properties := amqp.NewConnectionProperties()
 	properties.SetClientConnectionName(cfg.Name + " " + purpose)
 
+	uri, err := amqp.ParseURI(url)
+	if err != nil {
+		return nil, withoutSecret(err)
+	}
 	c := &connection{}
-	var socket *boundedConn
+	var (
+		socket *boundedConn
+		filter *contentFilter
+	)
 	unwatch := func() bool { return true }
 	config := amqp.Config{
 		Heartbeat:  cfg.Heartbeat,
 		Properties: properties,
-		Dial: func(network, address string) (net.Conn, error) {
-			conn, err := (&net.Dialer{}).DialContext(ctx, network, address)
+		Dial: func(network, _ string) (net.Conn, error) {
+			conn, err := (&net.Dialer{}).DialContext(ctx, network, net.JoinHostPort(uri.Host, strconv.Itoa(uri.Port)))
 			if err != nil {
 				return nil, err
 			}
@@ -89,13 +98,18 @@ func dial(ctx context.Context, url string, cfg Config, purpose string) (*connect
 			c.socket = socket
 			// amqp091-go does not accept a context: closing the socket is the only way to end its handshake.
 			unwatch = context.AfterFunc(ctx, c.drop)
-			return c.socket, nil
+			conn = c.socket
+			if uri.Scheme == "amqps" {
+				if conn, err = encrypted(ctx, conn, uri, cfg.TLS); err != nil {
+					return nil, err
+				}
+			}
+			filter = newContentFilter(conn)
+			return filter, nil
 		},
 	}
-	if cfg.TLS != nil {
-		config.TLSClientConfig = cfg.TLS.Clone()
-	}
-	conn, err := amqp.DialConfig(url, config)
+	// Dial does what DialConfig would do for amqps, because the filter must see plain text.
+	conn, err := amqp.DialConfig(strings.Replace(url, "amqps:", "amqp:", 1), config)
 	if inTime := unwatch(); !inTime {
 		err = errors.Join(context.Cause(ctx), err)
 	}
@@ -109,6 +123,9 @@ func dial(ctx context.Context, url string, cfg Config, purpose string) (*connect
 		return nil, err
 	}
 	c.conn = conn
+	if agreed := conn.Config.FrameSize; agreed > 0 {
+		filter.frameMax.Store(int64(agreed))
+	}
 	blocked := conn.NotifyBlocked(make(chan amqp.Blocking, 1))
 	go func() {
 		for b := range blocked {
@@ -116,6 +133,35 @@ func dial(ctx context.Context, url string, cfg Config, purpose string) (*connect
 		}
 	}()
 	return c, nil
+}
+
+// encrypted does the TLS handshake. Without a configuration it uses the files that the address names.
+func encrypted(ctx context.Context, conn net.Conn, uri amqp.URI, cfg *tls.Config) (net.Conn, error) {
+	if cfg == nil {
+		cfg = &tls.Config{MinVersion: tls.VersionTLS12, ServerName: uri.ServerName}
+		var err error
+		if uri.CACertFile != "" {
+			if cfg, err = trusting(uri.CACertFile, cfg); err != nil {
+				return nil, err
+			}
+		}
+		if uri.CertFile != "" && uri.KeyFile != "" {
+			certificate, err := tls.LoadX509KeyPair(uri.CertFile, uri.KeyFile)
+			if err != nil {
+				return nil, fmt.Errorf("load client certificate: %w", err)
+			}
+			cfg.Certificates = []tls.Certificate{certificate}
+		}
+	}
+	cfg = cfg.Clone()
+	if cfg.ServerName == "" {
+		cfg.ServerName = uri.Host
+	}
+	client := tls.Client(conn, cfg)
+	if err := client.HandshakeContext(ctx); err != nil {
+		return nil, err
+	}
+	return client, nil
 }
 
 // connection is an AMQP connection with its socket, since closing the socket is the only way to interrupt amqp091-go.

@@ -8,6 +8,8 @@ import (
 	"sync"
 	"time"
 
+	amqp "github.com/rabbitmq/amqp091-go"
+
 	"github.com/quadrille-dev/quadrille/pkg/events/internal/logthrottle"
 	"github.com/quadrille-dev/quadrille/pkg/events/internal/retry"
 	"github.com/quadrille-dev/quadrille/pkg/events/transport"
@@ -16,7 +18,8 @@ import (
 // logInterval is the shortest time between two log lines of one consumer.
 const logInterval = 10 * time.Second
 
-// Consume implements transport.Transport. It returns an error only if a consumer is incomplete.
+// Consume implements transport.Transport. Each consumer has two queues: its own, and the undelivered queue, whose messages
+// it makes dead letters. It returns an error only if a consumer is incomplete.
 func (t *Transport) Consume(ctx context.Context, consumers []transport.Consumer) error {
 	for _, c := range consumers {
 		if c.Workers < 1 || c.Handle == nil || c.Ready == nil {
@@ -25,13 +28,21 @@ func (t *Transport) Consume(ctx context.Context, consumers []transport.Consumer)
 	}
 	var supervisors sync.WaitGroup
 	for _, c := range consumers {
-		s := &supervisor{
-			Consumer: c, connection: t.consumers, publisher: t.publisher,
-			tag:      cut(t.cfg.Name+" "+c.Handler, maxShortString),
-			log:      t.cfg.Logger.With("queue", QueueName(c.Queue)),
-			throttle: logthrottle.Throttle{Interval: logInterval},
+		undelivered := c
+		undelivered.Workers = 1
+		for _, s := range []*supervisor{
+			{Consumer: c, source: QueueName(c.Queue), decode: newDelivery},
+			{
+				Consumer: undelivered, source: UndeliveredQueueName(c.Queue), givenUp: true,
+				decode: func(d amqp.Delivery) transport.Delivery { return newUndelivered(c.Queue, d) },
+			},
+		} {
+			s.connection, s.publisher = t.consumers, t.publisher
+			s.tag = cut(t.cfg.Name+" "+s.source, maxShortString)
+			s.log = t.cfg.Logger.With("queue", s.source)
+			s.throttle.Interval = logInterval
+			supervisors.Go(func() { s.run(ctx) })
 		}
-		supervisors.Go(func() { s.run(ctx) })
 	}
 	supervisors.Wait()
 	return nil
@@ -40,6 +51,9 @@ func (t *Transport) Consume(ctx context.Context, consumers []transport.Consumer)
 // supervisor keeps one consumer subscribed until its context ends.
 type supervisor struct {
 	transport.Consumer
+	source     string // the queue it consumes
+	givenUp    bool   // the queue holds what the broker has given up
+	decode     func(amqp.Delivery) transport.Delivery
 	connection *consumerConnection
 	publisher  *publisher
 	tag        string
@@ -63,7 +77,7 @@ func (s *supervisor) run(ctx context.Context) {
 	}
 }
 
-// serve subscribes once. It reports whether a delivery was acknowledged, and why the subscription ended.
+// serve subscribes once. It reports whether a delivery was settled, and why the subscription ended.
 func (s *supervisor) serve(ctx context.Context) (progress bool, err error) {
 	if err := s.Ready(ctx); err != nil {
 		return false, fmt.Errorf("wait until ready: %w", err)
@@ -73,12 +87,13 @@ func (s *supervisor) serve(ctx context.Context) (progress bool, err error) {
 		return false, err
 	}
 	sub := newSubscription(ctx, conn, ch)
-	sub.queue, sub.workers, sub.handle, sub.tag, sub.publisher, sub.warn = s.Queue, s.Workers, s.Handle, s.tag, s.publisher, s.logThrottled
+	sub.Consumer, sub.source, sub.givenUp, sub.decode = s.Consumer, s.source, s.givenUp, s.decode
+	sub.tag, sub.publisher, sub.warn = s.tag, s.publisher, s.logThrottled
 	if err := sub.start(ctx); err != nil {
 		return false, err
 	}
 	err = sub.run(ctx)
-	return sub.acknowledged.Load() > 0, err
+	return sub.settled.Load() > 0, err
 }
 
 // logThrottled logs an error, once in logInterval.

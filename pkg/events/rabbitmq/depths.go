@@ -10,8 +10,8 @@ import (
 	"github.com/quadrille-dev/quadrille/pkg/events/transport"
 )
 
-// Depths returns the number of messages in each queue of the topologies, by name: main queues, retry queues and
-// dead-letter queues. It counts messages that are ready to be delivered. Messages that a consumer holds unacknowledged do not count,
+// Depths returns the number of messages in each queue of the topologies, by name: main queues, retry queues, undelivered
+// queues and dead-letter queues. It counts messages that are ready to be delivered. Messages that a consumer holds unacknowledged do not count,
 // so zero does not mean that no event is being handled.
 //
 // It blocks until the broker has responded for each queue in turn, or ctx ends. If queues are missing or not accessible, it

@@ -28,14 +28,14 @@ func TestLayout(t *testing.T) {
 		t.Error(diff)
 	}
 	if diff := cmp.Diff([]string{
-		"inventory.order-created.dlq", "inventory.order-created.q",
+		"inventory.order-created.dlq", "inventory.order-created.q", "inventory.order-created.undelivered",
 		"inventory.order-created.retry.1s", "inventory.order-created.retry.1.5ms",
 	}, queues); diff != "" {
 		t.Error(diff)
 	}
 	for _, want := range []binding{
 		{"inventory.order-created.q", "order.created.*", "order.events"},
-		{"inventory.order-created.dlq", "", "inventory.order-created.dlx"},
+		{"inventory.order-created.undelivered", "", "inventory.order-created.dlx"},
 		{"inventory.order-created.dlq", "inventory.order-created.dlq", "inventory.retry"},
 		{"inventory.order-created.retry.1s", "inventory.order-created.retry.1s", "inventory.retry"},
 	} {
@@ -54,7 +54,7 @@ func TestLayout(t *testing.T) {
 		}
 	})
 	t.Run("a retry is never early", func(t *testing.T) {
-		if ttl := l.queues[3].args["x-message-ttl"]; ttl != int64(2) {
+		if ttl := l.queues[4].args["x-message-ttl"]; ttl != int64(2) {
 			t.Errorf("1.5ms became %v ms", ttl)
 		}
 	})

@@ -20,6 +20,11 @@ const (
 	headerDeadLetterQueue  = "dead-letter-queue"  // the queue it came from
 	headerDeadLetteredAt   = "dead-lettered-at"   // RFC 3339, UTC
 
+	headerDroppedHeaders = "dropped-headers" // how many were too long to be forwarded, and their size
+
+	// headerUndecodable replaces headers that amqp091-go cannot decode, and says why. See contentFilter.
+	headerUndecodable = "undecodable-headers"
+
 	// headerNumber identifies the message that the broker returns: a return has no delivery tag, and two unconfirmed
 	// messages may have the same message_id.
 	headerNumber = "publish-number"
@@ -32,6 +37,9 @@ const (
 	maxShortString = 255 // of AMQP: names and most properties
 	maxErrorText   = 1 << 10
 	maxTraceHeader = 4 << 10
+	// maxForwardedHeaders is the size of a delivery's headers above which they are not forwarded. Together with those that
+	// forwarding adds they must fit into one frame, which the broker limits to 128 KiB by default.
+	maxForwardedHeaders = 64 << 10
 )
 
 // message is an AMQP message with its address and, after publishing, its outcome.

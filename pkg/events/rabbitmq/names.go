@@ -21,8 +21,13 @@ func RetryExchangeName(service string) string { return service + ".retry" }
 // QueueName returns the queue of a handler: "inventory.order-created.q".
 func QueueName(q transport.Queue) string { return q.String() + ".q" }
 
-// DeadLetterExchangeName returns the exchange to which the broker dead-letters by itself: "inventory.order-created.dlx".
+// DeadLetterExchangeName returns the exchange to which the broker dead-letters by itself, what it gives up and what the
+// service rejects: "inventory.order-created.dlx".
 func DeadLetterExchangeName(q transport.Queue) string { return q.String() + ".dlx" }
+
+// UndeliveredQueueName returns the queue of what the broker has dead-lettered by itself:
+// "inventory.order-created.undelivered". The service counts each message, adds the reason and moves it to the dead letters.
+func UndeliveredQueueName(q transport.Queue) string { return q.String() + ".undelivered" }
 
 // DeadLetterQueueName returns the queue of a handler's dead letters: "inventory.order-created.dlq".
 func DeadLetterQueueName(q transport.Queue) string { return q.String() + ".dlq" }

@@ -25,7 +25,7 @@ func ServicePermissions(service string) Permissions {
 	service = regexp.QuoteMeta(service)
 	return Permissions{
 		Write: whole(service + `\.(events|retry)`),
-		Read:  whole(service + `\.` + anyHandler + `\.q`),
+		Read:  whole(service + `\.` + anyHandler + `\.(q|undelivered)`),
 	}
 }
 
@@ -36,9 +36,9 @@ func ServicePermissions(service string) Permissions {
 func TopologyPermissions(all ...transport.Topology) Permissions {
 	services := anyService(all)
 	return Permissions{
-		Configure: whole(services + `\.(events|retry|` + anyHandler + `\.(q|dlx|dlq|retry\..+))`),
-		Write:     whole(`(amq\.default|` + services + `\.` + anyHandler + `\.(q|dlx|dlq|retry\..+))`),
-		Read:      whole(services + `\.(events|retry|` + anyHandler + `\.(q|dlx|retry\..+))`),
+		Configure: whole(services + `\.(events|retry|` + anyHandler + `\.(q|dlx|undelivered|dlq|retry\..+))`),
+		Write:     whole(`(amq\.default|` + services + `\.` + anyHandler + `\.(q|dlx|undelivered|dlq|retry\..+))`),
+		Read:      whole(services + `\.(events|retry|` + anyHandler + `\.(q|dlx|undelivered|retry\..+))`),
 	}
 }
 

@@ -23,6 +23,7 @@ func TestPermissions_MatchWholeNames(t *testing.T) {
 		{service.Write, "inventory-archive.retry", false},
 		{service.Write, QueueName(q), false},
 		{service.Read, QueueName(q), true},
+		{service.Read, UndeliveredQueueName(q), true},
 		{service.Read, RetryQueueName(q, time.Second), false},
 		{service.Read, DeadLetterQueueName(q), false},
 		{topology.Configure, QueueName(q), true},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -25,9 +26,10 @@ var errRequeued = errors.New("deliveries requeued")
 
 // subscription is one consumer on one channel. When it ends, the broker requeues what is not acknowledged.
 type subscription struct {
-	queue     transport.Queue
-	workers   int
-	handle    func(transport.Delivery) transport.Outcome
+	transport.Consumer
+	source    string // the queue it consumes
+	givenUp   bool   // the queue holds what the broker has given up
+	decode    func(amqp.Delivery) transport.Delivery
 	tag       string
 	publisher *publisher
 	warn      func(msg string, err error)
@@ -40,10 +42,10 @@ type subscription struct {
 	life    context.Context // ends with the channel
 	endLife context.CancelCauseFunc
 
-	consuming    context.Context // ends when Consume shall stop
-	stopping     atomic.Bool     // no more deliveries are handled
-	requeued     chan error
-	acknowledged atomic.Int64
+	consuming context.Context // ends when Consume shall stop
+	stopping  atomic.Bool     // no more deliveries are handled
+	requeued  chan error
+	settled   atomic.Int64 // deliveries that were acknowledged or rejected
 }
 
 func newSubscription(ctx context.Context, conn *connection, ch *amqp.Channel) *subscription {
@@ -67,11 +69,11 @@ func newSubscription(ctx context.Context, conn *connection, ch *amqp.Channel) *s
 // start subscribes to the queue.
 func (s *subscription) start(ctx context.Context) error {
 	err := s.connection.call(ctx, writeGrace, func() error {
-		if err := s.ch.Qos(s.workers, 0, false); err != nil {
+		if err := s.ch.Qos(s.Workers, 0, false); err != nil {
 			return err
 		}
 		var err error
-		s.deliveries, err = s.ch.Consume(QueueName(s.queue), s.tag, false, false, false, false, nil)
+		s.deliveries, err = s.ch.Consume(s.source, s.tag, false, false, false, false, nil)
 		return err
 	})
 	if err != nil {
@@ -87,7 +89,7 @@ func (s *subscription) run(ctx context.Context) error {
 	defer s.close()
 	done := make(chan struct{})
 	var workers sync.WaitGroup
-	for range s.workers {
+	for range s.Workers {
 		workers.Go(s.work)
 	}
 	go func() {
@@ -144,33 +146,43 @@ func (s *subscription) close() {
 	_ = s.connection.call(s.consuming, callGrace, s.ch.Close)
 }
 
-// process handles one delivery and carries out the outcome.
+// process handles one delivery and carries out the outcome. A panic rejects the delivery, since it would come again: the
+// broker moves it to the undelivered queue or, from there, to the dead letters.
 func (s *subscription) process(d amqp.Delivery) {
-	received := newDelivery(d)
-	outcome := s.handle(received)
+	defer func() {
+		if p := recover(); p != nil {
+			s.warn("rejected a delivery", fmt.Errorf("panic: %v\n%s", p, debug.Stack()))
+			s.settle(d.Reject(false))
+		}
+	}()
+	received := s.decode(d)
+	outcome := s.Handle(received)
 	switch outcome.Action {
 	case transport.Requeue:
 		select {
 		case s.requeued <- outcome.Err:
 		default:
 		}
-		return
-	case transport.Retry, transport.DeadLetter:
-		if !s.move(d, received, outcome) {
-			return
-		}
 	case transport.Ack:
-	}
-	// An error means that the channel is lost: the event is delivered again, and its inbox record exists.
-	if err := d.Ack(false); err == nil {
-		s.acknowledged.Add(1)
+		s.settle(d.Ack(false))
+	case transport.Retry, transport.DeadLetter:
+		s.move(d, forwarded(s.Queue, d, received, outcome), outcome)
 	}
 }
 
-// move publishes the delivery to its retry queue or dead-letter queue and reports whether the broker has confirmed that.
-// It retries while the delivery belongs to this channel and Consume is not to stop.
-func (s *subscription) move(d amqp.Delivery, received transport.Delivery, outcome transport.Outcome) bool {
-	m := forwarded(s.queue, d, received, outcome)
+// settle counts a delivery that was acknowledged or rejected. An error means that the channel is lost: the event is
+// delivered again, and its inbox record exists.
+func (s *subscription) settle(err error) {
+	if err == nil {
+		s.settled.Add(1)
+	}
+}
+
+// move publishes the delivery to its retry queue or dead-letter queue and acknowledges it once the broker has confirmed
+// that. It retries while the delivery belongs to this channel and Consume is not to stop. If the broker does not accept
+// the message, move rejects the delivery: the broker moves it, unchanged, to the undelivered queue or, from there, to the
+// dead letters.
+func (s *subscription) move(d amqp.Delivery, m *message, outcome transport.Outcome) {
 	either, cancel := context.WithCancel(s.life)
 	defer cancel()
 	defer context.AfterFunc(s.consuming, cancel)()
@@ -179,13 +191,35 @@ func (s *subscription) move(d amqp.Delivery, received transport.Delivery, outcom
 		// Not bound to s.life: a caller that gives up ends the connection of all publishers.
 		s.publisher.publish(context.WithoutCancel(s.consuming), []*message{m})
 		if m.err == nil {
-			return true
+			complete(outcome)
+			s.settle(d.Ack(false))
+			return
 		}
 		s.warn("cannot move a delivery to "+m.key, m.err)
+		if isRefused(m.err) {
+			if s.givenUp {
+				complete(outcome)
+			}
+			s.settle(d.Reject(false))
+			return
+		}
 		if s.consuming.Err() != nil || s.life.Err() != nil {
-			return false
+			return
 		}
 		_ = retry.Sleep(either, pause.Next())
 		m.err = nil
+	}
+}
+
+// isRefused reports whether the broker will not accept a message. A full queue may accept it later.
+func isRefused(err error) bool {
+	var e *amqp.Error
+	return errors.Is(err, transport.ErrRejected) && errors.As(err, &e)
+}
+
+// complete reports a dead letter that is stored.
+func complete(outcome transport.Outcome) {
+	if outcome.Action == transport.DeadLetter && outcome.Completed != nil {
+		outcome.Completed()
 	}
 }

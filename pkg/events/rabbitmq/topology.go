@@ -36,6 +36,7 @@ type layout struct {
 	exchanges []exchange
 	queues    []queue
 	bindings  []binding
+	obsolete  []binding // of an earlier release
 }
 
 func newLayout(t transport.Topology) layout {
@@ -45,7 +46,7 @@ func newLayout(t transport.Topology) layout {
 		{retry, amqp.ExchangeDirect},
 	}}
 	for _, q := range t.Queues {
-		main, dlx, dlq := QueueName(q), DeadLetterExchangeName(q), DeadLetterQueueName(q)
+		main, dlx, undelivered, dlq := QueueName(q), DeadLetterExchangeName(q), UndeliveredQueueName(q), DeadLetterQueueName(q)
 
 		publisher := exchange{ExchangeName(q.Publisher), amqp.ExchangeTopic}
 		if !slices.Contains(l.exchanges, publisher) {
@@ -62,13 +63,20 @@ func newLayout(t transport.Topology) layout {
 				"x-dead-letter-exchange": dlx,
 				"x-delivery-limit":       int32(deliveryLimit),
 			})},
+			// What even the undelivered queue cannot deliver becomes a dead letter without a count.
+			queue{undelivered, deadLettering(amqp.Table{
+				"x-dead-letter-exchange":    amqp.DefaultExchange,
+				"x-dead-letter-routing-key": dlq,
+				"x-delivery-limit":          int32(deliveryLimit),
+			})},
 		)
 		l.bindings = append(
 			l.bindings,
-			binding{dlq, "", dlx},
+			binding{undelivered, "", dlx},
 			binding{dlq, dlq, retry},
 			binding{main, bindingKey(q), publisher.name},
 		)
+		l.obsolete = append(l.obsolete, binding{dlq, "", dlx})
 		for _, delay := range slices.Compact(slices.Clone(q.RetryDelays)) {
 			name := RetryQueueName(q, delay)
 			l.queues = append(l.queues, queue{name, deadLettering(amqp.Table{
@@ -97,7 +105,7 @@ func milliseconds(d time.Duration) int64 {
 }
 
 // Declare declares exchanges, queues and bindings of the topologies on the broker at address, which has the form that New
-// accepts. It is idempotent and deletes nothing. It reports by name everything that exists with other properties and
+// accepts. It is idempotent and deletes nothing but bindings that an earlier release declared and this one replaces. It reports by name everything that exists with other properties and
 // declares the rest nevertheless.
 func Declare(ctx context.Context, address string, topologies ...transport.Topology) error {
 	t, err := New(address, Config{Name: "topology"})
@@ -131,6 +139,11 @@ func (t *Transport) Declare(ctx context.Context, topologies ...transport.Topolog
 		for _, b := range l.bindings {
 			a.do(fmt.Sprintf("binding of %s to %s", b.queue, b.exchange), func(ch *amqp.Channel) error {
 				return ch.QueueBind(b.queue, b.key, b.exchange, false, nil)
+			})
+		}
+		for _, b := range l.obsolete {
+			a.do(fmt.Sprintf("obsolete binding of %s to %s", b.queue, b.exchange), func(ch *amqp.Channel) error {
+				return ch.QueueUnbind(b.queue, b.key, b.exchange, nil)
 			})
 		}
 	}

@@ -7,6 +7,11 @@
 //   - A delivery is acknowledged after its outcome has been carried out, on the channel it came from. Before that, a
 //     retry or dead letter is published to its retry queue or dead-letter queue and confirmed there. A crash in between
 //     duplicates the delivery and never loses it.
+//   - What the broker gives up by itself (delivery limit, time to live, full queue) goes to the undelivered queue, from
+//     where the consumer moves it to the dead letters with the reason. The broker does the same with a message that it does
+//     not accept in a retry queue or dead-letter queue: the transport rejects the delivery.
+//   - Headers that amqp091-go cannot decode are replaced by a note, and the message becomes a dead letter. Headers of more
+//     than 64 KiB are not forwarded. No header changes more than the bookkeeping of its own message.
 //   - Attempts are counted in the header retry-attempt, not by the broker: a redelivery after a crash or a lost
 //     connection does not count.
 //

@@ -74,6 +74,20 @@ type Delivery struct {
 	LastError        string
 	TraceParent      string // of the attempt that failed last
 	DeadLetterReason Reason // set if the delivery was replayed from the dead letters
+
+	// Failure is set if the event must become a dead letter without reaching its handler: the transport could not decode
+	// the message, or the broker has given it up.
+	Failure *Failure
+}
+
+// MaxAttempts is the largest number of attempts so far that a transport reports. A larger one was not counted but forged,
+// and is taken for this one.
+const MaxAttempts = 1 << 20
+
+// Failure is why a delivery cannot be handled.
+type Failure struct {
+	Reason Reason
+	Err    error
 }
 
 // Consumer is one subscription as a transport sees it.
@@ -97,6 +111,10 @@ type Outcome struct {
 	Attempt       int           // attempts so far that count
 	TraceParent   string        // of this attempt, for a link from the next one
 	Uncounted     bool          // Retry: this attempt does not count
+
+	// Completed is called, if it is not nil, once a dead letter is stored and before its delivery is acknowledged. A
+	// crash in between repeats both.
+	Completed func()
 }
 
 // Action is the kind of an Outcome.
@@ -121,11 +139,30 @@ const (
 	ReasonFailed Reason = "failed"
 	// ReasonPermanent means that the handler returned a permanent error.
 	ReasonPermanent Reason = "permanent"
-	// ReasonUndecodable means that the body is not an envelope, or its data does not fit the ETO.
+	// ReasonUndecodable means that the transport cannot decode the message, that its body is not an envelope, or that the
+	// data does not fit the ETO.
 	ReasonUndecodable Reason = "undecodable"
 	// ReasonIncompatible means that the subscription does not know this type or version.
 	ReasonIncompatible Reason = "incompatible"
+	// ReasonDeliveryLimit means that the broker gave the message up because its deliveries were never acknowledged: it
+	// may crash its consumer.
+	ReasonDeliveryLimit Reason = "delivery_limit"
+	// ReasonExpired means that the broker gave the message up because its time to live had passed.
+	ReasonExpired Reason = "expired"
+	// ReasonOverflow means that the broker gave the message up because its queue was full.
+	ReasonOverflow Reason = "overflow"
+	// ReasonRejected means that the transport could not move the message to the dead letters or to a retry queue, so that
+	// the broker did.
+	ReasonRejected Reason = "rejected"
 )
+
+// Reasons returns all reasons.
+func Reasons() []Reason {
+	return []Reason{
+		ReasonFailed, ReasonPermanent, ReasonUndecodable, ReasonIncompatible,
+		ReasonDeliveryLimit, ReasonExpired, ReasonOverflow, ReasonRejected,
+	}
+}
 
 // Queue holds the events for one handler of one service.
 type Queue struct {

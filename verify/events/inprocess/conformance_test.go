@@ -4,11 +4,14 @@ import (
 	"database/sql"
 	"fmt"
 	"log/slog"
+	"math"
 	"net/url"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/glebarez/sqlite"
 	"go.uber.org/goleak"
@@ -148,6 +151,38 @@ func (e *environment) Depth(t testing.TB, q transport.Queue) int {
 	}
 	t.Fatalf("no queue %s", q)
 	return 0
+}
+
+// Corrupt writes rows to the stored inbox.
+func (e *environment) Corrupt(t testing.TB, q transport.Queue, valid func(id string) transport.Message) map[string]transport.Reason {
+	t.Helper()
+	db := e.handle(q.Service)
+	largest := int64(math.MaxInt32)
+	if db.Name() == "sqlite" {
+		largest = math.MaxInt64
+	}
+	forged := strings.Repeat("forged \u2028 ", 10_000)
+	want := map[string]transport.Reason{}
+	for id, c := range map[string]struct {
+		attempts     int64
+		firstFailure any
+		text         string
+	}{
+		"largest attempt":  {largest, nil, ""},
+		"smallest attempt": {-largest, nil, ""},
+		"forged columns":   {1, time.Date(9999, 12, 31, 0, 0, 0, 0, time.UTC), forged},
+		"early failure":    {0, time.Time{}, forged},
+	} {
+		m := valid(id)
+		err := db.Exec(`insert into stored_inbox (handler, event_id, type, subject, body, received_at, due_at, attempts, first_failed_at,
+			last_error, trace_parent, dead_letter_reason) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+			q.Handler, m.ID, m.Type+c.text, m.Subject, string(m.Body), m.Time, m.Time, c.attempts, c.firstFailure, c.text, c.text, c.text).Error
+		if err != nil {
+			t.Fatal(err)
+		}
+		want[id] = transport.ReasonFailed
+	}
+	return want
 }
 
 func (e *environment) DeadLetters(t testing.TB, q transport.Queue) []eventstest.DeadLetter {

@@ -99,7 +99,7 @@ func (e *environment) Depth(t testing.TB, q transport.Queue) int {
 	t.Helper()
 	ch := e.channel(t)
 	defer func() { _ = ch.Close() }()
-	depth := countReady(t, ch, rabbitmq.QueueName(q))
+	depth := countReady(t, ch, rabbitmq.QueueName(q)) + countReady(t, ch, rabbitmq.UndeliveredQueueName(q))
 	for _, delay := range q.RetryDelays {
 		depth += countReady(t, ch, rabbitmq.RetryQueueName(q, delay))
 	}
@@ -131,6 +131,20 @@ func (e *environment) DeadLetters(t testing.TB, q transport.Queue) []eventstest.
 			Body:     d.Body,
 		})
 	}
+}
+
+// Corrupt sends messages with hostile headers and properties to the queue, past the exchange.
+func (e *environment) Corrupt(t testing.TB, q transport.Queue, valid func(id string) transport.Message) map[string]transport.Reason {
+	t.Helper()
+	ch := e.channel(t)
+	defer func() { _ = ch.Close() }()
+	want := map[string]transport.Reason{}
+	for id, h := range hostileMessages() {
+		h.publishing.Body = valid(id).Body
+		sendTo(t, ch, rabbitmq.QueueName(q), h.publishing)
+		want[id] = h.reason
+	}
+	return want
 }
 
 func (e *environment) database(service string) string {

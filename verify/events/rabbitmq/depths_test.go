@@ -32,6 +32,7 @@ func TestDepths_CountsReadyMessages(t *testing.T) {
 	}
 	want := map[string]int{
 		rabbitmq.QueueName(q): 3, rabbitmq.RetryQueueName(q, time.Hour): 1, rabbitmq.RetryQueueName(q, 2*time.Hour): 0, rabbitmq.DeadLetterQueueName(q): 2,
+		rabbitmq.UndeliveredQueueName(q): 0,
 	}
 	var got map[string]int
 	eventually(t, "full count", func() bool {
@@ -71,7 +72,7 @@ func TestDepths_NamesMissingQueues(t *testing.T) {
 			t.Errorf("%q does not name %s", err, name)
 		}
 	}
-	want := map[string]int{rabbitmq.QueueName(here): 0, rabbitmq.RetryQueueName(here, time.Second): 0, rabbitmq.DeadLetterQueueName(here): 0}
+	want := map[string]int{rabbitmq.QueueName(here): 0, rabbitmq.RetryQueueName(here, time.Second): 0, rabbitmq.DeadLetterQueueName(here): 0, rabbitmq.UndeliveredQueueName(here): 0}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}

@@ -87,7 +87,7 @@ func TestPermissions_NoneNeededToCheck(t *testing.T) {
 	if err := tr.Check(t.Context(), newTopology(q)); err != nil {
 		t.Error(err)
 	}
-	if depths, err := tr.Depths(t.Context(), newTopology(q)); err != nil || len(depths) != 3 {
+	if depths, err := tr.Depths(t.Context(), newTopology(q)); err != nil || len(depths) != 4 {
 		t.Errorf("%v, %v", depths, err)
 	}
 }

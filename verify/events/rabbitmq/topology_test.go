@@ -136,6 +136,30 @@ func TestCheck_UsesTheConsumersConnection(t *testing.T) {
 	}
 }
 
+// An earlier release bound the dead-letter queue to the dead-letter exchange.
+func TestDeclare_ReplacesObsoleteBinding(t *testing.T) {
+	t.Parallel()
+	q := newQueue(time.Second)
+	url := brokerWith(t, q)
+	ch := operator(t, url)
+	dlx, dlq := rabbitmq.DeadLetterExchangeName(q), rabbitmq.DeadLetterQueueName(q)
+	if err := ch.QueueBind(dlq, "", dlx, false, nil); err != nil {
+		t.Fatal(err)
+	}
+	apply(t, url, q)
+	if err := ch.Confirm(false); err != nil {
+		t.Fatal(err)
+	}
+	confirm, err := ch.PublishWithDeferredConfirm(dlx, "", true, false, amqp.Publishing{MessageId: "1"})
+	if err != nil || !confirm.Wait() {
+		t.Fatal(err)
+	}
+	takeMessage(t, ch, rabbitmq.UndeliveredQueueName(q))
+	if n := countReady(t, ch, dlq); n != 0 {
+		t.Errorf("%d messages went to the dead letters directly", n)
+	}
+}
+
 func TestBroker_DeadLettersRejectedDelivery(t *testing.T) {
 	t.Parallel()
 	q := newQueue(time.Second)
@@ -155,7 +179,7 @@ func TestBroker_DeadLettersRejectedDelivery(t *testing.T) {
 		}
 		return true
 	})
-	if d := takeMessage(t, ch, rabbitmq.DeadLetterQueueName(q)); d.MessageId != "1" || d.RoutingKey != "order.created.v1" {
+	if d := takeMessage(t, ch, rabbitmq.UndeliveredQueueName(q)); d.MessageId != "1" || d.RoutingKey != "order.created.v1" {
 		t.Errorf("got message %s with key %s", d.MessageId, d.RoutingKey)
 	}
 }

@@ -50,7 +50,7 @@ func NewMetrics(provider metric.MeterProvider, service string, names transport.N
 	counter(&m.sent, nameSentMessages, "{message}", "Events sent to the broker. Without error_type the broker has confirmed and not returned them.")
 	counter(&m.consumed, nameConsumedMessages, "{message}", "Deliveries received from a queue, redeliveries included.")
 	counter(&m.retried, "events.retried", "", "Deliveries that failed and will be retried.")
-	counter(&m.deadLettered, "events.dead_lettered", "", "Deliveries that went to the dead letters.")
+	counter(&m.deadLettered, "events.dead_lettered", "", "Events that became dead letters, counted when they are stored there.")
 	counter(&m.parked, "events.parked", "", "Events that were parked because the broker rejects them.")
 	histogram(&m.processDuration, nameProcessDuration, shortBuckets, "Duration of one attempt of a handler.")
 	histogram(&m.publishLatency, "events.publish.latency", longBuckets,
@@ -91,7 +91,7 @@ func (m *Metrics) Start(ctx context.Context, queues []transport.Queue) {
 	m.parked.Add(ctx, 0, m.attributes())
 	for _, q := range queues {
 		m.retried.Add(ctx, 0, m.attributes(handlerAttribute(q)))
-		for _, reason := range []transport.Reason{transport.ReasonFailed, transport.ReasonPermanent, transport.ReasonUndecodable, transport.ReasonIncompatible} {
+		for _, reason := range transport.Reasons() {
 			m.deadLettered.Add(ctx, 0, m.attributes(handlerAttribute(q), attribute.String("reason", string(reason))))
 		}
 	}
