@@ -19,19 +19,6 @@ import (
 // maxBatches is the number of batches in flight: one is sent while the one before it is being confirmed.
 const maxBatches = 2
 
-// Config is the part of the bus's configuration that concerns the relay.
-type Config struct {
-	Service            string
-	PollInterval       time.Duration
-	BatchSize          int
-	PublishTimeout     time.Duration
-	LeaseTTL           time.Duration
-	MaxPublishAttempts int
-	Now                func() time.Time
-	Jitter             func() float64
-	Logger             *slog.Logger
-}
-
 // Relay publishes the outbox of one service. Make one with New.
 type Relay struct {
 	cfg    Config
