@@ -36,7 +36,7 @@ type Bus struct {
 	cfg           Config
 	subscriptions []Subscription
 	topology      transport.Topology
-	outbox        outbox.Outbox
+	monitor       *outbox.Monitor
 	relay         *relay.Relay
 	metrics       *telemetry.Metrics
 	tracing       telemetry.Tracing
@@ -86,18 +86,18 @@ func New(db *gorm.DB, transport transport.Transport, cfg Config, subscriptions .
 		setDefault(&s.timeout, cfg.Handlers.Timeout)
 		b.subscriptions = append(b.subscriptions, s)
 	}
-	b.outbox = outbox.Outbox{
+	table := outbox.Outbox{
 		DB: sqlDB, Dialect: d, WriteLock: b.writeLock, Holder: cfg.Instance, Audit: cfg.Audit, Timeout: max(cfg.Relay.LeaseTTL, 5*time.Second),
 	}
-	stats := func(ctx context.Context) (outbox.Stats, error) { return b.outbox.Stats(ctx, cfg.Now()) }
-	if b.metrics, err = telemetry.NewMetrics(cfg.MeterProvider, cfg.Service, transport, stats); err != nil {
+	b.monitor = &outbox.Monitor{Outbox: table, Interval: cfg.Relay.PollInterval, Now: cfg.Now}
+	if b.metrics, err = telemetry.NewMetrics(cfg.MeterProvider, cfg.Service, transport, b.monitor.Last); err != nil {
 		return nil, fmt.Errorf("events: metrics: %w", err)
 	}
 	b.tracing = telemetry.NewTracing(cfg.TracerProvider, cfg.Service, transport)
 	b.relay = relay.New(relay.Config{
 		Service: cfg.Service, PollInterval: cfg.Relay.PollInterval, BatchSize: cfg.Relay.BatchSize, PublishTimeout: cfg.Relay.PublishTimeout,
 		LeaseTTL: cfg.Relay.LeaseTTL, MaxPublishAttempts: cfg.Relay.MaxPublishAttempts, Now: cfg.Now, Jitter: cfg.Jitter, Logger: cfg.Logger,
-	}, b.outbox, transport, b.metrics, b.tracing)
+	}, table, transport, b.metrics, b.tracing)
 	if err := db.Use(&plugin{cfg: cfg, events: declared, dialect: d, writeLock: b.writeLock, tracing: b.tracing, wake: b.relay.Wake}); err != nil {
 		return nil, fmt.Errorf("events: this database handle has a bus already: %w", err)
 	}
@@ -136,12 +136,17 @@ func (b *Bus) Run(ctx context.Context) error {
 	var background sync.WaitGroup
 	declared := make(chan struct{})
 	background.Go(func() {
-		select {
-		case <-declared: // until then the broker would reject what the outbox holds
-			b.relay.Run(relaying, work)
+		select { // until it is declared, the broker would reject what the outbox holds
+		case <-declared:
 		case <-relaying.Done():
 		}
+		select {
+		case <-declared: // even if the bus stops already
+			b.relay.Run(relaying, work)
+		default:
+		}
 	})
+	background.Go(func() { b.monitor.Run(ctx) })
 	background.Go(func() {
 		inbox.Purger{
 			DB: b.sqlDB, Dialect: b.dialect, WriteLock: b.writeLock, Retention: b.cfg.Inbox.Retention, Interval: b.cfg.Inbox.CleanupInterval,
@@ -293,11 +298,11 @@ func (b *Bus) retry(ctx context.Context, warning string, f func(context.Context)
 
 // Ready returns nil if the bus can do its work, and otherwise why it cannot: the database is unavailable or lacks the
 // library's tables, the topology is incomplete, the broker cannot be reached, or the relay lags by more than a minute.
-// Events that wait for a queue or are parked do not count; the metric events.outbox.size shows them. Ready blocks until
-// the database has responded or ctx ends. It does not ask the broker: it returns the result of a check that the bus makes
-// every two seconds, and every half minute for all queues.
-func (b *Bus) Ready(ctx context.Context) error {
-	s, err := b.outbox.Stats(ctx, b.cfg.Now())
+// Events that wait for a queue or are parked do not count; the metric events.outbox.size shows them. Ready does not block:
+// it returns what Run read last, from the outbox at each poll interval, from the broker every two seconds, and from all queues
+// every half minute.
+func (b *Bus) Ready(context.Context) error {
+	s, err := b.monitor.Last()
 	if err != nil {
 		return fmt.Errorf("events: %w", err)
 	}

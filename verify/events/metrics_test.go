@@ -120,6 +120,7 @@ func TestMetrics(t *testing.T) {
 		"events.outbox.size state=parked":  1,
 		"events.outbox.oldest_age":         1,
 	}
+	eventually(t, "the parked row is counted", func() bool { return measured(t, reader)["events.outbox.size state=parked"] == 1 })
 	if diff := cmp.Diff(want, measured(t, reader)); diff != "" {
 		t.Error(diff)
 	}

@@ -500,3 +500,76 @@ func TestRelay_SurvivesMissingLeaseTable(t *testing.T) {
 		tr.WaitFor(t, "order.created.v1", "o")
 	})
 }
+
+// repeat copies the only row of the outbox n times, with the given expressions for subject and available_at; i is the number
+// of the copy.
+func repeat(t *testing.T, db *gorm.DB, n int, subject, availableAt string) {
+	t.Helper()
+	exec(t, db, fmt.Sprintf(`
+		insert into outbox (event_id, type, subject, mandatory, body, created_at, available_at)
+		with recursive copies (i) as (select 1 union all select i + 1 from copies where i < %d)
+		select o.event_id, o.type, %s, o.mandatory, o.body, o.created_at, %s from outbox o, copies`, n, subject, availableAt))
+}
+
+func TestRelay_HotSubjectDelaysNoOther(t *testing.T) {
+	t.Parallel()
+	eachDatabase(t, func(t *testing.T, url string) {
+		db, tr := open(t, url), eventstest.NewTransport()
+		bus := newBus(t, db, tr, config())
+		publish(t, db, orderCreated{OrderID: "hot"})
+		repeat(t, db, 5000, "o.subject", "null")
+		for n := range 3 { // more than a row, and more than one subject
+			publish(t, db, orderCreated{OrderID: "a", Number: n}, orderCreated{OrderID: "b", Number: n})
+		}
+		release := make(chan struct{})
+		tr.Outcome(func(m transport.Message) error {
+			if m.Subject == "hot" {
+				<-release
+			}
+			return nil
+		})
+		eventstest.Start(t, bus)
+		eventually(t, "the other subjects are sent while the hot one waits", func() bool {
+			return countRows(t, db, "a") == 0 && countRows(t, db, "b") == 0
+		})
+		exec(t, db, "delete from outbox where id > (select min(id) + 600 from outbox)")
+		close(release)
+		outboxEmpty(t, db)
+	})
+}
+
+func TestRelay_ManyRowsBehindParkedOne(t *testing.T) {
+	t.Parallel()
+	eachDatabase(t, func(t *testing.T, url string) {
+		db, tr := open(t, url), eventstest.NewTransport()
+		bus := newBus(t, db, tr, config())
+		publish(t, db, orderCreated{OrderID: "parked"})
+		repeat(t, db, 5000, "o.subject", "null")
+		exec(t, db, "update outbox set parked_at = created_at, blocked_until = "+fromNow(time.Hour)+
+			" where id = (select min(id) from outbox)")
+		eventstest.Start(t, bus)
+		publish(t, db, orderCreated{OrderID: "free"})
+		eventually(t, "the row behind all others is sent", func() bool { return countRows(t, db, "free") == 0 })
+		if n := countRows(t, db, "parked"); n != 5001 {
+			t.Errorf("%d rows are left", n)
+		}
+		exec(t, db, "delete from outbox")
+	})
+}
+
+func TestRelay_ScheduledBacklogDelaysNoOther(t *testing.T) {
+	t.Parallel()
+	eachDatabase(t, func(t *testing.T, url string) {
+		db, tr := open(t, url), eventstest.NewTransport()
+		bus := newBus(t, db, tr, config())
+		publish(t, db, orderCreated{OrderID: "scheduled"})
+		repeat(t, db, 5000, "'s' || i", "o.created_at") // all at once, since a moment ago
+		exec(t, db, "delete from outbox where available_at is null")
+		publish(t, db, orderCreated{OrderID: "immediate"})
+		eventstest.Start(t, bus)
+		outboxEmpty(t, db)
+		if i := slices.IndexFunc(tr.Published(), func(e transport.Envelope) bool { return e.Subject == "immediate" }); i > 500 {
+			t.Errorf("%d scheduled events were sent before it", i)
+		}
+	})
+}

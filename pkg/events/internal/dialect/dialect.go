@@ -16,10 +16,10 @@ import (
 var ErrNotMigrated = errors.New("the tables of package events are missing, not accessible or of an incompatible version: call events.Migrate or set Config.AutoMigrate")
 
 // Dialect is the SQL of one kind of database. The arguments of a statement are the same in all dialects, in the same
-// order; a time among them passes through Time, a list of ids through IDs.
+// order; a time among them passes through Time, a list of ids through IDs, one of subjects through Subjects.
 type Dialect struct {
 	// Statements of the outbox.
-	Insert, AcquireLease, RenewLease, ReleaseLease, Promote, Due, Stats string
+	Insert, AcquireLease, RenewLease, ReleaseLease, Promote, Due, Heads, Stats string
 
 	// Complete deletes rows while the lease is held and returns how many it deleted. If audit is set, it copies them to
 	// event_log with now as the time of publication.
@@ -33,8 +33,9 @@ type Dialect struct {
 	// SingleWriter means that transactions which write exclude each other.
 	SingleWriter bool
 
-	Time func(t time.Time) any
-	IDs  func(ids []int64) any
+	Time     func(t time.Time) any
+	IDs      func(ids []int64) any
+	Subjects func(subjects []string) any
 
 	// Schema translates a migration, which is written for Postgres. LockSchema makes concurrent migrations wait.
 	Schema     func(statement string) string

@@ -14,6 +14,10 @@ import (
 // migrationLock is the key of the advisory lock that serializes migrations: an arbitrary constant.
 const migrationLock = 0x0e7e47500001
 
+// postgresBlocked reports whether the row o is behind a blocked row of its subject.
+const postgresBlocked = `exists (select from outbox h
+	where h.subject = o.subject and h.id < o.id and h.blocked_until is not null and h.available_at is null)`
+
 var postgres = Dialect{
 	Insert: `
 		insert into outbox (event_id, type, subject, mandatory, body, created_at, available_at)
@@ -36,32 +40,59 @@ var postgres = Dialect{
 
 	Promote: `
 		update outbox set created_at = greatest(created_at, available_at), available_at = null
-		where available_at <= $1`,
+		where id = any (array(select id from outbox where available_at <= $1 order by available_at limit $2))`,
 
+	// The limits inside the subqueries bound what is read, whatever the rows are. The last part says that there are more
+	// rows than were examined, and costs nothing unless too few of these could be sent.
 	Due: `
-		(select id, subject, created_at, rejections, mandatory, body
-			from outbox o
-			where available_at is null and blocked_until is null and id <> all ($2)
-				and not exists (select from outbox h
-					where h.subject = o.subject and h.id < o.id and h.blocked_until is not null and h.available_at is null)
+		with ready as materialized (
+			select id, subject, created_at, rejections, mandatory, body
+			from (select * from outbox where available_at is null and blocked_until is null order by id limit $5) o
+			where id <> all ($2) and subject <> all ($6) and not ` + postgresBlocked + `
 			order by id limit $3)
+		select * from ready
 		union all
 		(select id, subject, created_at, rejections, mandatory, body
-			from outbox o
-			where available_at is null and blocked_until <= $1 and id <> all ($2)
-				and not exists (select from outbox h
-					where h.subject = o.subject and h.id < o.id and h.blocked_until is not null and h.available_at is null)
-			order by blocked_until limit $4)`,
+			from (select * from outbox
+				where available_at is null and blocked_until <= $1 order by blocked_until limit $5) o
+			where id <> all ($2) and subject <> all ($6) and not ` + postgresBlocked + `
+			order by blocked_until limit $4)
+		union all
+		(select 0, '', created_at, 0, false, ''
+			from outbox
+			where (select count(*) from ready) < $3 and available_at is null and blocked_until is null
+			order by id offset $5 limit 1)`,
+
+	// One index lookup for each subject, from one to the next.
+	Heads: `
+		with recursive heads as (
+			(select id, subject from outbox
+				where available_at is null and blocked_until is null and subject > $1 order by subject, id limit 1)
+			union all
+			select n.id, n.subject from heads h, lateral (select id, subject from outbox
+				where available_at is null and blocked_until is null and subject > h.subject
+				order by subject, id limit 1) n),
+		examined as materialized (select id, subject from heads limit $3)
+		select coalesce(h.id, 0), coalesce(h.subject, ''), h.created_at, coalesce(h.rejections, 0),
+			coalesce(h.mandatory, false), coalesce(h.body, ''), case when n = $3 then last else '' end
+		from (select count(*) as n, max(subject) as last from examined) a
+			left join (select o.* from examined e join outbox o on o.id = e.id
+				where o.subject <> all ($2) and not ` + postgresBlocked + `) h on true`,
 
 	Stats: `
-		with due as (
-			select created_at, parked_at, blocked_until is not null or exists (select from outbox h
-				where h.subject = o.subject and h.id < o.id and h.blocked_until is not null and h.available_at is null) as blocked
-			from outbox o where available_at is null)
-		select count(*) filter (where not blocked), count(*) filter (where blocked and parked_at is null),
-			count(*) filter (where parked_at is not null),
-			min(created_at) filter (where not blocked), min(created_at)
-		from due`,
+		with ready as materialized (
+			select created_at, ` + postgresBlocked + ` as blocked
+			from (select id, subject, created_at from outbox
+				where available_at is null and blocked_until is null order by id limit $2) o),
+		blocked as materialized (
+			select created_at, parked_at from outbox
+			where available_at is null and blocked_until is not null order by blocked_until limit $2)
+		select (select count(*) from ready where not blocked),
+			(select count(*) from ready where blocked) + (select count(*) from blocked where parked_at is null),
+			(select count(*) from blocked where parked_at is not null),
+			(select min(created_at) from ready where not blocked),
+			least((select min(created_at) from ready), (select min(created_at) from blocked),
+				(select min(available_at) from outbox where available_at <= $1))`,
 
 	Complete: completePostgres,
 	Block:    blockPostgres,
@@ -80,8 +111,9 @@ var postgres = Dialect{
 		delete from inbox where (handler, event_id) in (
 			select handler, event_id from inbox where processed_at < $1 limit $2)`,
 
-	Time: func(t time.Time) any { return t },
-	IDs:  func(ids []int64) any { return ids },
+	Time:     func(t time.Time) any { return t },
+	IDs:      func(ids []int64) any { return ids },
+	Subjects: func(subjects []string) any { return subjects },
 
 	Schema: func(statement string) string { return statement },
 	// A concurrent migration waits until the first one has finished, whatever the time-outs of its session are. But it

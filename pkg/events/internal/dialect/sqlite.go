@@ -47,29 +47,58 @@ var sqlite = Dialect{
 
 	Promote: `
 		update outbox set created_at = max(created_at, available_at), available_at = null
-		where available_at <= ?1`,
+		where id in (select id from outbox where available_at <= ?1 order by available_at limit ?2)`,
 
 	Due: `
-		select * from (select id, subject, created_at, rejections, mandatory, body
-			from outbox o
-			where available_at is null and blocked_until is null and id not in (select value from json_each(?2))
+		with ready as materialized (
+			select id, subject, created_at, rejections, mandatory, body
+			from (select * from outbox where available_at is null and blocked_until is null order by id limit ?5) o
+			where id not in (select value from json_each(?2)) and subject not in (select value from json_each(?6))
 				and not ` + sqliteBlocked + `
 			order by id limit ?3)
+		select * from ready
 		union all
 		select * from (select id, subject, created_at, rejections, mandatory, body
-			from outbox o
-			where available_at is null and blocked_until <= ?1 and id not in (select value from json_each(?2))
+			from (select * from outbox
+				where available_at is null and blocked_until <= ?1 order by blocked_until limit ?5) o
+			where id not in (select value from json_each(?2)) and subject not in (select value from json_each(?6))
 				and not ` + sqliteBlocked + `
-			order by blocked_until limit ?4)`,
+			order by blocked_until limit ?4)
+		union all
+		select * from (select 0, '', created_at, 0, false, ''
+			from outbox
+			where (select count(*) from ready) < ?3 and available_at is null and blocked_until is null
+			order by id limit 1 offset ?5)`,
+
+	Heads: `
+		with recursive subjects (subject) as (
+			select min(subject) from outbox where available_at is null and blocked_until is null and subject > ?1
+			union all
+			select (select min(subject) from outbox
+				where available_at is null and blocked_until is null and subject > s.subject)
+			from subjects s where s.subject is not null limit ?3),
+		examined as materialized (select subject from subjects where subject is not null)
+		select coalesce(h.id, 0), coalesce(h.subject, ''), h.created_at, coalesce(h.rejections, 0),
+			coalesce(h.mandatory, false), coalesce(h.body, ''), case when n = ?3 then last else '' end
+		from (select count(*) as n, max(subject) as last from examined) a
+			left join (select o.* from examined e join outbox o on o.id = (select min(id) from outbox
+					where available_at is null and blocked_until is null and subject = e.subject)
+				where o.subject not in (select value from json_each(?2)) and not ` + sqliteBlocked + `) h on true`,
 
 	Stats: `
-		with due as (
-			select created_at, parked_at, blocked_until is not null or ` + sqliteBlocked + ` as blocked
-			from outbox o where available_at is null)
-		select count(*) filter (where not blocked), count(*) filter (where blocked and parked_at is null),
-			count(*) filter (where parked_at is not null),
-			min(created_at) filter (where not blocked), min(created_at)
-		from due`,
+		with ready as materialized (
+			select created_at, ` + sqliteBlocked + ` as blocked
+			from (select id, subject, created_at from outbox
+				where available_at is null and blocked_until is null order by id limit ?2) o),
+		blocked as materialized (
+			select created_at, parked_at from outbox
+			where available_at is null and blocked_until is not null order by blocked_until limit ?2)
+		select (select count(*) from ready where not blocked),
+			(select count(*) from ready where blocked) + (select count(*) from blocked where parked_at is null),
+			(select count(*) from blocked where parked_at is not null),
+			(select min(created_at) from ready where not blocked),
+			(select min(t) from (select min(created_at) as t from ready union all select min(created_at) from blocked
+				union all select min(available_at) from outbox where available_at <= ?1))`,
 
 	Complete: completeSQLite,
 	Block:    blockSQLite,
@@ -84,8 +113,9 @@ var sqlite = Dialect{
 
 	SingleWriter: true,
 
-	Time: func(t time.Time) any { return sqliteText(t) },
-	IDs:  func(ids []int64) any { return jsonText(ids) },
+	Time:     func(t time.Time) any { return sqliteText(t) },
+	IDs:      func(ids []int64) any { return jsonText(ids) },
+	Subjects: func(subjects []string) any { return jsonText(subjects) },
 
 	// Without autoincrement SQLite reuses the ids of deleted rows, which are keys of event_log.
 	Schema: strings.NewReplacer(

@@ -10,7 +10,6 @@ import (
 	"database/sql"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"strings"
 	"time"
 
@@ -69,20 +68,19 @@ type Outbox struct {
 	Timeout   time.Duration // of one statement
 }
 
-// exec runs a statement and reports whether it changed a row.
-func (o Outbox) exec(ctx context.Context, query string, args ...any) (changed bool, err error) {
+// exec runs a statement and returns the number of rows that it changed.
+func (o Outbox) exec(ctx context.Context, query string, args ...any) (changed int64, err error) {
 	ctx, cancel := context.WithTimeout(ctx, o.Timeout)
 	defer cancel()
 	defer o.WriteLock.Acquire(ctx)()
 	r, err := o.DB.ExecContext(ctx, query, args...)
 	if err != nil {
-		return false, o.Dialect.Explain(err)
+		return 0, o.Dialect.Explain(err)
 	}
 	if err := ctx.Err(); err != nil {
-		return false, err // as in Insert
+		return 0, err // as in Insert
 	}
-	n, err := r.RowsAffected()
-	return n > 0, err
+	return r.RowsAffected()
 }
 
 func (o Outbox) lease(generation int64) dialect.Lease {
@@ -104,7 +102,8 @@ func (o Outbox) AcquireLease(ctx context.Context, ttl time.Duration) (generation
 
 // RenewLease prolongs the lease. ok is false if another instance holds it now.
 func (o Outbox) RenewLease(ctx context.Context, generation int64, ttl time.Duration) (ok bool, err error) {
-	return o.exec(ctx, o.Dialect.RenewLease, leaseName, o.Holder, generation, ttl.Milliseconds())
+	n, err := o.exec(ctx, o.Dialect.RenewLease, leaseName, o.Holder, generation, ttl.Milliseconds())
+	return n > 0, err
 }
 
 // ReleaseLease lets another instance take the lease at once.
@@ -113,35 +112,78 @@ func (o Outbox) ReleaseLease(ctx context.Context, generation int64) error {
 	return err
 }
 
-// Promote makes scheduled rows due whose time has come. Their age counts from that time, and they keep their place in
-// the order of their subject.
-func (o Outbox) Promote(ctx context.Context, now time.Time) error {
-	_, err := o.exec(ctx, o.Dialect.Promote, o.Dialect.Time(now))
-	return err
+// Promote makes scheduled rows due whose time has come, at most limit of them, and reports whether there may be more.
+// Their age counts from that time, and they keep their place in the order of their subject.
+func (o Outbox) Promote(ctx context.Context, now time.Time, limit int) (more bool, err error) {
+	n, err := o.exec(ctx, o.Dialect.Promote, o.Dialect.Time(now), limit)
+	return n >= int64(limit), err
 }
+
+// InFlight is what is on its way to the broker. Neither list is nil, which would be null in SQL.
+type InFlight struct {
+	IDs      []int64
+	Subjects []string // of which there may be many more rows
+}
+
+// window is how many rows Due examines for each row that it may return. It bounds the cost of a query that meets rows
+// of one subject only, or rows behind a blocked one.
+const window = 10
 
 // Due returns rows to publish, without those in flight: the oldest rows that are not blocked and, in a second part,
 // blocked rows whose time has come, so that neither kind starves the other. Rows behind a blocked row of their subject
 // are not due. Rows are selected by state, since ids are not in the order of commits: a cursor over ids would lose rows.
-func (o Outbox) Due(ctx context.Context, now time.Time, inFlight []int64, limit int) ([]Row, error) {
+//
+// Due examines a bounded number of the oldest rows. If these did not fill the limit although there are more rows, hidden
+// is true, and Heads finds what is behind them.
+func (o Outbox) Due(ctx context.Context, now time.Time, inFlight InFlight, limit int) (due []Row, hidden bool, err error) {
+	err = o.query(ctx, func(rows *sql.Rows) error {
+		r, err := scanRow(rows)
+		if r.ID == 0 {
+			hidden = true
+		} else {
+			due = append(due, r)
+		}
+		return err
+	}, o.Dialect.Due, o.Dialect.Time(now), o.Dialect.IDs(inFlight.IDs), limit, max(1, limit/2), limit*window,
+		o.Dialect.Subjects(inFlight.Subjects))
+	return due, hidden, err
+}
+
+// Heads returns the oldest row of each of the limit subjects after the given one, if it is due, and the subject to go on
+// after, which is empty after the last one.
+func (o Outbox) Heads(ctx context.Context, after string, inFlight InFlight, limit int) (due []Row, last string, err error) {
+	err = o.query(ctx, func(rows *sql.Rows) error {
+		r, err := scanRow(rows, &last)
+		if r.ID != 0 {
+			due = append(due, r)
+		}
+		return err
+	}, o.Dialect.Heads, after, o.Dialect.Subjects(inFlight.Subjects), limit)
+	return due, last, err
+}
+
+// query runs a statement and calls scan for each row of its result.
+func (o Outbox) query(ctx context.Context, scan func(*sql.Rows) error, query string, args ...any) error {
 	ctx, cancel := context.WithTimeout(ctx, o.Timeout)
 	defer cancel()
-	rows, err := o.DB.QueryContext(ctx, o.Dialect.Due, o.Dialect.Time(now), o.Dialect.IDs(inFlight), limit, max(1, limit/2))
+	rows, err := o.DB.QueryContext(ctx, query, args...)
 	if err != nil {
-		return nil, o.Dialect.Explain(err)
+		return o.Dialect.Explain(err)
 	}
 	defer rows.Close()
-	var due []Row
 	for rows.Next() {
-		var r Row
-		var createdAt dialect.Instant
-		if err := rows.Scan(&r.ID, &r.Subject, &createdAt, &r.Rejections, &r.Mandatory, &r.Body); err != nil {
-			return nil, err
+		if err := scan(rows); err != nil {
+			return err
 		}
-		r.CreatedAt = createdAt.Time
-		due = append(due, r)
 	}
-	return due, rows.Err()
+	return rows.Err()
+}
+
+func scanRow(rows *sql.Rows, more ...any) (r Row, err error) {
+	var createdAt dialect.Instant
+	err = rows.Scan(append([]any{&r.ID, &r.Subject, &createdAt, &r.Rejections, &r.Mandatory, &r.Body}, more...)...)
+	r.CreatedAt = createdAt.Time
+	return r, err
 }
 
 // Complete deletes rows that the broker has confirmed. It returns ErrFenced if the lease was lost.
@@ -165,32 +207,4 @@ func (o Outbox) Block(ctx context.Context, generation int64, blocks []dialect.Bl
 	defer cancel()
 	defer o.WriteLock.Acquire(ctx)()
 	return o.Dialect.Block(ctx, o.DB, o.lease(generation), blocks, now)
-}
-
-// Stats counts the rows that are due, by state.
-type Stats struct {
-	Waiting int64         // due and not blocked
-	Blocked int64         // waiting for a queue or after a rejection, or behind such a row
-	Parked  int64         // blocked until an operator releases them
-	Lag     time.Duration // age of the oldest row that waits: the relay's own delay
-	Oldest  time.Duration // age of the oldest row that is due, whatever its state
-}
-
-// Stats reads the counts.
-func (o Outbox) Stats(ctx context.Context, now time.Time) (Stats, error) {
-	var (
-		s               Stats
-		lagging, oldest dialect.Instant
-	)
-	err := o.DB.QueryRowContext(ctx, o.Dialect.Stats).Scan(&s.Waiting, &s.Blocked, &s.Parked, &lagging, &oldest)
-	if err != nil {
-		return s, fmt.Errorf("outbox: %w", o.Dialect.Explain(err))
-	}
-	if !lagging.IsZero() {
-		s.Lag = max(0, now.Sub(lagging.Time))
-	}
-	if !oldest.IsZero() {
-		s.Oldest = max(0, now.Sub(oldest.Time))
-	}
-	return s, nil
 }

@@ -33,26 +33,41 @@ type batch struct {
 	err        error // the outcome could not be stored
 }
 
-// newBatch makes a batch of the rows whose subject is not in flight. It returns nil if there are none.
-func newBatch(rows []outbox.Row, generation int64, leaseUntil time.Time, inFlight func(subject string) bool) *batch {
+// shortRounds is the number of rounds of a short batch. Only one batch at a time may be longer: a subject with many rows
+// takes long, since they are sent one after the other, and must not keep others waiting.
+const shortRounds = 8
+
+// newBatch makes a batch of the rows whose subject is not in flight, and of heads whose subject is not among them. A short
+// one leaves later rows of a subject behind. It returns nil if there are none.
+func newBatch(rows, heads []outbox.Row, generation int64, leaseUntil time.Time, inFlight func(subject string) bool, short bool) *batch {
 	b := &batch{generation: generation, leaseUntil: leaseUntil, subjects: map[string]int{}}
 	for _, row := range rows {
-		if inFlight(row.Subject) {
-			continue
+		if !inFlight(row.Subject) && (!short || b.subjects[row.Subject] < shortRounds) {
+			b.add(row)
 		}
-		round := b.subjects[row.Subject]
-		b.subjects[row.Subject]++
-		if round == len(b.rounds) {
-			b.rounds = append(b.rounds, nil)
+	}
+	for _, row := range heads {
+		if !inFlight(row.Subject) && b.subjects[row.Subject] == 0 {
+			b.add(row)
 		}
-		b.rounds[round] = append(b.rounds[round], row)
-		b.ids = append(b.ids, row.ID)
 	}
 	if len(b.ids) == 0 {
 		return nil
 	}
 	return b
 }
+
+func (b *batch) add(row outbox.Row) {
+	round := b.subjects[row.Subject]
+	b.subjects[row.Subject]++
+	if round == len(b.rounds) {
+		b.rounds = append(b.rounds, nil)
+	}
+	b.rounds[round] = append(b.rounds[round], row)
+	b.ids = append(b.ids, row.ID)
+}
+
+func (b *batch) long() bool { return len(b.rounds) > shortRounds }
 
 // sender publishes batches and stores their outcome.
 type sender struct {

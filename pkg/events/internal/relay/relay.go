@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -16,8 +17,8 @@ import (
 	"github.com/quadrille-dev/quadrille/pkg/events/transport"
 )
 
-// maxBatches is the number of batches in flight: one is sent while the one before it is being confirmed.
-const maxBatches = 2
+// maxBatches is the number of batches in flight: one is sent while the one before it is being confirmed, beside a long one.
+const maxBatches = 3
 
 // Relay publishes the outbox of one service. Make one with New.
 type Relay struct {
@@ -35,6 +36,7 @@ type Relay struct {
 	renewAt     time.Time
 	promoteAt   time.Time
 	batches     []*batch // in flight
+	lastHead    string   // the subject after which the relay looks for hidden rows
 	brokerDelay retry.Backoff
 	brokerAt    time.Time // no batch is sent before
 
@@ -132,12 +134,6 @@ func (r *Relay) step(ctx context.Context) (wait time.Duration, err error) {
 	if r.generation == 0 {
 		return r.cfg.LeaseTTL / 4, nil
 	}
-	if !now.Before(r.promoteAt) {
-		if err := r.outbox.Promote(ctx, now); err != nil {
-			return 0, err
-		}
-		r.promoteAt = now.Add(r.cfg.PollInterval)
-	}
 	// The lease is renewed in time even if the poll interval is longer than it.
 	idle := max(time.Millisecond, min(r.cfg.PollInterval, r.renewAt.Sub(now)))
 	if len(r.batches) == maxBatches {
@@ -146,11 +142,21 @@ func (r *Relay) step(ctx context.Context) (wait time.Duration, err error) {
 	if d := r.brokerAt.Sub(now); d > 0 {
 		return min(d, idle), nil
 	}
-	rows, err := r.outbox.Due(ctx, now, r.inFlight(), r.cfg.BatchSize)
+	// Half a batch of scheduled rows at a time: the other half is for those that were due before.
+	if !now.Before(r.promoteAt) {
+		more, err := r.outbox.Promote(ctx, now, max(1, r.cfg.BatchSize/2))
+		if err != nil {
+			return 0, err
+		}
+		if !more {
+			r.promoteAt = now.Add(r.cfg.PollInterval)
+		}
+	}
+	rows, heads, err := r.due(ctx, now)
 	if err != nil {
 		return 0, err
 	}
-	if len(rows) > 0 { // the query may have taken long: renew the lease if it is time
+	if len(rows)+len(heads) > 0 { // the query may have taken long: renew the lease if it is time
 		if err := r.keepLease(ctx, r.cfg.Now()); err != nil {
 			return 0, err
 		}
@@ -158,8 +164,11 @@ func (r *Relay) step(ctx context.Context) (wait time.Duration, err error) {
 			return r.cfg.LeaseTTL / 4, nil
 		}
 	}
-	b := newBatch(rows, r.generation, r.leaseUntil, r.subjectInFlight)
+	b := newBatch(rows, heads, r.generation, r.leaseUntil, r.subjectInFlight, slices.ContainsFunc(r.batches, (*batch).long))
 	if b == nil {
+		if r.lastHead != "" { // not all subjects were examined
+			return 0, nil
+		}
 		return idle, nil
 	}
 	r.batches = append(r.batches, b)
@@ -204,13 +213,31 @@ func (r *Relay) keepLease(ctx context.Context, now time.Time) error {
 	return nil
 }
 
-// inFlight returns the ids of the rows in flight. It is never nil, which would be null in SQL.
-func (r *Relay) inFlight() []int64 {
-	ids := []int64{}
-	for _, b := range r.batches {
-		ids = append(ids, b.ids...)
+// due reads what can be sent. If the oldest rows cannot be, because of their subjects, it goes on with the first row of
+// some other subjects, and with those after them next time.
+func (r *Relay) due(ctx context.Context, now time.Time) (rows, heads []outbox.Row, err error) {
+	inFlight := r.inFlight()
+	rows, hidden, err := r.outbox.Due(ctx, now, inFlight, r.cfg.BatchSize)
+	if err != nil || !hidden {
+		r.lastHead = ""
+		return rows, nil, err
 	}
-	return ids
+	heads, r.lastHead, err = r.outbox.Heads(ctx, r.lastHead, inFlight, r.cfg.BatchSize)
+	return rows, heads, err
+}
+
+// inFlight returns the rows in flight, and the subjects that have as many as a short batch takes.
+func (r *Relay) inFlight() outbox.InFlight {
+	f := outbox.InFlight{IDs: []int64{}, Subjects: []string{}}
+	for _, b := range r.batches {
+		f.IDs = append(f.IDs, b.ids...)
+		for subject, n := range b.subjects {
+			if n >= shortRounds {
+				f.Subjects = append(f.Subjects, subject)
+			}
+		}
+	}
+	return f
 }
 
 func (r *Relay) subjectInFlight(subject string) bool {

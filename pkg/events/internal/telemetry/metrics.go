@@ -28,11 +28,8 @@ var (
 	longBuckets = append(append([]float64{.001, .0025}, shortBuckets...), 30, 60, 300, 900, 3600)
 )
 
-// statsTimeout bounds the query behind the gauges, so that a database that hangs does not block a scrape.
-const statsTimeout = 2 * time.Second
-
 // NewMetrics creates the instruments of one service and registers the gauges. stats reads the outbox for them.
-func NewMetrics(provider metric.MeterProvider, service string, names transport.Names, stats func(context.Context) (outbox.Stats, error)) (*Metrics, error) {
+func NewMetrics(provider metric.MeterProvider, service string, names transport.Names, stats func() (outbox.Stats, error)) (*Metrics, error) {
 	meter := provider.Meter(scope)
 	m := &Metrics{names: names, service: service}
 	var errs []error
@@ -61,7 +58,7 @@ func NewMetrics(provider metric.MeterProvider, service string, names transport.N
 	oldest, err := meter.Float64ObservableGauge("events.outbox.oldest_age", metric.WithUnit("s"),
 		metric.WithDescription("Age of the oldest event that is due and not yet published, whatever its state."))
 	errs = append(errs, err)
-	rows, err := meter.Int64ObservableGauge("events.outbox.size", metric.WithDescription("Rows in the outbox, by state."))
+	rows, err := meter.Int64ObservableGauge("events.outbox.size", metric.WithDescription("Rows in the outbox, by state, each up to 10,000."))
 	errs = append(errs, err)
 	for _, err := range errs {
 		if err != nil {
@@ -69,10 +66,8 @@ func NewMetrics(provider metric.MeterProvider, service string, names transport.N
 		}
 	}
 	attributes := m.attributes()
-	m.gauges, err = meter.RegisterCallback(func(ctx context.Context, obs metric.Observer) error {
-		ctx, cancel := context.WithTimeout(ctx, statsTimeout)
-		defer cancel()
-		s, err := stats(ctx)
+	m.gauges, err = meter.RegisterCallback(func(_ context.Context, obs metric.Observer) error {
+		s, err := stats()
 		if err != nil {
 			return err
 		}

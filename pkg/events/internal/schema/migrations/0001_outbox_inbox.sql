@@ -15,7 +15,9 @@ create table outbox (
     rejections   integer     not null default 0,
     last_error   text        not null default ''
 );
-create index outbox_due on outbox (id) where available_at is null;
+-- The relay reads the oldest rows that are ready, and, past a long run of rows of one subject, the first row of each subject.
+create index outbox_ready on outbox (id) where available_at is null and blocked_until is null;
+create index outbox_ready_subject on outbox (subject, id) where available_at is null and blocked_until is null;
 create index outbox_scheduled on outbox (available_at) where available_at is not null;
 create index outbox_blocked on outbox (subject, id) where blocked_until is not null;
 create index outbox_again on outbox (blocked_until) where blocked_until is not null;
