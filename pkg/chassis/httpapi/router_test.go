@@ -301,7 +301,7 @@ func TestDecodeJSON_NamesMistake(t *testing.T) {
 		{`{} {}`, "", 400, "bad-request"},
 		{`{} x`, "", 400, "bad-request"},
 		{`{"label":"x"}`, "label", 400, "bad-request"},
-		{`{"items":[{"quantity":"2"}]}`, "items.quantity", 400, "bad-request"},
+		{`{"items":[{"quantity":"2"}]}`, "items[0].quantity", 400, "bad-request"},
 		{`{"name":"` + strings.Repeat("x", 100) + `"}`, "", 413, "body-too-large"},
 	} {
 		p := wantProblem(t, post(router, bad.body, "Content-Type", "application/json; charset=utf-8"), bad.status, bad.slug)
