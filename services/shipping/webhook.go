@@ -1,9 +1,9 @@
 package shipping
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"strings"
 	"unicode"
@@ -24,8 +24,9 @@ func (s *Service) postCarrierWebhook(c *gin.Context) error {
 		c.Header("WWW-Authenticate", "Carrier-Signature")
 		return httpapi.NewProblem(http.StatusUnauthorized, "signature", "The signature is not valid", err.Error())
 	}
-	webhook, err := decodeCarrierWebhook(body)
+	webhook, err := decodeCarrierWebhook(c)
 	if err != nil {
+		slog.WarnContext(c.Request.Context(), "carrier sends a webhook that cannot be understood", "error", err)
 		return err
 	}
 	err = s.OnCarrierWebhook(c.Request.Context(), webhook)
@@ -41,11 +42,10 @@ func (s *Service) postCarrierWebhook(c *gin.Context) error {
 
 const maxWebhookField = 255 // bytes
 
-// decodeCarrierWebhook ignores unknown fields: the carrier may add some.
-func decodeCarrierWebhook(body []byte) (CarrierWebhook, error) {
+func decodeCarrierWebhook(c *gin.Context) (CarrierWebhook, error) {
 	var w CarrierWebhook
-	if err := json.Unmarshal(body, &w); err != nil {
-		return w, httpapi.BadRequest("the body is not a webhook in JSON")
+	if err := httpapi.DecodeWebhook(c, &w); err != nil {
+		return w, err
 	}
 	malformed := httpapi.BadRequest("the webhook is malformed")
 	reject := func(field, detail string) {
