@@ -43,10 +43,10 @@ func identify(defaultTenant string) gin.HandlerFunc {
 	}
 }
 
-// requireTenant rejects an X-Tenant-ID that is not a valid id.
+// requireTenant rejects an X-Tenant-ID that is not one valid id.
 func requireTenant(c *gin.Context) {
-	if !ValidID(events.TenantID(c.Request.Context())) {
-		fail(c, BadRequest("", FieldError{"X-Tenant-ID", "must match " + IDPattern.String()}))
+	if len(c.Request.Header.Values("X-Tenant-ID")) > 1 || !ValidID(events.TenantID(c.Request.Context())) {
+		fail(c, BadRequest("", FieldError{"X-Tenant-ID", "must be one value that matches " + IDPattern.String()}))
 	}
 }
 

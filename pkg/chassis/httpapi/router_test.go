@@ -132,6 +132,7 @@ func TestRouter_SetsIDsInContextAndResponse(t *testing.T) {
 	for _, tenant := range []string{"../x", "-a", "a b", strings.Repeat("a", 65)} {
 		wantProblem(t, do(router, http.MethodGet, "/api/v1/ids", "", "X-Tenant-ID", tenant), 400, "bad-request")
 	}
+	wantProblem(t, do(router, http.MethodGet, "/api/v1/ids", "", "X-Tenant-ID", "acme", "X-Tenant-ID", "other"), 400, "bad-request")
 }
 
 func TestPathID_RejectsInvalidIDs(t *testing.T) {
