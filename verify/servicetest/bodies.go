@@ -14,9 +14,9 @@ import (
 )
 
 // CheckBodies sends the example of every JSON body in the OpenAPI document, and variants of it as clients have sent them: with
-// a field given twice, a name in other letters, text that is not UTF-8, a control character, a value of another type, another
+// a field given twice, a name in capitals, text that is not UTF-8, a control character, a value of another type, another
 // charset, and whole numbers with a fraction of zero. The service must accept the example and the whole numbers, and refuse
-// the others with the name of the field. The function headers returns the headers of a new request with a body. Path
+// every other variant with the name of the field. The function headers returns the headers of a new request with a body. Path
 // parameters have the values in params.
 func CheckBodies(t *testing.T, h *Harness, document []byte, params map[string]string, headers func(body string) []string) {
 	t.Helper()
