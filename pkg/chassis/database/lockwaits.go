@@ -29,7 +29,7 @@ func limitLockWaits(db *gorm.DB) error {
 // lockedRows holds the rows whose lock could not be acquired lately.
 type lockedRows struct {
 	mu    sync.Mutex
-	until map[string]time.Time // when the row is forgotten
+	until map[string]time.Time // when the row is deleted
 }
 
 const (
@@ -46,7 +46,7 @@ func (l *lockedRows) before(db *gorm.DB) {
 	defer l.mu.Unlock()
 	for _, key := range rowKeys(db.Statement) {
 		if time.Now().Before(l.until[key]) {
-			db.Statement.WriteString(" NOWAIT")
+			_, _ = db.Statement.WriteString(" NOWAIT")
 			return
 		}
 	}

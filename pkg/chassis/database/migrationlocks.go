@@ -43,7 +43,7 @@ func untilUnlocked(ctx context.Context, db *gorm.DB, change func(ctx context.Con
 // lockHolder is a session that keeps a table locked. Its statement is left out, since that may have data of customers.
 type lockHolder struct {
 	Table       string    `json:"table"`
-	PID         int       `json:"pid" gorm:"column:pid"`
+	PID         int       `gorm:"column:pid"  json:"pid"`
 	User        string    `json:"user"`
 	Application string    `json:"application"`
 	State       string    `json:"state"`

@@ -68,6 +68,7 @@ func problemFor(err error) *Problem {
 		return Unavailable("Something else is changing this at the moment. Nothing was changed by this request. Try again.", time.Second)
 	case dberror.TimedOut:
 		return tookTooLong()
+	case dberror.Unknown, dberror.Rejected:
 	}
 	if errors.Is(err, context.DeadlineExceeded) {
 		return tookTooLong()

@@ -31,7 +31,7 @@ const (
 	// Unavailable means that no statement, or no write, can succeed at the moment: the database cannot be reached, shuts
 	// down, starts, is read-only, or has no resources left.
 	Unavailable
-	// Disconnected means that a network connection broke. The error does not say whether it was the database's.
+	// Disconnected means that a network connection broke. It may be the database's or another one.
 	Disconnected
 	// Aborted means that the database rolled the transaction back although nothing is wrong with it: in favour of another
 	// one, or because the tables have changed since the statement was prepared. A repetition at once can succeed.

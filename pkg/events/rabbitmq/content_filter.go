@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"sync/atomic"
 )
 
@@ -80,9 +81,8 @@ func (f *contentFilter) nextFrame() error {
 		return err
 	}
 	payload := decodable(frame[framePrefix:], size, f.frameMax.Load()-frameOverhead)
-	frame = append(frame[:framePrefix:framePrefix], payload...)
-	binary.BigEndian.PutUint32(frame[framePrefix-4:], uint32(len(payload))) //nolint:gosec // no longer than size
-	f.pending = append(frame, frameEnd)
+	f.pending = slices.Concat(frame[:framePrefix], payload, []byte{frameEnd})
+	binary.BigEndian.PutUint32(f.pending[framePrefix-4:], uint32(len(payload)))
 	return nil
 }
 
@@ -119,9 +119,9 @@ func decodable(payload []byte, size, limit int64) []byte {
 func noteTable(cause error) []byte {
 	text := cut(cause.Error(), maxShortString)
 	entry := append([]byte{byte(len(headerUndecodable))}, headerUndecodable...)
-	entry = binary.BigEndian.AppendUint32(append(entry, 'S'), uint32(len(text))) //nolint:gosec // cut
+	entry = binary.BigEndian.AppendUint32(append(entry, 'S'), uint32(len(text)))
 	entry = append(entry, text...)
-	return append(binary.BigEndian.AppendUint32(nil, uint32(len(entry))), entry...) //nolint:gosec // short
+	return append(binary.BigEndian.AppendUint32(nil, uint32(len(entry))), entry...)
 }
 
 var errTruncated = errors.New("the properties end early")
@@ -136,7 +136,7 @@ func checkProperties(payload []byte) (start, end int, err error) {
 		if flags&flag == 0 {
 			continue
 		}
-		ok := false
+		var ok bool
 		switch flag {
 		case headersFlag:
 			start = len(payload) - len(c.rest)
@@ -147,7 +147,7 @@ func checkProperties(payload []byte) (start, end int, err error) {
 		case 1 << 6: // timestamp
 			_, ok = c.take(8)
 		default:
-			_, ok = c.short()
+			ok = c.skipShort()
 		}
 		if !ok {
 			return 0, 0, errTruncated
@@ -165,7 +165,7 @@ const (
 func checkTable(table []byte, depth int) error {
 	c := cursor{table}
 	return checkElements(&c, depth, func() error {
-		if _, ok := c.short(); !ok {
+		if !c.skipShort() {
 			return errTruncated
 		}
 		return checkField(&c, depth)
@@ -237,11 +237,13 @@ func (c *cursor) take(n int) (b []byte, ok bool) {
 	return b, true
 }
 
-func (c *cursor) short() (b []byte, ok bool) {
-	if b, ok = c.take(1); !ok {
-		return nil, false
+// skipShort skips a string of at most 255 bytes.
+func (c *cursor) skipShort() (ok bool) {
+	length, ok := c.take(1)
+	if ok {
+		_, ok = c.take(int(length[0]))
 	}
-	return c.take(int(b[0]))
+	return ok
 }
 
 func (c *cursor) long() (b []byte, ok bool) {

@@ -146,9 +146,9 @@ func (r *Relay) step(ctx context.Context) (wait time.Duration, err error) {
 	if !now.Before(r.promoteAt) {
 		more, err := r.outbox.Promote(ctx, now, max(1, r.cfg.BatchSize/2))
 		if err != nil {
-			return 0, err
+			r.log.WarnContext(ctx, "cannot make scheduled events due", "error", err)
 		}
-		if !more {
+		if err != nil || !more {
 			r.promoteAt = now.Add(r.cfg.PollInterval)
 		}
 	}
