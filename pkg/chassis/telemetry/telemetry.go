@@ -15,6 +15,7 @@ import (
 	"go.opentelemetry.io/otel/sdk/metric"
 	"go.opentelemetry.io/otel/sdk/resource"
 	"go.opentelemetry.io/otel/sdk/trace"
+	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 )
 
 // Start installs the process's OpenTelemetry providers, configured by the standard OTEL_* variables. Call it once in a
@@ -52,7 +53,7 @@ func Start(ctx context.Context, service, version string) (shutdown func(context.
 	if err != nil {
 		return nil, fmt.Errorf("telemetry: metrics: %w", err)
 	}
-	measuring := []metric.Option{metric.WithResource(res), metric.WithReader(scraped)}
+	measuring := []metric.Option{metric.WithResource(res), metric.WithReader(scraped), metric.WithView(boundedLabels)}
 	if exportsMetrics() {
 		reader, err := autoexport.NewMetricReader(ctx)
 		if err != nil {
@@ -67,6 +68,15 @@ func Start(ctx context.Context, service, version string) (shutdown func(context.
 		return errors.Join(tracers.Shutdown(ctx), meters.Shutdown(ctx))
 	}, nil
 }
+
+// boundedLabels keeps only those attributes of HTTP requests whose values are in a closed list. Others come from the client: the
+// port in a Host header would make a new series for each value.
+var boundedLabels = metric.NewView(
+	metric.Instrument{Name: "http.server.*"},
+	metric.Stream{AttributeFilter: attribute.NewAllowKeysFilter(
+		semconv.HTTPRequestMethodKey, semconv.HTTPRouteKey, semconv.HTTPResponseStatusCodeKey, semconv.ErrorTypeKey,
+	)},
+)
 
 func exportsTraces() bool {
 	return os.Getenv("OTEL_TRACES_EXPORTER") != "" || os.Getenv("OTEL_EXPORTER_OTLP_ENDPOINT") != "" ||

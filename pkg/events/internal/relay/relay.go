@@ -166,8 +166,8 @@ func (r *Relay) step(ctx context.Context) (wait time.Duration, err error) {
 	}
 	b := newBatch(rows, heads, r.generation, r.leaseUntil, r.subjectInFlight, slices.ContainsFunc(r.batches, (*batch).long))
 	if b == nil {
-		if r.lastHead != "" { // not all subjects were examined
-			return 0, nil
+		if r.lastHead != "" { // not all subjects were examined; the database shall have time for other work
+			return min(idle, 10*time.Millisecond), nil
 		}
 		return idle, nil
 	}
