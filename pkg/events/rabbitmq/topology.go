@@ -105,8 +105,8 @@ func milliseconds(d time.Duration) int64 {
 }
 
 // Declare declares exchanges, queues and bindings of the topologies on the broker at address, which has the form that New
-// accepts. It is idempotent and deletes nothing but bindings that an earlier release declared and this one replaces. It reports by name everything that exists with other properties and
-// declares the rest nevertheless.
+// accepts. It is idempotent and deletes nothing but bindings that an earlier release declared and this one replaces. It
+// reports by name everything that exists with other properties and declares the rest nevertheless.
 func Declare(ctx context.Context, address string, topologies ...transport.Topology) error {
 	t, err := New(address, Config{Name: "topology"})
 	if err != nil {
