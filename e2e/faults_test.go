@@ -91,7 +91,7 @@ func TestFault_OrderIsPaidAndDeliveredOnce(t *testing.T) {
 		"intent fails with status 500":              {stack.Processor, newFault("create", "error500", "", 1)},
 		"nonsense about the intent":                 {stack.Processor, newFault("create", "nonsense", "before", 2)},
 		"nonsense about the charge":                 {stack.Processor, newFault("confirm", "nonsense", "after", 1)},
-		"nonsense about everything":                 {stack.Processor, newFault("", "nonsense", "after", 4)},
+		"nonsense about everything":                 {stack.Processor, newFault("", "nonsense", "after", 3)},
 		"nonsense about the booking":                {stack.Carrier, newFault("book", "nonsense", "after", 2)},
 		"processor is unavailable":                  {stack.Processor, newFault("", "unavailable", "", 3)},
 		"response to the booking is lost":           {stack.Carrier, newFault("book", "drop", "after", 1)},

@@ -48,6 +48,14 @@ func observe(t *testing.T) *observers {
 	}
 	t.Cleanup(func() { o.compose(t, "rm", "--stop", "--force", "--volumes", "prometheus", "reconcile") })
 	o.compose(t, "up", "--detach", "--no-build", "--no-deps", "--wait", "prometheus", "reconcile")
+	stack.eventually(t, "Prometheus is ready", func() bool { // its port is open before it listens
+		resp, err := http.Get(prometheusURL + "/-/ready")
+		if err != nil {
+			return false
+		}
+		defer resp.Body.Close()
+		return resp.StatusCode == http.StatusOK
+	}, func() string { return o.compose(t, "logs", "--tail=20", "prometheus") })
 	stack.eventually(t, "all services are scraped and checked", func() bool {
 		return len(o.query(t, "up == 1")) == 6 && len(o.query(t, "quadrille_reconcile_not_checked == 0")) == 1
 	}, func() string { return fmt.Sprint(o.query(t, "up"), o.query(t, "quadrille_reconcile_not_checked")) })
