@@ -31,7 +31,7 @@ type Process struct {
 	stop      func()
 }
 
-// Serve runs a service on an empty database until [Process.Stop] or the end of the test, and blocks until it serves. It
+// Serve runs a service on an empty database until [Process.Stop] or the end of the test, and blocks until it is ready. It
 // chooses the address and the token for /ops, and switches the audit on. The test fails if the service does not stop in
 // order.
 func Serve[T any, P chassis.Configured[T]](t *testing.T, cfg T,
@@ -61,6 +61,10 @@ func Serve[T any, P chassis.Configured[T]](t *testing.T, cfg T,
 		stopped <- err
 		t.Fatalf("the service does not serve: %v", err)
 	}
+	WaitUntil(t, "the service is ready", func() bool {
+		status, _ := p.Call(t, http.MethodGet, "/readyz", "")
+		return status == http.StatusOK
+	})
 	return p
 }
 
