@@ -32,7 +32,7 @@ func TestMigration_UnderLoad(t *testing.T) {
 
 // A product whose row a person holds in psql costs its orders no attempt, and its requests get 503 with Retry-After.
 // Orders for other products proceed, although there are more events for the product than connections.
-func TestLockedProduct_HurtsNoNeighbour(t *testing.T) {
+func TestLockedProduct_DelaysNoOtherProduct(t *testing.T) {
 	t.Parallel()
 	s := newFixture(t)
 	s.stock(t, "fan", 100)

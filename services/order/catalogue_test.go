@@ -52,7 +52,7 @@ func TestCatalogue_DeletedProductIsKnown(t *testing.T) {
 }
 
 // A product can be ordered as soon as its event has arrived. Until then the order is refused, and can be repeated.
-func TestCatalogue_RefusalCanBeRepeated(t *testing.T) {
+func TestCatalogue_RejectedOrderCanBeRepeated(t *testing.T) {
 	t.Parallel()
 	s := newFixture(t)
 	body := request()

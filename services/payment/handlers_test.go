@@ -311,7 +311,7 @@ func TestCharge_WaitsForUnavailableProcessor(t *testing.T) {
 
 // However long the card processor returns nonsense about an order, the order is charged once and refunded in full once it
 // no longer does.
-func TestProcessor_NonsenseIsNoDeadLetter(t *testing.T) {
+func TestProcessor_InvalidResponseIsRetried(t *testing.T) {
 	t.Parallel()
 	for name, f := range nonsense() {
 		t.Run(name, func(t *testing.T) {

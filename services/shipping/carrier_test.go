@@ -82,7 +82,7 @@ func nonsense() map[string]fault {
 	}
 }
 
-func TestBook_NonsenseDecidesNothing(t *testing.T) {
+func TestBook_InvalidResponseDecidesNothing(t *testing.T) {
 	t.Parallel()
 	for name, f := range nonsense() {
 		t.Run(name, func(t *testing.T) {

@@ -162,7 +162,7 @@ func TestBooking_WaitsForUnavailableCarrier(t *testing.T) {
 }
 
 // However long the carrier returns nonsense about an order, the order ends well once it no longer does.
-func TestCarrier_NonsenseIsNoDeadLetter(t *testing.T) {
+func TestCarrier_InvalidResponseIsRetried(t *testing.T) {
 	t.Parallel()
 	for name, f := range nonsense() {
 		t.Run(name, func(t *testing.T) {

@@ -98,7 +98,7 @@ func TestIdempotency_SavesNothingBeforeExecution(t *testing.T) {
 	}
 }
 
-func TestFault_NonsenseSavesTheResult(t *testing.T) {
+func TestFault_NonsenseSavesResult(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
 	for when, replayed := range map[string]string{"before": "", "after": "true"} {

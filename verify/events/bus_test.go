@@ -91,7 +91,7 @@ func (tr *checked) Check(context.Context, transport.Topology) error {
 	return nil
 }
 
-func TestReady_DoesNotAskTheBroker(t *testing.T) {
+func TestReady_SendsNothingToBroker(t *testing.T) {
 	t.Parallel()
 	tr := &checked{Transport: eventstest.NewTransport()}
 	bus := newBus(t, database(t), tr, config(), events.Handle("order-created", ignore))

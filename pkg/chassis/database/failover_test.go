@@ -60,7 +60,7 @@ func TestOpen_ReplacesReadOnlySessions(t *testing.T) {
 	}
 }
 
-func TestTransaction_RepeatsWhatTheDatabaseAborted(t *testing.T) {
+func TestTransaction_RepeatedAfterAbort(t *testing.T) {
 	t.Parallel()
 	db := open(t, migrated.Database(t), database.Options{})
 	if err := db.Exec("insert into things (name) values ('a'), ('b')").Error; err != nil {
@@ -161,7 +161,7 @@ func TestOpen_LimitsWaitsForOneRow(t *testing.T) {
 	}
 }
 
-func TestOpen_FollowsTheWritableServer(t *testing.T) {
+func TestOpen_FollowsWritableServer(t *testing.T) {
 	t.Parallel()
 	first, second := testservers.OwnDatabase(t), testservers.OwnDatabase(t)
 	demote := func(server *testservers.DatabaseServer, readOnly string) {

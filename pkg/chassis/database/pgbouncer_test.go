@@ -135,7 +135,7 @@ func TestOpen_WorksWithTransactionPooling(t *testing.T) {
 	clients.Wait()
 }
 
-func TestOpen_ReportsWhatAPoolerRejects(t *testing.T) {
+func TestOpen_ReportsRejectionByPooler(t *testing.T) {
 	t.Parallel()
 	direct := testservers.Database(t)
 	plain := parse(t, pgbouncer(t, direct, "plain"))

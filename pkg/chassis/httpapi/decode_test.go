@@ -37,7 +37,7 @@ func decoder(v *decoded) *httpapi.Router {
 	return router
 }
 
-func TestDecodeJSON_RefusesAmbiguousBodies(t *testing.T) {
+func TestDecodeJSON_RejectsAmbiguousBodies(t *testing.T) {
 	t.Parallel()
 	router := decoder(new(decoded))
 	long := strings.Repeat("x", 1000)

@@ -1,6 +1,7 @@
 package httpapi_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -64,8 +65,8 @@ func waitUntil(t *testing.T, what string, condition func() bool) {
 
 func TestRouter_ReturnsErrorsAsProblems(t *testing.T) {
 	t.Parallel()
-	var log recorder
-	router := httpapi.NewRouter(httpapi.RouterConfig{Logger: slog.New(&log)})
+	var log bytes.Buffer
+	router := httpapi.NewRouter(httpapi.RouterConfig{Logger: slog.New(slog.NewJSONHandler(&log, nil))})
 	outcomes := map[string]struct {
 		err    error
 		status int
@@ -179,8 +180,8 @@ func TestRouter_RequiresTokenForOps(t *testing.T) {
 func TestRouter_ReportsReadiness(t *testing.T) {
 	t.Parallel()
 	broken := errors.New("hunter2")
-	var log recorder
-	router := httpapi.NewRouter(httpapi.RouterConfig{Logger: slog.New(&log), Checks: map[string]httpapi.Check{
+	var log bytes.Buffer
+	router := httpapi.NewRouter(httpapi.RouterConfig{Logger: slog.New(slog.NewJSONHandler(&log, nil)), Checks: map[string]httpapi.Check{
 		"database": func(context.Context) error { return nil },
 		"broker":   func(context.Context) error { return broken },
 		"hanging":  func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() },

@@ -16,7 +16,7 @@ import (
 )
 
 // It sets the global provider and is therefore not parallel.
-func TestRouter_TraceContextFromOutside(t *testing.T) {
+func TestRouter_TraceContextOfCaller(t *testing.T) {
 	spans := tracetest.NewSpanRecorder()
 	provider, propagator := otel.GetTracerProvider(), otel.GetTextMapPropagator()
 	otel.SetTracerProvider(sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(spans)))

@@ -16,7 +16,7 @@ import (
 )
 
 // Not parallel: it installs the providers of the process.
-func TestStart_ClientsMakeNoSeries(t *testing.T) {
+func TestStart_ClientsCreateNoSeries(t *testing.T) {
 	shutdown, err := telemetry.Start(t.Context(), "labels", "test")
 	if err != nil {
 		t.Fatal(err)

@@ -76,7 +76,7 @@ func sendTo(t testing.TB, ch *amqp.Channel, queue string, p amqp.Publishing) {
 }
 
 // The consumer of a neighbour keeps its connection and its deliveries while undecodable messages arrive.
-func TestConsume_UndecodableHeadersDisturbNoNeighbour(t *testing.T) {
+func TestConsume_UndecodableHeadersAreIsolated(t *testing.T) {
 	t.Parallel()
 	q, neighbour := newQueue(time.Second), newQueue()
 	neighbour.Handler = "order-counted"
@@ -113,7 +113,7 @@ func TestConsume_UndecodableHeadersDisturbNoNeighbour(t *testing.T) {
 }
 
 // What the broker gives up is counted once, with the reason, when it is among the dead letters.
-func TestConsume_FindsWhatTheBrokerGivesUp(t *testing.T) {
+func TestConsume_CountsUndeliveredMessages(t *testing.T) {
 	t.Parallel()
 	q := newQueue(time.Second)
 	url := brokerWith(t, q)

@@ -100,7 +100,7 @@ func TestCheck_UnavailableBrokerIsNoErrTopology(t *testing.T) {
 	}
 }
 
-func TestCheck_UsesTheConsumersConnection(t *testing.T) {
+func TestCheck_UsesConsumerConnection(t *testing.T) {
 	t.Parallel()
 	q, missing := newQueue(time.Second), newQueue(time.Second)
 	missing.Handler = "order-counted"
