@@ -1,7 +1,6 @@
 package payment
 
 import (
-	"fmt"
 	"slices"
 	"sync"
 	"testing"
@@ -11,18 +10,8 @@ import (
 	"github.com/quadrille-dev/quadrille/contracts"
 	"github.com/quadrille-dev/quadrille/pkg/events"
 	"github.com/quadrille-dev/quadrille/pkg/events/eventstest"
-	"github.com/quadrille-dev/quadrille/pkg/events/transport"
 	"github.com/quadrille-dev/quadrille/verify/servicetest"
 )
-
-// many returns the orders of one race.
-func many() []string {
-	ids := make([]string, 20)
-	for i := range ids {
-		ids[i] = fmt.Sprintf("o-%02d", i)
-	}
-	return ids
-}
 
 func reservedFor(id string) contracts.InventoryReserved {
 	return contracts.InventoryReserved{OrderID: id}
@@ -40,38 +29,10 @@ func refundRequestedFor(id string) contracts.PaymentRefundRequested {
 	return contracts.PaymentRefundRequested{OrderID: id}
 }
 
-// delivery returns a function that delivers an event and fails the test unless the handler acknowledges it.
-func (s *fixture) delivery(t *testing.T, eto events.ETO, opts ...eventstest.DeliverOption) func() {
-	return func() {
-		if v := s.Transport.Deliver(t, eto, opts...); v.Action != transport.Ack {
-			t.Errorf("%s about %s: outcome %+v", eto.EventType(), eto.Subject(), v)
-		}
-	}
-}
-
-// settle delivers the requests of payment to itself, each event twice and all concurrently, until none is left. The nth of others happens together with the nth round of that.
-func (s *fixture) settle(t *testing.T, others ...[]func()) {
+// settle delivers the requests of payment to itself until none is left, see [servicetest.Harness.DeliverRequests].
+func (s *fixture) settle(t *testing.T, rounds ...[]func()) {
 	t.Helper()
-	handled := 0
-	for {
-		published := s.AwaitPublished(t)
-		var next []func()
-		for _, e := range published[handled:] {
-			switch e.Type {
-			case chargeRequested.EventType():
-				next = append(next, slices.Repeat([]func(){s.delivery(t, chargeRequestedFor(e.Subject), eventstest.WithID(e.ID))}, 2)...)
-			case refundRequested.EventType():
-				next = append(next, slices.Repeat([]func(){s.delivery(t, refundRequestedFor(e.Subject), eventstest.WithID(e.ID))}, 2)...)
-			}
-		}
-		handled = len(published)
-		if len(others) > 0 {
-			next, others = append(next, others[0]...), others[1:]
-		} else if len(next) == 0 {
-			return
-		}
-		servicetest.Race(next...)
-	}
+	s.DeliverRequests(t, []events.ETO{chargeRequested, refundRequested}, rounds...)
 }
 
 // ending is the final state of a payment: its row, its published events, and the processor's account.
@@ -155,12 +116,12 @@ func (s *fixture) bringToCharged(t *testing.T, ids []string) {
 func TestRace_CancellationAndCharge(t *testing.T) {
 	t.Parallel()
 	s := newFixture(t)
-	ids := many()
+	ids := servicetest.OrderIDs(t)
 	s.bringToCharging(t, ids)
 
 	var all []func()
 	for _, id := range ids {
-		all = append(all, s.delivery(t, chargeRequestedFor(id)), s.delivery(t, cancelledFor(id)), s.delivery(t, chargeRequestedFor(id)))
+		all = append(all, s.Delivery(t, chargeRequestedFor(id)), s.Delivery(t, cancelledFor(id)), s.Delivery(t, chargeRequestedFor(id)))
 	}
 	servicetest.Race(all...)
 	s.settle(t)
@@ -172,11 +133,11 @@ func TestRace_CancellationAndCharge(t *testing.T) {
 func TestRace_CancellationAndDeclinedCharge(t *testing.T) {
 	t.Parallel()
 	s := newFixture(t)
-	ids := many()
+	ids := servicetest.OrderIDs(t)
 	var all []func()
 	for _, id := range ids {
 		s.Deliver(t, orderCreated(id, "pm_card_chargeDeclined"), reservedFor(id))
-		all = append(all, s.delivery(t, chargeRequestedFor(id)), s.delivery(t, cancelledFor(id)), s.delivery(t, chargeRequestedFor(id)))
+		all = append(all, s.Delivery(t, chargeRequestedFor(id)), s.Delivery(t, cancelledFor(id)), s.Delivery(t, chargeRequestedFor(id)))
 	}
 	servicetest.Race(all...)
 	s.settle(t)
@@ -190,7 +151,7 @@ func TestRace_CancellationDuringCharge(t *testing.T) {
 	t.Parallel()
 	fake := newFakeProcessor(t)
 	s := newFixtureWith(t, fake, fake.gateway(t))
-	ids := many()
+	ids := servicetest.OrderIDs(t)
 	asked, responses := map[string]chan struct{}{}, map[string]chan struct{}{}
 	for _, id := range ids {
 		asked[id], responses[id] = make(chan struct{}), make(chan struct{})
@@ -215,7 +176,7 @@ func TestRace_CancellationDuringCharge(t *testing.T) {
 	before, together := ids[:6], ids[6:]
 	var all []func()
 	for _, id := range ids {
-		all = append(all, s.delivery(t, chargeRequestedFor(id)))
+		all = append(all, s.Delivery(t, chargeRequestedFor(id)))
 	}
 	for _, id := range before {
 		all = append(all, func() {
@@ -243,11 +204,11 @@ func TestRace_CancellationDuringCharge(t *testing.T) {
 func TestRace_CancellationAndJoin(t *testing.T) {
 	t.Parallel()
 	s := newFixture(t)
-	ids := many()
+	ids := servicetest.OrderIDs(t)
 	all, later := []func(){}, make([][]func(), 2)
 	for i, id := range ids {
-		cancel := s.delivery(t, cancelledFor(id))
-		all = append(all, s.delivery(t, orderCreated(id, "pm_card_visa")), s.delivery(t, reservedFor(id)))
+		cancel := s.Delivery(t, cancelledFor(id))
+		all = append(all, s.Delivery(t, orderCreated(id, "pm_card_visa")), s.Delivery(t, reservedFor(id)))
 		if round := i % 3; round == 0 {
 			all = append(all, cancel)
 		} else {
@@ -271,7 +232,7 @@ func TestRace_CancellationAndJoin(t *testing.T) {
 func TestRace_ConcurrentCancellations(t *testing.T) {
 	t.Parallel()
 	s := newFixture(t)
-	ids := many()
+	ids := servicetest.OrderIDs(t)
 	charged, charging, unknown := ids[:7], ids[7:14], ids[14:]
 	s.bringToCharged(t, charged)
 	s.bringToCharging(t, charging)
@@ -279,11 +240,11 @@ func TestRace_ConcurrentCancellations(t *testing.T) {
 	var all []func()
 	for _, id := range ids {
 		cancel := cancelledFor(id)
-		same := s.delivery(t, cancel, eventstest.WithID("cancel-"+id))
-		all = append(all, same, same, same, s.delivery(t, cancel), s.delivery(t, cancel))
+		same := s.Delivery(t, cancel, eventstest.WithID("cancel-"+id))
+		all = append(all, same, same, same, s.Delivery(t, cancel), s.Delivery(t, cancel))
 	}
 	for _, id := range charging {
-		all = append(all, s.delivery(t, chargeRequestedFor(id)))
+		all = append(all, s.Delivery(t, chargeRequestedFor(id)))
 	}
 	servicetest.Race(all...)
 	s.settle(t)
@@ -299,7 +260,7 @@ func TestRace_ConcurrentRefunds(t *testing.T) {
 	const attempts = 4
 	fake := newFakeProcessor(t)
 	s := newFixtureWith(t, fake, fake.gateway(t))
-	ids := many()
+	ids := servicetest.OrderIDs(t)
 	looked := map[string]*sync.WaitGroup{}
 	for _, id := range ids {
 		looked[id] = &sync.WaitGroup{}
@@ -321,8 +282,8 @@ func TestRace_ConcurrentRefunds(t *testing.T) {
 
 	var all []func()
 	for _, id := range ids {
-		same := s.delivery(t, refundRequestedFor(id), eventstest.WithID("refund-"+id))
-		all = append(all, same, same, s.delivery(t, refundRequestedFor(id)), s.delivery(t, refundRequestedFor(id)), s.delivery(t, cancelledFor(id)))
+		same := s.Delivery(t, refundRequestedFor(id), eventstest.WithID("refund-"+id))
+		all = append(all, same, same, s.Delivery(t, refundRequestedFor(id)), s.Delivery(t, refundRequestedFor(id)), s.Delivery(t, cancelledFor(id)))
 	}
 	servicetest.Race(all...)
 	s.settle(t)
@@ -337,13 +298,13 @@ func TestRace_ConcurrentRefunds(t *testing.T) {
 func TestRace_UndeliverableAndCancelled(t *testing.T) {
 	t.Parallel()
 	s := newFixture(t)
-	ids := many()
+	ids := servicetest.OrderIDs(t)
 	s.bringToCharged(t, ids)
 
 	var all []func()
 	for _, id := range ids {
 		failed := contracts.ShipmentFailed{OrderID: id, Detail: "no such place"}
-		all = append(all, s.delivery(t, failed), s.delivery(t, cancelledFor(id)), s.delivery(t, failed))
+		all = append(all, s.Delivery(t, failed), s.Delivery(t, cancelledFor(id)), s.Delivery(t, failed))
 	}
 	servicetest.Race(all...)
 	s.settle(t)
@@ -356,11 +317,11 @@ func TestRace_UndeliverableAndCancelled(t *testing.T) {
 func TestRace_OrderCancelledAndJoin(t *testing.T) {
 	t.Parallel()
 	s := newFixture(t)
-	ids := many()
+	ids := servicetest.OrderIDs(t)
 	var all, late []func()
 	for i, id := range ids {
-		created, reserved := s.delivery(t, orderCreated(id, "pm_card_visa")), s.delivery(t, reservedFor(id))
-		all = append(all, s.delivery(t, contracts.OrderCancelled{OrderID: id, Reason: contracts.ReasonCustomer}))
+		created, reserved := s.Delivery(t, orderCreated(id, "pm_card_visa")), s.Delivery(t, reservedFor(id))
+		all = append(all, s.Delivery(t, contracts.OrderCancelled{OrderID: id, Reason: contracts.ReasonCustomer}))
 		switch i % 3 {
 		case 0:
 			all = append(all, created, reserved)
@@ -387,12 +348,12 @@ func TestRace_OrderCancelledAndJoin(t *testing.T) {
 func TestRace_BothCancellationsAndJoin(t *testing.T) {
 	t.Parallel()
 	s := newFixture(t)
-	ids := many()
+	ids := servicetest.OrderIDs(t)
 	var all []func()
 	for _, id := range ids {
 		all = append(all,
-			s.delivery(t, orderCreated(id, "pm_card_visa")), s.delivery(t, reservedFor(id)), s.delivery(t, cancelledFor(id)),
-			s.delivery(t, contracts.OrderCancelled{OrderID: id, Reason: contracts.ReasonCustomer}))
+			s.Delivery(t, orderCreated(id, "pm_card_visa")), s.Delivery(t, reservedFor(id)), s.Delivery(t, cancelledFor(id)),
+			s.Delivery(t, contracts.OrderCancelled{OrderID: id, Reason: contracts.ReasonCustomer}))
 	}
 	servicetest.Race(all...)
 	s.settle(t)

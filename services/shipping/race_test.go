@@ -1,7 +1,6 @@
 package shipping
 
 import (
-	"fmt"
 	"slices"
 	"sync"
 	"testing"
@@ -11,18 +10,8 @@ import (
 	"github.com/quadrille-dev/quadrille/contracts"
 	"github.com/quadrille-dev/quadrille/pkg/events"
 	"github.com/quadrille-dev/quadrille/pkg/events/eventstest"
-	"github.com/quadrille-dev/quadrille/pkg/events/transport"
 	"github.com/quadrille-dev/quadrille/verify/servicetest"
 )
-
-// many returns the orders of one race. The log is kept by order, so the ids are the test's own.
-func many(t *testing.T) []string {
-	ids := make([]string, 20)
-	for i := range ids {
-		ids[i] = fmt.Sprintf("%s-%02d", t.Name(), i)
-	}
-	return ids
-}
 
 func orderFor(id string) contracts.OrderCreated {
 	created := order
@@ -52,15 +41,6 @@ func deadlineCancelsFor(id string) contracts.OrderCancelRequested {
 
 func parcelOf(id string) string { return "shp_" + id }
 
-// delivery returns a function that delivers an event and fails the test unless the handler acknowledges it.
-func (s *fixture) delivery(t *testing.T, eto events.ETO, opts ...eventstest.DeliverOption) func() {
-	return func() {
-		if v := s.Transport.Deliver(t, eto, opts...); v.Action != transport.Ack {
-			t.Errorf("%s about %s: outcome %+v", eto.EventType(), eto.Subject(), v)
-		}
-	}
-}
-
 // dispatch returns a function by which the carrier dispatches a parcel that is still booked, and sends the webhook.
 func (s *fixture) dispatch(t *testing.T, id string) func() {
 	return func() {
@@ -70,27 +50,10 @@ func (s *fixture) dispatch(t *testing.T, id string) func() {
 	}
 }
 
-// settle delivers the requests of shipping to itself, each event twice and all concurrently, until none is left.
+// settle delivers the requests of shipping to itself until none is left, see [servicetest.Harness.DeliverRequests].
 func (s *fixture) settle(t *testing.T) {
 	t.Helper()
-	handled := 0
-	for {
-		published := s.AwaitPublished(t)
-		var next []func()
-		for _, e := range published[handled:] {
-			switch e.Type {
-			case bookingRequested.EventType():
-				next = append(next, slices.Repeat([]func(){s.delivery(t, bookingRequestedFor(e.Subject), eventstest.WithID(e.ID))}, 2)...)
-			case cancellationRequested.EventType():
-				next = append(next, slices.Repeat([]func(){s.delivery(t, cancellationRequestedFor(e.Subject), eventstest.WithID(e.ID))}, 2)...)
-			}
-		}
-		if len(next) == 0 {
-			return
-		}
-		handled = len(published)
-		servicetest.Race(next...)
-	}
+	s.DeliverRequests(t, []events.ETO{bookingRequested, cancellationRequested})
 }
 
 // ending is the final state of a shipment: its row, its parcel at the carrier, and its published events, without the
@@ -208,12 +171,12 @@ func (s *fixture) bringToBooked(t *testing.T, ids []string) {
 func TestRace_CancellationAndBooking(t *testing.T) {
 	t.Parallel()
 	s := newFixture(t)
-	ids := many(t)
+	ids := servicetest.OrderIDs(t)
 	s.bringToBooking(t, ids)
 
 	var all []func()
 	for _, id := range ids {
-		all = append(all, s.delivery(t, bookingRequestedFor(id)), s.delivery(t, customerCancelsFor(id)), s.delivery(t, bookingRequestedFor(id)))
+		all = append(all, s.Delivery(t, bookingRequestedFor(id)), s.Delivery(t, customerCancelsFor(id)), s.Delivery(t, bookingRequestedFor(id)))
 	}
 	servicetest.Race(all...)
 	s.settle(t)
@@ -226,7 +189,7 @@ func TestRace_CancellationAndBooking(t *testing.T) {
 func TestRace_CancellationDuringBooking(t *testing.T) {
 	t.Parallel()
 	s := newFixture(t)
-	ids := many(t)
+	ids := servicetest.OrderIDs(t)
 	asked, responses := map[string]chan struct{}{}, map[string]chan struct{}{}
 	done := map[string]bool{} // the booking is made, and only the response is delayed
 	for i, id := range ids {
@@ -251,7 +214,7 @@ func TestRace_CancellationDuringBooking(t *testing.T) {
 	before, together := ids[:6], ids[6:]
 	var all []func()
 	for _, id := range ids {
-		all = append(all, s.delivery(t, bookingRequestedFor(id)))
+		all = append(all, s.Delivery(t, bookingRequestedFor(id)))
 	}
 	for _, id := range before {
 		all = append(all, func() {
@@ -277,7 +240,7 @@ func TestRace_CancellationDuringBooking(t *testing.T) {
 func TestRace_DispatchBeforeBookingResponse(t *testing.T) {
 	t.Parallel()
 	s := newFixture(t)
-	ids := many(t)
+	ids := servicetest.OrderIDs(t)
 	cancelled, wanted := ids[:14], ids[14:]
 	exists := map[string]chan struct{}{}
 	for _, id := range ids {
@@ -293,13 +256,13 @@ func TestRace_DispatchBeforeBookingResponse(t *testing.T) {
 
 	var all []func()
 	for _, id := range ids {
-		all = append(all, s.delivery(t, bookingRequestedFor(id)), func() {
+		all = append(all, s.Delivery(t, bookingRequestedFor(id)), func() {
 			<-exists[parcelOf(id)]
 			s.dispatch(t, id)()
 		})
 	}
 	for _, id := range cancelled {
-		all = append(all, s.delivery(t, customerCancelsFor(id)))
+		all = append(all, s.Delivery(t, customerCancelsFor(id)))
 	}
 	servicetest.Race(all...)
 	s.settle(t)
@@ -313,7 +276,7 @@ func TestRace_DispatchBeforeBookingResponse(t *testing.T) {
 func TestRace_CancellationAndDispatch(t *testing.T) {
 	t.Parallel()
 	s := newFixture(t)
-	ids := many(t)
+	ids := servicetest.OrderIDs(t)
 	booked, before, unreported, after := ids[:5], ids[5:10], ids[10:15], ids[15:]
 	asked, askFor := map[string]chan struct{}{}, map[string]func(){}
 	for _, id := range ids[5:] {
@@ -338,11 +301,11 @@ func TestRace_CancellationAndDispatch(t *testing.T) {
 
 	var all []func()
 	for _, id := range booked {
-		all = append(all, s.delivery(t, customerCancelsFor(id)), s.dispatch(t, id))
+		all = append(all, s.Delivery(t, customerCancelsFor(id)), s.dispatch(t, id))
 	}
 	for id, asked := range asked {
 		s.Deliver(t, customerCancelsFor(id))
-		all = append(all, s.delivery(t, cancellationRequestedFor(id)), s.delivery(t, cancellationRequestedFor(id)), func() {
+		all = append(all, s.Delivery(t, cancellationRequestedFor(id)), s.Delivery(t, cancellationRequestedFor(id)), func() {
 			<-asked
 			s.dispatch(t, id)() // in vain: it was cancelled, or is gone
 			if slices.Contains(before, id) {
@@ -366,7 +329,7 @@ func TestRace_CancellationAndDispatch(t *testing.T) {
 func TestRace_WebhooksAndCancellation(t *testing.T) {
 	t.Parallel()
 	s := newFixture(t)
-	ids := many(t)
+	ids := servicetest.OrderIDs(t)
 	booked, cancelling := ids[:10], ids[10:]
 	s.bringToBooked(t, ids)
 	for _, id := range cancelling {
@@ -381,10 +344,10 @@ func TestRace_WebhooksAndCancellation(t *testing.T) {
 		}
 	}
 	for _, id := range booked {
-		all = append(all, s.delivery(t, customerCancelsFor(id)))
+		all = append(all, s.Delivery(t, customerCancelsFor(id)))
 	}
 	for _, id := range cancelling {
-		all = append(all, s.delivery(t, cancellationRequestedFor(id)), s.delivery(t, cancellationRequestedFor(id)))
+		all = append(all, s.Delivery(t, cancellationRequestedFor(id)), s.Delivery(t, cancellationRequestedFor(id)))
 	}
 	servicetest.Race(all...)
 	s.settle(t)
@@ -397,21 +360,21 @@ func TestRace_WebhooksAndCancellation(t *testing.T) {
 func TestRace_ConcurrentCancellations(t *testing.T) {
 	t.Parallel()
 	s := newFixture(t)
-	ids := many(t)
+	ids := servicetest.OrderIDs(t)
 	booked, booking, waiting := ids[:7], ids[7:14], ids[14:]
 	s.bringToBooked(t, booked)
 	s.bringToBooking(t, booking)
 
 	var all []func()
 	for _, id := range ids {
-		same := s.delivery(t, customerCancelsFor(id), eventstest.WithID("cancel-"+id))
-		all = append(all, same, same, s.delivery(t, customerCancelsFor(id)))
+		same := s.Delivery(t, customerCancelsFor(id), eventstest.WithID("cancel-"+id))
+		all = append(all, same, same, s.Delivery(t, customerCancelsFor(id)))
 	}
 	for _, id := range booking {
-		all = append(all, s.delivery(t, bookingRequestedFor(id)))
+		all = append(all, s.Delivery(t, bookingRequestedFor(id)))
 	}
 	for _, id := range waiting {
-		all = append(all, s.delivery(t, orderFor(id)))
+		all = append(all, s.Delivery(t, orderFor(id)))
 	}
 	servicetest.Race(all...)
 	s.settle(t)
@@ -424,20 +387,20 @@ func TestRace_ConcurrentCancellations(t *testing.T) {
 func TestRace_CustomerAndDeadline(t *testing.T) {
 	t.Parallel()
 	s := newFixture(t)
-	ids := many(t)
+	ids := servicetest.OrderIDs(t)
 	booked, booking, waiting, joining := ids[:5], ids[5:10], ids[10:15], ids[15:]
 	s.bringToBooked(t, booked)
 	s.bringToBooking(t, booking)
 
 	var all []func()
 	for _, id := range ids {
-		all = append(all, s.delivery(t, customerCancelsFor(id)), s.delivery(t, deadlineCancelsFor(id)))
+		all = append(all, s.Delivery(t, customerCancelsFor(id)), s.Delivery(t, deadlineCancelsFor(id)))
 	}
 	for _, id := range booking {
-		all = append(all, s.delivery(t, bookingRequestedFor(id)))
+		all = append(all, s.Delivery(t, bookingRequestedFor(id)))
 	}
 	for _, id := range joining {
-		all = append(all, s.delivery(t, orderFor(id)), s.delivery(t, paidFor(id)))
+		all = append(all, s.Delivery(t, orderFor(id)), s.Delivery(t, paidFor(id)))
 	}
 	servicetest.Race(all...)
 	s.settle(t)
@@ -452,7 +415,7 @@ func TestRace_CustomerAndDeadline(t *testing.T) {
 func TestRace_DeadlineAndPayment(t *testing.T) {
 	t.Parallel()
 	s := newFixture(t)
-	ids := many(t)
+	ids := servicetest.OrderIDs(t)
 	ordered, unknown, paid := ids[:8], ids[8:15], ids[15:]
 	for _, id := range ordered {
 		s.Deliver(t, orderFor(id))
@@ -463,14 +426,14 @@ func TestRace_DeadlineAndPayment(t *testing.T) {
 
 	var all []func()
 	for _, id := range ids {
-		deadline := s.delivery(t, deadlineCancelsFor(id), eventstest.WithID("deadline-"+id))
+		deadline := s.Delivery(t, deadlineCancelsFor(id), eventstest.WithID("deadline-"+id))
 		all = append(all, deadline, deadline)
 	}
 	for _, id := range slices.Concat(unknown, paid) {
-		all = append(all, s.delivery(t, orderFor(id)))
+		all = append(all, s.Delivery(t, orderFor(id)))
 	}
 	for _, id := range slices.Concat(ordered, unknown) {
-		all = append(all, s.delivery(t, paidFor(id)))
+		all = append(all, s.Delivery(t, paidFor(id)))
 	}
 	servicetest.Race(all...)
 	s.settle(t)

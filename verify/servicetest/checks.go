@@ -5,7 +5,6 @@ import (
 	"net/http/httptest"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -78,26 +77,4 @@ func WaitUntil(t *testing.T, what string, done func() bool) {
 			t.Fatalf("timed out waiting until %s", what)
 		}
 	}
-}
-
-// Race calls all functions at the same moment, and blocks until the last has returned.
-func Race(all ...func()) {
-	RaceN(len(all), func(i int) { all[i]() })
-}
-
-// RaceN calls f(0) to f(n-1) at the same moment, and blocks until the last has returned.
-func RaceN(n int, f func(i int)) {
-	var ready, done sync.WaitGroup
-	barrier := make(chan struct{})
-	ready.Add(n)
-	for i := range n {
-		done.Go(func() {
-			ready.Done()
-			<-barrier
-			f(i)
-		})
-	}
-	ready.Wait()
-	close(barrier)
-	done.Wait()
 }
