@@ -70,7 +70,7 @@ func Defaults(addr string) Config {
 	return Config{
 		HTTPAddr:         addr,
 		DatabaseMaxConns: 20,
-		MaxBodyMemory:    4 << 20,
+		MaxBodyMemory:    httpapi.MaxBodyMemory,
 		ShutdownTimeout:  20 * time.Second,
 		LogLevel:         slog.LevelInfo,
 		LogFormat:        "json",

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -76,39 +75,25 @@ func TestBus_NotReadyWhileBrokerIsUnavailable(t *testing.T) {
 	eventually(t, "ready", func() bool { return bus.Ready(t.Context()) == nil })
 }
 
-// checked is a transport that counts the checks of its broker.
-type checked struct {
-	*eventstest.Transport
-	calls  atomic.Int64
-	broken atomic.Bool
-}
-
-func (tr *checked) Check(context.Context, transport.Topology) error {
-	tr.calls.Add(1)
-	if tr.broken.Load() {
-		return errLost
-	}
-	return nil
-}
-
 func TestReady_SendsNothingToBroker(t *testing.T) {
 	t.Parallel()
-	tr := &checked{Transport: eventstest.NewTransport()}
+	tr := &unreachable{Transport: eventstest.NewTransport()}
+	tr.available.Store(true)
 	bus := newBus(t, database(t), tr, config(), events.Handle("order-created", ignore))
 	eventstest.Start(t, bus)
 	eventually(t, "ready", func() bool { return bus.Ready(t.Context()) == nil })
-	before, start := tr.calls.Load(), time.Now()
+	before, start := tr.checks.Load(), time.Now()
 	for range 100 {
 		if err := bus.Ready(t.Context()); err != nil {
 			t.Error(err)
 		}
 	}
-	if n := tr.calls.Load() - before; n > 1+int64(time.Since(start)/time.Second) {
+	if n := tr.checks.Load() - before; n > 1+int32(time.Since(start)/time.Second) {
 		t.Errorf("%d checks of the broker for 100 calls of Ready in %v", n, time.Since(start))
 	}
-	tr.broken.Store(true)
+	tr.available.Store(false)
 	eventually(t, "not ready without broker", func() bool { return errors.Is(bus.Ready(t.Context()), errLost) })
-	tr.broken.Store(false)
+	tr.available.Store(true)
 	eventually(t, "ready again", func() bool { return bus.Ready(t.Context()) == nil })
 }
 

@@ -29,7 +29,7 @@ func limitLockWaits(db *gorm.DB) error {
 // lockedRows holds the rows whose lock could not be acquired lately.
 type lockedRows struct {
 	mu    sync.Mutex
-	until map[string]time.Time // when the row is deleted
+	until map[string]time.Time // statements do not wait for the row before this time
 }
 
 const (

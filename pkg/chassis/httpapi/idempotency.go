@@ -46,8 +46,8 @@ type IdempotencyOptions struct {
 // a time, the second waits for the first and then gets its reply, or 503 if that takes too long. If work fails,
 // everything is rolled back, nothing is stored, and the error is returned, for [Handle] to map.
 //
-// Work must not touch anything that a rollback does not undo, and can run more than once, see [database.Transaction]. Call this after [DecodeJSON] and the checks that need no
-// database; the reply is sent after the commit.
+// Work must not touch anything that a rollback does not undo, and can run more than once, see [database.Transaction]. Call
+// this after [DecodeJSON] and the checks that need no database; the reply is sent after the commit.
 func Idempotent(c *gin.Context, db *gorm.DB, opts IdempotencyOptions,
 	work func(ctx context.Context, tx *gorm.DB) (Reply, error),
 ) error {

@@ -26,7 +26,7 @@ type RouterConfig struct {
 	MaxBody int64
 	// MaxBodyMemory is the most bytes of request bodies that are held at the same time. Bodies of up to 16 KiB do not
 	// count; a larger one counts with its declared length, or else with MaxBody. A request beyond it gets 503 with Retry-After.
-	// Default 4 MiB, which takes about 20 MiB until the bodies are decoded.
+	// Default [MaxBodyMemory], 4 MiB, which takes about 20 MiB until the bodies are decoded.
 	MaxBodyMemory int64
 	// RequestTimeout ends a request's context, and the time in which its body must arrive. Default 10 s.
 	RequestTimeout time.Duration
@@ -39,6 +39,9 @@ type RouterConfig struct {
 // MaxBody is the largest size of a request body in bytes, unless RouterConfig.MaxBody sets another one.
 const MaxBody = 1 << 20
 
+// MaxBodyMemory is the default of RouterConfig.MaxBodyMemory.
+const MaxBodyMemory = 4 << 20
+
 func (cfg RouterConfig) withDefaults() RouterConfig {
 	if cfg.DefaultTenant == "" {
 		cfg.DefaultTenant = "default"
@@ -47,7 +50,7 @@ func (cfg RouterConfig) withDefaults() RouterConfig {
 		cfg.MaxBody = MaxBody
 	}
 	if cfg.MaxBodyMemory <= 0 {
-		cfg.MaxBodyMemory = 4 << 20
+		cfg.MaxBodyMemory = MaxBodyMemory
 	}
 	if cfg.RequestTimeout <= 0 {
 		cfg.RequestTimeout = 10 * time.Second
